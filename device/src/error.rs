@@ -1,0 +1,86 @@
+//! What can go wrong when a student is used.
+
+use core::fmt;
+
+use attar_shared::ParseError;
+
+/// Why a call was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file is not a valid model.
+    Parse(ParseError),
+    /// The arena is smaller than the model's plan.
+    ArenaTooSmall {
+        /// Bytes that the model needs.
+        needed: usize,
+        /// Bytes of the arena.
+        got: usize,
+    },
+    /// The input is not as long as the model's.
+    InputLength {
+        /// Values that the model takes.
+        expected: usize,
+        /// Values at hand.
+        got: usize,
+    },
+    /// The encoded facts are not as long as the model's.
+    FactsLength {
+        /// Values that the model takes.
+        expected: usize,
+        /// Values at hand.
+        got: usize,
+    },
+    /// The facts were made for another model.
+    OtherModel,
+    /// A value of the input is NaN or infinite.
+    InputNotFinite {
+        /// Its place in the input.
+        index: usize,
+    },
+    /// The model has no fact of that name or index.
+    UnknownFact,
+    /// The fact has no such value among those it may take.
+    UnknownCategory,
+    /// The fact is of another kind: a number is set, a category chosen, a flag raised.
+    FactKind,
+    /// The fact's value is NaN or infinite.
+    FactNotFinite,
+    /// The model has no head of that name or index.
+    UnknownHead,
+    /// The outputs are asked for before the last operator has run.
+    Unfinished,
+    /// The model does not reproduce its own test vector.
+    SelfTest {
+        /// Which vector.
+        vector: usize,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Parse(error) => error.fmt(f),
+            Self::ArenaTooSmall { needed, got } => write!(f, "arena has {got} bytes, the model needs {needed}"),
+            Self::InputLength { expected, got } => write!(f, "input has {got} values, the model takes {expected}"),
+            Self::FactsLength { expected, got } => write!(f, "facts have {got} values, the model takes {expected}"),
+            Self::OtherModel => f.write_str("the facts were made for another model"),
+            Self::InputNotFinite { index } => write!(f, "input value {index} is not finite"),
+            Self::UnknownFact => f.write_str("the model has no such fact"),
+            Self::UnknownCategory => f.write_str("the fact has no such value"),
+            Self::FactKind => f.write_str("the fact is of another kind"),
+            Self::FactNotFinite => f.write_str("the fact's value is not finite"),
+            Self::UnknownHead => f.write_str("the model has no such head"),
+            Self::Unfinished => f.write_str("the last operator has not run yet"),
+            Self::SelfTest { vector } => write!(f, "the model does not reproduce its test vector {vector}"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}
+
+impl From<ParseError> for Error {
+    fn from(error: ParseError) -> Self {
+        Self::Parse(error)
+    }
+}

@@ -1,0 +1,43 @@
+//! The engine: runs a student from an `.attar` file on a microcontroller, and as the reference on the workstation.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), attar_device::Error> {
+//! # let bytes: &[u8] = &[];
+//! use attar_device::{Arena, Student};
+//!
+//! let student = Student::parse(bytes)?; // everything is checked here, once
+//! let mut arena = Arena::<64>::new(); // include_student! sizes it exactly
+//! let mut session = student.session(&mut arena)?;
+//! let mut facts = student.facts(); // all missing at first
+//! facts.set("rpm", 1772.0)?;
+//! let outputs = session.run(&[0.5f32, -1.0], &facts)?;
+//! let fault = outputs.head("fault")?.top();
+//! # assert!(fault.probability > 0.5);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Panics
+//!
+//! Nothing here panics: sizes are checked where a caller hands something over, and a parsed model keeps every rule that
+//! the kernels rely on.
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod error;
+mod facts;
+pub mod kernels;
+mod outputs;
+mod quantize;
+mod session;
+mod student;
+
+pub use attar_shared as format;
+pub use error::Error;
+pub use facts::{Encoding, FactRef, Facts};
+pub use outputs::{HeadOutput, Outputs, Top};
+pub use quantize::{dequantize, quantize, round_to_i8};
+pub use session::{Session, Step};
+pub use student::{Aligned, Arena, EmbeddedStudent, Student};

@@ -1,0 +1,226 @@
+//! A session: a model, an arena, and the operators one after the other.
+
+use core::ops::Range;
+
+use attar_shared::{FACTS_TENSOR, INPUT_TENSOR, Model, Operator, Parameters, Quantization, Shape, Tensor};
+
+use crate::kernels::{self, View, ViewMut};
+use crate::quantize::round_to_i8;
+use crate::{Error, Facts, Outputs, quantize};
+
+/// A model with the memory to run it.
+#[derive(Debug)]
+pub struct Session<'a> {
+    model: Model<'a>,
+    arena: &'a mut [i8],
+    next: u16,
+}
+
+/// What [`Session::step`] has left to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// There are operators that have not run.
+    More,
+    /// The outputs are there.
+    Done,
+}
+
+impl<'a> Session<'a> {
+    /// Returns a session over an arena of at least [`Model::arena_bytes`] bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ArenaTooSmall`].
+    pub fn new(model: Model<'a>, arena: &'a mut [i8]) -> Result<Self, Error> {
+        let (needed, got) = (model.arena_bytes(), arena.len());
+        let arena = arena.get_mut(..needed).ok_or(Error::ArenaTooSmall { needed, got })?;
+        Ok(Self { model, arena, next: model.header().operator_count })
+    }
+
+    /// Runs the model on one input in raw units and returns its outputs.
+    ///
+    /// # Shape
+    ///
+    /// `input` is the model's input flattened, `[height, width, channels]`, channels last.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InputLength`], [`Error::InputNotFinite`], [`Error::OtherModel`].
+    pub fn run<T: Copy + Into<f32>>(&mut self, input: &[T], facts: &Facts<'_>) -> Result<Outputs<'_>, Error> {
+        self.load(input, facts)?;
+        while self.step() == Step::More {}
+        self.outputs()
+    }
+
+    /// Quantises one input in raw units and encodes the facts, and makes ready for the first [`Session::step`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::run`]; after an error the session still holds what it held.
+    pub fn load<T: Copy + Into<f32>>(&mut self, input: &[T], facts: &Facts<'_>) -> Result<(), Error> {
+        if facts.model().header() != self.model.header() {
+            return Err(Error::OtherModel);
+        }
+        self.check_input_length(input.len())?;
+        if let Some(index) = input.iter().position(|&value| !Into::<f32>::into(value).is_finite()) {
+            return Err(Error::InputNotFinite { index });
+        }
+        let source = self.tensor(INPUT_TENSOR);
+        if let (Some(description), Some(places)) = (self.model.input(), self.arena.get_mut(range(&source))) {
+            let gains = description.gains.iter().zip(description.offsets.iter());
+            if description.gains.len() == 1 {
+                let (gain, offset) = gains.last().unwrap_or((0.0, 0.0));
+                for (place, &value) in places.iter_mut().zip(input) {
+                    *place = round_to_i8(value.into() * gain + offset);
+                }
+            } else {
+                let depth = usize::from(source.shape.channels).max(1);
+                for (places, values) in places.chunks_exact_mut(depth).zip(input.chunks_exact(depth)) {
+                    let gains = description.gains.iter().zip(description.offsets.iter());
+                    for ((place, &value), (gain, offset)) in places.iter_mut().zip(values).zip(gains) {
+                        *place = round_to_i8(value.into() * gain + offset);
+                    }
+                }
+            }
+        }
+        if self.model.header().fact_count > 0 {
+            let tensor = self.tensor(FACTS_TENSOR);
+            let mut places = self.arena.get_mut(range(&tensor)).unwrap_or_default().iter_mut();
+            facts.encode(|value| {
+                if let Some(place) = places.next() {
+                    *place = quantize(value, tensor.quantization);
+                }
+            });
+        }
+        self.next = 0;
+        Ok(())
+    }
+
+    /// Takes input and facts that are quantised already, and makes ready for the first [`Session::step`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InputLength`], [`Error::FactsLength`].
+    pub fn load_quantized(
+        &mut self,
+        input: impl ExactSizeIterator<Item = i8>,
+        facts: impl ExactSizeIterator<Item = i8>,
+    ) -> Result<(), Error> {
+        self.check_input_length(input.len())?;
+        let facts_tensor = if self.model.header().fact_count > 0 { Some(self.tensor(FACTS_TENSOR)) } else { None };
+        let (expected, got) = (facts_tensor.map_or(0, |tensor| tensor.shape.len()), facts.len());
+        if expected != got {
+            return Err(Error::FactsLength { expected, got });
+        }
+        let source = range(&self.tensor(INPUT_TENSOR));
+        self.arena.get_mut(source).unwrap_or_default().iter_mut().zip(input).for_each(|(place, value)| *place = value);
+        if let Some(tensor) = facts_tensor {
+            let places = self.arena.get_mut(range(&tensor)).unwrap_or_default();
+            places.iter_mut().zip(facts).for_each(|(place, value)| *place = value);
+        }
+        self.next = 0;
+        Ok(())
+    }
+
+    /// Runs the next operator and says whether there is more to do.
+    pub fn step(&mut self) -> Step {
+        if let Some(operator) = self.model.operator(self.next) {
+            self.execute(&operator);
+            self.next += 1;
+        }
+        if self.next < self.model.header().operator_count { Step::More } else { Step::Done }
+    }
+
+    /// Returns the outputs of the last run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unfinished`] when there are operators that have not run.
+    pub fn outputs(&self) -> Result<Outputs<'_>, Error> {
+        if self.next < self.model.header().operator_count {
+            return Err(Error::Unfinished);
+        }
+        Ok(Outputs::new(self.model, self.arena))
+    }
+
+    /// Returns the values of a tensor as they are in the arena now.
+    ///
+    /// A tensor's bytes are its own from the operator that writes it to the last that reads it.
+    pub fn values(&self, tensor: u16) -> Option<&[i8]> {
+        self.arena.get(range(&self.model.tensor(tensor)?))
+    }
+
+    /// Returns the model.
+    pub fn model(&self) -> &Model<'a> {
+        &self.model
+    }
+
+    fn check_input_length(&self, got: usize) -> Result<(), Error> {
+        let expected = self.model.input_shape().len();
+        if expected == got { Ok(()) } else { Err(Error::InputLength { expected, got }) }
+    }
+
+    /// Returns a tensor of the model; the parser has seen to it that there is one.
+    fn tensor(&self, index: u16) -> Tensor {
+        const NOTHING: Tensor = Tensor {
+            shape: Shape::vector(0),
+            quantization: Quantization { scale: 1.0, zero_point: 0 },
+            offset: 0,
+            last_use: 0,
+        };
+        self.model.tensor(index).unwrap_or(NOTHING)
+    }
+
+    fn execute(&mut self, operator: &Operator<'_>) {
+        let inputs = operator.inputs();
+        let a = self.tensor(inputs.first().copied().unwrap_or(0));
+        let out = self.tensor(operator.output);
+        if operator.parameters == Parameters::Concat {
+            let mut first = 0;
+            for &index in inputs {
+                let part = self.tensor(index);
+                if let Ok([values, places]) = self.arena.get_disjoint_mut([range(&part), range(&out)]) {
+                    kernels::concat_part(view(values, &part), first, view_mut(places, &out, operator));
+                }
+                first += usize::from(part.shape.channels);
+            }
+            return;
+        }
+        if let Parameters::Add(constants) = operator.parameters {
+            let b = self.tensor(inputs.get(1).copied().unwrap_or(0));
+            if a.offset == b.offset {
+                // A tensor may be added to itself.
+                if let Ok([values, places]) = self.arena.get_disjoint_mut([range(&a), range(&out)]) {
+                    kernels::add(view(values, &a), view(values, &b), constants, view_mut(places, &out, operator));
+                }
+            } else if let Ok([x, y, places]) = self.arena.get_disjoint_mut([range(&a), range(&b), range(&out)]) {
+                kernels::add(view(x, &a), view(y, &b), constants, view_mut(places, &out, operator));
+            }
+            return;
+        }
+        let Ok([values, places]) = self.arena.get_disjoint_mut([range(&a), range(&out)]) else { return };
+        let (input, output) = (view(values, &a), view_mut(places, &out, operator));
+        match operator.parameters {
+            Parameters::Dense(channels) => kernels::dense(input, channels, output),
+            Parameters::Convolution(window, channels) => kernels::convolution(input, &window, channels, output),
+            Parameters::Depthwise(window, channels) => kernels::depthwise(input, &window, channels, output),
+            Parameters::AveragePool(window, factor) => kernels::average_pool(input, &window, factor, output),
+            Parameters::MaxPool(window) => kernels::max_pool(input, &window, output),
+            Parameters::Table(table) => kernels::table(input.values, table, output.values),
+            Parameters::Add(_) | Parameters::Concat => {}
+        }
+    }
+}
+
+fn range(tensor: &Tensor) -> Range<usize> {
+    let start = tensor.offset as usize;
+    start..start.saturating_add(tensor.shape.len())
+}
+
+fn view<'v>(values: &'v [i8], tensor: &Tensor) -> View<'v> {
+    View { values, shape: tensor.shape, zero_point: tensor.quantization.zero_point }
+}
+
+fn view_mut<'v>(values: &'v mut [i8], tensor: &Tensor, operator: &Operator<'_>) -> ViewMut<'v> {
+    ViewMut { values, shape: tensor.shape, zero_point: tensor.quantization.zero_point, clamp: operator.clamp }
+}

@@ -1,0 +1,155 @@
+//! Students: parsed from bytes, or included in a firmware with their arena sized when it is compiled.
+
+use attar_shared::{Header, Model};
+
+use crate::{Error, Facts, Session};
+
+/// A model that has been checked and may be run.
+#[derive(Debug, Clone, Copy)]
+pub struct Student<'a> {
+    model: Model<'a>,
+}
+
+impl<'a> Student<'a> {
+    /// Returns the student in the bytes of an `.attar` file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Parse`].
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
+        Ok(Self { model: Model::parse(bytes)? })
+    }
+
+    /// Returns a session over an arena.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ArenaTooSmall`].
+    pub fn session<const BYTES: usize>(&self, arena: &'a mut Arena<BYTES>) -> Result<Session<'a>, Error> {
+        Session::new(self.model, &mut arena.0)
+    }
+
+    /// Returns facts of which none is known yet.
+    pub fn facts(&self) -> Facts<'a> {
+        Facts::new(self.model)
+    }
+
+    /// Returns the model.
+    pub fn model(&self) -> &Model<'a> {
+        &self.model
+    }
+
+    /// Runs the test vectors that the model carries and returns how many there are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ArenaTooSmall`], and [`Error::SelfTest`] for the first vector that is not reproduced.
+    pub fn self_test(&self, arena: &mut [i8]) -> Result<usize, Error> {
+        let mut session = Session::new(self.model, arena)?;
+        let mut count = 0;
+        for (vector, test) in self.model.tests().enumerate() {
+            let signed = |bytes: &'a [u8]| bytes.iter().map(|byte| byte.cast_signed());
+            session.load_quantized(signed(test.input), signed(test.facts))?;
+            while session.step() == crate::Step::More {}
+            let outputs = session.outputs()?;
+            let answers = outputs.heads().flat_map(|head| head.quantized().iter().copied());
+            if !answers.eq(signed(test.outputs)) {
+                return Err(Error::SelfTest { vector });
+            }
+            count = vector + 1;
+        }
+        Ok(count)
+    }
+}
+
+/// A student in a firmware's flash, made by [`crate::include_student!`].
+#[derive(Debug, Clone, Copy)]
+pub struct EmbeddedStudent {
+    bytes: &'static [u8],
+    header: Header,
+}
+
+impl EmbeddedStudent {
+    /// Returns the student in `bytes` after a look at its header.
+    ///
+    /// # Panics
+    ///
+    /// When the header is not one of this version, or the file has another length than it says: used in a constant,
+    /// that is a compile error.
+    #[allow(clippy::panic)]
+    pub const fn new(bytes: &'static [u8]) -> Self {
+        match Header::read(bytes) {
+            Ok(header) if header.file_len as usize == bytes.len() => Self { bytes, header },
+            Ok(_) => panic!("the .attar file is truncated, or followed by something else"),
+            Err(_) => panic!("not an .attar file of the version that this crate reads"),
+        }
+    }
+
+    /// Returns the bytes of arena that a session needs.
+    pub const fn arena_bytes(&self) -> usize {
+        self.header.arena_len as usize
+    }
+
+    /// Returns the bytes of flash that the model takes.
+    pub const fn flash_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Returns the multiply-accumulate operations of one run.
+    pub const fn macs(&self) -> u32 {
+        self.header.macs
+    }
+
+    /// Checks the whole file and returns the student.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Parse`].
+    pub fn parse(&self) -> Result<Student<'static>, Error> {
+        Student::parse(self.bytes)
+    }
+}
+
+/// The memory that a session computes in.
+#[derive(Debug)]
+#[repr(C, align(16))]
+pub struct Arena<const BYTES: usize>([i8; BYTES]);
+
+impl<const BYTES: usize> Arena<BYTES> {
+    /// Returns an arena of zeros, which in a `static` takes no flash.
+    pub const fn new() -> Self {
+        Self([0; BYTES])
+    }
+
+    /// Returns the bytes.
+    pub fn as_mut_slice(&mut self) -> &mut [i8] {
+        &mut self.0
+    }
+}
+
+impl<const BYTES: usize> Default for Arena<BYTES> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Bytes at an address that is a multiple of 16, where word loads are quickest.
+#[derive(Debug)]
+#[repr(C, align(16))]
+pub struct Aligned<T: ?Sized>(pub T);
+
+/// Defines a constant of type [`EmbeddedStudent`] with the bytes of a file, aligned, its header checked at compile time.
+///
+/// ```ignore
+/// attar_device::include_student!(STUDENT, "student.attar");
+/// static ARENA: Arena<{ STUDENT.arena_bytes() }> = Arena::new();
+/// ```
+#[macro_export]
+macro_rules! include_student {
+    ($name:ident, $path:expr) => {
+        const $name: $crate::EmbeddedStudent = {
+            static BYTES: &$crate::Aligned<[u8]> = &$crate::Aligned(*include_bytes!($path));
+            $crate::EmbeddedStudent::new(&BYTES.0)
+        };
+    };
+}

@@ -1,0 +1,175 @@
+//! Reading little-endian values from bytes that nobody has checked yet.
+
+use crate::Defect;
+
+/// A run of little-endian `f32` at any alignment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct F32s<'a>(pub(crate) &'a [[u8; 4]]);
+
+impl<'a> F32s<'a> {
+    /// Returns the number of values.
+    pub fn len(self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns whether there is no value.
+    pub fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the value at `index`.
+    pub fn at(self, index: usize) -> Option<f32> {
+        self.0.get(index).map(|bytes| f32::from_le_bytes(*bytes))
+    }
+
+    /// Returns the values in their order.
+    pub fn iter(self) -> impl ExactSizeIterator<Item = f32> + 'a {
+        self.0.iter().map(|bytes| f32::from_le_bytes(*bytes))
+    }
+}
+
+/// A run of little-endian `i32` at any alignment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct I32s<'a>(pub(crate) &'a [[u8; 4]]);
+
+impl<'a> I32s<'a> {
+    /// Returns the values in their order.
+    pub fn iter(self) -> impl ExactSizeIterator<Item = i32> + 'a {
+        self.0.iter().map(|bytes| i32::from_le_bytes(*bytes))
+    }
+}
+
+/// A list of strings, each behind its length in one byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Strings<'a> {
+    bytes: &'a [u8],
+    count: u16,
+}
+
+impl<'a> Strings<'a> {
+    /// Returns the number of strings.
+    pub fn len(self) -> usize {
+        usize::from(self.count)
+    }
+
+    /// Returns whether there is no string.
+    pub fn is_empty(self) -> bool {
+        self.count == 0
+    }
+
+    /// Returns the strings in their order.
+    pub fn iter(self) -> impl Iterator<Item = &'a str> {
+        let mut cursor = Cursor::new(self.bytes);
+        (0..self.count).map_while(move |_| cursor.string().ok())
+    }
+
+    /// Returns the string at `index`.
+    pub fn at(self, index: usize) -> Option<&'a str> {
+        self.iter().nth(index)
+    }
+
+    /// Returns where `name` stands in the list.
+    pub fn position(self, name: &str) -> Option<usize> {
+        self.iter().position(|string| string == name)
+    }
+}
+
+/// A place in a section; each read moves it on, none reads past the end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cursor<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Cursor<'a> {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], Defect> {
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or(Defect::Truncated)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Defect> {
+        let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(Defect::Truncated)?;
+        self.rest = rest;
+        Ok(*taken)
+    }
+
+    pub(crate) fn u8(&mut self) -> Result<u8, Defect> {
+        let [byte] = self.array()?;
+        Ok(byte)
+    }
+
+    pub(crate) fn u16(&mut self) -> Result<u16, Defect> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    pub(crate) fn u32(&mut self) -> Result<u32, Defect> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    pub(crate) fn i32(&mut self) -> Result<i32, Defect> {
+        self.array().map(i32::from_le_bytes)
+    }
+
+    pub(crate) fn f32(&mut self) -> Result<f32, Defect> {
+        self.array().map(f32::from_le_bytes)
+    }
+
+    fn words(&mut self, count: usize) -> Result<&'a [[u8; 4]], Defect> {
+        let bytes = self.take(count.checked_mul(4).ok_or(Defect::Truncated)?)?;
+        Ok(bytes.as_chunks::<4>().0)
+    }
+
+    /// Reads `count` values, each of which has to be finite.
+    pub(crate) fn finite_f32s(&mut self, count: usize) -> Result<F32s<'a>, Defect> {
+        let values = F32s(self.words(count)?);
+        if values.iter().all(f32::is_finite) { Ok(values) } else { Err(Defect::NotFinite) }
+    }
+
+    pub(crate) fn i32s(&mut self, count: usize) -> Result<I32s<'a>, Defect> {
+        self.words(count).map(I32s)
+    }
+
+    /// Reads a string, which may be empty.
+    pub(crate) fn string(&mut self) -> Result<&'a str, Defect> {
+        let len = self.u8()?;
+        core::str::from_utf8(self.take(usize::from(len))?).map_err(|_| Defect::Utf8)
+    }
+
+    /// Reads a string that has to hold something.
+    pub(crate) fn name(&mut self) -> Result<&'a str, Defect> {
+        let name = self.string()?;
+        if name.is_empty() { Err(Defect::EmptyName) } else { Ok(name) }
+    }
+
+    /// Reads `count` names, all different.
+    pub(crate) fn names(&mut self, count: u16) -> Result<Strings<'a>, Defect> {
+        let bytes = self.rest;
+        let names = Strings { bytes, count };
+        for index in 0..names.len() {
+            let name = self.name()?;
+            if names.iter().take(index).any(|earlier| earlier == name) {
+                return Err(Defect::Duplicate);
+            }
+        }
+        Ok(names)
+    }
+
+    /// Reads `count` bytes that have to be zero.
+    pub(crate) fn zeros(&mut self, count: usize) -> Result<(), Defect> {
+        if self.take(count)?.iter().all(|&byte| byte == 0) { Ok(()) } else { Err(Defect::Padding) }
+    }
+
+    /// Ends the section: what is left has to be fewer than four zeros.
+    pub(crate) fn finish(self) -> Result<(), Defect> {
+        if self.rest.len() < 4 && self.rest.iter().all(|&byte| byte == 0) { Ok(()) } else { Err(Defect::Padding) }
+    }
+}
+
+/// Returns how many zeros bring `len` to a multiple of four.
+pub(crate) const fn padding(len: usize) -> usize {
+    len.wrapping_neg() % 4
+}

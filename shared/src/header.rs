@@ -1,0 +1,114 @@
+//! The fixed header, readable in `const` context so that a firmware sizes its arena when it is compiled.
+
+use crate::{Defect, MAGIC, ParseError, VERSION};
+
+/// Bytes of the header.
+pub const HEADER_BYTES: usize = 64;
+
+/// The numbers at the start of a file; every other place follows from them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// Bytes of the file, the checksum included.
+    pub file_len: u32,
+    /// Bytes of the arena that a session needs.
+    pub arena_len: u32,
+    /// Bit k is set when an operator of kind k is present.
+    pub operator_set: u32,
+    /// Multiply-accumulate operations of one run.
+    pub macs: u32,
+    /// Tensors, the input and the facts included.
+    pub tensor_count: u16,
+    /// Operators.
+    pub operator_count: u16,
+    /// Facts.
+    pub fact_count: u16,
+    /// Heads.
+    pub head_count: u16,
+    /// Bytes of the input section.
+    pub input_len: u32,
+    /// Bytes of the facts section.
+    pub facts_len: u32,
+    /// Bytes of the heads section.
+    pub heads_len: u32,
+    /// Bytes of the weights section.
+    pub weights_len: u32,
+    /// Bytes of the section of self-test vectors.
+    pub tests_len: u32,
+}
+
+impl Header {
+    /// Reads the header; it checks its own fields, and neither the length of the file nor its checksum.
+    ///
+    /// # Errors
+    ///
+    /// [`ParseError::TooShort`], [`ParseError::Magic`], [`ParseError::Version`], or [`ParseError::Header`] when
+    /// reserved bytes are not zero.
+    pub const fn read(bytes: &[u8]) -> Result<Self, ParseError> {
+        let Some((header, _)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
+            return Err(ParseError::TooShort { got: bytes.len() });
+        };
+        if u32_at(header, 0) != u32::from_le_bytes(MAGIC) {
+            return Err(ParseError::Magic);
+        }
+        let version = u16_at(header, 4);
+        if version != VERSION {
+            return Err(ParseError::Version { got: version });
+        }
+        if u16_at(header, 6) != 0 || u32_at(header, 52) != 0 || u32_at(header, 56) != 0 || u32_at(header, 60) != 0 {
+            return Err(ParseError::Header(Defect::Unused));
+        }
+        Ok(Self {
+            file_len: u32_at(header, 8),
+            arena_len: u32_at(header, 12),
+            operator_set: u32_at(header, 16),
+            macs: u32_at(header, 20),
+            tensor_count: u16_at(header, 24),
+            operator_count: u16_at(header, 26),
+            fact_count: u16_at(header, 28),
+            head_count: u16_at(header, 30),
+            input_len: u32_at(header, 32),
+            facts_len: u32_at(header, 36),
+            heads_len: u32_at(header, 40),
+            weights_len: u32_at(header, 44),
+            tests_len: u32_at(header, 48),
+        })
+    }
+
+    /// Returns the tensors that are there before the first operator: the input, and the facts if there are any.
+    pub const fn source_count(&self) -> u16 {
+        if self.fact_count == 0 { 1 } else { 2 }
+    }
+
+    pub(crate) fn encode(&self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        let words = [
+            u32::from_le_bytes(MAGIC),
+            u32::from(VERSION),
+            self.file_len,
+            self.arena_len,
+            self.operator_set,
+            self.macs,
+            u32::from(self.tensor_count) | u32::from(self.operator_count) << 16,
+            u32::from(self.fact_count) | u32::from(self.head_count) << 16,
+            self.input_len,
+            self.facts_len,
+            self.heads_len,
+            self.weights_len,
+            self.tests_len,
+        ];
+        for (place, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+            *place = word.to_le_bytes();
+        }
+        bytes
+    }
+}
+
+// Indexing is what `const` context allows; the offsets are literals below HEADER_BYTES.
+#[allow(clippy::indexing_slicing)]
+const fn u16_at(header: &[u8; HEADER_BYTES], at: usize) -> u16 {
+    u16::from_le_bytes([header[at], header[at + 1]])
+}
+
+const fn u32_at(header: &[u8; HEADER_BYTES], at: usize) -> u32 {
+    u16_at(header, at) as u32 | (u16_at(header, at + 2) as u32) << 16
+}

@@ -1,0 +1,60 @@
+//! The `.attar` weight format: [`Model::parse`] checks a file once and for all, [`Definition::write`] makes one.
+//!
+//! The bytes, the rules and the arithmetic are specified in `shared/README.md`; this crate is that specification in
+//! code, for the host and for the board. It allocates nothing and needs no operating system.
+//!
+//! # Panics
+//!
+//! Nothing here panics, whatever the bytes: untrusted bytes are only reached through checked accessors.
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod bytes;
+mod error;
+mod fact;
+mod head;
+mod header;
+mod input;
+mod model;
+mod operator;
+mod tensor;
+mod write;
+
+pub use bytes::{F32s, I32s, Strings};
+pub use error::{Defect, ParseError, WriteError};
+pub use fact::{Encoder, Fact, FactDefinition, FactKind};
+pub use head::{Head, HeadDefinition, HeadKind, Rescale};
+pub use header::{HEADER_BYTES, Header};
+pub use input::{Input, InputDefinition};
+pub use model::{Model, TestVector};
+pub use operator::{
+    AddConstants, Channels, Clamp, Kind, MAX_INPUTS, Operator, OperatorDefinition, Parameters, Requantization, Window,
+};
+pub use tensor::{Quantization, Shape, Tensor};
+pub use write::{Definition, TestDefinition};
+
+/// The version of the format that this crate reads and writes.
+pub const VERSION: u16 = 1;
+
+/// The first four bytes of every file.
+pub const MAGIC: [u8; 4] = *b"ATAR";
+
+/// The most tensors a model may hold: what bounds the time of a parse.
+pub const MAX_TENSORS: usize = 256;
+
+/// The most facts a model may take: what bounds the storage of their values on a board.
+pub const MAX_FACTS: usize = 32;
+
+/// The most heads a model may have.
+pub const MAX_HEADS: usize = 8;
+
+/// Tensors in the arena and blobs among the weights begin at multiples of this many bytes.
+pub const ALIGNMENT: u32 = 4;
+
+/// The index of the tensor that holds the quantised input.
+pub const INPUT_TENSOR: u16 = 0;
+
+/// The index of the tensor that holds the encoded facts, in a model that takes any.
+pub const FACTS_TENSOR: u16 = 1;

@@ -1,0 +1,352 @@
+//! A parsed model: every rule has been checked, so that nothing after can fail.
+
+use crate::bytes::Cursor;
+use crate::header::HEADER_BYTES;
+use crate::operator::{Context, OPERATOR_BYTES};
+use crate::tensor::TENSOR_BYTES;
+use crate::{
+    Defect, FACTS_TENSOR, Fact, Head, Header, INPUT_TENSOR, Input, MAX_FACTS, MAX_HEADS, MAX_TENSORS, Operator,
+    ParseError, Shape, Tensor,
+};
+
+/// A model whose file has been checked as a whole; it borrows the bytes and copies nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Model<'a> {
+    header: Header,
+    input: &'a [u8],
+    facts: &'a [u8],
+    heads: &'a [u8],
+    operators: &'a [u8],
+    tensors: &'a [u8],
+    weights: &'a [u8],
+    tests: &'a [u8],
+}
+
+/// An input with the answer that the model has to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TestVector<'a> {
+    /// The quantised input, int8 each.
+    pub input: &'a [u8],
+    /// The quantised facts, int8 each.
+    pub facts: &'a [u8],
+    /// The tensors of the heads one after the other, int8 each.
+    pub outputs: &'a [u8],
+}
+
+impl<'a> Model<'a> {
+    /// Returns the model in `bytes`, which may stand at any alignment.
+    ///
+    /// The time is bounded by the length of the file times the greatest number of tensors; there is no recursion.
+    ///
+    /// # Errors
+    ///
+    /// A [`ParseError`] that names the part and the rule it breaks.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let model = Self::split(bytes)?;
+        model.check_input_and_facts()?;
+        model.check_heads()?;
+        model.check_operators()?;
+        model.check_memory()?;
+        model.check_tests()?;
+        Ok(model)
+    }
+
+    /// Returns the header.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Returns the bytes of arena that a session needs.
+    pub fn arena_bytes(&self) -> usize {
+        self.header.arena_len as usize
+    }
+
+    /// Returns the input.
+    pub fn input(&self) -> Option<Input<'a>> {
+        let channels = self.tensor(INPUT_TENSOR)?.shape.channels;
+        Input::decode(self.input, channels).ok()
+    }
+
+    /// Returns the shape of the input.
+    pub fn input_shape(&self) -> Shape {
+        self.tensor(INPUT_TENSOR).map_or(Shape::vector(0), |tensor| tensor.shape)
+    }
+
+    /// Returns the facts in their order in the facts tensor.
+    pub fn facts(&self) -> impl Iterator<Item = Fact<'a>> + use<'a> {
+        let mut cursor = Cursor::new(self.facts.get(4..).unwrap_or(&[]));
+        (0..self.header.fact_count).map_while(move |_| Fact::decode(&mut cursor).ok())
+    }
+
+    /// Returns whether a mask, 1 for each fact that is known, follows the encoded facts.
+    pub fn has_fact_mask(&self) -> bool {
+        self.facts.first() == Some(&1)
+    }
+
+    /// Returns the heads.
+    pub fn heads(&self) -> impl Iterator<Item = Head<'a>> + use<'a> {
+        let model = *self;
+        let mut cursor = Cursor::new(self.heads);
+        (0..self.header.head_count).map_while(move |_| Head::decode(&mut cursor, |t| model.len_of(t)).ok())
+    }
+
+    /// Returns the operators in the order in which they run.
+    pub fn operators(&self) -> impl ExactSizeIterator<Item = Operator<'a>> + use<'a> {
+        let model = *self;
+        Operators { model, next: 0 }
+    }
+
+    /// Returns the operator at `index`.
+    pub fn operator(&self, index: u16) -> Option<Operator<'a>> {
+        self.decode_operator(index).ok().map(|(operator, ..)| operator)
+    }
+
+    /// Returns the tensor at `index`.
+    pub fn tensor(&self, index: u16) -> Option<Tensor> {
+        self.decode_tensor(index).ok()
+    }
+
+    /// Returns the tensors: input, facts if any, then what each operator writes.
+    pub fn tensors(&self) -> impl Iterator<Item = Tensor> + use<'a> {
+        let model = *self;
+        (0..self.header.tensor_count).map_while(move |index| model.tensor(index))
+    }
+
+    /// Returns the self-test vectors.
+    pub fn tests(&self) -> impl Iterator<Item = TestVector<'a>> + use<'a> {
+        let sizes = self.test_sizes();
+        let mut cursor = Cursor::new(self.tests);
+        let count = cursor.u32().unwrap_or(0);
+        (0..count).map_while(move |_| TestVector::decode(&mut cursor, sizes).ok())
+    }
+
+    /// Cuts the file into its sections, after length and checksum.
+    fn split(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let header = Header::read(bytes)?;
+        if usize::try_from(header.file_len) != Ok(bytes.len()) {
+            return Err(ParseError::Length { header: header.file_len, got: bytes.len() });
+        }
+        let (body, sum) = bytes.split_last_chunk::<4>().ok_or(ParseError::TooShort { got: bytes.len() })?;
+        let (computed, stored) = (checksum(body), u32::from_le_bytes(*sum));
+        if computed != stored {
+            return Err(ParseError::Checksum { computed, stored });
+        }
+        let counts = usize::from(header.tensor_count) <= MAX_TENSORS
+            && header.operator_count > 0
+            && u32::from(header.tensor_count) == u32::from(header.source_count()) + u32::from(header.operator_count)
+            && usize::from(header.fact_count) <= MAX_FACTS
+            && (1..=MAX_HEADS).contains(&usize::from(header.head_count));
+        if !counts {
+            return Err(ParseError::Header(Defect::Count));
+        }
+        let mut cursor = Cursor::new(body);
+        let mut section = |len: u32| {
+            if !len.is_multiple_of(4) {
+                return Err(ParseError::Header(Defect::Offset));
+            }
+            let len = usize::try_from(len).map_err(|_| ParseError::Header(Defect::TooLarge))?;
+            cursor.take(len).map_err(ParseError::Header)
+        };
+        section(HEADER_BYTES as u32)?;
+        let model = Self {
+            header,
+            input: section(header.input_len)?,
+            facts: section(header.facts_len)?,
+            heads: section(header.heads_len)?,
+            operators: section(u32::from(header.operator_count) * OPERATOR_BYTES as u32)?,
+            tensors: section(u32::from(header.tensor_count) * TENSOR_BYTES as u32)?,
+            weights: section(header.weights_len)?,
+            tests: section(header.tests_len)?,
+        };
+        if cursor.take(1).is_ok() {
+            return Err(ParseError::Header(Defect::Padding));
+        }
+        Ok(model)
+    }
+
+    fn check_input_and_facts(&self) -> Result<(), ParseError> {
+        let input = self.decode_tensor(INPUT_TENSOR).map_err(|defect| ParseError::Tensor(INPUT_TENSOR, defect))?;
+        Input::decode(self.input, input.shape.channels).map_err(ParseError::Input)?;
+        if self.header.fact_count == 0 {
+            return if self.facts.is_empty() { Ok(()) } else { Err(ParseError::Fact(0, Defect::Padding)) };
+        }
+        let mut cursor = Cursor::new(self.facts);
+        let mut preamble = || {
+            let mask = cursor.u8()?;
+            cursor.zeros(3)?;
+            if mask > 1 { Err(Defect::Unused) } else { Ok(mask == 1) }
+        };
+        let mask = preamble().map_err(|defect| ParseError::Fact(0, defect))?;
+        let mut width = if mask { usize::from(self.header.fact_count) } else { 0 };
+        for index in 0..self.header.fact_count {
+            let fact = Fact::decode(&mut cursor).map_err(|defect| ParseError::Fact(index, defect))?;
+            if self.facts().take(usize::from(index)).any(|earlier| earlier.name == fact.name) {
+                return Err(ParseError::Fact(index, Defect::Duplicate));
+            }
+            width += fact.width();
+        }
+        cursor.finish().map_err(|defect| ParseError::Fact(self.header.fact_count, defect))?;
+        let facts = self.decode_tensor(FACTS_TENSOR).map_err(|defect| ParseError::Tensor(FACTS_TENSOR, defect))?;
+        if !facts.shape.is_vector() || usize::from(facts.shape.channels) != width {
+            return Err(ParseError::Tensor(FACTS_TENSOR, Defect::Shape));
+        }
+        Ok(())
+    }
+
+    fn check_heads(&self) -> Result<(), ParseError> {
+        let mut cursor = Cursor::new(self.heads);
+        for index in 0..self.header.head_count {
+            let refused = |defect| ParseError::Head(index, defect);
+            let head = Head::decode(&mut cursor, |tensor| self.len_of(tensor)).map_err(refused)?;
+            if self.heads().take(usize::from(index)).any(|earlier| earlier.name == head.name) {
+                return Err(refused(Defect::Duplicate));
+            }
+        }
+        cursor.finish().map_err(|defect| ParseError::Head(self.header.head_count, defect))
+    }
+
+    fn check_operators(&self) -> Result<(), ParseError> {
+        let mut place = 0u32;
+        let mut set = 0u32;
+        let mut macs = 0u64;
+        for index in 0..self.header.operator_count {
+            let refused = |defect| ParseError::Operator(index, defect);
+            let (operator, offset, used) = self.decode_operator(index).map_err(refused)?;
+            operator.check(|tensor| self.tensor(tensor)).map_err(refused)?;
+            if offset != place {
+                return Err(refused(Defect::Offset));
+            }
+            place = place.checked_add(used).ok_or(refused(Defect::TooLarge))?;
+            set |= 1 << operator.kind() as u8;
+            let output = self.tensor(operator.output).ok_or(refused(Defect::Shape))?;
+            macs = macs.saturating_add(operator.macs(output.shape));
+        }
+        if usize::try_from(place) != Ok(self.weights.len()) {
+            return Err(ParseError::Weights(Defect::Padding));
+        }
+        if set != self.header.operator_set || macs != u64::from(self.header.macs) {
+            return Err(ParseError::Header(Defect::Count));
+        }
+        Ok(())
+    }
+
+    /// Checks the memory plan: tensors that are alive at the same time share no byte, and the arena has no spare end.
+    fn check_memory(&self) -> Result<(), ParseError> {
+        let mut end = 0;
+        for index in 0..self.header.tensor_count {
+            let refused = |defect| ParseError::Tensor(index, defect);
+            let tensor = self.decode_tensor(index).map_err(refused)?;
+            end = end.max(tensor.end());
+            if self.last_use(index) != Some(tensor.last_use) {
+                return Err(refused(Defect::LastUse));
+            }
+            for earlier in 0..index {
+                let other = self.decode_tensor(earlier).map_err(refused)?;
+                let apart = u64::from(other.offset) >= tensor.end() || u64::from(tensor.offset) >= other.end();
+                let alive = self.written_by(index).is_none_or(|writer| other.last_use >= writer);
+                if alive && !apart {
+                    return Err(refused(Defect::Overlap));
+                }
+            }
+        }
+        if end != u64::from(self.header.arena_len) {
+            return Err(ParseError::Header(Defect::Arena));
+        }
+        Ok(())
+    }
+
+    fn check_tests(&self) -> Result<(), ParseError> {
+        let mut cursor = Cursor::new(self.tests);
+        let mut check = || {
+            for _ in 0..cursor.u32()? {
+                TestVector::decode(&mut cursor, self.test_sizes())?;
+            }
+            cursor.finish()
+        };
+        check().map_err(ParseError::Tests)
+    }
+
+    /// Returns the last operator that reads a tensor, or the number of operators when a head does.
+    fn last_use(&self, tensor: u16) -> Option<u16> {
+        if self.heads().any(|head| head.tensor == tensor) {
+            return Some(self.header.operator_count);
+        }
+        (0..self.header.operator_count).rev().find(|&index| self.record_reads(index, tensor))
+    }
+
+    /// Looks at the inputs of a record alone, which keeps [`Model::last_use`] short.
+    fn record_reads(&self, operator: u16, tensor: u16) -> bool {
+        let record = record::<OPERATOR_BYTES>(self.operators, operator).unwrap_or(&[0; OPERATOR_BYTES]);
+        let mut cursor = Cursor::new(record);
+        let count = cursor.u16().map_or(0, |kind_and_count| kind_and_count >> 8);
+        cursor.u16().is_ok() && (0..count).any(|_| cursor.u16() == Ok(tensor))
+    }
+
+    /// Returns the operator that writes a tensor; `None` for input and facts, which are there from the start.
+    fn written_by(&self, tensor: u16) -> Option<u16> {
+        tensor.checked_sub(self.header.source_count())
+    }
+
+    fn len_of(&self, tensor: u16) -> Option<usize> {
+        self.tensor(tensor).map(|tensor| tensor.shape.len())
+    }
+
+    fn decode_tensor(&self, index: u16) -> Result<Tensor, Defect> {
+        Tensor::decode(record::<TENSOR_BYTES>(self.tensors, index).ok_or(Defect::InputIndex)?)
+    }
+
+    fn decode_operator(&self, index: u16) -> Result<(Operator<'a>, u32, u32), Defect> {
+        let record = record::<OPERATOR_BYTES>(self.operators, index).ok_or(Defect::InputIndex)?;
+        let context = Context {
+            weights: self.weights,
+            output_index: self.header.source_count() + index,
+            tensor: |index| self.tensor(index),
+        };
+        Operator::decode(record, &context)
+    }
+
+    fn test_sizes(&self) -> [usize; 3] {
+        let facts = if self.header.fact_count == 0 { 0 } else { self.len_of(FACTS_TENSOR).unwrap_or(0) };
+        let outputs = self.heads().filter_map(|head| self.len_of(head.tensor)).fold(0, usize::saturating_add);
+        [self.len_of(INPUT_TENSOR).unwrap_or(0), facts, outputs]
+    }
+}
+
+impl<'a> TestVector<'a> {
+    fn decode(cursor: &mut Cursor<'a>, [input, facts, outputs]: [usize; 3]) -> Result<Self, Defect> {
+        Ok(Self { input: cursor.take(input)?, facts: cursor.take(facts)?, outputs: cursor.take(outputs)? })
+    }
+}
+
+struct Operators<'a> {
+    model: Model<'a>,
+    next: u16,
+}
+
+impl<'a> Iterator for Operators<'a> {
+    type Item = Operator<'a>;
+
+    fn next(&mut self) -> Option<Operator<'a>> {
+        let operator = self.model.operator(self.next)?;
+        self.next += 1;
+        Some(operator)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = usize::from(self.model.header.operator_count.saturating_sub(self.next));
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Operators<'_> {}
+
+/// Returns the CRC-32 (ISO-HDLC, as in zip and Ethernet) of `bytes`.
+pub(crate) fn checksum(bytes: &[u8]) -> u32 {
+    const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
+    static TABLE: crc::Crc<u32> = CRC;
+    TABLE.checksum(bytes)
+}
+
+fn record<const BYTES: usize>(records: &[u8], index: u16) -> Option<&[u8; BYTES]> {
+    records.get(usize::from(index) * BYTES..)?.first_chunk()
+}

@@ -1,0 +1,491 @@
+//! Operators: what is computed, from which tensors, with which parameters.
+
+use crate::bytes::{Cursor, I32s, padding};
+use crate::tensor::{Quantization, Shape, Tensor};
+use crate::{ALIGNMENT, Defect};
+
+/// The most tensors an operator reads.
+pub const MAX_INPUTS: usize = 4;
+
+/// An operator of the graph; it writes the tensor that stands at its own place after the sources.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Operator<'a> {
+    /// What is computed.
+    pub parameters: Parameters<'a>,
+    /// The range that the output is kept in: a fused ReLU or clamp.
+    pub clamp: Clamp,
+    /// The tensor that is written.
+    pub output: u16,
+    inputs: [u16; MAX_INPUTS],
+    input_count: u8,
+}
+
+/// What an operator computes, with the parameters that it needs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Parameters<'a> {
+    /// A matrix product of the flattened input with weights `[out, in]`.
+    Dense(Channels<'a>),
+    /// A convolution with weights `[out, kernel_height, kernel_width, in]`; over a series when the height is 1.
+    Convolution(Window, Channels<'a>),
+    /// A convolution channel by channel with weights `[kernel_height, kernel_width, channels]`.
+    Depthwise(Window, Channels<'a>),
+    /// The sum of two tensors; the second may be a vector that is added at every position.
+    Add(AddConstants),
+    /// The mean over a window, padding counted as zero.
+    AveragePool(Window, Requantization),
+    /// The greatest value in a window, padding left out.
+    MaxPool(Window),
+    /// A function of each value: entry i is the answer to the value whose byte is i.
+    Table(&'a [u8; 256]),
+    /// The channels of all inputs one after the other; a vector is repeated at every position.
+    Concat,
+}
+
+/// The kinds of operators by their code in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Kind {
+    /// [`Parameters::Dense`].
+    Dense = 0,
+    /// [`Parameters::Convolution`].
+    Convolution = 1,
+    /// [`Parameters::Depthwise`].
+    Depthwise = 2,
+    /// [`Parameters::Add`].
+    Add = 3,
+    /// [`Parameters::AveragePool`].
+    AveragePool = 4,
+    /// [`Parameters::MaxPool`].
+    MaxPool = 5,
+    /// [`Parameters::Table`].
+    Table = 6,
+    /// [`Parameters::Concat`].
+    Concat = 7,
+}
+
+/// The geometry of a sliding window, `[height, width]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Taps.
+    pub kernel: [u16; 2],
+    /// Steps from one output to the next.
+    pub stride: [u16; 2],
+    /// Steps from one tap to the next.
+    pub dilation: [u16; 2],
+    /// Positions before the first row and column; what lies after the last follows from the output's shape.
+    pub pad: [u16; 2],
+}
+
+/// The range an output is kept in, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clamp {
+    /// The least value.
+    pub min: i8,
+    /// The greatest value.
+    pub max: i8,
+}
+
+/// Weights with the constants of each output channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Channels<'a> {
+    /// What an accumulator starts from; the input's zero point is folded in.
+    pub biases: I32s<'a>,
+    /// [`Requantization::multiplier`] for each channel.
+    pub multipliers: I32s<'a>,
+    /// [`Requantization::shift`] for each channel.
+    pub shifts: &'a [u8],
+    /// The weights, int8 each.
+    pub weights: &'a [u8],
+}
+
+/// A positive factor below 1/4, `multiplier / 2^(32 + shift)`, applied with one rounding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Requantization {
+    /// From 2^30 to 2^31 - 1.
+    pub multiplier: i32,
+    /// From 1 to 31.
+    pub shift: u8,
+}
+
+/// `(a * a_multiplier + b * b_multiplier + bias) >> shift`; the bias holds the zero points and the rounding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddConstants {
+    /// The factor of the first input.
+    pub a_multiplier: i32,
+    /// The factor of the second input.
+    pub b_multiplier: i32,
+    /// What is added to both products.
+    pub bias: i32,
+    /// From 0 to 31.
+    pub shift: u8,
+}
+
+impl Clamp {
+    /// Every int8.
+    pub const ALL: Self = Self { min: i8::MIN, max: i8::MAX };
+}
+
+impl Requantization {
+    /// Returns `round(accumulator * multiplier / 2^(32 + shift))`, halves rounded up.
+    ///
+    /// It is written with the high word alone, as a core with a high multiply (SMMUL, MULH) computes it; since floors
+    /// nest, it equals `(accumulator * multiplier + 2^(31 + shift)) >> (32 + shift)` in exact arithmetic.
+    #[inline(always)]
+    pub const fn apply(self, accumulator: i32) -> i32 {
+        let high = ((accumulator as i64 * self.multiplier as i64) >> 32) as i32;
+        let shift = (self.shift & 31) as u32;
+        high.wrapping_add(1i32 << (shift.wrapping_sub(1) & 31)) >> shift
+    }
+
+    const fn check(self) -> Result<(), Defect> {
+        if self.multiplier < 1 << 30 {
+            return Err(Defect::Multiplier);
+        }
+        if self.shift < 1 || self.shift > 31 { Err(Defect::Shift) } else { Ok(()) }
+    }
+}
+
+impl<'a> Channels<'a> {
+    /// Returns bias and requantisation of each channel in turn.
+    pub fn constants(self) -> impl Iterator<Item = (i32, Requantization)> + 'a {
+        self.biases
+            .iter()
+            .zip(self.multipliers.iter())
+            .zip(self.shifts)
+            .map(|((bias, multiplier), &shift)| (bias, Requantization { multiplier, shift }))
+    }
+}
+
+/// What an operator is decoded against: the tensors before it.
+pub(crate) struct Context<'a, F: Fn(u16) -> Option<Tensor>> {
+    pub(crate) weights: &'a [u8],
+    pub(crate) output_index: u16,
+    pub(crate) tensor: F,
+}
+
+/// Bytes of an operator's record.
+pub(crate) const OPERATOR_BYTES: usize = 32;
+
+/// The most taps an average may have: `taps * 255 * 256` has to fit 31 bits.
+const MAX_AVERAGE_TAPS: u32 = i32::MAX as u32 / (255 << AVERAGE_SHIFT);
+
+/// How far a sum is shifted left before it is averaged, so that small windows keep their precision.
+pub(crate) const AVERAGE_SHIFT: u32 = 8;
+
+impl<'a> Operator<'a> {
+    /// Returns the tensors that are read.
+    pub fn inputs(&self) -> &[u16] {
+        self.inputs.get(..usize::from(self.input_count)).unwrap_or(&[])
+    }
+
+    /// Returns the code of what is computed.
+    pub fn kind(&self) -> Kind {
+        match self.parameters {
+            Parameters::Dense(_) => Kind::Dense,
+            Parameters::Convolution(..) => Kind::Convolution,
+            Parameters::Depthwise(..) => Kind::Depthwise,
+            Parameters::Add(_) => Kind::Add,
+            Parameters::AveragePool(..) => Kind::AveragePool,
+            Parameters::MaxPool(_) => Kind::MaxPool,
+            Parameters::Table(_) => Kind::Table,
+            Parameters::Concat => Kind::Concat,
+        }
+    }
+
+    /// Returns the multiply-accumulate operations of one run.
+    pub fn macs(&self, output: Shape) -> u64 {
+        let positions = output.positions() as u64;
+        match self.parameters {
+            Parameters::Dense(channels) => channels.weights.len() as u64,
+            Parameters::Convolution(_, channels) | Parameters::Depthwise(_, channels) => {
+                positions.saturating_mul(channels.weights.len() as u64)
+            }
+            _ => 0,
+        }
+    }
+
+    /// Decodes a record and finds its parameters, whose sizes follow from the shapes of its tensors.
+    ///
+    /// Returns the operator, where its parameters begin among the weights, and how many bytes they take.
+    pub(crate) fn decode<F>(record: &[u8], context: &Context<'a, F>) -> Result<(Self, u32, u32), Defect>
+    where
+        F: Fn(u16) -> Option<Tensor>,
+    {
+        let mut cursor = Cursor::new(record);
+        let kind = cursor.u8()?;
+        let input_count = cursor.u8()?;
+        let clamp = Clamp { min: cursor.u8()?.cast_signed(), max: cursor.u8()?.cast_signed() };
+        let mut inputs = [0; MAX_INPUTS];
+        for (place, input) in inputs.iter_mut().enumerate() {
+            *input = cursor.u16()?;
+            if place >= usize::from(input_count) && *input != 0 {
+                return Err(Defect::Unused);
+            }
+        }
+        let window = Window {
+            kernel: [cursor.u16()?, cursor.u16()?],
+            stride: [cursor.u16()?, cursor.u16()?],
+            dilation: [cursor.u16()?, cursor.u16()?],
+            pad: [cursor.u16()?, cursor.u16()?],
+        };
+        let offset = cursor.u32()?;
+
+        let tensor = |index: u16| (context.tensor)(index).ok_or(Defect::InputIndex);
+        let first = tensor(inputs[0])?.shape;
+        let out = tensor(context.output_index)?.shape;
+        let skipped = usize::try_from(offset).map_err(|_| Defect::Offset)?;
+        let blob = context.weights.get(skipped..).ok_or(Defect::Offset)?;
+        let mut blob_cursor = Cursor::new(blob);
+        let taps = usize::from(window.kernel[0]) * usize::from(window.kernel[1]);
+        let outputs = usize::from(out.channels);
+
+        let mut used = 0;
+        let mut channels = |weights: Option<usize>| {
+            let weights = weights.ok_or(Defect::TooLarge)?;
+            used = outputs * 9 + padding(outputs) + weights + padding(weights);
+            Channels::decode(&mut blob_cursor, outputs, weights)
+        };
+        let parameters = match kind {
+            0 => Parameters::Dense(channels(first.len().checked_mul(outputs))?),
+            1 => {
+                let per_output = taps.checked_mul(usize::from(first.channels));
+                Parameters::Convolution(window, channels(per_output.and_then(|n| n.checked_mul(outputs)))?)
+            }
+            2 => Parameters::Depthwise(window, channels(taps.checked_mul(outputs))?),
+            3 => {
+                used = 16;
+                Parameters::Add(AddConstants::decode(&mut blob_cursor)?)
+            }
+            4 => {
+                used = 8;
+                let requantization = Requantization { multiplier: blob_cursor.i32()?, shift: blob_cursor.u8()? };
+                blob_cursor.zeros(3)?;
+                Parameters::AveragePool(window, requantization)
+            }
+            5 => Parameters::MaxPool(window),
+            6 => {
+                used = 256;
+                let (table, _) = blob.split_first_chunk::<256>().ok_or(Defect::Truncated)?;
+                Parameters::Table(table)
+            }
+            7 => Parameters::Concat,
+            _ => return Err(Defect::Kind),
+        };
+        let used = u32::try_from(used).map_err(|_| Defect::TooLarge)?;
+        let operator = Self { parameters, clamp, output: context.output_index, inputs, input_count };
+        if !operator.has_window() && window != Window::NONE {
+            return Err(Defect::Unused);
+        }
+        Ok((operator, offset, used))
+    }
+
+    /// Checks every rule that an operator has to keep for the engine to run it without a further check.
+    pub(crate) fn check(&self, tensor: impl Fn(u16) -> Option<Tensor>) -> Result<(), Defect> {
+        let wanted = match self.parameters {
+            Parameters::Add(_) => 2..=2,
+            Parameters::Concat => 2..=MAX_INPUTS,
+            _ => 1..=1,
+        };
+        if !wanted.contains(&usize::from(self.input_count)) {
+            return Err(Defect::Count);
+        }
+        if self.inputs().iter().any(|&input| input >= self.output) {
+            return Err(Defect::InputIndex);
+        }
+        let at = |index: u16| tensor(index).ok_or(Defect::InputIndex);
+        let input = at(self.inputs[0])?;
+        let output = at(self.output)?;
+        let (a, out) = (input.shape, output.shape);
+        if self.clamp.min > self.clamp.max {
+            return Err(Defect::Clamp);
+        }
+        let same = |quantization: Quantization| {
+            if quantization == output.quantization { Ok(()) } else { Err(Defect::Quantization) }
+        };
+        let unclamped = || if self.clamp == Clamp::ALL { Ok(()) } else { Err(Defect::Unused) };
+        let fits = |good: bool| if good { Ok(()) } else { Err(Defect::Shape) };
+        match self.parameters {
+            Parameters::Dense(channels) => {
+                fits(out.is_vector())?;
+                channels.check(channels.weights.chunks_exact(a.len()).map(|row| row.iter()))
+            }
+            Parameters::Convolution(window, channels) => {
+                window.check(a, out)?;
+                channels.check(channels.weights.chunks_exact(window.taps() * usize::from(a.channels)).map(|w| w.iter()))
+            }
+            Parameters::Depthwise(window, channels) => {
+                window.check(a, out)?;
+                fits(a.channels == out.channels)?;
+                let count = usize::from(a.channels);
+                channels.check((0..count).map(|c| channels.weights.iter().skip(c).step_by(count)))
+            }
+            Parameters::Add(constants) => {
+                let b = at(self.inputs[1])?.shape;
+                fits(a == out && (b == a || (b.is_vector() && b.channels == a.channels)))?;
+                constants.check()
+            }
+            Parameters::AveragePool(window, requantization) => {
+                window.check(a, out)?;
+                fits(a.channels == out.channels)?;
+                if window.dilation != [1, 1] {
+                    return Err(Defect::Window);
+                }
+                if window.taps() as u64 > u64::from(MAX_AVERAGE_TAPS) {
+                    return Err(Defect::Overflow);
+                }
+                requantization.check()
+            }
+            Parameters::MaxPool(window) => {
+                window.check(a, out)?;
+                fits(a.channels == out.channels)?;
+                unclamped()?;
+                if window.dilation != [1, 1] {
+                    return Err(Defect::Window);
+                }
+                same(input.quantization)
+            }
+            Parameters::Table(_) => {
+                unclamped()?;
+                fits(a == out)
+            }
+            Parameters::Concat => {
+                unclamped()?;
+                let mut channels = 0;
+                for &index in self.inputs() {
+                    let part = at(index)?;
+                    let aligned = part.shape.height == out.height && part.shape.width == out.width;
+                    fits(aligned || part.shape.is_vector())?;
+                    same(part.quantization)?;
+                    channels += u32::from(part.shape.channels);
+                }
+                fits(channels == u32::from(out.channels))
+            }
+        }
+    }
+
+    fn has_window(&self) -> bool {
+        use Parameters::{AveragePool, Convolution, Depthwise, MaxPool};
+        matches!(self.parameters, Convolution(..) | Depthwise(..) | AveragePool(..) | MaxPool(_))
+    }
+}
+
+impl Window {
+    /// What an operator without a window holds in the place of one.
+    pub(crate) const NONE: Self = Self { kernel: [0; 2], stride: [0; 2], dilation: [0; 2], pad: [0; 2] };
+
+    /// Returns the number of taps.
+    pub fn taps(&self) -> usize {
+        usize::from(self.kernel[0]) * usize::from(self.kernel[1])
+    }
+
+    /// Checks that no output lies wholly in the padding, and that coordinates stay far from overflow.
+    fn check(&self, input: Shape, output: Shape) -> Result<(), Defect> {
+        let sizes = [(input.height, output.height), (input.width, output.width)];
+        let axes = self.kernel.iter().zip(&self.stride).zip(self.dilation.iter().zip(&self.pad));
+        for (((&kernel, &stride), (&dilation, &pad)), (len, out)) in axes.zip(sizes) {
+            if kernel == 0 || stride == 0 || dilation == 0 {
+                return Err(Defect::Window);
+            }
+            let reach = (u32::from(kernel) - 1) * u32::from(dilation);
+            let last_start = (u64::from(out) - 1) * u64::from(stride);
+            let last_place = u64::from(len) - 1 + u64::from(pad);
+            if u32::from(pad) > reach || reach > u32::from(u16::MAX) || last_start > last_place {
+                return Err(Defect::Window);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Channels<'a> {
+    fn decode(cursor: &mut Cursor<'a>, outputs: usize, weights: usize) -> Result<Self, Defect> {
+        let biases = cursor.i32s(outputs)?;
+        let multipliers = cursor.i32s(outputs)?;
+        let shifts = cursor.take(outputs)?;
+        cursor.zeros(padding(outputs))?;
+        let values = cursor.take(weights)?;
+        cursor.zeros(padding(weights))?;
+        Ok(Self { biases, multipliers, shifts, weights: values })
+    }
+
+    /// Checks that no input can overflow an accumulator: `|bias| + 128 * sum |w|` has to fit 31 bits.
+    fn check<'w>(&self, rows: impl Iterator<Item = impl Iterator<Item = &'w u8>>) -> Result<(), Defect> {
+        for ((bias, requantization), row) in self.constants().zip(rows) {
+            requantization.check()?;
+            let sum: u64 = row.map(|w| u64::from(w.cast_signed().unsigned_abs())).sum();
+            let bound = u64::from(bias.unsigned_abs()).saturating_add(sum.saturating_mul(128));
+            if bound > i32::MAX as u64 {
+                return Err(Defect::Overflow);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl AddConstants {
+    fn decode(cursor: &mut Cursor<'_>) -> Result<Self, Defect> {
+        let constants = Self {
+            a_multiplier: cursor.i32()?,
+            b_multiplier: cursor.i32()?,
+            bias: cursor.i32()?,
+            shift: cursor.u8()?,
+        };
+        cursor.zeros(3)?;
+        Ok(constants)
+    }
+
+    fn check(self) -> Result<(), Defect> {
+        if self.shift > 31 {
+            return Err(Defect::Shift);
+        }
+        let factors = u64::from(self.a_multiplier.unsigned_abs()) + u64::from(self.b_multiplier.unsigned_abs());
+        let bound = factors * 128 + u64::from(self.bias.unsigned_abs());
+        if bound > i32::MAX as u64 { Err(Defect::Overflow) } else { Ok(()) }
+    }
+}
+
+/// An operator of a model that is to be written; the n-th writes the n-th tensor after the sources.
+#[derive(Debug, Clone, Copy)]
+pub struct OperatorDefinition<'a> {
+    /// What is computed.
+    pub kind: Kind,
+    /// The tensors that are read, 1 to 4.
+    pub inputs: &'a [u16],
+    /// The range that the output is kept in.
+    pub clamp: Clamp,
+    /// The window of a convolution or pooling.
+    pub window: Option<Window>,
+    /// The parameters as they stand in the file, a multiple of four bytes; see shared/README.md.
+    pub parameters: &'a [u8],
+}
+
+const _: () = assert!(ALIGNMENT == 4, "parameters are padded to four bytes");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requantization_rounds_once_like_exact_arithmetic() {
+        let mut state = 1u64;
+        for _ in 0..200_000 {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            let accumulator = (state >> 32) as u32 as i32;
+            let multiplier = (1 << 30) + ((state >> 8) as i32 & ((1 << 30) - 1));
+            let shift = 1 + (state >> 3) as u8 % 31;
+            let exact = i128::from(accumulator) * i128::from(multiplier) + (1i128 << (31 + shift)) >> (32 + shift);
+            let got = Requantization { multiplier, shift }.apply(accumulator);
+            assert_eq!(i128::from(got), exact, "{accumulator} * {multiplier} >> {shift}");
+        }
+    }
+
+    #[test]
+    fn requantization_of_extremes_does_not_overflow() {
+        for accumulator in [i32::MIN, -1, 0, 1, i32::MAX] {
+            for shift in [1, 31] {
+                let got = Requantization { multiplier: i32::MAX, shift }.apply(accumulator);
+                assert!(got.unsigned_abs() <= 1 << 29, "{accumulator} {shift} {got}");
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Tensors: shape, quantisation and place in the arena.
+
+use crate::bytes::Cursor;
+use crate::{ALIGNMENT, Defect};
+
+/// The shape of a tensor, `[height, width, channels]`, channels last.
+///
+/// A series has height 1, a vector has height and width 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Rows.
+    pub height: u16,
+    /// Columns, or steps of a series.
+    pub width: u16,
+    /// Values at a position.
+    pub channels: u16,
+}
+
+impl Shape {
+    /// Returns the shape of a vector.
+    pub const fn vector(channels: u16) -> Self {
+        Self { height: 1, width: 1, channels }
+    }
+
+    /// Returns the number of values, which in a parsed model always fits.
+    pub const fn len(self) -> usize {
+        (self.height as usize).saturating_mul(self.width as usize).saturating_mul(self.channels as usize)
+    }
+
+    /// Returns whether the shape holds no value, which no tensor of a parsed model has.
+    pub const fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the number of positions, height times width.
+    pub const fn positions(self) -> usize {
+        (self.height as usize).saturating_mul(self.width as usize)
+    }
+
+    /// Returns whether this is a vector, which may be broadcast over positions.
+    pub const fn is_vector(self) -> bool {
+        self.height == 1 && self.width == 1
+    }
+}
+
+/// What an int8 stands for: `scale * (q - zero_point)`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quantization {
+    /// The step between two neighbouring values.
+    pub scale: f32,
+    /// The int8 that stands for zero.
+    pub zero_point: i8,
+}
+
+/// An int8 tensor of the graph.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tensor {
+    /// The shape.
+    pub shape: Shape,
+    /// What its values stand for.
+    pub quantization: Quantization,
+    /// Where in the arena it begins, in bytes.
+    pub offset: u32,
+    /// The last operator that reads it; the number of operators when a head does.
+    pub last_use: u16,
+}
+
+/// Bytes of a tensor's record.
+pub(crate) const TENSOR_BYTES: usize = 20;
+
+/// The most values a tensor may have.
+const MAX_LEN: u64 = 1 << 26;
+
+impl Tensor {
+    /// Returns the place after the last byte, rounded up to the alignment.
+    pub fn end(&self) -> u64 {
+        (u64::from(self.offset) + self.shape.len() as u64).next_multiple_of(u64::from(ALIGNMENT))
+    }
+
+    pub(crate) fn decode(record: &[u8]) -> Result<Self, Defect> {
+        let mut cursor = Cursor::new(record);
+        let shape = Shape { height: cursor.u16()?, width: cursor.u16()?, channels: cursor.u16()? };
+        let zero_point = cursor.u8()?.cast_signed();
+        cursor.zeros(1)?;
+        let scale = cursor.f32()?;
+        let offset = cursor.u32()?;
+        let last_use = cursor.u16()?;
+        cursor.zeros(2)?;
+        if shape.height == 0 || shape.width == 0 || shape.channels == 0 {
+            return Err(Defect::ZeroDimension);
+        }
+        if u64::from(shape.height) * u64::from(shape.width) * u64::from(shape.channels) > MAX_LEN {
+            return Err(Defect::TooLarge);
+        }
+        if !(scale.is_normal() && scale > 0.0) {
+            return Err(Defect::Scale);
+        }
+        if offset % ALIGNMENT != 0 {
+            return Err(Defect::Offset);
+        }
+        Ok(Self { shape, quantization: Quantization { scale, zero_point }, offset, last_use })
+    }
+}

@@ -1,0 +1,271 @@
+//! Writing a model: the one encoding that the parser accepts.
+
+use crate::fact::{CATEGORY, FLAG, NUMBER, RANGE, Z_SCORE};
+use crate::header::HEADER_BYTES;
+use crate::model::checksum;
+use crate::operator::Window;
+use crate::{
+    Encoder, FactDefinition, HeadDefinition, HeadKind, Header, InputDefinition, MAX_INPUTS, Model, OperatorDefinition,
+    ParseError, Tensor, WriteError,
+};
+
+/// A model that is to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct Definition<'a> {
+    /// The input; it is tensor 0.
+    pub input: InputDefinition<'a>,
+    /// The facts; they are tensor 1 when there are any.
+    pub facts: &'a [FactDefinition<'a>],
+    /// Whether the facts tensor ends with a mask, 1 for each fact that is known.
+    pub fact_mask: bool,
+    /// The heads.
+    pub heads: &'a [HeadDefinition<'a>],
+    /// The operators in the order in which they run.
+    pub operators: &'a [OperatorDefinition<'a>],
+    /// Input, facts if any, then what each operator writes.
+    pub tensors: &'a [Tensor],
+    /// Self-test vectors.
+    pub tests: &'a [TestDefinition<'a>],
+    /// Multiply-accumulate operations of one run.
+    pub macs: u32,
+}
+
+/// A self-test vector that is to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct TestDefinition<'a> {
+    /// The quantised input.
+    pub input: &'a [i8],
+    /// The quantised facts, empty without any.
+    pub facts: &'a [i8],
+    /// The tensors of the heads one after the other.
+    pub outputs: &'a [i8],
+}
+
+impl Definition<'_> {
+    /// Returns the bytes that the file takes.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::LongName`] and [`WriteError::TooMany`].
+    pub fn encoded_len(&self) -> Result<usize, WriteError> {
+        let mut sink = Sink { buffer: &mut [], len: 0, section_start: 0 };
+        self.encode(&mut sink)?;
+        Ok(sink.len + 4)
+    }
+
+    /// Writes the file to the start of `buffer`, parses it, and returns its bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::BufferTooSmall`], [`WriteError::LongName`], [`WriteError::TooMany`], and [`WriteError::Invalid`]
+    /// when the definition breaks a rule of the format.
+    pub fn write<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], WriteError> {
+        let needed = self.encoded_len()?;
+        let got = buffer.len();
+        let bytes = buffer.get_mut(..needed).ok_or(WriteError::BufferTooSmall { needed, got })?;
+        let mut sink = Sink { buffer: bytes, len: 0, section_start: 0 };
+        let header = self.encode(&mut sink)?;
+        if let Some(start) = bytes.first_chunk_mut::<HEADER_BYTES>() {
+            *start = header.encode();
+        }
+        if let Some((body, sum)) = bytes.split_last_chunk_mut::<4>() {
+            *sum = checksum(body).to_le_bytes();
+        }
+        Model::parse(bytes).map_err(WriteError::Invalid)?;
+        Ok(bytes)
+    }
+
+    /// Puts everything but the header and the checksum, and returns the header that belongs to it.
+    fn encode(&self, sink: &mut Sink<'_>) -> Result<Header, WriteError> {
+        sink.put(&[0; HEADER_BYTES]);
+        sink.end_section()?;
+        self.encode_input(sink)?;
+        let input_len = sink.end_section()?;
+        self.encode_facts(sink)?;
+        let facts_len = sink.end_section()?;
+        for head in self.heads {
+            encode_head(head, sink)?;
+        }
+        let heads_len = sink.end_section()?;
+        let mut place = 0;
+        let mut operator_set = 0;
+        for operator in self.operators {
+            encode_operator(operator, place, sink)?;
+            place += count_u32(operator.parameters.len())?;
+            operator_set |= 1 << operator.kind as u8;
+        }
+        sink.end_section()?;
+        for tensor in self.tensors {
+            encode_tensor(tensor, sink);
+        }
+        sink.end_section()?;
+        for operator in self.operators {
+            sink.put(operator.parameters);
+        }
+        let weights_len = sink.end_section()?;
+        sink.put(&count_u32(self.tests.len())?.to_le_bytes());
+        for test in self.tests {
+            for values in [test.input, test.facts, test.outputs] {
+                values.iter().for_each(|&value| sink.put(&[value.cast_unsigned()]));
+            }
+        }
+        let tests_len = sink.end_section()?;
+        Ok(Header {
+            file_len: count_u32(sink.len + 4)?,
+            arena_len: count_u32(self.tensors.iter().map(Tensor::end).max().unwrap_or(0) as usize)?,
+            operator_set,
+            macs: self.macs,
+            tensor_count: count_u16(self.tensors.len())?,
+            operator_count: count_u16(self.operators.len())?,
+            fact_count: count_u16(self.facts.len())?,
+            head_count: count_u16(self.heads.len())?,
+            input_len,
+            facts_len,
+            heads_len,
+            weights_len,
+            tests_len,
+        })
+    }
+
+    fn encode_input(&self, sink: &mut Sink<'_>) -> Result<(), WriteError> {
+        sink.string(self.input.name)?;
+        sink.put(&count_u16(self.input.gains.len())?.to_le_bytes());
+        sink.f32s(self.input.gains);
+        sink.f32s(self.input.offsets);
+        sink.strings(self.input.channels)
+    }
+
+    fn encode_facts(&self, sink: &mut Sink<'_>) -> Result<(), WriteError> {
+        if self.facts.is_empty() {
+            return Ok(());
+        }
+        sink.put(&[u8::from(self.fact_mask), 0, 0, 0]);
+        for fact in self.facts {
+            match fact {
+                FactDefinition::Number { name, unit, encoder } => {
+                    let (code, parameters) = match *encoder {
+                        Encoder::ZScore { mean, deviation } => (Z_SCORE, [mean, deviation]),
+                        Encoder::Range { low, high } => (RANGE, [low, high]),
+                    };
+                    sink.put(&[NUMBER, code]);
+                    sink.string(name)?;
+                    sink.string(unit)?;
+                    sink.f32s(&parameters);
+                }
+                FactDefinition::Category { name, values } => {
+                    sink.put(&[CATEGORY, 0]);
+                    sink.string(name)?;
+                    sink.string("")?;
+                    sink.strings(values)?;
+                }
+                FactDefinition::Flag { name } => {
+                    sink.put(&[FLAG, 0]);
+                    sink.string(name)?;
+                    sink.string("")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn encode_head(head: &HeadDefinition<'_>, sink: &mut Sink<'_>) -> Result<(), WriteError> {
+    sink.put(&[head.kind as u8, 0]);
+    sink.put(&head.tensor.to_le_bytes());
+    sink.string(head.name)?;
+    sink.strings(head.labels)?;
+    if head.kind == HeadKind::Regression {
+        sink.put(&count_u16(head.gains.len())?.to_le_bytes());
+        sink.f32s(head.gains);
+        sink.f32s(head.offsets);
+    }
+    Ok(())
+}
+
+fn encode_operator(operator: &OperatorDefinition<'_>, place: u32, sink: &mut Sink<'_>) -> Result<(), WriteError> {
+    let count = operator.inputs.len();
+    if count > MAX_INPUTS || !operator.parameters.len().is_multiple_of(4) {
+        return Err(WriteError::TooMany { got: count });
+    }
+    let clamp = [operator.clamp.min.cast_unsigned(), operator.clamp.max.cast_unsigned()];
+    sink.put(&[operator.kind as u8, count as u8]);
+    sink.put(&clamp);
+    for place in 0..MAX_INPUTS {
+        sink.put(&operator.inputs.get(place).unwrap_or(&0).to_le_bytes());
+    }
+    let window = operator.window.unwrap_or(Window::NONE);
+    for pair in [window.kernel, window.stride, window.dilation, window.pad] {
+        pair.iter().for_each(|value| sink.put(&value.to_le_bytes()));
+    }
+    sink.put(&place.to_le_bytes());
+    Ok(())
+}
+
+fn encode_tensor(tensor: &Tensor, sink: &mut Sink<'_>) {
+    for size in [tensor.shape.height, tensor.shape.width, tensor.shape.channels] {
+        sink.put(&size.to_le_bytes());
+    }
+    sink.put(&[tensor.quantization.zero_point.cast_unsigned(), 0]);
+    sink.put(&tensor.quantization.scale.to_le_bytes());
+    sink.put(&tensor.offset.to_le_bytes());
+    sink.put(&tensor.last_use.to_le_bytes());
+    sink.put(&[0; 2]);
+}
+
+/// Counts bytes and keeps as many as its buffer holds: an empty buffer measures.
+struct Sink<'a> {
+    buffer: &'a mut [u8],
+    len: usize,
+    section_start: usize,
+}
+
+impl Sink<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.len + bytes.len();
+        if let Some(place) = self.buffer.get_mut(self.len..end) {
+            place.copy_from_slice(bytes);
+        }
+        self.len = end;
+    }
+
+    fn f32s(&mut self, values: &[f32]) {
+        values.iter().for_each(|value| self.put(&value.to_le_bytes()));
+    }
+
+    fn string(&mut self, string: &str) -> Result<(), WriteError> {
+        let len = u8::try_from(string.len()).map_err(|_| WriteError::LongName { len: string.len() })?;
+        self.put(&[len]);
+        self.put(string.as_bytes());
+        Ok(())
+    }
+
+    fn strings(&mut self, strings: &[&str]) -> Result<(), WriteError> {
+        self.put(&count_u16(strings.len())?.to_le_bytes());
+        strings.iter().try_for_each(|string| self.string(string))
+    }
+
+    /// Pads the section to four bytes and returns its length.
+    fn end_section(&mut self) -> Result<u32, WriteError> {
+        while !self.len.is_multiple_of(4) {
+            self.put(&[0]);
+        }
+        let len = self.len - self.section_start;
+        self.section_start = self.len;
+        count_u32(len)
+    }
+}
+
+fn count_u16(got: usize) -> Result<u16, WriteError> {
+    u16::try_from(got).map_err(|_| WriteError::TooMany { got })
+}
+
+fn count_u32(got: usize) -> Result<u32, WriteError> {
+    u32::try_from(got).map_err(|_| WriteError::TooMany { got })
+}
+
+/// What can go wrong between writing and parsing is told by the parser.
+impl From<ParseError> for WriteError {
+    fn from(error: ParseError) -> Self {
+        Self::Invalid(error)
+    }
+}
