@@ -1,1 +1,30 @@
+//! Attar: from a teacher, data and facts to a student of a few kilobytes that runs on a board bit for bit as here.
+//!
+//! The way of a run: [`recipe::Recipe`] → [`data::load`] → [`distill::run`] (which trains a teacher and students by
+//! [`train`], makes integers of a student by [`quantize`] and checks the file) → [`report::Report`].
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
+pub mod data;
+pub mod distill;
+pub mod engine;
+pub mod files;
+pub mod metrics;
+pub mod net;
+pub mod progress;
+pub mod quantize;
+pub mod random;
+pub mod recipe;
+pub mod report;
+pub mod train;
+pub mod verify;
+
+/// Returns the candidate that is nearest to a misspelt name, if one is near enough to be meant.
+pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(wrong, candidate), candidate))
+        .min_by_key(|&(distance, _)| distance)
+        .filter(|&(distance, candidate)| distance <= 1 + candidate.len() / 3)
+        .map(|(_, candidate)| candidate)
+}

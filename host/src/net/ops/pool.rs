@@ -36,25 +36,28 @@ impl CustomOp1 for MaxPool {
         })
     }
 
-    fn bwd(&self, x: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+    fn bwd(&self, x: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let plan = &self.0;
         let dx = with_floats(x, |x| {
-            plan.backward(grad, |image, grad, dx| {
-                let x = &x[image * plan.image()..][..plan.image()];
-                // Of each output value: the greatest input so far and where it is.
-                let mut best = vec![(f32::NEG_INFINITY, usize::MAX); grad.len()];
-                plan.each_tap(|from, to| {
-                    for c in 0..plan.channels {
-                        let (value, best) = (x[from + c], &mut best[to + c]);
-                        // The first tap counts even if it is -inf.
-                        if best.1 == usize::MAX || wins(value, best.0) {
-                            *best = (value, from + c);
+            with_floats(y, |y| {
+                plan.backward(grad, |image, grad, dx| {
+                    let x = &x[image * plan.image()..][..plan.image()];
+                    let y = &y[image * plan.result()..][..plan.result()];
+                    // What no input has taken yet. Masks, not branches: this becomes vector
+                    // instructions.
+                    let mut left = grad.to_vec();
+                    plan.each_tap(|from, to| {
+                        let dx = &mut dx[from..][..plan.channels];
+                        let values = x[from..].iter().zip(&y[to..]);
+                        for ((dx, left), (&x, &y)) in dx.iter_mut().zip(&mut left[to..]).zip(values)
+                        {
+                            let takes = (x == y) | (x.is_nan() & y.is_nan());
+                            let taken = left.to_bits() & u32::from(takes).wrapping_neg();
+                            *dx += f32::from_bits(taken);
+                            *left = f32::from_bits(left.to_bits() ^ taken);
                         }
-                    }
-                });
-                for ((_, at), grad) in best.into_iter().zip(grad) {
-                    dx[at] += grad;
-                }
+                    });
+                })
             })
         })?;
         Tensor::from_vec(dx, x.shape(), x.device()).map(Some)

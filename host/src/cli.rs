@@ -1,0 +1,149 @@
+//! The command line: arguments, exit status, and what is printed where.
+//!
+//! stdout carries results, stderr progress and errors. Exit status 0 is success, 1 failure, 2 wrong usage.
+
+mod distill;
+mod eval;
+mod inspect;
+mod run;
+mod table;
+mod verify;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use attar::progress;
+use attar::recipe::Recipe;
+use candle_core::Device;
+use clap::{Args, Parser, Subcommand};
+
+/// Distils a teacher, data and facts into a student of a few kilobytes that runs on a microcontroller.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The whole job on the built-in data: bearing faults, two minutes on two cores.
+    Demo(distill::DemoArguments),
+    /// Trains teacher and student by a recipe, and exports, verifies and reports.
+    Distill(distill::Arguments),
+    /// Shows a model: layers, shapes, flash, arena, multiply-accumulates.
+    Inspect(inspect::Arguments),
+    /// Runs a model on one or many samples.
+    Run(run::Arguments),
+    /// Measures a model with true, missing and shuffled facts.
+    Eval(eval::Arguments),
+    /// Compares a model's outputs on this machine or a board in QEMU, byte for byte.
+    Verify(verify::Arguments),
+}
+
+/// Flags of the commands that train.
+#[derive(Debug, Args)]
+struct Common {
+    /// The folder of the run; what is finished there is not done again.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Where all randomness starts; the default is the recipe's.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// What trains: auto, cpu, cuda:N or metal.
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    device: String,
+    /// Changes a key of the recipe, as in student.epochs=20; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Prints the report as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command line and returns the exit status.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = progress::stop_on_ctrl_c().and_then(|()| match cli.command {
+        Command::Demo(arguments) => distill::demo(&arguments),
+        Command::Distill(arguments) => distill::distill(&arguments),
+        Command::Inspect(arguments) => inspect::inspect(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Eval(arguments) => eval::eval(&arguments),
+        Command::Verify(arguments) => verify::verify(&arguments),
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if std::env::var_os("RUST_BACKTRACE").is_some() {
+                eprintln!("error: {error:?}");
+            } else {
+                eprintln!("error: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Common {
+    /// Returns `--set` with `--seed` among it.
+    fn sets(&self) -> Vec<String> {
+        let seed = self.seed.map(|seed| format!("seed={seed}"));
+        self.sets.iter().cloned().chain(seed).collect()
+    }
+
+    fn device(&self) -> Result<Device> {
+        let ordinal = |text: &str| text.parse().with_context(|| format!("--device cuda:{text}: expected cuda:N"));
+        match self.device.as_str() {
+            "cpu" => Ok(Device::Cpu),
+            "auto" => {
+                Ok(Device::cuda_if_available(0).ok().filter(Device::is_cuda).map_or_else(
+                    || Device::metal_if_available(0).unwrap_or(Device::Cpu),
+                    |cuda| cuda,
+                ))
+            }
+            "metal" => Device::new_metal(0).context("--device metal: this build or machine has no Metal"),
+            "cuda" => Device::new_cuda(0).context("--device cuda: build with `--features cuda` on a machine that has it"),
+            other => match other.strip_prefix("cuda:") {
+                Some(number) => Device::new_cuda(ordinal(number)?)
+                    .context("--device cuda: build with `--features cuda` on a machine that has it"),
+                None => bail!("--device {other}: expected auto, cpu, cuda:N or metal"),
+            },
+        }
+    }
+}
+
+/// Returns the bytes of a model file.
+fn read_model(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read the model {}", path.display()))
+}
+
+/// Returns the student in the bytes of a file, or what is wrong with it.
+fn parse_model<'a>(path: &Path, bytes: &'a [u8]) -> Result<attar_device::Student<'a>> {
+    attar_device::Student::parse(bytes).with_context(|| format!("{}", path.display()))
+}
+
+/// Returns the recipe that is named, or the one beside the model.
+fn recipe_for(model: &Path, named: Option<&Path>) -> Result<Recipe> {
+    match named {
+        Some(path) => Recipe::read(path, &[]),
+        None => attar::distill::recipe_beside(model)?.with_context(|| {
+            format!("there is no recipe.toml beside {}: name the recipe with --recipe", model.display())
+        }),
+    }
+}
+
+/// Prints a result as one line of JSON.
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    print(&serde_json::to_string(value)?)
+}
+
+/// Prints a line; a reader that has closed the pipe ends the output, not the program.
+fn print(line: &str) -> Result<()> {
+    use std::io::Write;
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}

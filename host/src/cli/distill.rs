@@ -1,0 +1,114 @@
+//! `attar distill` and `attar demo`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use attar::distill::{self, Places};
+use attar::recipe::Recipe;
+use attar::report::Report;
+use clap::Args;
+use serde_json::Value;
+
+use super::table::{grouped, percent, table};
+use super::{Common, print, print_json};
+
+/// Arguments of `distill`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The recipe.
+    recipe: PathBuf,
+    /// The folder that the recipe's data files are in; the default is the recipe's own.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub(super) struct DemoArguments {
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(super) fn distill(arguments: &Arguments) -> Result<()> {
+    let recipe = Recipe::read(&arguments.recipe, &arguments.common.sets())?;
+    let beside = arguments.recipe.parent().unwrap_or(Path::new("")).to_path_buf();
+    let data = arguments.data.clone().unwrap_or(beside);
+    perform(&recipe, data, &arguments.common)
+}
+
+pub(super) fn demo(arguments: &DemoArguments) -> Result<()> {
+    let text = include_str!("../../recipes/bearing.toml");
+    let recipe = Recipe::parse(text, "the built-in recipe", "bearing", &arguments.common.sets())?;
+    perform(&recipe, PathBuf::new(), &arguments.common)
+}
+
+fn perform(recipe: &Recipe, data: PathBuf, common: &Common) -> Result<()> {
+    let out = common.out.clone().unwrap_or_else(|| Path::new("runs").join(&recipe.name));
+    let places = Places { data, out, device: common.device()? };
+    let report = distill::run(recipe, &places)?;
+    if common.json { print_json(&report) } else { print(&summary(&report)) }
+}
+
+/// Returns the table of a run and what its file takes.
+fn summary(report: &Report) -> String {
+    let names: Vec<String> = figure_names(report);
+    let mut header = vec!["", "parameters"];
+    header.extend(names.iter().map(String::as_str));
+    let figures = |metrics: &Value| -> Vec<String> { names.iter().map(|name| figure(metrics, name)).collect() };
+    let mut rows = Vec::new();
+    if let Some(teacher) = &report.teacher {
+        rows.push([vec!["teacher".into(), grouped(teacher.parameters as u64)], figures(&teacher.metrics)].concat());
+    }
+    for student in &report.students {
+        let facts = if student.facts == "all" && !student.name.contains("facts") { " + facts" } else { "" };
+        let name = format!("student, {}{facts}, {}", student.name, student.precision);
+        let mut cells = figures(&student.metrics);
+        if let (Some(cell), Some(_), true) = (cells.first_mut(), student.accuracy, student.seeds > 1) {
+            *cell = format!("{cell} ± {:.1}", student.deviation * 100.0);
+        }
+        rows.push([vec![name, grouped(student.parameters as u64)], cells].concat());
+    }
+    let seeds = report.students.iter().map(|student| student.seeds).max().unwrap_or(1);
+    let means = if seeds > 1 { format!(" (mean of {seeds} seeds ± deviation)") } else { String::new() };
+    let model = &report.model;
+    let mut lines = vec![
+        format!("{}: figures of the test split{means}", report.dataset),
+        String::new(),
+        table(&header, &rows),
+        String::new(),
+        format!(
+            "{}: {} bytes of flash, {} bytes of arena, {} MACs",
+            model.file,
+            grouped(model.flash_bytes as u64),
+            grouped(model.arena_bytes as u64),
+            grouped(u64::from(model.macs))
+        ),
+    ];
+    lines.extend(report.verify.iter().map(|verify| {
+        format!("verify: {} mismatches ({} samples on {})", verify.mismatches, grouped(verify.samples as u64), verify.on)
+    }));
+    lines.join("\n")
+}
+
+/// Returns `head figure` for each figure that the first row has, most telling first.
+fn figure_names(report: &Report) -> Vec<String> {
+    let Some(Value::Object(heads)) = report.students.first().map(|student| &student.metrics) else { return Vec::new() };
+    let order = ["accuracy", "f1", "average_precision", "rmse", "r2"];
+    heads
+        .iter()
+        .flat_map(|(head, figures)| {
+            order.iter().filter(|name| figures.get(**name).is_some()).map(move |name| format!("{head} {name}"))
+        })
+        .collect()
+}
+
+fn figure(metrics: &Value, name: &str) -> String {
+    let value = name.rsplit_once(' ').and_then(|(head, figure)| metrics.get(head)?.get(figure)?.as_f64());
+    match value {
+        Some(value) if name.ends_with("rmse") || name.ends_with("r2") => format!("{value:.4}"),
+        Some(value) => percent(value),
+        None => "-".into(),
+    }
+}

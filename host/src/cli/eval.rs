@@ -1,0 +1,83 @@
+//! `attar eval`.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use attar::engine::{self, FactsGiven};
+use attar::report::metrics_value;
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::table::table;
+use super::{parse_model, print, print_json, read_model, recipe_for};
+
+/// Arguments of `eval`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The model.
+    model: PathBuf,
+    /// The folder of the recipe's data.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    data: PathBuf,
+    /// The recipe that describes the data; the default is recipe.toml beside the model.
+    #[arg(long, value_name = "RECIPE")]
+    recipe: Option<PathBuf>,
+    /// Prints the figures as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn eval(arguments: &Arguments) -> Result<()> {
+    let bytes = read_model(&arguments.model)?;
+    let student = parse_model(&arguments.model, &bytes)?;
+    let recipe = recipe_for(&arguments.model, arguments.recipe.as_deref())?;
+    let data = attar::data::load(&recipe, &arguments.data)?;
+    let model = student.model();
+    let heads: Vec<&str> = model.heads().map(|head| head.name).collect();
+    let targets: Vec<&str> = data.targets.iter().map(|target| target.name.as_str()).collect();
+    ensure!(heads == targets, "the model has the heads {heads:?}, the recipe {targets:?}");
+    let facts: Vec<&str> = model.facts().map(|fact| fact.name).collect();
+    let known: Vec<&str> = data.facts.facts.iter().map(|fact| fact.name.as_str()).collect();
+    ensure!(facts.is_empty() || facts == known, "the model has the facts {facts:?}, the recipe {known:?}");
+    let (expected, got) = (model.input_shape().len(), data.inputs.row_len());
+    ensure!(expected == got, "a sample of the data has {got} values, the model takes {expected}");
+
+    let mut ways = vec![(if facts.is_empty() { "as is".into() } else { "facts true".into() }, FactsGiven::True)];
+    if !facts.is_empty() {
+        ways.push(("facts missing".into(), FactsGiven::Missing));
+        if facts.len() > 1 {
+            ways.extend(facts.iter().enumerate().map(|(i, name)| (format!("{name} missing"), FactsGiven::MissingOne(i))));
+        }
+        ways.push(("facts shuffled".into(), FactsGiven::Shuffled(recipe.seed)));
+    }
+    let samples = if data.splits.test.is_empty() { &data.splits.train } else { &data.splits.test };
+    let mut rows: Vec<(String, Value)> = Vec::new();
+    for (name, given) in ways {
+        let figures = engine::evaluate(&student, &data, samples, given)?;
+        rows.push((name, metrics_value(&data, &figures)));
+    }
+    if arguments.json {
+        let rows: Map<String, Value> = rows.into_iter().collect();
+        return print_json(&json!({"samples": samples.len(), "metrics": rows}));
+    }
+    let mut names: Vec<(String, String)> = Vec::new();
+    if let Some((_, Value::Object(heads))) = rows.first() {
+        for (head, figures) in heads {
+            let figures = figures.as_object().into_iter().flatten();
+            names.extend(figures.filter(|(_, v)| v.is_number()).map(|(figure, _)| (head.clone(), figure.clone())));
+        }
+    }
+    let header: Vec<String> = names.iter().map(|(head, figure)| format!("{head} {figure}")).collect();
+    let header: Vec<&str> = [""].into_iter().chain(header.iter().map(String::as_str)).collect();
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|(name, metrics)| {
+            let figures = names.iter().map(|(head, figure)| match metrics[head][figure].as_f64() {
+                Some(value) => format!("{value:.4}"),
+                None => "-".into(),
+            });
+            [name.clone()].into_iter().chain(figures).collect()
+        })
+        .collect();
+    print(&format!("{} on {} samples\n\n{}", arguments.model.display(), samples.len(), table(&header, &cells)))
+}

@@ -1,0 +1,230 @@
+//! `attar inspect`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use attar_shared::{Encoder, FactKind, Kind, Model, Operator, Parameters, Shape, Tensor, Window};
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::table::{grouped, table};
+use super::{parse_model, print, print_json, read_model};
+
+/// Arguments of `inspect`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The model.
+    model: PathBuf,
+    /// Prints the figures as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn inspect(arguments: &Arguments) -> Result<()> {
+    let bytes = read_model(&arguments.model)?;
+    let student = parse_model(&arguments.model, &bytes)?;
+    let model = student.model();
+    if arguments.json {
+        return print_json(&as_json(model, &arguments.model.display().to_string(), bytes.len()));
+    }
+    let header = model.header();
+    let layers = layers(model);
+    let peak = layers.iter().map(|layer| layer.alive).max().unwrap_or(0);
+    let rows: Vec<Vec<String>> = layers
+        .iter()
+        .map(|layer| {
+            let mark = if layer.alive == peak { " < peak" } else { "" };
+            vec![
+                format!("{:>2} {}", layer.index, layer.kind),
+                layer.window.clone(),
+                layer.output.clone(),
+                grouped(layer.macs),
+                grouped(layer.weight_bytes as u64),
+                format!("{:>7} {:<12}{mark:<7}", grouped(layer.alive as u64), bar(layer.alive, peak)),
+            ]
+        })
+        .collect();
+    let weights: usize = layers.iter().map(|layer| layer.weight_bytes).sum();
+    let mut lines = vec![
+        format!("{}: format {}, {} bytes", arguments.model.display(), attar_shared::VERSION, grouped(bytes.len() as u64)),
+        String::new(),
+        format!("flash  {:>9} bytes, of which weights {}", grouped(bytes.len() as u64), grouped(weights as u64)),
+        format!(
+            "arena  {:>9} bytes, where the tensors alive at one time take at most {}",
+            grouped(u64::from(header.arena_len)),
+            grouped(peak as u64)
+        ),
+        format!("MACs   {:>9}", grouped(u64::from(header.macs))),
+        String::new(),
+    ];
+    lines.extend(model.input().map(|input| format!("input  {} {}{}", input.name, shape(model.input_shape()), channel_names(&input))));
+    for (index, fact) in model.facts().enumerate() {
+        let title = if index == 0 { "facts" } else { "" };
+        lines.push(format!("{title:<6} {}: {}", fact.name, describe_fact(fact.unit, fact.kind)));
+    }
+    for head in model.heads() {
+        let labels: Vec<&str> = head.labels.iter().collect();
+        let labels = if labels.is_empty() { String::new() } else { format!(": {}", labels.join(", ")) };
+        lines.push(format!("head   {} ({}){labels}", head.name, format!("{:?}", head.kind).to_lowercase()));
+    }
+    lines.push(String::new());
+    lines.push(table(&["operator", "window", "output", "MACs", "weights", "alive bytes"], &rows));
+    lines.push(format!("\n{} self-test vectors", model.tests().count()));
+    print(&lines.join("\n"))
+}
+
+/// An operator in figures.
+struct Layer {
+    index: usize,
+    kind: String,
+    window: String,
+    output: String,
+    macs: u64,
+    weight_bytes: usize,
+    /// Bytes of the tensors that are alive while it runs.
+    alive: usize,
+    offset: u32,
+}
+
+fn layers(model: &Model<'_>) -> Vec<Layer> {
+    let tensors: Vec<Tensor> = model.tensors().collect();
+    let sources = usize::from(model.header().source_count());
+    model
+        .operators()
+        .enumerate()
+        .map(|(index, operator)| {
+            let output = tensors[usize::from(operator.output)];
+            let alive = tensors.iter().enumerate().filter(|(tensor, other)| {
+                tensor.saturating_sub(sources) <= index && usize::from(other.last_use) >= index
+                    && (*tensor < sources || tensor - sources <= index)
+            });
+            Layer {
+                index,
+                kind: describe_kind(&operator),
+                window: describe_window(&operator),
+                output: shape(output.shape),
+                macs: operator.macs(output.shape),
+                weight_bytes: weight_bytes(&operator),
+                alive: alive.map(|(_, tensor)| tensor.shape.len()).sum(),
+                offset: output.offset,
+            }
+        })
+        .collect()
+}
+
+fn describe_kind(operator: &Operator<'_>) -> String {
+    let name = match operator.kind() {
+        Kind::Dense => "dense",
+        Kind::Convolution => "convolution",
+        Kind::Depthwise => "depthwise",
+        Kind::Add => "add",
+        Kind::AveragePool => "average pool",
+        Kind::MaxPool => "max pool",
+        Kind::Table => "table",
+        Kind::Concat => "concat",
+    };
+    let clamped = operator.clamp != attar_shared::Clamp::ALL;
+    if clamped { format!("{name} + relu") } else { name.into() }
+}
+
+fn describe_window(operator: &Operator<'_>) -> String {
+    let window: Window = match operator.parameters {
+        Parameters::Convolution(window, _)
+        | Parameters::Depthwise(window, _)
+        | Parameters::AveragePool(window, _)
+        | Parameters::MaxPool(window) => window,
+        _ => return String::new(),
+    };
+    let [height, width] = window.kernel;
+    let stride = match window.stride {
+        [1, 1] => String::new(),
+        [a, b] if a == b => format!(" / {a}"),
+        [a, b] => format!(" / {a}x{b}"),
+    };
+    format!("{height}x{width}{stride}")
+}
+
+fn weight_bytes(operator: &Operator<'_>) -> usize {
+    match operator.parameters {
+        Parameters::Dense(channels) | Parameters::Convolution(_, channels) | Parameters::Depthwise(_, channels) => {
+            channels.weights.len() + 9 * channels.shifts.len()
+        }
+        Parameters::Table(_) => 256,
+        Parameters::Add(_) => 16,
+        Parameters::AveragePool(..) => 8,
+        Parameters::MaxPool(_) | Parameters::Concat => 0,
+    }
+}
+
+fn channel_names(input: &attar_shared::Input<'_>) -> String {
+    let names: Vec<&str> = input.channels.iter().collect();
+    if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) }
+}
+
+fn describe_fact(unit: &str, kind: FactKind<'_>) -> String {
+    match kind {
+        FactKind::Number(encoder) => {
+            let unit = if unit.is_empty() { String::new() } else { format!(" in {unit}") };
+            match encoder {
+                Encoder::ZScore { mean, deviation } => format!("number{unit}, mean {mean}, deviation {deviation}"),
+                Encoder::Range { low, high } => format!("number{unit}, from {low} to {high}"),
+            }
+        }
+        FactKind::Category(values) => format!("one of {}", values.iter().collect::<Vec<_>>().join(", ")),
+        FactKind::Flag => "yes or no".into(),
+    }
+}
+
+fn shape(shape: Shape) -> String {
+    match shape {
+        Shape { height: 1, width: 1, channels } => format!("{channels}"),
+        Shape { height: 1, width, channels } => format!("{width} x {channels}"),
+        Shape { height, width, channels } => format!("{height} x {width} x {channels}"),
+    }
+}
+
+fn bar(value: usize, greatest: usize) -> String {
+    "#".repeat((value * 12).div_ceil(greatest.max(1)))
+}
+
+fn as_json(model: &Model<'_>, file: &str, bytes: usize) -> Value {
+    let header = model.header();
+    json!({
+        "file": file,
+        "format": attar_shared::VERSION,
+        "bytes": bytes,
+        "flash_bytes": bytes,
+        "arena_bytes": header.arena_len,
+        "macs": header.macs,
+        "input": model.input().map(|input| json!({
+            "name": input.name,
+            "shape": sizes(model.input_shape()),
+            "channels": input.channels.iter().collect::<Vec<_>>(),
+        })),
+        "facts": model.facts().map(|fact| match fact.kind {
+            FactKind::Number(_) => json!({"name": fact.name, "kind": "number", "unit": fact.unit}),
+            FactKind::Category(values) =>
+                json!({"name": fact.name, "kind": "category", "values": values.iter().collect::<Vec<_>>()}),
+            FactKind::Flag => json!({"name": fact.name, "kind": "flag"}),
+        }).collect::<Vec<_>>(),
+        "heads": model.heads().map(|head| json!({
+            "name": head.name,
+            "kind": format!("{:?}", head.kind).to_lowercase(),
+            "labels": head.labels.iter().collect::<Vec<_>>(),
+        })).collect::<Vec<_>>(),
+        "operators": layers(model).into_iter().map(|layer| json!({
+            "kind": layer.kind,
+            "window": layer.window,
+            "output": layer.output,
+            "macs": layer.macs,
+            "weight_bytes": layer.weight_bytes,
+            "alive_bytes": layer.alive,
+            "offset": layer.offset,
+        })).collect::<Vec<_>>(),
+        "tests": model.tests().count(),
+    })
+}
+
+fn sizes(shape: Shape) -> [u16; 3] {
+    [shape.height, shape.width, shape.channels]
+}

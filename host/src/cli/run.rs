@@ -1,0 +1,188 @@
+//! `attar run`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use attar::data::csv::Table;
+use attar::data::read_array;
+use attar::nearest;
+use attar_device::{Error, Facts, HeadOutput, Session, Student};
+use attar_shared::{FactKind, HeadKind};
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::{parse_model, print, print_json, read_model};
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The model.
+    model: PathBuf,
+    /// The samples in raw units: CSV with a column for each channel or value, npy, npz, safetensors or IDX. A CSV's
+    /// columns named like facts are those facts.
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    /// A fact for all samples, in its own unit, as in rpm=1772; may be repeated. Those not given are missing.
+    #[arg(long = "fact", value_name = "NAME=VALUE")]
+    facts: Vec<String>,
+    /// Runs this many samples at most.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Prints the answers as one JSON array.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Samples with the facts that came with them, by name.
+struct Samples {
+    inputs: Vec<Vec<f32>>,
+    facts: Vec<(String, Vec<String>)>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<()> {
+    let bytes = read_model(&arguments.model)?;
+    let student = parse_model(&arguments.model, &bytes)?;
+    let samples = read_samples(&arguments.input, &student)?;
+    let mut common = student.facts();
+    for pair in &arguments.facts {
+        let (name, value) = pair.split_once('=').with_context(|| format!("--fact {pair}: expected name=value"))?;
+        set_fact(&mut common, name.trim(), value.trim()).with_context(|| format!("--fact {pair}"))?;
+    }
+    let mut arena = vec![0; student.model().arena_bytes()];
+    let mut session = Session::new(*student.model(), &mut arena)?;
+    let mut answers = Vec::new();
+    for (index, input) in samples.inputs.iter().enumerate().take(arguments.limit.unwrap_or(usize::MAX)) {
+        let mut facts = common.clone();
+        for (name, values) in &samples.facts {
+            if !values[index].is_empty() {
+                set_fact(&mut facts, name, &values[index])
+                    .with_context(|| format!("{}: sample {index}", arguments.input.display()))?;
+            }
+        }
+        let outputs = session
+            .run(input, &facts)
+            .with_context(|| format!("{}: sample {index}", arguments.input.display()))?;
+        if arguments.json {
+            let heads: Map<String, Value> =
+                outputs.heads().map(|head| (head.head().name.to_string(), head_json(&head))).collect();
+            answers.push(json!({"sample": index, "heads": heads}));
+        } else {
+            let heads: Vec<String> = outputs.heads().map(|head| head_text(&head)).collect();
+            print(&format!("{index}: {}", heads.join("; ")))?;
+        }
+    }
+    if arguments.json { print_json(&answers) } else { Ok(()) }
+}
+
+fn read_samples(path: &Path, student: &Student<'_>) -> Result<Samples> {
+    let model = student.model();
+    let expected = model.input_shape().len();
+    let is_csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+    if !is_csv {
+        let array = read_array(path, None)?;
+        // One sample may come without the dimension that counts samples.
+        let single = array.values.len() == expected;
+        let (rows, got) = if single { (1, expected) } else { (array.rows(), array.row_len()) };
+        ensure!(got == expected, "{}: a sample has {got} values, the model takes {expected}", path.display());
+        let inputs = array.values.chunks_exact(expected).take(rows).map(<[f32]>::to_vec).collect();
+        return Ok(Samples { inputs, facts: Vec::new() });
+    }
+    let table = Table::read(path)?;
+    let facts: Vec<(String, Vec<String>)> = model
+        .facts()
+        .filter(|fact| table.columns().iter().any(|column| column == fact.name))
+        .map(|fact| {
+            let column = table.column(fact.name)?;
+            Ok((fact.name.to_string(), column.texts().into_iter().map(String::from).collect()))
+        })
+        .collect::<Result<_>>()?;
+    let names: Vec<String> = match model.input() {
+        Some(input) if !input.channels.is_empty() => input.channels.iter().map(String::from).collect(),
+        _ => table.columns().iter().filter(|name| !facts.iter().any(|(fact, _)| fact == *name)).cloned().collect(),
+    };
+    let columns: Vec<Vec<f32>> = names.iter().map(|name| table.column(name)?.numbers()).collect::<Result<_>>()?;
+    ensure!(
+        columns.len() == expected,
+        "{}: a row has {} values, the model takes {expected}",
+        path.display(),
+        columns.len()
+    );
+    let inputs = (0..table.rows()).map(|row| columns.iter().map(|column| column[row]).collect()).collect();
+    Ok(Samples { inputs, facts })
+}
+
+fn set_fact(facts: &mut Facts<'_>, name: &str, value: &str) -> Result<()> {
+    let model = *facts.model();
+    let Some(fact) = model.facts().find(|fact| fact.name == name) else {
+        let names: Vec<&str> = model.facts().map(|fact| fact.name).collect();
+        if names.is_empty() {
+            bail!("the model takes no facts");
+        }
+        let near = nearest(name, names.iter().copied()).map(|near| format!(" (did you mean {near:?}?)"));
+        bail!("the model has no fact {name:?}{}; it has {}", near.unwrap_or_default(), names.join(", "));
+    };
+    match fact.kind {
+        FactKind::Number(_) => {
+            let number: f32 = value.parse().with_context(|| format!("fact {name:?} takes a number, got {value:?}"))?;
+            Ok(facts.set(name, number)?)
+        }
+        FactKind::Category(values) => match facts.choose(name, value) {
+            Err(Error::UnknownCategory) => {
+                let near = nearest(value, values.iter()).map(|near| format!(" (did you mean {near:?}?)"));
+                bail!(
+                    "fact {name:?} has no value {value:?}{}; it has {}",
+                    near.unwrap_or_default(),
+                    values.iter().collect::<Vec<_>>().join(", ")
+                )
+            }
+            other => Ok(other?),
+        },
+        FactKind::Flag => match value {
+            "1" | "true" | "yes" => Ok(facts.flag(name, true)?),
+            "0" | "false" | "no" => Ok(facts.flag(name, false)?),
+            _ => bail!("fact {name:?} takes true or false, got {value:?}"),
+        },
+    }
+}
+
+fn head_text(output: &HeadOutput<'_>) -> String {
+    let head = output.head();
+    let label = |index: usize| head.labels.at(index).map_or(index.to_string(), String::from);
+    match head.kind {
+        HeadKind::Class | HeadKind::Binary => {
+            let top = output.top();
+            format!("{} = {} ({:.3})", head.name, label(top.class), top.probability)
+        }
+        HeadKind::Multilabel => {
+            let labels = output.probabilities().enumerate().map(|(index, p)| format!("{} {p:.3}", label(index)));
+            format!("{} = {}", head.name, labels.collect::<Vec<_>>().join(", "))
+        }
+        HeadKind::Regression => {
+            let values = output.values().map(|value| format!("{value}"));
+            format!("{} = {}", head.name, values.collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+fn head_json(output: &HeadOutput<'_>) -> Value {
+    let head = output.head();
+    let quantized = output.quantized();
+    match head.kind {
+        HeadKind::Class | HeadKind::Binary => {
+            let top = output.top();
+            json!({
+                "class": top.class,
+                "label": top.label,
+                "probability": top.probability,
+                "probabilities": output.probabilities().collect::<Vec<_>>(),
+                "quantized": quantized,
+            })
+        }
+        HeadKind::Multilabel => json!({
+            "labels": head.labels.iter().collect::<Vec<_>>(),
+            "probabilities": output.probabilities().collect::<Vec<_>>(),
+            "quantized": quantized,
+        }),
+        HeadKind::Regression => json!({"values": output.values().collect::<Vec<_>>(), "quantized": quantized}),
+    }
+}

@@ -1,0 +1,72 @@
+//! `attar verify`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use attar::verify;
+use clap::Args;
+
+use super::table::grouped;
+use super::{parse_model, print, print_json, read_model, recipe_for};
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The model.
+    model: PathBuf,
+    /// Where: host, qemu:mps2-an385 (Cortex-M3) or qemu:mps2-an386 (Cortex-M4).
+    #[arg(long, default_value = "host", value_name = "PLACE")]
+    on: String,
+    /// How many samples.
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    samples: usize,
+    /// Takes test samples of the recipe's data in this folder; the default is samples drawn at random.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The recipe that describes the data; the default is recipe.toml beside the model.
+    #[arg(long, value_name = "RECIPE", requires = "data")]
+    recipe: Option<PathBuf>,
+    /// Where random samples start.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+    /// Prints the result as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn verify(arguments: &Arguments) -> Result<()> {
+    let bytes = read_model(&arguments.model)?;
+    parse_model(&arguments.model, &bytes)?;
+    let samples = match &arguments.data {
+        Some(folder) => {
+            let recipe = recipe_for(&arguments.model, arguments.recipe.as_deref())?;
+            let data = attar::data::load(&recipe, folder)?;
+            let test = &data.splits.test;
+            verify::samples_of(&bytes, &data, &test[..test.len().min(arguments.samples)])
+                .with_context(|| format!("{}", arguments.model.display()))?
+        }
+        None => verify::random_samples(&bytes, arguments.samples, arguments.seed)?,
+    };
+    if samples.is_empty() {
+        bail!("there is no sample to compare: --samples is {}", arguments.samples);
+    }
+    let figures = verify::on(&arguments.on, &bytes, &samples)?;
+    if arguments.json {
+        print_json(&figures)?;
+    } else {
+        let instructions = figures
+            .instructions
+            .map(|count| format!(", {} instructions an inference", grouped(count)))
+            .unwrap_or_default();
+        print(&format!(
+            "verify: {} mismatches ({} samples on {}{instructions})",
+            figures.mismatches,
+            grouped(figures.samples as u64),
+            figures.on
+        ))?;
+    }
+    if figures.mismatches > 0 {
+        bail!("{} does not give the outputs of this machine", figures.on);
+    }
+    Ok(())
+}

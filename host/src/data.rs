@@ -1,0 +1,18 @@
+//! Data: readers, the built-in simulator, splits, and the way of a sample into a batch.
+
+pub mod array;
+pub mod bearing;
+pub mod csv;
+pub mod dataset;
+pub mod facts;
+pub mod idx;
+mod load;
+pub mod npy;
+pub mod safetensors;
+mod split;
+
+pub use array::Array;
+pub use dataset::{Batch, Dataset, Normalization, Target};
+pub use facts::{FactColumn, FactSchema};
+pub use load::{load, read_array};
+pub use split::Splits;

@@ -1,0 +1,219 @@
+//! A data set: raw values as the reader found them, and batches of it as the network wants them.
+
+use anyhow::Result;
+use candle_core::{Device, Tensor};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+
+use super::{Array, FactColumn, FactSchema, Splits};
+use crate::recipe::{HeadKind, Normalize};
+
+/// Samples with their facts and targets, all in raw units.
+#[derive(Debug)]
+pub struct Dataset {
+    /// What the input is called in the model.
+    pub input_name: String,
+    /// `[samples, height * width * channels]`, channels last.
+    pub inputs: Array,
+    /// `[height, width, channels]` of a sample.
+    pub input_shape: [usize; 3],
+    /// The names of the channels, or none.
+    pub channels: Vec<String>,
+    /// How raw inputs are brought to mean 0 and deviation 1.
+    pub normalization: Normalization,
+    /// The facts, in the order of the recipe.
+    pub facts: FactSchema,
+    /// The values of each fact; a category's is the index of its value.
+    pub fact_columns: Vec<FactColumn>,
+    /// The targets of each head, in the order of the recipe.
+    pub targets: Vec<Target>,
+    /// Which sample is used for what.
+    pub splits: Splits,
+    /// What tells these data from others: a hash of the files, or of the simulator's settings.
+    pub fingerprint: String,
+    /// The facts encoded, `[samples, values]`, mask included.
+    pub(super) encoded_facts: Vec<f32>,
+}
+
+/// What the network is to answer, for one head.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The head.
+    pub name: String,
+    /// Its kind.
+    pub kind: HeadKind,
+    /// Names of the outputs, or none.
+    pub labels: Vec<String>,
+    /// Outputs of the head: classes, labels or numbers; 1 for a binary head.
+    pub outputs: usize,
+    /// `[samples, width]`: a class's index (width 1), 0 and 1, or numbers in their unit.
+    pub values: Vec<f32>,
+    /// regression: mean and deviation of each output over the training split; the network learns `(y - mean) / deviation`.
+    pub scaling: Vec<[f32; 2]>,
+    /// What the head's loss is multiplied by.
+    pub weight: f64,
+}
+
+/// `x * gain + offset` for each channel, or one pair for all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Normalization {
+    /// Factors.
+    pub gains: Vec<f32>,
+    /// What is added after the gain.
+    pub offsets: Vec<f32>,
+}
+
+/// Samples as tensors.
+#[derive(Debug)]
+pub struct Batch {
+    /// `[batch, height, width, channels]`, normalised.
+    pub input: Tensor,
+    /// `[batch, 1, 1, values]`, encoded, if there are facts.
+    pub facts: Option<Tensor>,
+}
+
+/// What a batch does with the facts.
+#[derive(Debug)]
+pub enum FactUse<'a> {
+    /// Leaves them out.
+    Without,
+    /// Takes them as they are.
+    AsKnown,
+    /// Hides each with a chance.
+    Dropped(f64, &'a mut ChaCha8Rng),
+}
+
+impl Dataset {
+    /// Returns the number of samples.
+    pub fn len(&self) -> usize {
+        self.inputs.rows()
+    }
+
+    /// Returns whether there is no sample.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns a sample's values in raw units.
+    pub fn input(&self, sample: usize) -> &[f32] {
+        self.inputs.row(sample)
+    }
+
+    /// Returns a sample's facts, as [`attar_device::Facts::set_raw`] takes them.
+    pub fn facts_of(&self, sample: usize) -> impl Iterator<Item = Option<f32>> + '_ {
+        self.fact_columns.iter().map(move |column| column[sample])
+    }
+
+    /// Returns samples as tensors: each value is read, normalised and written once.
+    ///
+    /// # Errors
+    ///
+    /// When the device refuses an allocation.
+    pub fn batch(&self, samples: &[usize], facts: FactUse<'_>, device: &Device) -> Result<Batch> {
+        let mut values = Vec::with_capacity(samples.len() * self.inputs.row_len());
+        let Normalization { gains, offsets } = &self.normalization;
+        for &sample in samples {
+            let row = self.input(sample);
+            match (gains.as_slice(), offsets.as_slice()) {
+                ([gain], [offset]) => values.extend(row.iter().map(|x| x * gain + offset)),
+                _ => {
+                    for pixel in row.chunks_exact(gains.len()) {
+                        values.extend(pixel.iter().zip(gains.iter().zip(offsets)).map(|(x, (gain, offset))| x * gain + offset));
+                    }
+                }
+            }
+        }
+        let [height, width, channels] = self.input_shape;
+        let input = Tensor::from_vec(values, (samples.len(), height, width, channels), device)?;
+        Ok(Batch { input, facts: self.fact_batch(samples, facts, device)? })
+    }
+
+    fn fact_batch(&self, samples: &[usize], facts: FactUse<'_>, device: &Device) -> Result<Option<Tensor>> {
+        let width = self.facts.width();
+        if width == 0 || matches!(facts, FactUse::Without) {
+            return Ok(None);
+        }
+        let mut values = Vec::with_capacity(samples.len() * width);
+        for &sample in samples {
+            values.extend_from_slice(&self.encoded_facts[sample * width..][..width]);
+        }
+        if let FactUse::Dropped(chance, random) = facts
+            && chance > 0.0
+        {
+            for row in values.chunks_exact_mut(width) {
+                for places in self.facts.places() {
+                    if random.random::<f64>() < chance {
+                        places.for_each(|place| row[place] = 0.0);
+                    }
+                }
+            }
+        }
+        Ok(Some(Tensor::from_vec(values, (samples.len(), 1, 1, width), device)?))
+    }
+}
+
+impl Target {
+    /// Returns how many numbers a sample has in [`Target::values`].
+    pub fn width(&self) -> usize {
+        if self.kind == HeadKind::Class { 1 } else { self.outputs }
+    }
+
+    /// Returns a sample's numbers.
+    pub fn row(&self, sample: usize) -> &[f32] {
+        &self.values[sample * self.width()..][..self.width()]
+    }
+}
+
+impl Normalization {
+    /// Measures mean and deviation over the training split.
+    pub(super) fn measure(inputs: &Array, train: &[usize], channels: usize, how: Normalize) -> Self {
+        let groups = match how {
+            Normalize::None => return Self { gains: vec![1.0], offsets: vec![0.0] },
+            Normalize::All => 1,
+            Normalize::Channel => channels,
+        };
+        let mut moments = vec![Moments::default(); groups];
+        for &sample in train {
+            for (index, &x) in inputs.row(sample).iter().enumerate() {
+                moments[index % groups].add(x);
+            }
+        }
+        let (gains, offsets) = moments
+            .iter()
+            .map(|moments| {
+                let [mean, deviation] = moments.mean_and_deviation();
+                (1.0 / deviation, -mean / deviation)
+            })
+            .unzip();
+        Self { gains, offsets }
+    }
+}
+
+/// Sums for a mean and a deviation.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Moments {
+    count: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Moments {
+    pub(super) fn add(&mut self, x: f32) {
+        let x = f64::from(x);
+        self.count += 1.0;
+        self.sum += x;
+        self.squares += x * x;
+    }
+
+    /// Returns mean and deviation; the deviation of values that are all equal is 1, so that it can divide.
+    pub(super) fn mean_and_deviation(&self) -> [f32; 2] {
+        if self.count == 0.0 {
+            return [0.0, 1.0];
+        }
+        let mean = self.sum / self.count;
+        let variance = (self.squares / self.count - mean * mean).max(0.0);
+        let deviation = variance.sqrt() as f32;
+        let flat = deviation <= 1e-6 * (mean.abs() as f32).max(1e-30);
+        [mean as f32, if flat { 1.0 } else { deviation }]
+    }
+}

@@ -1,0 +1,497 @@
+//! From the recipe's `[data]` to a data set.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use rand::Rng;
+use rand_distr::{Distribution, StandardNormal};
+use sha2::{Digest, Sha256};
+
+use super::csv::Table;
+use super::dataset::Moments;
+use super::{Array, Dataset, FactColumn, FactSchema, Normalization, Splits, Target, bearing, idx, npy, safetensors};
+use crate::recipe::{Arrays, Fact, Fusion, FactKind, Format, Head, HeadKind, Recipe};
+use crate::{nearest, random};
+
+/// Returns the data that a recipe names, below `folder`.
+///
+/// # Errors
+///
+/// When a file is missing or broken, a value is not finite, a class out of range or a column unknown; the message names
+/// the file and the line or the sample.
+pub fn load(recipe: &Recipe, folder: &Path) -> Result<Dataset> {
+    let raw = match recipe.data.format {
+        Format::Csv => from_csv(recipe, folder)?,
+        Format::Arrays => from_arrays(recipe, folder)?,
+        Format::Bearing => from_simulator(recipe)?,
+        Format::Random => from_noise(recipe)?,
+    };
+    raw.finish(recipe)
+}
+
+/// What a source gives, before anything is measured on it.
+struct Raw {
+    inputs: Array,
+    /// `[height, width, channels]`.
+    shape: [usize; 3],
+    channels: Vec<String>,
+    /// The values of each category in the order of their indices; nothing for other facts.
+    categories: Vec<Vec<String>>,
+    fact_columns: Vec<FactColumn>,
+    targets: Vec<Target>,
+    groups: Option<Vec<usize>>,
+    test_from: Option<usize>,
+    fingerprint: String,
+}
+
+impl Raw {
+    fn finish(mut self, recipe: &Recipe) -> Result<Dataset> {
+        let samples = self.inputs.rows();
+        let split = &recipe.data.split;
+        let splits =
+            Splits::cut(samples, self.groups.as_deref(), self.test_from, [split.test, split.validation], recipe.seed);
+        ensure!(!splits.train.is_empty(), "{samples} samples leave none to train on after the splits");
+        let channels = self.shape[2];
+        let normalization = Normalization::measure(&self.inputs, &splits.train, channels, recipe.input.normalize);
+        let mut nets = recipe.teacher.iter().chain([&recipe.student]);
+        let mask = nets.all(|net| net.fusion != Fusion::Sum);
+        let facts =
+            FactSchema::measure(&recipe.facts, &self.categories, &self.fact_columns, &splits.train, mask)?;
+        let encoded_facts = facts.encode(&self.fact_columns, samples);
+        for target in &mut self.targets {
+            target.measure_scaling(&splits.train);
+            if target.kind == HeadKind::Class && recipe.data.label_noise > 0.0 {
+                target.spoil(&splits.train, recipe.data.label_noise, recipe.data.seed);
+            }
+        }
+        Ok(Dataset {
+            input_name: recipe.input.name.clone(),
+            inputs: self.inputs,
+            input_shape: self.shape,
+            channels: self.channels,
+            normalization,
+            facts,
+            fact_columns: self.fact_columns,
+            targets: self.targets,
+            splits,
+            fingerprint: self.fingerprint,
+            encoded_facts,
+        })
+    }
+}
+
+impl Target {
+    fn new(head: &Head, outputs: usize, labels: Vec<String>, values: Vec<f32>) -> Self {
+        let scaling = vec![[0.0, 1.0]; outputs];
+        Self { name: head.name.clone(), kind: head.kind, labels, outputs, values, scaling, weight: head.weight }
+    }
+
+    fn measure_scaling(&mut self, train: &[usize]) {
+        if self.kind != HeadKind::Regression {
+            return;
+        }
+        let mut moments = vec![Moments::default(); self.outputs];
+        for &sample in train {
+            moments.iter_mut().zip(self.row(sample)).for_each(|(moments, &y)| moments.add(y));
+        }
+        self.scaling = moments.iter().map(Moments::mean_and_deviation).collect();
+    }
+
+    /// Gives a share of the training samples another class, as a careless annotator would.
+    fn spoil(&mut self, train: &[usize], share: f64, seed: u64) {
+        let mut random = random::stream(seed, "label noise");
+        for &sample in train {
+            let (chance, step) = (random.random::<f64>(), random.random_range(1..self.outputs));
+            if chance < share {
+                self.values[sample] = ((self.values[sample] as usize + step) % self.outputs) as f32;
+            }
+        }
+    }
+}
+
+fn from_csv(recipe: &Recipe, folder: &Path) -> Result<Raw> {
+    let path = folder.join(recipe.data.file.as_deref().context("data.file is missing")?);
+    let table = Table::read(&path)?;
+    let rows = table.rows();
+    let channels: Vec<String> = recipe.input.columns.keys().cloned().collect();
+    let columns: Vec<Vec<f32>> =
+        recipe.input.columns.values().map(|name| table.column(name)?.numbers()).collect::<Result<_>>()?;
+    let values = (0..rows).flat_map(|row| columns.iter().map(move |column| column[row])).collect();
+    let inputs = Array::new(vec![rows, columns.len()], values)?;
+
+    let mut categories = Vec::new();
+    let mut fact_columns = Vec::new();
+    for fact in &recipe.facts {
+        let (values, column) = fact_from_column(&table, fact, &path)?;
+        categories.push(values);
+        fact_columns.push(column);
+    }
+    let targets = recipe.heads.iter().map(|head| target_from_columns(&table, head, &path)).collect::<Result<_>>()?;
+    let groups = match &recipe.data.split.group {
+        None => None,
+        Some(name) => Some(indices_of(table.column(name)?.texts())),
+    };
+    let shape = [1, 1, columns.len()];
+    let fingerprint = fingerprint(&[path])?;
+    Ok(Raw { inputs, shape, channels, categories, fact_columns, targets, groups, test_from: None, fingerprint })
+}
+
+fn fact_from_column(table: &Table, fact: &Fact, path: &Path) -> Result<(Vec<String>, FactColumn)> {
+    let column = table.column(fact.column.as_ref().unwrap_or(&fact.name))?;
+    match fact.kind {
+        FactKind::Number => Ok((Vec::new(), column.numbers_or_missing()?)),
+        FactKind::Flag => {
+            let values = column.numbers_or_missing()?;
+            if let Some(row) = values.iter().position(|value| value.is_some_and(|value| value != 0.0 && value != 1.0)) {
+                bail!("{}:{}: flag {:?} is neither 0 nor 1", path.display(), column.line(row), fact.name);
+            }
+            Ok((Vec::new(), values))
+        }
+        FactKind::Category => {
+            let texts: Vec<&str> = column.texts().into_iter().collect();
+            let mut values = fact.values.clone();
+            if values.is_empty() {
+                values = texts.iter().filter(|text| !text.is_empty()).map(|text| text.to_string()).collect();
+                values.sort_unstable();
+                values.dedup();
+            }
+            let mut indices = Vec::with_capacity(texts.len());
+            for (row, text) in texts.iter().enumerate() {
+                indices.push(match values.iter().position(|value| value == text) {
+                    Some(index) => Some(index as f32),
+                    None if text.is_empty() => None,
+                    None => {
+                        let near = nearest(text, values.iter().map(String::as_str));
+                        bail!(
+                            "{}:{}: fact {:?} has no value {text:?}{}",
+                            path.display(),
+                            column.line(row),
+                            fact.name,
+                            near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default()
+                        )
+                    }
+                });
+            }
+            Ok((values, indices))
+        }
+    }
+}
+
+fn target_from_columns(table: &Table, head: &Head, path: &Path) -> Result<Target> {
+    if head.kind == HeadKind::Class {
+        let column = table.column(head.column.as_ref().context("a class head has one column")?)?;
+        let texts: Vec<&str> = column.texts().into_iter().collect();
+        let mut labels = head.labels.clone();
+        if labels.is_empty() {
+            labels = texts.iter().map(|text| text.to_string()).collect();
+            labels.sort_unstable();
+            labels.dedup();
+        }
+        ensure!(labels.len() >= 2, "head {:?} has {} class, expected two or more", head.name, labels.len());
+        let mut values = Vec::with_capacity(texts.len());
+        for (row, text) in texts.iter().enumerate() {
+            let class = labels.iter().position(|label| label == text).with_context(|| {
+                format!(
+                    "{}:{}: head {:?} has no class {text:?}, expected one of {}",
+                    path.display(),
+                    column.line(row),
+                    head.name,
+                    labels.join(", ")
+                )
+            })?;
+            values.push(class as f32);
+        }
+        return Ok(Target::new(head, labels.len(), labels, values));
+    }
+    let names: Vec<&String> = if head.columns.is_empty() { head.column.iter().collect() } else { head.columns.iter().collect() };
+    ensure!(
+        head.kind != HeadKind::Binary || names.len() == 1,
+        "head {:?} is binary and names {} columns, expected one",
+        head.name,
+        names.len()
+    );
+    let mut columns = Vec::new();
+    for name in &names {
+        let column = table.column(name)?;
+        let numbers = column.numbers()?;
+        if head.kind != HeadKind::Regression
+            && let Some(row) = numbers.iter().position(|&value| value != 0.0 && value != 1.0)
+        {
+            bail!(
+                "{}:{}: column {name:?} holds {}, a {} head takes 0 and 1",
+                path.display(),
+                column.line(row),
+                numbers[row],
+                if head.kind == HeadKind::Binary { "binary" } else { "multilabel" }
+            );
+        }
+        columns.push(numbers);
+    }
+    let mut labels = head.labels.clone();
+    if labels.is_empty() {
+        labels = match head.kind {
+            HeadKind::Binary => vec!["no".into(), "yes".into()],
+            _ => names.iter().map(|name| name.to_string()).collect(),
+        };
+    }
+    let values = (0..table.rows()).flat_map(|row| columns.iter().map(move |column| column[row])).collect();
+    Ok(Target::new(head, columns.len(), labels, values))
+}
+
+fn from_arrays(recipe: &Recipe, folder: &Path) -> Result<Raw> {
+    let train = recipe.data.train.as_ref().context("data.train is missing")?;
+    let mut files = Vec::new();
+    let mut part = read_part(recipe, train, folder, &mut files)?;
+    let mut test_from = None;
+    if let Some(test) = &recipe.data.test {
+        let test = read_part(recipe, test, folder, &mut files)?;
+        test_from = Some(part.inputs.rows());
+        part.append(test)?;
+    }
+    let sample_shape = &part.inputs.shape[1..];
+    let declared = if recipe.input.shape.is_empty() { sample_shape } else { &recipe.input.shape };
+    let shape = channels_last(declared)?;
+    ensure!(
+        shape.iter().product::<usize>() == part.inputs.row_len(),
+        "input.shape {declared:?} has {} values, a sample of {} has {}",
+        shape.iter().product::<usize>(),
+        train.input,
+        part.inputs.row_len()
+    );
+    let targets = recipe
+        .heads
+        .iter()
+        .zip(part.heads)
+        .map(|(head, array)| target_from_array(head, array, &train.heads[&head.name]))
+        .collect::<Result<_>>()?;
+    let mut categories = Vec::new();
+    let mut fact_columns = Vec::new();
+    for (fact, array) in recipe.facts.iter().zip(part.facts) {
+        let count = fact.values.len();
+        ensure!(fact.kind != FactKind::Category || count > 0, "fact {:?}: values are missing", fact.name);
+        let limit = match fact.kind {
+            FactKind::Number => None,
+            FactKind::Flag => Some(2),
+            FactKind::Category => Some(count),
+        };
+        let column: FactColumn = array.values.iter().map(|value| (!value.is_nan()).then_some(*value)).collect();
+        for (sample, value) in column.iter().enumerate() {
+            let good = value.is_none_or(|v| limit.map_or(v.is_finite(), |n| v.fract() == 0.0 && (0.0..n as f32).contains(&v)));
+            ensure!(good, "{}: sample {sample}: fact {:?} is {value:?}", train.facts[&fact.name], fact.name);
+        }
+        categories.push(fact.values.clone());
+        fact_columns.push(column);
+    }
+    let fingerprint = fingerprint(&files)?;
+    let inputs = part.inputs;
+    Ok(Raw { inputs, shape, channels: Vec::new(), categories, fact_columns, targets, groups: None, test_from, fingerprint })
+}
+
+/// The arrays of one part, heads and facts in the order of the recipe.
+struct Part {
+    inputs: Array,
+    heads: Vec<Array>,
+    facts: Vec<Array>,
+}
+
+impl Part {
+    fn append(&mut self, other: Self) -> Result<()> {
+        let pairs = std::iter::once((&mut self.inputs, other.inputs))
+            .chain(self.heads.iter_mut().zip(other.heads))
+            .chain(self.facts.iter_mut().zip(other.facts));
+        for (array, mut more) in pairs {
+            ensure!(
+                array.shape[1..] == more.shape[1..],
+                "training samples have shape {:?}, test samples {:?}",
+                &array.shape[1..],
+                &more.shape[1..]
+            );
+            array.shape[0] += more.shape[0];
+            array.values.append(&mut more.values);
+        }
+        Ok(())
+    }
+}
+
+fn read_part(recipe: &Recipe, part: &Arrays, folder: &Path, files: &mut Vec<PathBuf>) -> Result<Part> {
+    let mut read = |reference: &str| {
+        let (file, member) = reference.split_once('#').map_or((reference, None), |(file, member)| (file, Some(member)));
+        let path = folder.join(file);
+        files.push(path.clone());
+        read_array(&path, member)
+    };
+    let inputs = read(&part.input)?;
+    ensure!(!inputs.shape.is_empty() && inputs.rows() > 0, "{}: holds no sample", part.input);
+    inputs.refuse_non_finite(&part.input)?;
+    let mut array_for = |name: &str, reference: &str| {
+        let array = read(reference)?;
+        let rows = array.shape.first().copied().unwrap_or(0);
+        ensure!(
+            rows == inputs.rows(),
+            "{reference} has {rows} samples for {name:?}, {} has {}",
+            part.input,
+            inputs.rows()
+        );
+        Ok(array)
+    };
+    let heads =
+        recipe.heads.iter().map(|head| array_for(&head.name, &part.heads[&head.name])).collect::<Result<_>>()?;
+    let facts =
+        recipe.facts.iter().map(|fact| array_for(&fact.name, &part.facts[&fact.name])).collect::<Result<_>>()?;
+    Ok(Part { inputs, heads, facts })
+}
+
+/// Returns the array in a file, whose reader is chosen by its name.
+///
+/// # Errors
+///
+/// When the file cannot be read or is broken.
+pub fn read_array(path: &Path, member: Option<&str>) -> Result<Array> {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("npy" | "npz") => npy::read(path, member),
+        Some("safetensors") => safetensors::read(path, member),
+        _ => {
+            ensure!(member.is_none(), "{}: only .npz and .safetensors files have members", path.display());
+            idx::read(path)
+        }
+    }
+}
+
+fn target_from_array(head: &Head, array: Array, file: &str) -> Result<Target> {
+    array.refuse_non_finite(file)?;
+    let width = array.row_len();
+    match head.kind {
+        HeadKind::Class => {
+            ensure!(width == 1, "{file}: a class head takes one index for each sample, the file has {width}");
+            let greatest = array.values.iter().fold(0.0f32, |a, &b| a.max(b)) as usize;
+            let classes = if head.labels.is_empty() { greatest + 1 } else { head.labels.len() };
+            ensure!(classes >= 2, "{file}: head {:?} has one class, expected two or more", head.name);
+            for (sample, &class) in array.values.iter().enumerate() {
+                ensure!(
+                    class.fract() == 0.0 && (0.0..classes as f32).contains(&class),
+                    "{file}: sample {sample} has class {class}, head {:?} has classes 0 to {}",
+                    head.name,
+                    classes - 1
+                );
+            }
+            Ok(Target::new(head, classes, head.labels.clone(), array.values))
+        }
+        HeadKind::Binary | HeadKind::Multilabel => {
+            ensure!(head.kind == HeadKind::Multilabel || width == 1, "{file}: a binary head takes one value a sample");
+            if let Some(place) = array.values.iter().position(|&value| value != 0.0 && value != 1.0) {
+                bail!("{file}: sample {} holds {}, expected 0 or 1", place / width, array.values[place]);
+            }
+            Ok(Target::new(head, width, head.labels.clone(), array.values))
+        }
+        HeadKind::Regression => Ok(Target::new(head, width, head.labels.clone(), array.values)),
+    }
+}
+
+fn from_simulator(recipe: &Recipe) -> Result<Raw> {
+    let samples = recipe.data.samples.context("data.samples is missing")?;
+    let settings = bearing::Settings::default();
+    let windows = bearing::simulate(samples, recipe.data.seed, &settings);
+    let inputs = Array::new(vec![samples, settings.window], windows.samples)?;
+    let bearings: Vec<String> = bearing::BEARINGS.iter().map(|bearing| bearing.name.to_string()).collect();
+    let mut categories = Vec::new();
+    let mut fact_columns = Vec::new();
+    for fact in &recipe.facts {
+        match (fact.name.as_str(), fact.kind) {
+            ("rpm", FactKind::Number) => {
+                categories.push(Vec::new());
+                fact_columns.push(windows.rpm.iter().map(|&rpm| Some(rpm)).collect());
+            }
+            ("bearing", FactKind::Category) => {
+                categories.push(bearings.clone());
+                fact_columns.push(windows.bearing.iter().map(|&index| Some(index as f32)).collect());
+            }
+            (name, _) => bail!("the simulator has the facts \"rpm\" (number) and \"bearing\" (category), not {name:?}"),
+        }
+    }
+    let [head] = recipe.heads.as_slice() else { bail!("the simulator has one head of kind \"class\"") };
+    ensure!(head.kind == HeadKind::Class, "the simulator has one head of kind \"class\"");
+    let labels = bearing::CLASSES.map(String::from).to_vec();
+    let values = windows.class.iter().map(|&class| class as f32).collect();
+    let targets = vec![Target::new(head, labels.len(), labels, values)];
+    Ok(Raw {
+        inputs,
+        shape: [1, settings.window, 1],
+        channels: Vec::new(),
+        categories,
+        fact_columns,
+        targets,
+        groups: None,
+        test_from: None,
+        fingerprint: format!("bearing simulator, {samples} windows, seed {}, {settings:?}", recipe.data.seed),
+    })
+}
+
+fn from_noise(recipe: &Recipe) -> Result<Raw> {
+    let samples = recipe.data.samples.context("data.samples is missing")?;
+    let shape = channels_last(&recipe.input.shape)?;
+    let width = shape.iter().product::<usize>();
+    let mut random = random::stream(recipe.data.seed, "random data");
+    let mut normal = |count: usize| -> Vec<f32> { (0..count).map(|_| StandardNormal.sample(&mut random)).collect() };
+    let inputs = Array::new(vec![samples, width], normal(samples * width))?;
+    let mut fact_columns = Vec::new();
+    for fact in &recipe.facts {
+        ensure!(fact.kind == FactKind::Number, "fact {:?}: random data have facts of kind \"number\"", fact.name);
+        fact_columns.push(normal(samples).into_iter().map(Some).collect());
+    }
+    let targets = recipe
+        .heads
+        .iter()
+        .map(|head| {
+            let outputs = head.outputs.context("outputs is missing")?;
+            Ok(Target::new(head, outputs, head.labels.clone(), normal(samples * outputs)))
+        })
+        .collect::<Result<_>>()?;
+    Ok(Raw {
+        inputs,
+        shape,
+        channels: Vec::new(),
+        categories: vec![Vec::new(); recipe.facts.len()],
+        fact_columns,
+        targets,
+        groups: None,
+        test_from: None,
+        fingerprint: format!("random data, {samples} samples of {shape:?}, seed {}", recipe.data.seed),
+    })
+}
+
+/// Returns `[height, width, channels]` for a shape of one to three sizes.
+fn channels_last(shape: &[usize]) -> Result<[usize; 3]> {
+    let shape = match *shape {
+        [values] => [1, 1, values],
+        // An image without channels and a series are told apart by nothing but the user: two sizes are an image.
+        [height, width] => [height, width, 1],
+        [height, width, channels] => [height, width, channels],
+        _ => bail!("input.shape {shape:?} has {} sizes, expected 1 to 3", shape.len()),
+    };
+    ensure!(shape.iter().all(|size| (1..=65_535).contains(size)), "input.shape {shape:?}: expected 1 to 65535 each");
+    Ok(shape)
+}
+
+/// Returns the group of each text: equal texts share an index.
+fn indices_of<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<usize> {
+    let mut seen = std::collections::BTreeMap::new();
+    texts
+        .into_iter()
+        .map(|text| {
+            let next = seen.len();
+            *seen.entry(text).or_insert(next)
+        })
+        .collect()
+}
+
+/// Returns a hash of the files' bytes.
+fn fingerprint(files: &[PathBuf]) -> Result<String> {
+    let mut hash = Sha256::new();
+    for path in files {
+        let mut file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+        io::copy(&mut file, &mut hash).with_context(|| format!("cannot read {}", path.display()))?;
+    }
+    Ok(crate::files::hex(&hash.finalize()))
+}

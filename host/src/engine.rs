@@ -1,0 +1,100 @@
+//! The device engine on the workstation: the reference that a board has to equal, run over whole data sets.
+
+use anyhow::Result;
+use attar_device::{Facts, Session, Student, dequantize};
+use rand::seq::SliceRandom;
+use rayon::prelude::*;
+
+use crate::data::Dataset;
+use crate::metrics::{self, HeadMetrics};
+use crate::progress::check_stopped;
+use crate::random;
+
+/// Which facts a student is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FactsGiven {
+    /// Those of the sample.
+    True,
+    /// None.
+    Missing,
+    /// All but one.
+    MissingOne(usize),
+    /// Those of another sample, drawn by a seed.
+    Shuffled(u64),
+}
+
+/// Returns the logits of each head for some samples, `[samples, outputs]` row by row, computed by the device engine.
+///
+/// # Errors
+///
+/// When a sample does not fit the student, or the work was stopped.
+pub fn predict(student: &Student<'_>, data: &Dataset, samples: &[usize], given: FactsGiven) -> Result<Vec<Vec<f32>>> {
+    let mut donors = samples.to_vec();
+    if let FactsGiven::Shuffled(seed) = given {
+        donors.shuffle(&mut random::stream(seed, "shuffled facts"));
+    }
+    let pairs: Vec<(usize, usize)> = samples.iter().copied().zip(donors).collect();
+    let chunks: Vec<Vec<Vec<f32>>> = pairs
+        .par_chunks(CHUNK)
+        .map(|pairs| {
+            check_stopped()?;
+            let mut arena = vec![0; student.model().arena_bytes()];
+            let mut session = Session::new(*student.model(), &mut arena)?;
+            let mut logits = vec![Vec::new(); student.model().heads().count()];
+            for &(sample, donor) in pairs {
+                let mut facts = facts_of(student, data, donor)?;
+                match given {
+                    FactsGiven::Missing => facts = student.facts(),
+                    FactsGiven::MissingOne(fact) => facts.clear(fact)?,
+                    FactsGiven::True | FactsGiven::Shuffled(_) => {}
+                }
+                let outputs = session.run(data.input(sample), &facts)?;
+                for (all, head) in logits.iter_mut().zip(outputs.heads()) {
+                    let quantization = student.model().tensor(head.head().tensor).map(|tensor| tensor.quantization);
+                    if let Some(quantization) = quantization {
+                        all.extend(head.quantized().iter().map(|&q| dequantize(q, quantization)));
+                    }
+                }
+            }
+            Ok(logits)
+        })
+        .collect::<Result<_>>()?;
+    let mut logits = vec![Vec::new(); student.model().heads().count()];
+    for chunk in chunks {
+        logits.iter_mut().zip(chunk).for_each(|(all, part)| all.extend(part));
+    }
+    Ok(logits)
+}
+
+/// Returns the figures of a student over some samples, by head.
+///
+/// # Errors
+///
+/// As [`predict`].
+pub fn evaluate(
+    student: &Student<'_>,
+    data: &Dataset,
+    samples: &[usize],
+    given: FactsGiven,
+) -> Result<Vec<HeadMetrics>> {
+    let logits = predict(student, data, samples, given)?;
+    Ok(data.targets.iter().zip(&logits).map(|(target, logits)| metrics::measure(target, samples, logits)).collect())
+}
+
+/// Returns a sample's facts for a student; nothing for one that takes none.
+///
+/// # Errors
+///
+/// When the data's facts are not the student's.
+pub fn facts_of<'a>(student: &Student<'a>, data: &Dataset, sample: usize) -> Result<Facts<'a>> {
+    let mut facts = student.facts();
+    if student.model().header().fact_count > 0 {
+        for (index, value) in data.facts_of(sample).enumerate() {
+            facts.set_raw(index, value)?;
+        }
+    }
+    Ok(facts)
+}
+
+/// Samples that one thread takes at a time.
+const CHUNK: usize = 64;

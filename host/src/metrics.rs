@@ -1,0 +1,165 @@
+//! Figures of merit, by head.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::Target;
+use crate::recipe::HeadKind;
+
+/// The figures of one head; those that do not fit its kind are absent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct HeadMetrics {
+    /// class: the share of right classes; binary, multilabel: of right labels at one half.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub accuracy: Option<f64>,
+    /// class, multilabel: the mean of each class's F1; binary: of the positive class.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub f1: Option<f64>,
+    /// binary, multilabel: the area under the steps of precision over recall; for multilabel the mean over the labels.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub average_precision: Option<f64>,
+    /// regression: the root of the mean squared error, in the unit of the target.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rmse: Option<f64>,
+    /// regression: the share of the variance that is explained, the mean over the outputs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub r2: Option<f64>,
+    /// multilabel: each label by itself.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub labels: BTreeMap<String, HeadMetrics>,
+}
+
+impl HeadMetrics {
+    /// Returns what a checkpoint is chosen by, greater is better: for a rare positive class average precision, since
+    /// accuracy hardly moves there.
+    pub fn selection(&self) -> f64 {
+        self.average_precision.or(self.accuracy).or(self.r2).unwrap_or(0.0)
+    }
+}
+
+/// Returns the figures of logits for some samples, `[samples, outputs]` row by row.
+pub fn measure(target: &Target, samples: &[usize], logits: &[f32]) -> HeadMetrics {
+    let rows = logits.chunks_exact(target.outputs);
+    match target.kind {
+        HeadKind::Class => {
+            let predicted: Vec<usize> = rows.map(first_greatest).collect();
+            let actual: Vec<usize> = samples.iter().map(|&sample| target.values[sample] as usize).collect();
+            let right = predicted.iter().zip(&actual).filter(|(a, b)| a == b).count();
+            let f1 = (0..target.outputs).map(|class| {
+                f1_of(predicted.iter().zip(&actual).map(|(&predicted, &actual)| (predicted == class, actual == class)))
+            });
+            HeadMetrics {
+                accuracy: Some(share(right, samples.len())),
+                f1: Some(f1.sum::<f64>() / target.outputs as f64),
+                ..HeadMetrics::default()
+            }
+        }
+        HeadKind::Binary => one_label(samples.iter().map(|&sample| target.row(sample)[0] > 0.5), rows.map(|row| row[0])),
+        HeadKind::Multilabel => {
+            let labels: Vec<HeadMetrics> = (0..target.outputs)
+                .map(|label| {
+                    let actual = samples.iter().map(|&sample| target.row(sample)[label] > 0.5);
+                    one_label(actual, logits.chunks_exact(target.outputs).map(|row| row[label]))
+                })
+                .collect();
+            let mean = |figure: fn(&HeadMetrics) -> Option<f64>| {
+                Some(labels.iter().filter_map(figure).sum::<f64>() / labels.len() as f64)
+            };
+            HeadMetrics {
+                accuracy: mean(|m| m.accuracy),
+                f1: mean(|m| m.f1),
+                average_precision: mean(|m| m.average_precision),
+                labels: (0..target.outputs)
+                    .map(|label| target.labels.get(label).cloned().unwrap_or(format!("{label}")))
+                    .zip(labels.iter().cloned())
+                    .collect(),
+                ..HeadMetrics::default()
+            }
+        }
+        HeadKind::Regression => {
+            let (mut squares, mut r2) = (0.0, 0.0);
+            for (output, [mean, deviation]) in target.scaling.iter().enumerate() {
+                let (mut error, mut spread, mut sum) = (0.0, 0.0, 0.0);
+                for (&sample, row) in samples.iter().zip(logits.chunks_exact(target.outputs)) {
+                    let y = f64::from(target.row(sample)[output]);
+                    error += (f64::from(row[output] * deviation + mean) - y).powi(2);
+                    spread += y * y;
+                    sum += y;
+                }
+                let count = samples.len().max(1) as f64;
+                let variance = spread / count - (sum / count).powi(2);
+                squares += error / count / target.outputs as f64;
+                r2 += (1.0 - error / count / variance.max(1e-12)) / target.outputs as f64;
+            }
+            HeadMetrics { rmse: Some(squares.sqrt()), r2: Some(r2), ..HeadMetrics::default() }
+        }
+    }
+}
+
+/// Returns the place of the greatest value, the first of several that are equal.
+pub fn first_greatest(values: &[f32]) -> usize {
+    values.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (index, &value)| if value > best.1 { (index, value) } else { best }).0
+}
+
+fn one_label(actual: impl Iterator<Item = bool>, logits: impl Iterator<Item = f32>) -> HeadMetrics {
+    let mut scored: Vec<(f32, bool)> = logits.zip(actual).collect();
+    let right = scored.iter().filter(|(logit, actual)| (*logit >= 0.0) == *actual).count();
+    let f1 = f1_of(scored.iter().map(|&(logit, actual)| (logit >= 0.0, actual)));
+    let accuracy = Some(share(right, scored.len()));
+    HeadMetrics { accuracy, f1: Some(f1), average_precision: average_precision(&mut scored), ..HeadMetrics::default() }
+}
+
+fn f1_of(pairs: impl Iterator<Item = (bool, bool)>) -> f64 {
+    let (mut both, mut either) = (0, 0);
+    for (predicted, actual) in pairs {
+        both += usize::from(predicted && actual);
+        either += usize::from(predicted) + usize::from(actual);
+    }
+    if either == 0 { 0.0 } else { 2.0 * both as f64 / either as f64 }
+}
+
+/// Returns Σ (recall_n - recall_{n-1}) precision_n over falling scores, equal scores taken together; absent when no
+/// sample is positive.
+fn average_precision(scored: &mut [(f32, bool)]) -> Option<f64> {
+    let positives = scored.iter().filter(|(_, actual)| *actual).count();
+    if positives == 0 {
+        return None;
+    }
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let (mut seen, mut found, mut area) = (0, 0, 0.0);
+    for group in scored.chunk_by(|a, b| a.0 == b.0) {
+        let hits = group.iter().filter(|(_, actual)| *actual).count();
+        seen += group.len();
+        found += hits;
+        area += share(hits, positives) * share(found, seen);
+    }
+    Some(area)
+}
+
+fn share(part: usize, whole: usize) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn average_precision_of_a_known_ranking() {
+        // Positives at ranks 1 and 3: (1/1 + 2/3) / 2.
+        let mut scored = [(0.9, true), (0.8, false), (0.7, true), (0.1, false)];
+        assert!((average_precision(&mut scored).unwrap() - (1.0 + 2.0 / 3.0) / 2.0).abs() < 1e-12);
+        // All scores equal: the share of positives, whatever the order.
+        let mut equal = [(0.5, true), (0.5, false), (0.5, false), (0.5, false)];
+        assert!((average_precision(&mut equal).unwrap() - 0.25).abs() < 1e-12);
+        assert_eq!(average_precision(&mut [(0.5, false)]), None);
+    }
+
+    #[test]
+    fn f1_counts_the_positive_class() {
+        let pairs = [(true, true), (true, false), (false, true), (false, false)];
+        assert!((f1_of(pairs.into_iter()) - 0.5).abs() < 1e-12);
+        assert_eq!(f1_of([(false, false)].into_iter()), 0.0);
+    }
+}

@@ -1,0 +1,160 @@
+//! Graphs of layers, in the order in which they run; tensors are channels last.
+
+use anyhow::{Result, ensure};
+
+use super::ops::Window;
+use crate::recipe::Activation;
+
+/// A network as a list of nodes, each of which reads earlier ones.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Graph {
+    /// The layers.
+    pub nodes: Vec<Node>,
+    /// The nodes that the heads read, in the order of the heads.
+    pub heads: Vec<usize>,
+}
+
+/// A layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// What it is called in checkpoints and reports.
+    pub name: String,
+    /// What it computes.
+    pub op: Op,
+    /// The nodes that it reads.
+    pub inputs: Vec<usize>,
+    /// `[height, width, channels]` of its result.
+    pub shape: [usize; 3],
+}
+
+/// What a layer computes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Op {
+    /// The normalised input.
+    Input,
+    /// The encoded facts.
+    Facts,
+    /// A matrix product of the flattened input, weights `[outputs, values]`, and a bias.
+    Dense {
+        /// Outputs.
+        outputs: usize,
+    },
+    /// A convolution, weights `[outputs, kernel_height, kernel_width, channels]`, and a bias.
+    Convolution {
+        /// Channels of the result.
+        outputs: usize,
+        /// The geometry.
+        window: Window,
+    },
+    /// A convolution channel by channel, weights `[kernel_height, kernel_width, channels]`, and a bias.
+    Depthwise {
+        /// The geometry.
+        window: Window,
+    },
+    /// The mean over a window.
+    AveragePool {
+        /// The geometry.
+        window: Window,
+    },
+    /// The greatest value in a window.
+    MaxPool {
+        /// The geometry.
+        window: Window,
+    },
+    /// A function of each value.
+    Activation(Activation),
+    /// Values dropped while training; nothing otherwise.
+    Dropout {
+        /// The share of values that are dropped.
+        share: f64,
+    },
+    /// The sum of two; the second may be a vector.
+    Add,
+    /// The channels of all inputs one after the other; a vector is repeated.
+    Concat,
+}
+
+impl Graph {
+    /// Adds a node and returns its index.
+    ///
+    /// # Errors
+    ///
+    /// When the shapes of its inputs do not fit what it computes.
+    pub fn push(&mut self, name: impl Into<String>, op: Op, inputs: &[usize]) -> Result<usize> {
+        let name = name.into();
+        let shape = self.shape_of(&name, &op, inputs)?;
+        self.nodes.push(Node { name, op, inputs: inputs.to_vec(), shape });
+        Ok(self.nodes.len() - 1)
+    }
+
+    /// Adds a node whose shape is given: the input or the facts.
+    pub fn push_source(&mut self, name: &str, op: Op, shape: [usize; 3]) -> usize {
+        self.nodes.push(Node { name: name.into(), op, inputs: Vec::new(), shape });
+        self.nodes.len() - 1
+    }
+
+    /// Returns the shape of a node's weights, if it has any.
+    pub fn weight_shape(&self, index: usize) -> Option<Vec<usize>> {
+        let node = &self.nodes[index];
+        let input = || self.nodes[node.inputs[0]].shape;
+        match &node.op {
+            Op::Dense { outputs } => Some(vec![*outputs, input().iter().product()]),
+            Op::Convolution { outputs, window } => Some(vec![*outputs, window.kernel[0], window.kernel[1], input()[2]]),
+            Op::Depthwise { window } => Some(vec![window.kernel[0], window.kernel[1], input()[2]]),
+            _ => None,
+        }
+    }
+
+    /// Returns the node of the facts, if the network takes any.
+    pub fn facts(&self) -> Option<usize> {
+        self.nodes.iter().position(|node| node.op == Op::Facts)
+    }
+
+    /// Returns whether a ReLU reads the node.
+    pub(crate) fn feeds_relu(&self, index: usize) -> bool {
+        self.readers(index)
+            .any(|node| matches!(node.op, Op::Activation(Activation::Relu | Activation::Relu6)))
+    }
+
+    /// Returns the nodes that read a node.
+    pub fn readers(&self, index: usize) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(move |node| node.inputs.contains(&index))
+    }
+
+    fn shape_of(&self, name: &str, op: &Op, inputs: &[usize]) -> Result<[usize; 3]> {
+        let first = self.nodes[inputs[0]].shape;
+        Ok(match op {
+            Op::Input | Op::Facts | Op::Activation(_) | Op::Dropout { .. } => first,
+            Op::Dense { outputs } => [1, 1, *outputs],
+            Op::Convolution { outputs, window } => [window.out[0], window.out[1], *outputs],
+            Op::Depthwise { window } | Op::AveragePool { window } | Op::MaxPool { window } => {
+                [window.out[0], window.out[1], first[2]]
+            }
+            Op::Add => {
+                let second = self.nodes[inputs[1]].shape;
+                ensure!(
+                    second == first || second == [1, 1, first[2]],
+                    "layer {name:?} adds {second:?} to {first:?}: the shapes do not fit"
+                );
+                first
+            }
+            Op::Concat => {
+                let mut channels = 0;
+                let spatial = inputs
+                    .iter()
+                    .map(|&index| self.nodes[index].shape)
+                    .find(|shape| shape[..2] != [1, 1])
+                    .unwrap_or(first);
+                for &index in inputs {
+                    let part = self.nodes[index].shape;
+                    ensure!(
+                        part[..2] == spatial[..2] || part[..2] == [1, 1],
+                        "layer {name:?} joins {part:?} to {spatial:?}: the shapes do not fit"
+                    );
+                    channels += part[2];
+                }
+                [spatial[0], spatial[1], channels]
+            }
+        })
+    }
+}

@@ -1,0 +1,105 @@
+//! Progress on stderr: a bar on a terminal, plain lines elsewhere; and Ctrl-C, which stops at the next good place.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+static STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// Makes Ctrl-C ask for a stop; a second one ends the process at once.
+///
+/// # Errors
+///
+/// When the system refuses the handler.
+pub fn stop_on_ctrl_c() -> Result<()> {
+    ctrlc::set_handler(|| {
+        if STOPPED.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    })?;
+    Ok(())
+}
+
+/// Returns whether a stop was asked for.
+pub fn stopped() -> bool {
+    STOPPED.load(Ordering::SeqCst)
+}
+
+/// Returns an error when a stop was asked for.
+///
+/// # Errors
+///
+/// [`Stopped`].
+pub fn check_stopped() -> Result<()> {
+    if stopped() {
+        bail!(Stopped);
+    }
+    Ok(())
+}
+
+/// The error of work that was stopped by Ctrl-C.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopped;
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("stopped; the same command goes on from the last whole epoch")
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+/// Says a line on stderr.
+pub fn say(line: &str) {
+    eprintln!("{line}");
+}
+
+/// The progress of one piece of long work.
+#[derive(Debug)]
+pub struct Progress {
+    bar: ProgressBar,
+    title: String,
+    total: u64,
+    last_line: Instant,
+    start: Instant,
+}
+
+impl Progress {
+    /// Returns the progress of work in `total` steps.
+    pub fn new(title: &str, total: usize) -> Self {
+        // indicatif hides the bar where stderr is no terminal; lines take its place there.
+        let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template("{msg:36!} [{bar:24}] {pos}/{len} {per_sec} {eta} left");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+        bar.set_message(title.to_string());
+        Self { bar, title: title.into(), total: total as u64, last_line: Instant::now(), start: Instant::now() }
+    }
+
+    /// Moves on by some steps.
+    pub fn advance(&mut self, steps: usize) {
+        self.bar.inc(steps as u64);
+        if self.bar.is_hidden() && self.last_line.elapsed() > QUIET {
+            self.last_line = Instant::now();
+            let done = self.bar.position().max(1);
+            let left = self.start.elapsed().as_secs_f64() * (self.total.saturating_sub(done)) as f64 / done as f64;
+            eprintln!("{}: {done}/{} ({left:.0} s left)", self.title, self.total);
+        }
+    }
+
+    /// Says a line above the bar.
+    pub fn line(&mut self, line: &str) {
+        self.last_line = Instant::now();
+        if self.bar.is_hidden() { eprintln!("{line}") } else { self.bar.println(line) }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Where there is no bar, work that says nothing for this long says how far it is.
+const QUIET: Duration = Duration::from_secs(10);

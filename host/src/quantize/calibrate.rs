@@ -1,0 +1,128 @@
+//! Ranges: what each tensor holds on training samples, and the int8 scale that represents it with the least error.
+
+use anyhow::Result;
+use attar_shared::{Kind, Quantization};
+
+use super::lower::Lowered;
+use crate::data::Dataset;
+use crate::data::dataset::FactUse;
+use crate::net::{Mode, Net};
+
+/// The range of each tensor, `[least, greatest]`; it always holds 0.
+#[derive(Debug)]
+pub(super) struct Ranges {
+    ranges: Vec<[f32; 2]>,
+}
+
+impl Ranges {
+    /// Runs the network on some samples and looks at every tensor.
+    pub(super) fn measure(net: &Net, lowered: &Lowered, data: &Dataset, samples: &[usize]) -> Result<Self> {
+        let mut seen: Vec<Vec<f32>> = vec![Vec::new(); lowered.shapes.len()];
+        let facts = || if lowered.sources == 2 { FactUse::AsKnown } else { FactUse::Without };
+        for samples in samples.chunks(64) {
+            let batch = data.batch(samples, facts(), net.device())?;
+            let results = net.forward(&batch.input, batch.facts.as_ref(), Mode::Evaluate)?;
+            for (values, &node) in seen.iter_mut().zip(&lowered.nodes) {
+                values.extend(results[node].flatten_all()?.to_vec1::<f32>()?);
+            }
+        }
+        let exact = |tensor: usize| {
+            // What comes from outside may be anything, and heads order the answers: neither is cut off.
+            tensor < lowered.sources || lowered.heads.iter().any(|&head| usize::from(head) == tensor)
+        };
+        let mut ranges: Vec<[f32; 2]> = seen
+            .iter()
+            .enumerate()
+            .map(|(tensor, values)| {
+                let whole = values.iter().fold([0.0f32, 0.0], |[a, b], &x| [a.min(x), b.max(x)]);
+                if exact(tensor) { whole } else { least_error(values, whole) }
+            })
+            .collect();
+        share_ranges(lowered, &mut ranges);
+        Ok(Self { ranges })
+    }
+
+    /// Returns scale and zero point of each tensor.
+    pub(super) fn quantizations(&self) -> Vec<Quantization> {
+        self.ranges.iter().map(|&range| quantization(range)).collect()
+    }
+}
+
+/// Returns the part of a range whose 256 steps represent the values with the least squared error.
+fn least_error(values: &[f32], [least, greatest]: [f32; 2]) -> [f32; 2] {
+    let step = values.len().div_ceil(MAX_VALUES).max(1);
+    let mut best = (f64::INFINITY, [least, greatest]);
+    for part in (0..CANDIDATES).map(|n| 1.0 - n as f32 * 0.5 / CANDIDATES as f32) {
+        let range = [least * part, greatest * part];
+        let Quantization { scale, zero_point } = quantization(range);
+        let zero = f32::from(zero_point);
+        let error: f64 = values
+            .iter()
+            .step_by(step)
+            .map(|&x| {
+                let q = (x / scale + zero).round().clamp(-128.0, 127.0);
+                f64::from((q - zero) * scale - x).powi(2)
+            })
+            .sum();
+        if error < best.0 {
+            best = (error, range);
+        }
+    }
+    best.1
+}
+
+/// Returns the scale that spreads a range over all int8 such that 0 is one of them exactly.
+fn quantization([least, greatest]: [f32; 2]) -> Quantization {
+    let scale = ((greatest - least) / 255.0).max(f32::MIN_POSITIVE * 1e6);
+    let scale = if greatest - least <= 0.0 { 1.0 } else { scale };
+    let zero_point = (-128.0 - least / scale).round().clamp(-128.0, 127.0) as i8;
+    Quantization { scale, zero_point }
+}
+
+/// Gives the tensors that have to share their scale the union of their ranges: those of a max pool and of a concat.
+fn share_ranges(lowered: &Lowered, ranges: &mut [[f32; 2]]) {
+    // Each pass carries a range one operator further; a graph of n operators is done after n passes at most.
+    for _ in 0..lowered.stages.len() {
+        let before = ranges.to_vec();
+        for (index, stage) in lowered.stages.iter().enumerate() {
+            if !matches!(stage.kind, Kind::MaxPool | Kind::Concat) {
+                continue;
+            }
+            let members: Vec<usize> =
+                stage.inputs.iter().map(|&input| usize::from(input)).chain([lowered.sources + index]).collect();
+            let union = members.iter().fold([0.0f32, 0.0], |[a, b], &m| [a.min(ranges[m][0]), b.max(ranges[m][1])]);
+            members.iter().for_each(|&member| ranges[member] = union);
+        }
+        if before == ranges {
+            return;
+        }
+    }
+}
+
+/// Values of a tensor that are looked at for each candidate.
+const MAX_VALUES: usize = 200_000;
+
+/// Ranges that are tried, from the whole down to half.
+const CANDIDATES: usize = 25;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_is_always_an_int8() {
+        for range in [[0.0, 6.0], [-1.0, 0.0], [-0.3, 12.7], [0.0, 0.0], [-1e-20, 1e-20]] {
+            let quantization = quantization(range);
+            assert_eq!(attar_device::dequantize(quantization.zero_point, quantization), 0.0);
+            assert!(quantization.scale.is_normal(), "{range:?}");
+        }
+    }
+
+    #[test]
+    fn outlier_is_cut_off_when_that_lessens_the_error() {
+        let mut values: Vec<f32> = (0..10_000).map(|n| (n as f32 / 10_000.0 - 0.5) * 2.0).collect();
+        values.push(1.8);
+        let [least, greatest] = least_error(&values, [-1.0, 1.8]);
+        assert!(greatest < 1.8 && least >= -1.0, "{least} {greatest}");
+    }
+}

@@ -1,0 +1,568 @@
+//! Recipes: what a user writes down about data, facts, teacher and student.
+//!
+//! Every section and key is documented at its field here; a key that is not known is refused together with the nearest
+//! one that is.
+
+mod read;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A whole recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// What the run is called; the default is the name of the recipe's file.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Where all randomness starts.
+    #[serde(default)]
+    pub seed: u64,
+    /// Where samples come from.
+    pub data: Data,
+    /// What the network sees.
+    #[serde(default)]
+    pub input: Input,
+    /// What is known beside the input.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<Fact>,
+    /// What the network answers.
+    pub heads: Vec<Head>,
+    /// The large network; left out, the student learns from the labels alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<Net>,
+    /// The small network.
+    pub student: Net,
+    /// How the student learns from the teacher.
+    #[serde(default)]
+    pub distill: Distill,
+    /// How the student becomes integers.
+    #[serde(default)]
+    pub quantize: Quantize,
+    /// Which other students are trained to compare with.
+    #[serde(default)]
+    pub compare: Compare,
+}
+
+/// `[data]`: where samples come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// `csv`, `arrays`, `bearing` or `random`.
+    pub format: Format,
+    /// csv: the file, below `--data`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// arrays: the files of the training part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train: Option<Arrays>,
+    /// arrays: the files of the test part; without them `split.test` cuts one off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<Arrays>,
+    /// Which share of the samples is kept for what.
+    #[serde(default)]
+    pub split: Split,
+    /// bearing, random: how many samples are made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<usize>,
+    /// bearing: the share of training labels that are wrong, as when a technician misread the machine.
+    #[serde(default)]
+    pub label_noise: f64,
+    /// bearing, random: the seed of the simulator, apart from that of the training.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+/// Where samples come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// A table with a header line.
+    Csv,
+    /// IDX, npy, npz or safetensors files, told apart by their names and first bytes.
+    Arrays,
+    /// The built-in simulator of bearing vibration.
+    Bearing,
+    /// Normal variates for input, facts and regression targets: what the toy recipes use.
+    Random,
+}
+
+/// Files of one part of the data; `file#member` picks an array of an npz or safetensors file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arrays {
+    /// The inputs, `[samples, ...]`.
+    pub input: String,
+    /// The targets of each head by its name.
+    pub heads: BTreeMap<String, String>,
+    /// The values of each fact by its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
+}
+
+/// `split`: shares of all samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Split {
+    /// The share that is kept for the figures in the report.
+    #[serde(default = "Split::default_test")]
+    pub test: f64,
+    /// The share that chooses the checkpoint.
+    #[serde(default = "Split::default_validation")]
+    pub validation: f64,
+    /// csv: a column whose equal values stay on one side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+}
+
+impl Split {
+    fn default_test() -> f64 {
+        0.2
+    }
+
+    fn default_validation() -> f64 {
+        0.1
+    }
+}
+
+impl Default for Split {
+    fn default() -> Self {
+        Self { test: Self::default_test(), validation: Self::default_validation(), group: None }
+    }
+}
+
+/// `[input]`: what the network sees.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// What the input is called in the model file.
+    #[serde(default = "Input::default_name")]
+    pub name: String,
+    /// `[height, width, channels]` (a series has height 1), `[height, width]` or `[values]`; the default is what the data
+    /// say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shape: Vec<usize>,
+    /// csv: the columns that make the input, by the name that they get in the model.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<String, String>,
+    /// How raw values are brought to mean 0 and deviation 1: `channel`, `all` or `none`.
+    #[serde(default)]
+    pub normalize: Normalize,
+}
+
+impl Input {
+    fn default_name() -> String {
+        "input".into()
+    }
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        Self {
+            name: Self::default_name(),
+            shape: Vec::new(),
+            columns: BTreeMap::new(),
+            normalize: Normalize::default(),
+        }
+    }
+}
+
+/// How raw inputs are brought to mean 0 and deviation 1, measured on the training split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalize {
+    /// Each channel by its own mean and deviation.
+    #[default]
+    Channel,
+    /// All values by one mean and deviation.
+    All,
+    /// Raw values are used as they are.
+    None,
+}
+
+/// `[[facts]]`: something that is known beside the input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fact {
+    /// What the fact is called, in the model and on the board.
+    pub name: String,
+    /// `number`, `category` or `flag`.
+    pub kind: FactKind,
+    /// csv: the column; the default is the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
+    /// number: the unit in which it is set.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub unit: String,
+    /// number: `z-score` or `range`.
+    #[serde(default)]
+    pub encoder: EncoderKind,
+    /// number, z-score: the mean; measured on the training split when it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean: Option<f32>,
+    /// number, z-score: the deviation; measured on the training split when it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deviation: Option<f32>,
+    /// number, range: what becomes 0; measured on the training split when it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low: Option<f32>,
+    /// number, range: what becomes 1; measured on the training split when it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high: Option<f32>,
+    /// category: the values; the default is those of the training data, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<String>,
+    /// number: so many facts `name_0`, `name_1`, ... of one kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<usize>,
+}
+
+/// The kind of a fact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FactKind {
+    /// A number in a unit.
+    Number,
+    /// One of several values.
+    Category,
+    /// Yes or no.
+    Flag,
+}
+
+/// How a number is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EncoderKind {
+    /// `(x - mean) / deviation`.
+    #[default]
+    ZScore,
+    /// `(x - low) / (high - low)`, kept within 0 and 1.
+    Range,
+}
+
+/// `[[heads]]`: something that the network answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Head {
+    /// What the head is called, in the model and on the board.
+    pub name: String,
+    /// `class`, `binary`, `multilabel` or `regression`.
+    pub kind: HeadKind,
+    /// csv, one column: class, binary, regression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
+    /// csv, several columns: multilabel, regression.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
+    /// Names of the classes or outputs; a class head of a csv takes those of the data when it is not given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// random: how many outputs a regression has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<usize>,
+    /// What the head's loss is multiplied by.
+    #[serde(default = "one")]
+    pub weight: f64,
+}
+
+/// The kind of a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeadKind {
+    /// One of several classes.
+    Class,
+    /// Yes or no.
+    Binary,
+    /// Several labels that may hold at once.
+    Multilabel,
+    /// Numbers.
+    Regression,
+}
+
+/// Keys of `[teacher]` and `[student]`: the layers of a network and how it is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Net {
+    /// `mlp` or `cnn`.
+    pub arch: Arch,
+    /// Widths of the dense layers before the heads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hidden: Vec<usize>,
+    /// cnn: channels of each stage.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<usize>,
+    /// cnn: size of the kernel of each stage, or one for all; over a series it spans time, over an image it is square.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kernel: Vec<usize>,
+    /// cnn: stride of each stage, or one for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stride: Vec<usize>,
+    /// cnn: size of the max pooling after each stage, or one for all; 1 is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pool: Vec<usize>,
+    /// cnn: every stage but the first is a depthwise convolution and a 1x1 convolution.
+    #[serde(default)]
+    pub separable: bool,
+    /// cnn: every stage whose shape allows it adds its input to its output.
+    #[serde(default)]
+    pub residual: bool,
+    /// cnn: what follows the stages: `global-average` or `flatten`.
+    #[serde(default)]
+    pub gather: Gather,
+    /// What follows each layer: `relu`, `relu6`, `tanh` or `sigmoid`.
+    #[serde(default)]
+    pub activation: Activation,
+    /// The share of values that are dropped before the heads while training.
+    #[serde(default)]
+    pub dropout: f64,
+    /// How the facts enter: `sum` (input + facts, of the same width), `add` or `concat`.
+    #[serde(default)]
+    pub fusion: Fusion,
+    /// Where they enter: `input` or `features` (a cnn's before its dense layers); the default is `input` for an mlp
+    /// and `features` for a cnn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fuse_at: Option<FuseAt>,
+    /// Passes over the training split.
+    #[serde(default = "Net::default_epochs")]
+    pub epochs: usize,
+    /// Samples in a step.
+    #[serde(default = "Net::default_batch")]
+    pub batch: usize,
+    /// Adam's learning rate at the start.
+    #[serde(default = "Net::default_rate")]
+    pub rate: f64,
+    /// How the rate goes on: `cosine` (to zero) or `constant`.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// teacher: how many are trained, each from another seed; their logits are averaged.
+    #[serde(default = "Net::default_ensemble")]
+    pub ensemble: usize,
+    /// The chance of each fact to be hidden from a sample while training, so that it may be missing on the board.
+    #[serde(default = "Net::default_fact_dropout")]
+    pub fact_dropout: f64,
+}
+
+impl Net {
+    fn default_epochs() -> usize {
+        10
+    }
+
+    fn default_batch() -> usize {
+        64
+    }
+
+    fn default_rate() -> f64 {
+        0.001
+    }
+
+    fn default_ensemble() -> usize {
+        1
+    }
+
+    fn default_fact_dropout() -> f64 {
+        0.1
+    }
+}
+
+/// Families of networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arch {
+    /// Dense layers; with no hidden one, a linear model.
+    Mlp,
+    /// Convolutions over a series or an image, then dense layers.
+    Cnn,
+}
+
+/// What follows the stages of a cnn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gather {
+    /// The mean of each channel over all positions.
+    #[default]
+    GlobalAverage,
+    /// All values.
+    Flatten,
+}
+
+/// Activations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// `max(x, 0)`.
+    #[default]
+    Relu,
+    /// `min(max(x, 0), 6)`.
+    Relu6,
+    /// The hyperbolic tangent; a table on the board.
+    Tanh,
+    /// The logistic function; a table on the board.
+    Sigmoid,
+}
+
+/// How the facts enter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fusion {
+    /// `[h; f]`.
+    #[default]
+    Concat,
+    /// `h + W f`.
+    Add,
+    /// `x + f`.
+    Sum,
+}
+
+/// Where the facts enter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FuseAt {
+    /// Beside the input.
+    Input,
+    /// After the stages of a cnn.
+    Features,
+}
+
+/// How the learning rate goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// Half a cosine from the rate to zero.
+    #[default]
+    Cosine,
+    /// The rate throughout.
+    Constant,
+}
+
+/// `[distill]`: how the student learns from the teacher.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Distill {
+    /// `hinton` (soft labels), `mse` (the teacher's outputs) or `none` (labels alone).
+    #[serde(default)]
+    pub method: Method,
+    /// What the logits are divided by before the soft labels are taken.
+    #[serde(default = "Distill::default_temperature")]
+    pub temperature: f64,
+    /// What the loss against the labels is multiplied by.
+    #[serde(default = "Distill::default_hard")]
+    pub hard: f64,
+    /// What the loss against the teacher is multiplied by.
+    #[serde(default = "Distill::default_soft")]
+    pub soft: f64,
+}
+
+impl Distill {
+    fn default_temperature() -> f64 {
+        4.0
+    }
+
+    fn default_hard() -> f64 {
+        0.1
+    }
+
+    fn default_soft() -> f64 {
+        0.9
+    }
+}
+
+impl Default for Distill {
+    fn default() -> Self {
+        Self {
+            method: Method::default(),
+            temperature: Self::default_temperature(),
+            hard: Self::default_hard(),
+            soft: Self::default_soft(),
+        }
+    }
+}
+
+/// Ways of distillation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// `T^2 KL(teacher at T, student at T)`.
+    #[default]
+    Hinton,
+    /// The mean of `(student - teacher)^2` over the logits.
+    Mse,
+    /// Labels alone.
+    None,
+}
+
+/// `[quantize]`: how the student becomes integers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quantize {
+    /// The width of the weights: `int8`.
+    #[serde(default)]
+    pub weights: Weights,
+    /// Training samples that the ranges are measured on.
+    #[serde(default = "Quantize::default_calibration")]
+    pub calibration: usize,
+    /// Self-test vectors in the file.
+    #[serde(default = "Quantize::default_tests")]
+    pub tests: usize,
+}
+
+impl Quantize {
+    fn default_calibration() -> usize {
+        512
+    }
+
+    fn default_tests() -> usize {
+        2
+    }
+}
+
+impl Default for Quantize {
+    fn default() -> Self {
+        Self {
+            weights: Weights::default(),
+            calibration: Self::default_calibration(),
+            tests: Self::default_tests(),
+        }
+    }
+}
+
+/// The width of the weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Weights {
+    /// Eight bits, a scale for each output channel.
+    #[default]
+    Int8,
+}
+
+/// `[compare]`: which other students are trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Compare {
+    /// Also a student that sees the labels alone.
+    #[serde(default)]
+    pub labels: bool,
+    /// Also a student that sees neither teacher nor facts.
+    #[serde(default)]
+    pub without_facts: bool,
+    /// How many seeds each student is trained from; the file is that of the first.
+    #[serde(default = "Compare::default_seeds")]
+    pub seeds: usize,
+}
+
+impl Compare {
+    fn default_seeds() -> usize {
+        1
+    }
+}
+
+impl Default for Compare {
+    fn default() -> Self {
+        Self { labels: false, without_facts: false, seeds: Self::default_seeds() }
+    }
+}
+
+fn one() -> f64 {
+    1.0
+}

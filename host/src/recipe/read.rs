@@ -1,0 +1,306 @@
+//! Reading a recipe: errors name the file, the line and the nearest right key.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+
+use super::{Arch, Format, Fusion, HeadKind, Method, Net, Recipe};
+use crate::nearest;
+
+impl Recipe {
+    /// Returns the recipe in a file, after each of `sets`, `key.path=value`, has been put into it.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, is not TOML, holds a key or a value that is not known, or contradicts itself.
+    pub fn read(path: &Path, sets: &[String]) -> Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read the recipe {}", path.display()))?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        Self::parse(&text, &path.display().to_string(), &name, sets)
+    }
+
+    /// Returns the recipe in `text`; `file` is what errors call it, `name` what it is called when it does not say.
+    ///
+    /// # Errors
+    ///
+    /// As [`Recipe::read`].
+    pub fn parse(text: &str, file: &str, name: &str, sets: &[String]) -> Result<Self> {
+        let text = with_sets(text, file, sets)?;
+        let mut recipe: Self = toml::from_str(&text).map_err(|error| located(file, &text, &error))?;
+        if recipe.name.is_empty() {
+            recipe.name = name.into();
+        }
+        recipe.expand_facts().and_then(|()| recipe.check()).with_context(|| file.to_string())?;
+        Ok(recipe)
+    }
+
+    /// Puts `repeat` facts of their own in the place of a repeated one.
+    fn expand_facts(&mut self) -> Result<()> {
+        for fact in std::mem::take(&mut self.facts) {
+            match fact.repeat {
+                None => self.facts.push(fact),
+                Some(count) => {
+                    ensure!((1..=32).contains(&count), "fact {:?}: repeat is {count}, expected 1 to 32", fact.name);
+                    self.facts.extend((0..count).map(|i| super::Fact {
+                        name: format!("{}_{i}", fact.name),
+                        repeat: None,
+                        ..fact.clone()
+                    }));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<()> {
+        ensure!(!self.heads.is_empty(), "there is no [[heads]]: say what the network answers");
+        ensure!(self.heads.len() <= attar_shared::MAX_HEADS, "{} heads, at most 8 fit a model", self.heads.len());
+        ensure!(self.facts.len() <= attar_shared::MAX_FACTS, "{} facts, at most 32 fit a model", self.facts.len());
+        distinct("head", self.heads.iter().map(|head| head.name.as_str()))?;
+        distinct("fact", self.facts.iter().map(|fact| fact.name.as_str()))?;
+        let share = |name: &str, value: f64| {
+            ensure!((0.0..1.0).contains(&value), "{name} is {value}, expected a share from 0 to below 1");
+            Ok(())
+        };
+        share("data.split.test", self.data.split.test)?;
+        share("data.split.validation", self.data.split.validation)?;
+        ensure!(
+            self.data.split.test + self.data.split.validation < 1.0,
+            "data.split leaves nothing to train on: test and validation make {}",
+            self.data.split.test + self.data.split.validation
+        );
+        share("data.label_noise", self.data.label_noise)?;
+        let teacher = self.teacher.iter().map(|net| ("teacher", net));
+        for (section, net) in teacher.chain([("student", &self.student)]) {
+            net.check().with_context(|| format!("[{section}]"))?;
+            share(&format!("{section}.dropout"), net.dropout)?;
+            share(&format!("{section}.fact_dropout"), net.fact_dropout)?;
+        }
+        ensure!(self.student.ensemble == 1, "[student] ensemble is {}, a student is one net", self.student.ensemble);
+        ensure!(self.compare.seeds >= 1, "compare.seeds is 0, expected at least 1");
+        ensure!(self.quantize.calibration >= 1, "quantize.calibration is 0, expected at least 1");
+        ensure!(self.distill.temperature > 0.0, "distill.temperature is {}, expected more than 0", self.distill.temperature);
+        for (name, weight) in [("hard", self.distill.hard), ("soft", self.distill.soft)] {
+            ensure!(weight >= 0.0 && weight.is_finite(), "distill.{name} is {weight}, expected 0 or more");
+        }
+        if self.distill.method != Method::None {
+            ensure!(self.teacher.is_some(), "[teacher] is missing: describe it, or set distill.method = \"none\"");
+            ensure!(self.distill.hard + self.distill.soft > 0.0, "distill.hard and distill.soft are both 0");
+        }
+        self.check_data()
+    }
+
+    /// Checks that each format finds the keys that it needs, and none that it does not use.
+    fn check_data(&self) -> Result<()> {
+        let data = &self.data;
+        match data.format {
+            Format::Csv => {
+                ensure!(data.file.is_some(), "data.file is missing: name the CSV file");
+                ensure!(!self.input.columns.is_empty(), "input.columns is missing: name the columns of the input");
+                for head in &self.heads {
+                    let wide = matches!(head.kind, HeadKind::Multilabel) || !head.columns.is_empty();
+                    ensure!(
+                        if wide { !head.columns.is_empty() } else { head.column.is_some() },
+                        "head {:?}: {} is missing",
+                        head.name,
+                        if wide { "columns" } else { "column" }
+                    );
+                }
+            }
+            Format::Arrays => {
+                let train = data.train.as_ref().context("data.train is missing: name the files")?;
+                for part in [Some(train), data.test.as_ref()].into_iter().flatten() {
+                    for head in &self.heads {
+                        ensure!(part.heads.contains_key(&head.name), "head {:?} has no file in data", head.name);
+                    }
+                    for fact in &self.facts {
+                        ensure!(part.facts.contains_key(&fact.name), "fact {:?} has no file in data", fact.name);
+                    }
+                }
+            }
+            Format::Bearing => {
+                ensure!(data.samples.is_some_and(|n| n >= 40), "data.samples is missing or below 40");
+            }
+            Format::Random => {
+                ensure!(data.samples.is_some_and(|n| n >= 1), "data.samples is missing or 0");
+                ensure!(!self.input.shape.is_empty(), "input.shape is missing: say how many values to make");
+                for head in &self.heads {
+                    ensure!(
+                        head.kind == HeadKind::Regression && head.outputs.is_some(),
+                        "head {:?}: random data have regression heads with outputs = N",
+                        head.name
+                    );
+                }
+            }
+        }
+        ensure!(
+            data.format == Format::Arrays || (data.train.is_none() && data.test.is_none()),
+            "data.train and data.test belong to format \"arrays\""
+        );
+        ensure!(data.format == Format::Csv || data.file.is_none(), "data.file belongs to format \"csv\"");
+        ensure!(data.format == Format::Csv || data.split.group.is_none(), "data.split.group belongs to format \"csv\"");
+        Ok(())
+    }
+}
+
+impl Net {
+    fn check(&self) -> Result<()> {
+        let stages = self.channels.len();
+        match self.arch {
+            Arch::Mlp => ensure!(
+                stages == 0 && self.kernel.is_empty() && self.stride.is_empty() && self.pool.is_empty(),
+                "arch \"mlp\" has no channels, kernel, stride or pool"
+            ),
+            Arch::Cnn => ensure!(stages > 0, "arch \"cnn\" needs channels = [...]"),
+        }
+        for (name, list) in [("kernel", &self.kernel), ("stride", &self.stride), ("pool", &self.pool)] {
+            ensure!(
+                list.len() <= 1 || list.len() == stages,
+                "{name} has {} entries, expected 1 or {stages} (as many as channels)",
+                list.len()
+            );
+        }
+        for (name, list) in [
+            ("hidden", &self.hidden),
+            ("channels", &self.channels),
+            ("kernel", &self.kernel),
+            ("stride", &self.stride),
+            ("pool", &self.pool),
+        ] {
+            if let Some(size) = list.iter().find(|&&size| size == 0 || size > 65_535) {
+                bail!("{name} holds {size}, expected 1 to 65535");
+            }
+        }
+        ensure!(self.batch >= 1, "batch is 0, expected at least 1");
+        ensure!(self.ensemble >= 1, "ensemble is 0, expected at least 1");
+        ensure!(self.rate > 0.0 && self.rate.is_finite(), "rate is {}, expected more than 0", self.rate);
+        ensure!(
+            self.fusion != Fusion::Sum || self.fact_dropout == 0.0,
+            "fusion \"sum\" has no mask that tells a missing fact from 0: set fact_dropout = 0"
+        );
+        Ok(())
+    }
+}
+
+fn distinct<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<()> {
+    let mut seen = std::collections::BTreeSet::new();
+    for name in names {
+        ensure!(!name.is_empty() && name.len() <= 255, "a {what} has no name, or one of more than 255 bytes");
+        ensure!(seen.insert(name), "{what} {name:?} appears twice");
+    }
+    Ok(())
+}
+
+/// Puts each `key.path=value` into the text, whose lines stay where they are.
+fn with_sets(text: &str, file: &str, sets: &[String]) -> Result<String> {
+    if sets.is_empty() {
+        return Ok(text.into());
+    }
+    let mut document: toml_edit::DocumentMut = text.parse().map_err(|error| anyhow!("{file}: {error}"))?;
+    for set in sets {
+        let (key, value) = set.split_once('=').with_context(|| format!("--set {set}: expected key=value"))?;
+        let value: toml_edit::Value = value.trim().parse().unwrap_or_else(|_| value.trim().into());
+        let mut item = document.as_item_mut();
+        for part in key.trim().split('.') {
+            ensure!(!part.is_empty(), "--set {set}: the key has an empty part");
+            ensure!(
+                item.is_none() || item.is_table_like(),
+                "--set {set}: {part:?} is not a key of a table; lists like [[facts]] are edited in the recipe"
+            );
+            item = &mut item[part];
+        }
+        *item = toml_edit::value(value);
+    }
+    Ok(document.to_string())
+}
+
+/// Puts file, line and the nearest right key to what the TOML reader says.
+fn located(file: &str, text: &str, error: &toml::de::Error) -> anyhow::Error {
+    let start = error.span().map_or(0, |span| span.start);
+    let before = text.get(..start).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+    let message = error.message().trim_end();
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let advice = match (quoted.next(), message.starts_with("unknown")) {
+        (Some(wrong), true) => nearest(wrong, quoted).map(|right| format!(" (did you mean `{right}`?)")),
+        _ => None,
+    };
+    anyhow!("{file}:{line}:{column}: {message}{}", advice.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINIMAL: &str = r#"
+[data]
+format = "random"
+samples = 10
+[input]
+shape = [4]
+[[heads]]
+name = "y"
+kind = "regression"
+outputs = 2
+[teacher]
+arch = "mlp"
+[student]
+arch = "mlp"
+epochs = 3
+"#;
+
+    fn error(text: &str, sets: &[&str]) -> String {
+        let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
+        format!("{:#}", Recipe::parse(text, "r.toml", "r", &sets).unwrap_err())
+    }
+
+    #[test]
+    fn misspelt_key_is_named_with_its_line_and_the_nearest_right_one() {
+        let message = error(&MINIMAL.replace("epochs", "epohcs"), &[]);
+        assert!(message.contains("r.toml:15:") && message.contains("did you mean `epochs`"), "{message}");
+    }
+
+    #[test]
+    fn misspelt_section_and_value_are_named() {
+        let message = error(&MINIMAL.replace("[input]", "[inptu]"), &[]);
+        assert!(message.contains("did you mean `input`"), "{message}");
+        let message = error(&MINIMAL.replace("\"random\"", "\"randm\""), &[]);
+        assert!(message.contains("did you mean `random`"), "{message}");
+    }
+
+    #[test]
+    fn set_changes_a_value_and_refuses_what_is_not_there() {
+        let sets = ["student.epochs=7".to_string(), "name=other".to_string()];
+        let recipe = Recipe::parse(MINIMAL, "r.toml", "r", &sets).unwrap();
+        assert_eq!((recipe.student.epochs, recipe.name.as_str()), (7, "other"));
+        assert!(error(MINIMAL, &["student.epohcs=7"]).contains("did you mean `epochs`"));
+        assert!(error(MINIMAL, &["student.epochs"]).contains("expected key=value"));
+        assert!(error(MINIMAL, &["heads.name=z"]).contains("not a key of a table"));
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        for (set, expected) in [
+            ("data.split.test=0.95", "leaves nothing to train on"),
+            ("student.batch=0", "batch is 0"),
+            ("student.hidden=[0]", "hidden holds 0"),
+            ("student.channels=[4]", "arch \"mlp\" has no channels"),
+            ("distill.temperature=0", "temperature is 0"),
+            ("data.file=x.csv", "belongs to format \"csv\""),
+            ("compare.seeds=0", "seeds is 0"),
+        ] {
+            let message = error(MINIMAL, &[set]);
+            assert!(message.contains(expected), "{set}: {message}");
+        }
+    }
+
+    #[test]
+    fn repeated_fact_becomes_facts_of_their_own() {
+        let text = format!("{MINIMAL}[[facts]]\nname = \"f\"\nkind = \"number\"\nrepeat = 3\n");
+        let recipe = Recipe::parse(&text, "r.toml", "r", &[]).unwrap();
+        let names: Vec<_> = recipe.facts.iter().map(|fact| fact.name.as_str()).collect();
+        assert_eq!(names, ["f_0", "f_1", "f_2"]);
+    }
+}

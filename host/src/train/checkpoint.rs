@@ -1,0 +1,98 @@
+//! Checkpoints: everything that the next epoch needs, in one safetensors file that is written whole.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use candle_core::{Device, Tensor};
+
+use super::{Adam, Epoch};
+use crate::files;
+use crate::net::Net;
+
+/// The state between two epochs.
+pub(super) struct Checkpoint {
+    pub(super) adam: Adam,
+    pub(super) best: BTreeMap<String, Tensor>,
+    pub(super) epochs: Vec<Epoch>,
+}
+
+impl Checkpoint {
+    pub(super) fn start(net: &Net) -> Result<Self> {
+        Ok(Self { adam: Adam::new(&net.parameters)?, best: net.snapshot()?, epochs: Vec::new() })
+    }
+
+    /// Reads a state and puts its parameters into the network.
+    pub(super) fn load(path: &Path, net: &Net) -> Result<Self> {
+        let (tensors, note) = load_tensors(path, net.device())?;
+        let part = |prefix: &str| -> BTreeMap<String, Tensor> {
+            tensors
+                .iter()
+                .filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.to_string(), tensor.clone())))
+                .collect()
+        };
+        let moments = |prefix: &str| -> Result<Vec<Tensor>> {
+            let part = part(prefix);
+            net.parameters
+                .iter()
+                .map(|(name, _)| part.get(name).cloned().with_context(|| format!("{prefix}{name} is missing")))
+                .collect()
+        };
+        let read = || -> Result<Self> {
+            let epochs: Vec<Epoch> = serde_json::from_str(&note)?;
+            let steps = tensors.get("steps").context("steps are missing")?.to_vec1::<u32>()?;
+            net.restore(&part("now."))?;
+            Ok(Self {
+                adam: Adam {
+                    first: moments("first.")?,
+                    second: moments("second.")?,
+                    steps: steps.first().copied().unwrap_or(0) as usize,
+                },
+                best: part("best."),
+                epochs,
+            })
+        };
+        read().with_context(|| format!("{}: not a checkpoint of this network; delete it to start anew", path.display()))
+    }
+
+    pub(super) fn save(&self, path: &Path, net: &Net) -> Result<()> {
+        let mut tensors: BTreeMap<String, Tensor> = BTreeMap::new();
+        for ((name, var), (first, second)) in
+            net.parameters.iter().zip(self.adam.first.iter().zip(&self.adam.second))
+        {
+            tensors.insert(format!("now.{name}"), var.as_tensor().clone());
+            tensors.insert(format!("first.{name}"), first.clone());
+            tensors.insert(format!("second.{name}"), second.clone());
+        }
+        tensors.extend(self.best.iter().map(|(name, tensor)| (format!("best.{name}"), tensor.clone())));
+        tensors.insert("steps".into(), Tensor::new(&[self.adam.steps as u32], &Device::Cpu)?);
+        save_tensors(path, &tensors, &serde_json::to_string(&self.epochs)?)
+    }
+}
+
+/// Writes named tensors with a note to a safetensors file, whole or not at all.
+///
+/// # Errors
+///
+/// When the file cannot be written.
+pub fn save_tensors(path: &Path, tensors: &BTreeMap<String, Tensor>, note: &str) -> Result<()> {
+    let metadata = HashMap::from([("note".to_string(), note.to_string())]);
+    let bytes = ::safetensors::serialize(tensors.iter(), Some(metadata))?;
+    files::write_whole(path, &bytes)
+}
+
+/// Returns the tensors and the note of a file that [`save_tensors`] wrote.
+///
+/// # Errors
+///
+/// When the file cannot be read or is broken.
+pub fn load_tensors(path: &Path, device: &Device) -> Result<(BTreeMap<String, Tensor>, String)> {
+    let read = || -> Result<_> {
+        let bytes = std::fs::read(path)?;
+        let (_, header) = ::safetensors::SafeTensors::read_metadata(&bytes)?;
+        let note = header.metadata().as_ref().and_then(|metadata| metadata.get("note")).cloned().unwrap_or_default();
+        let tensors = candle_core::safetensors::load_buffer(&bytes, device)?;
+        Ok((tensors.into_iter().collect(), note))
+    };
+    read().with_context(|| format!("cannot read {}", path.display()))
+}

@@ -1,0 +1,197 @@
+//! Verification: the same outputs, byte for byte, wherever a student runs.
+
+mod qemu;
+
+use anyhow::{Context, Result, bail, ensure};
+use attar_device::{Facts, Session, Step, Student};
+use rand::Rng;
+
+pub use qemu::{BOARDS, Board, on_qemu};
+
+use crate::data::Dataset;
+use crate::nearest;
+use crate::progress::check_stopped;
+use crate::random;
+use crate::report::VerifyFigures;
+
+/// One sample in raw units: what a board would measure, and the facts as [`Facts::set_raw`] takes them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// The input, channels last.
+    pub input: Vec<f32>,
+    /// The facts in the order of the model; `None` is missing.
+    pub facts: Vec<Option<f32>>,
+}
+
+/// What a student answers: the int8 of every head, and the bits of its probabilities or values.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answer {
+    /// The heads' tensors one after the other.
+    pub outputs: Vec<u8>,
+    /// Probabilities, or values of a regression, little-endian.
+    pub results: Vec<u8>,
+}
+
+impl Answer {
+    /// Reads the answer from a session that has run.
+    ///
+    /// # Errors
+    ///
+    /// When it has not.
+    pub fn of(session: &Session<'_>) -> Result<Self> {
+        let mut answer = Self::default();
+        for head in session.outputs()?.heads() {
+            answer.outputs.extend(head.quantized().iter().map(|q| q.cast_unsigned()));
+            answer.results.extend(head.probabilities().flat_map(f32::to_le_bytes));
+        }
+        Ok(answer)
+    }
+
+    /// Returns the number of bytes that differ.
+    pub fn mismatches(&self, other: &Self) -> usize {
+        let differing = |a: &[u8], b: &[u8]| {
+            a.iter().zip(b).filter(|(a, b)| a != b).count() + a.len().abs_diff(b.len())
+        };
+        differing(&self.outputs, &other.outputs) + differing(&self.results, &other.results)
+    }
+}
+
+/// Runs samples through the engine on this machine and returns their answers.
+///
+/// # Errors
+///
+/// When a sample does not fit the student.
+pub fn answers(student: &Student<'_>, samples: &[Sample]) -> Result<Vec<Answer>> {
+    let mut arena = vec![0; student.model().arena_bytes()];
+    let mut session = Session::new(*student.model(), &mut arena)?;
+    samples
+        .iter()
+        .enumerate()
+        .map(|(index, sample)| {
+            check_stopped()?;
+            session
+                .run(&sample.input, &facts_of(student, sample)?)
+                .with_context(|| format!("sample {index}"))?;
+            Answer::of(&session)
+        })
+        .collect()
+}
+
+/// Compares two runs on this machine that share nothing: one reads the file where it is and runs at once, the other reads
+/// it at an odd address and runs operator by operator in an arena full of rubbish. The file's own test vectors come first.
+///
+/// # Errors
+///
+/// When the file is refused, does not reproduce its test vectors, or a sample does not fit.
+pub fn on_host(bytes: &[u8], samples: &[Sample]) -> Result<VerifyFigures> {
+    let student = Student::parse(bytes)?;
+    let expected = answers(&student, samples)?;
+    let mut shifted = vec![0; bytes.len() + 1];
+    let offset = 1 - shifted.as_ptr() as usize % 2;
+    shifted[offset..][..bytes.len()].copy_from_slice(bytes);
+    let other = Student::parse(&shifted[offset..][..bytes.len()])?;
+    let mut arena = vec![0x55; other.model().arena_bytes()];
+    other.self_test(&mut arena)?;
+    let mut mismatches = 0;
+    for (sample, expected) in samples.iter().zip(&expected) {
+        arena.fill(-86);
+        let mut session = Session::new(*other.model(), &mut arena)?;
+        session.load(&sample.input, &facts_of(&other, sample)?)?;
+        while session.step() == Step::More {}
+        mismatches += expected.mismatches(&Answer::of(&session)?);
+    }
+    Ok(VerifyFigures { on: "host".into(), samples: samples.len(), mismatches, instructions: None })
+}
+
+/// Returns samples of a data set for a student.
+///
+/// # Errors
+///
+/// When the data do not fit the student.
+pub fn samples_of(bytes: &[u8], data: &Dataset, indices: &[usize]) -> Result<Vec<Sample>> {
+    let student = Student::parse(bytes)?;
+    let model = student.model();
+    let (expected, got) = (model.input_shape().len(), data.inputs.row_len());
+    ensure!(expected == got, "a sample has {got} values, the model takes {expected}");
+    let with_facts = model.header().fact_count > 0;
+    Ok(indices
+        .iter()
+        .map(|&index| Sample {
+            input: data.input(index).to_vec(),
+            facts: if with_facts { data.facts_of(index).collect() } else { Vec::new() },
+        })
+        .collect())
+}
+
+/// Returns samples drawn over everything that a student's input can tell apart, with facts that are now and then missing.
+///
+/// # Errors
+///
+/// When the model has no input.
+pub fn random_samples(bytes: &[u8], count: usize, seed: u64) -> Result<Vec<Sample>> {
+    use attar_shared::{Encoder, FactKind};
+    let student = Student::parse(bytes)?;
+    let model = student.model();
+    let input = model.input().context("the model has no input")?;
+    let (channels, len) = (usize::from(model.input_shape().channels), model.input_shape().len());
+    let mut random = random::stream(seed, "verify");
+    let mut draw = || -> Sample {
+        let values = (0..len).map(|place| {
+            let at = if input.gains.len() == 1 { 0 } else { place % channels };
+            let (gain, offset) = (input.gains.at(at).unwrap_or(1.0), input.offsets.at(at).unwrap_or(0.0));
+            let q = random.random_range(-140.0f32..140.0);
+            let value = (q - offset) / gain;
+            if value.is_finite() { value } else { 0.0 }
+        });
+        let input = values.collect();
+        let facts = model.facts().map(|fact| {
+            let known = random.random::<f32>() < 0.8;
+            let value = match fact.kind {
+                FactKind::Number(Encoder::ZScore { mean, deviation }) => {
+                    mean + deviation * random.random_range(-3.0f32..3.0)
+                }
+                FactKind::Number(Encoder::Range { low, high }) => {
+                    low + (high - low) * random.random_range(-0.2f32..1.2)
+                }
+                FactKind::Category(values) => random.random_range(0..values.len()) as f32,
+                FactKind::Flag => random.random_range(0..2) as f32,
+            };
+            known.then_some(value)
+        });
+        Sample { input, facts: facts.collect() }
+    };
+    Ok((0..count).map(|_| draw()).collect())
+}
+
+/// Compares a student on `on`, `host` or `qemu:BOARD`, with the engine on this machine.
+///
+/// # Errors
+///
+/// When there is no such place, QEMU or its firmware cannot be run, or the student fails there.
+pub fn on(place: &str, bytes: &[u8], samples: &[Sample]) -> Result<VerifyFigures> {
+    match place.split_once(':') {
+        None if place == "host" => on_host(bytes, samples),
+        Some(("qemu", board)) => on_qemu(find_board(board)?, bytes, samples),
+        _ => bail!("there is no {place:?} to verify on: use host or qemu:BOARD with BOARD one of {}", board_names()),
+    }
+}
+
+fn find_board(name: &str) -> Result<&'static Board> {
+    BOARDS.iter().find(|board| board.name == name).with_context(|| {
+        let near = nearest(name, BOARDS.iter().map(|board| board.name));
+        let advice = near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
+        format!("there is no board {name:?}{advice}, use one of {}", board_names())
+    })
+}
+
+fn board_names() -> String {
+    BOARDS.iter().map(|board| board.name).collect::<Vec<_>>().join(", ")
+}
+
+fn facts_of<'a>(student: &Student<'a>, sample: &Sample) -> Result<Facts<'a>> {
+    let mut facts = student.facts();
+    for (index, &value) in sample.facts.iter().enumerate() {
+        facts.set_raw(index, value)?;
+    }
+    Ok(facts)
+}

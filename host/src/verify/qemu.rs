@@ -1,0 +1,173 @@
+//! A board in QEMU: the firmware is built around the student, gets the samples, and its answers are compared.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use attar_device::Student;
+
+use super::{Answer, Sample, answers};
+use crate::progress::{check_stopped, say};
+use crate::report::VerifyFigures;
+
+/// A board that QEMU knows and the firmware is built for.
+#[derive(Debug, Clone, Copy)]
+pub struct Board {
+    /// Its name in QEMU and after `qemu:`.
+    pub name: &'static str,
+    /// The target of the compiler.
+    pub target: &'static str,
+    /// The program.
+    pub qemu: &'static str,
+    /// What chooses machine and core.
+    pub arguments: &'static [&'static str],
+}
+
+/// The boards.
+pub const BOARDS: [Board; 2] = [
+    Board {
+        name: "mps2-an385",
+        target: "thumbv7m-none-eabi",
+        qemu: "qemu-system-arm",
+        arguments: &["-M", "mps2-an385", "-cpu", "cortex-m3"],
+    },
+    Board {
+        name: "mps2-an386",
+        target: "thumbv7em-none-eabihf",
+        qemu: "qemu-system-arm",
+        arguments: &["-M", "mps2-an386", "-cpu", "cortex-m4"],
+    },
+];
+
+/// Builds the firmware around a student, runs samples on a board and compares the answers with the engine here.
+///
+/// # Errors
+///
+/// When the compiler, its target or QEMU is missing (the message says how to get them), the build fails, or the firmware
+/// does.
+pub fn on_qemu(board: &Board, bytes: &[u8], samples: &[Sample]) -> Result<VerifyFigures> {
+    let student = Student::parse(bytes)?;
+    let expected = answers(&student, samples)?;
+    let folder = tempfile::Builder::new().prefix("attar-verify-").tempdir()?;
+    let model = folder.path().join("student.attar");
+    fs::write(&model, bytes)?;
+    fs::write(folder.path().join("samples.bin"), encode(samples))?;
+    say(&format!("building the firmware for {} ({})", board.name, board.target));
+    let firmware = build(board, &model)?;
+    say(&format!("running {} samples on {}", samples.len(), board.name));
+    let lines = run(board, &firmware, folder.path(), samples.len())?;
+    check_stopped()?;
+    compare(board, &lines, &expected)
+}
+
+/// The samples as the firmware reads them; see device/firmware/README.md.
+fn encode(samples: &[Sample]) -> Vec<u8> {
+    let sizes = samples.first().map_or([0, 0], |sample| [sample.input.len(), sample.facts.len()]);
+    let mut bytes = b"ATSV".to_vec();
+    for word in [1, samples.len(), sizes[0], sizes[1]] {
+        bytes.extend((word as u32).to_le_bytes());
+    }
+    for sample in samples {
+        bytes.extend(sample.input.iter().flat_map(|value| value.to_le_bytes()));
+        for fact in &sample.facts {
+            bytes.extend(u32::from(fact.is_some()).to_le_bytes());
+            bytes.extend(fact.unwrap_or(0.0).to_le_bytes());
+        }
+    }
+    bytes
+}
+
+fn build(board: &Board, model: &Path) -> Result<PathBuf> {
+    let source = firmware_source()?;
+    let target_folder = env::var_os("ATTAR_FIRMWARE_TARGET").map_or_else(|| source.join("target"), PathBuf::from);
+    let output = Command::new("cargo")
+        .args(["build", "--release", "--locked", "--quiet", "--target", board.target, "--target-dir"])
+        .arg(&target_folder)
+        .current_dir(&source)
+        .env("ATTAR_STUDENT", model)
+        .env_remove("CARGO_TARGET_DIR")
+        .env_remove("RUSTFLAGS")
+        .output()
+        .context("cannot run cargo, which builds the firmware: install Rust from rustup.rs")?;
+    if !output.status.success() {
+        let log = String::from_utf8_lossy(&output.stderr);
+        if log.contains("target may not be installed") || log.contains("can't find crate for `core`") {
+            bail!("the compiler lacks the target {0}: run `rustup target add {0}`", board.target);
+        }
+        bail!("the firmware does not build for {}:\n{log}", board.target);
+    }
+    Ok(target_folder.join(board.target).join("release").join("attar-firmware"))
+}
+
+/// Returns the folder of the firmware's source: that of this build, or `ATTAR_FIRMWARE`.
+fn firmware_source() -> Result<PathBuf> {
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("../device/firmware");
+    let source = env::var_os("ATTAR_FIRMWARE").map_or(built_in, PathBuf::from);
+    ensure!(
+        source.join("Cargo.toml").exists(),
+        "the firmware's source is not at {}: set ATTAR_FIRMWARE to the folder device/firmware of the project",
+        source.display()
+    );
+    Ok(source)
+}
+
+fn run(board: &Board, firmware: &Path, folder: &Path, samples: usize) -> Result<Vec<String>> {
+    let output = Command::new(board.qemu)
+        .args(board.arguments)
+        .args(["-display", "none", "-serial", "none", "-monitor", "none", "-icount", "shift=0"])
+        .args(["-semihosting-config", "enable=on,target=native,arg=firmware,arg=samples.bin"])
+        .arg("-kernel")
+        .arg(firmware)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot run {0}: install it (Debian: apt-get install {0})", board.qemu))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        output.status.success(),
+        "{} ended with {} after {} of {samples} samples:\n{}{}",
+        board.name,
+        output.status,
+        text.lines().filter(|line| line.starts_with("sample ")).count(),
+        text.lines().rev().take(3).map(|line| format!("{line}\n")).collect::<String>(),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(text.lines().map(String::from).collect())
+}
+
+fn compare(board: &Board, lines: &[String], expected: &[Answer]) -> Result<VerifyFigures> {
+    let mut instructions = 0;
+    let mut mismatches = 0;
+    let mut seen = 0;
+    for line in lines.iter().filter(|line| line.starts_with("sample ")) {
+        let words: Vec<&str> = line.split(' ').collect();
+        let ["sample", index, "instructions", count, "outputs", outputs, "results", results] = words.as_slice() else {
+            bail!("{} said {line:?}, which is not an answer", board.name);
+        };
+        ensure!(*index == seen.to_string() && seen < expected.len(), "{} answered sample {index} out of turn", board.name);
+        let answer = Answer { outputs: unhex(outputs)?, results: unhex(results)? };
+        mismatches += expected[seen].mismatches(&answer);
+        instructions = instructions.max(count.parse::<u64>().with_context(|| format!("{count:?} instructions"))?);
+        seen += 1;
+    }
+    ensure!(seen == expected.len(), "{} answered {seen} of {} samples", board.name, expected.len());
+    Ok(VerifyFigures {
+        on: format!("qemu:{}", board.name),
+        samples: seen,
+        mismatches,
+        instructions: (instructions > 0).then_some(instructions),
+    })
+}
+
+fn unhex(text: &str) -> Result<Vec<u8>> {
+    ensure!(text.len().is_multiple_of(2), "{text:?} is not hexadecimal");
+    (0..text.len())
+        .step_by(2)
+        .map(|at| {
+            let digits = text.get(at..at + 2).with_context(|| format!("{text:?} is not hexadecimal"))?;
+            u8::from_str_radix(digits, 16).with_context(|| format!("{text:?} is not hexadecimal"))
+        })
+        .collect()
+}
