@@ -95,6 +95,16 @@ impl EmbeddedStudent {
         self.bytes.len()
     }
 
+    /// Returns the values that an input has.
+    pub const fn input_len(&self) -> usize {
+        self.header.input_values as usize
+    }
+
+    /// Returns the facts that the model takes.
+    pub const fn fact_count(&self) -> usize {
+        self.header.fact_count as usize
+    }
+
     /// Returns the multiply-accumulate operations of one run.
     pub const fn macs(&self) -> u32 {
         self.header.macs

@@ -34,6 +34,8 @@ pub struct Header {
     pub weights_len: u32,
     /// Bytes of the section of self-test vectors.
     pub tests_len: u32,
+    /// Values of the input, so that a firmware sizes its buffers.
+    pub input_values: u32,
 }
 
 impl Header {
@@ -54,7 +56,7 @@ impl Header {
         if version != VERSION {
             return Err(ParseError::Version { got: version });
         }
-        if u16_at(header, 6) != 0 || u32_at(header, 52) != 0 || u32_at(header, 56) != 0 || u32_at(header, 60) != 0 {
+        if u16_at(header, 6) != 0 || u32_at(header, 56) != 0 || u32_at(header, 60) != 0 {
             return Err(ParseError::Header(Defect::Unused));
         }
         Ok(Self {
@@ -71,6 +73,7 @@ impl Header {
             heads_len: u32_at(header, 40),
             weights_len: u32_at(header, 44),
             tests_len: u32_at(header, 48),
+            input_values: u32_at(header, 52),
         })
     }
 
@@ -95,6 +98,7 @@ impl Header {
             self.heads_len,
             self.weights_len,
             self.tests_len,
+            self.input_values,
         ];
         for (place, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(words) {
             *place = word.to_le_bytes();

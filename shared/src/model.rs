@@ -167,6 +167,9 @@ impl<'a> Model<'a> {
     fn check_input_and_facts(&self) -> Result<(), ParseError> {
         let input = self.decode_tensor(INPUT_TENSOR).map_err(|defect| ParseError::Tensor(INPUT_TENSOR, defect))?;
         Input::decode(self.input, input.shape.channels).map_err(ParseError::Input)?;
+        if usize::try_from(self.header.input_values) != Ok(input.shape.len()) {
+            return Err(ParseError::Header(Defect::Count));
+        }
         if self.header.fact_count == 0 {
             return if self.facts.is_empty() { Ok(()) } else { Err(ParseError::Fact(0, Defect::Padding)) };
         }

@@ -124,6 +124,7 @@ impl Definition<'_> {
             heads_len,
             weights_len,
             tests_len,
+            input_values: count_u32(self.tensors.first().map_or(0, |input| input.shape.len()))?,
         })
     }
 

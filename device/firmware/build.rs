@@ -1,0 +1,32 @@
+//! Puts the student and the memory layout of the target where the compiler and the linker find them.
+
+use std::path::PathBuf;
+use std::{env, fs};
+
+fn main() {
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let target = env::var("TARGET").expect("cargo sets TARGET");
+
+    let student = env::var("ATTAR_STUDENT").unwrap_or_else(|_| "student.attar".into());
+    println!("cargo::rerun-if-env-changed=ATTAR_STUDENT");
+    println!("cargo::rerun-if-changed={student}");
+    if let Err(error) = fs::copy(&student, out.join("student.attar")) {
+        println!("cargo::error=cannot read the student {student}: {error}; set ATTAR_STUDENT to an .attar file");
+        return;
+    }
+
+    let memory = match target.as_str() {
+        "thumbv6m-none-eabi" => "memory/nrf51.x",
+        target if target.starts_with("thumb") => "memory/mps2.x",
+        _ => "memory/virt.x",
+    };
+    println!("cargo::rerun-if-changed={memory}");
+    fs::copy(memory, out.join("memory.x")).expect("the memory layout is part of this folder");
+    println!("cargo::rustc-link-search={}", out.display());
+    if target.starts_with("thumb") {
+        println!("cargo::rustc-link-arg=--nmagic");
+    } else {
+        println!("cargo::rustc-link-arg=-Tmemory.x");
+    }
+    println!("cargo::rustc-link-arg=-Tlink.x");
+}

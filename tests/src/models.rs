@@ -1,0 +1,265 @@
+//! Models for tests: one with everything in it, and as many random ones as a test wants.
+
+use attar_shared::{
+    Clamp, Encoder, FactDefinition, HeadDefinition, HeadKind, InputDefinition, Kind, Quantization, Shape,
+    TestDefinition, Window,
+};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::build::{Builder, Frame, addition, average, channels};
+use crate::reference;
+
+/// Returns a model that holds every kind of operator, fact and head, and one self-test vector: the golden file.
+pub fn everything() -> Vec<u8> {
+    let mut draw = Draw(ChaCha8Rng::seed_from_u64(2026));
+    let image = Shape { height: 5, width: 7, channels: 2 };
+    let mut graph = Builder::new((image, quantization(0.02, -7)), Some((11, quantization(0.03, 3))));
+    let same = |kernel: u16| Window { kernel: [kernel; 2], stride: [1, 2], dilation: [1; 2], pad: [kernel / 2; 2] };
+    let relu = Clamp { min: -100, max: 127 };
+    let convolved = draw.channels(&mut graph, Kind::Convolution, 0, 6, Some(same(3)), [5, 4], relu);
+    let depthwise = draw.channels(
+        &mut graph,
+        Kind::Depthwise,
+        convolved,
+        6,
+        Some(Window { kernel: [3, 2], stride: [1; 2], dilation: [2, 1], pad: [2, 0] }),
+        [5, 3],
+        Clamp::ALL,
+    );
+    let curved = draw.table(&mut graph, depthwise);
+    let pooled = draw.max_pool(&mut graph, curved, [2, 2], [2, 1], [2, 2]);
+    let projected = draw.channels(&mut graph, Kind::Dense, 1, 6, None, [1, 1], Clamp::ALL);
+    let added = draw.add(&mut graph, pooled, projected);
+    let joined = draw.concat(&mut graph, &[added, added]);
+    let averaged = draw.average(&mut graph, joined, [2, 2], [1, 1], [1, 1]);
+    let fault = draw.channels(&mut graph, Kind::Dense, averaged, 3, None, [1, 1], Clamp::ALL);
+    let alarm = draw.channels(&mut graph, Kind::Dense, averaged, 1, None, [1, 1], Clamp::ALL);
+    let causes = draw.channels(&mut graph, Kind::Dense, averaged, 2, None, [1, 1], Clamp::ALL);
+    let wear = draw.channels(&mut graph, Kind::Dense, averaged, 2, None, [1, 1], Clamp::ALL);
+    let head = |name, kind, tensor, labels| HeadDefinition { name, kind, tensor, labels, gains: &[], offsets: &[] };
+    let heads = [
+        head("fault", HeadKind::Class, fault, &["healthy", "inner", "outer"]),
+        head("alarm", HeadKind::Binary, alarm, &["no", "yes"]),
+        head("causes", HeadKind::Multilabel, causes, &[]),
+        HeadDefinition { gains: &[2.5, 0.5], offsets: &[10.0, -1.0], ..head("wear", HeadKind::Regression, wear, &["mm", "K"]) },
+    ];
+    let facts = [
+        FactDefinition::Number { name: "rpm", unit: "1/min", encoder: Encoder::ZScore { mean: 1500.0, deviation: 400.0 } },
+        FactDefinition::Number { name: "load", unit: "", encoder: Encoder::Range { low: -1.0, high: 3.0 } },
+        FactDefinition::Category { name: "bearing", values: &["6203", "6205", "µ-608", "none"] },
+        FactDefinition::Flag { name: "running" },
+    ];
+    let frame = Frame {
+        input: InputDefinition {
+            name: "acceleration",
+            gains: &[12.5, 7.25],
+            offsets: &[-7.0, 3.5],
+            channels: &["x", "y"],
+        },
+        facts: &facts,
+        fact_mask: true,
+        heads: &heads,
+        tests: &[],
+    };
+    let plain = graph.finish(&frame).expect("the model is valid");
+    // The answers of the vector come from the specification, not from the engine that they test.
+    let model = reference::Model::read(&plain).expect("the model is valid");
+    let input: Vec<i8> = (0..image.len()).map(|_| draw.0.random()).collect();
+    let facts: Vec<i8> = (0..11).map(|_| draw.0.random()).collect();
+    let tensors = model.run(&input, &facts);
+    let outputs: Vec<i8> = heads.iter().flat_map(|head| tensors[usize::from(head.tensor)].clone()).collect();
+    let tests = [TestDefinition { input: &input, facts: &facts, outputs: &outputs }];
+    graph.finish(&Frame { tests: &tests, ..frame }).expect("the model is valid")
+}
+
+/// Returns a model with random shapes, windows, branches and weights; every kind of operator comes up.
+pub fn random(seed: u64) -> Vec<u8> {
+    let mut draw = Draw(ChaCha8Rng::seed_from_u64(seed));
+    let series = draw.0.random_bool(0.4);
+    let shape = Shape {
+        height: if series { 1 } else { draw.0.random_range(2..10) },
+        width: draw.0.random_range(2..24),
+        channels: draw.0.random_range(1..20),
+    };
+    let with_facts = draw.0.random_bool(0.5);
+    let facts = with_facts.then(|| (3, draw.quantization()));
+    let mut graph = Builder::new((shape, draw.quantization()), facts);
+    let mut trunk = 0;
+    for _ in 0..draw.0.random_range(1..7) {
+        trunk = draw.layer(&mut graph, trunk);
+    }
+    if with_facts {
+        let width = graph.shape(trunk).channels;
+        let projected = draw.channels(&mut graph, Kind::Dense, 1, width, None, [1, 1], Clamp::ALL);
+        trunk = draw.add(&mut graph, trunk, projected);
+    }
+    let outputs = draw.0.random_range(2..9);
+    let logits = draw.channels(&mut graph, Kind::Dense, trunk, outputs, None, [1, 1], Clamp::ALL);
+    let head =
+        HeadDefinition { name: "y", kind: HeadKind::Class, tensor: logits, labels: &[], gains: &[], offsets: &[] };
+    let facts = [
+        FactDefinition::Number { name: "a", unit: "", encoder: Encoder::ZScore { mean: 0.0, deviation: 2.0 } },
+        FactDefinition::Category { name: "b", values: &["u", "v"] },
+    ];
+    let frame = Frame {
+        input: InputDefinition { name: "x", gains: &[40.0], offsets: &[-3.0], channels: &[] },
+        facts: if with_facts { &facts } else { &[] },
+        fact_mask: false,
+        heads: &[head],
+        tests: &[],
+    };
+    graph.finish(&frame).unwrap_or_else(|error| panic!("seed {seed}: {error}"))
+}
+
+fn quantization(scale: f32, zero_point: i8) -> Quantization {
+    Quantization { scale, zero_point }
+}
+
+/// Draws the parts of random models.
+struct Draw(ChaCha8Rng);
+
+impl Draw {
+    fn quantization(&mut self) -> Quantization {
+        quantization(self.0.random_range(0.001..0.1), self.0.random())
+    }
+
+    /// Adds a layer of any kind that the shape allows.
+    fn layer(&mut self, graph: &mut Builder, input: u16) -> u16 {
+        let shape = graph.shape(input);
+        match self.0.random_range(0..7) {
+            0 | 1 => {
+                let (window, out) = self.window(shape);
+                let outputs = self.0.random_range(1..20);
+                let clamp = self.clamp();
+                self.channels(graph, Kind::Convolution, input, outputs, Some(window), out, clamp)
+            }
+            2 => {
+                let (window, out) = self.window(shape);
+                let clamp = self.clamp();
+                self.channels(graph, Kind::Depthwise, input, shape.channels, Some(window), out, clamp)
+            }
+            3 => self.table(graph, input),
+            4 => {
+                let curved = self.table(graph, input);
+                let sum = self.add(graph, input, curved);
+                if self.0.random_bool(0.5) { self.concat(graph, &[sum, sum, sum]) } else { sum }
+            }
+            5 => {
+                let (window, out) = self.window(shape);
+                self.max_pool(graph, input, window.kernel, window.stride, out)
+            }
+            _ => {
+                let (window, out) = self.window(shape);
+                self.average(graph, input, window.kernel, window.stride, out)
+            }
+        }
+    }
+
+    fn clamp(&mut self) -> Clamp {
+        let (a, b): (i8, i8) = (self.0.random(), self.0.random());
+        if self.0.random_bool(0.5) { Clamp::ALL } else { Clamp { min: a.min(b), max: a.max(b) } }
+    }
+
+    /// Returns a window that fits, with any stride, dilation and padding that the format allows, and its output's size.
+    fn window(&mut self, shape: Shape) -> (Window, [u16; 2]) {
+        let mut window = Window { kernel: [1; 2], stride: [1; 2], dilation: [1; 2], pad: [0; 2] };
+        let mut out = [1; 2];
+        for (axis, len) in [(0, shape.height), (1, shape.width)] {
+            let kernel = self.0.random_range(1..=len.min(5));
+            let dilation = if kernel > 1 && self.0.random_bool(0.3) { 2 } else { 1 };
+            let pad = self.0.random_range(0..=(kernel - 1) * dilation);
+            let stride = self.0.random_range(1..=3);
+            let most = (len - 1 + pad) / stride + 1;
+            out[axis] = self.0.random_range(1..=most);
+            (window.kernel[axis], window.dilation[axis]) = (kernel, dilation);
+            (window.pad[axis], window.stride[axis]) = (pad, stride);
+        }
+        (window, out)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn channels(
+        &mut self,
+        graph: &mut Builder,
+        kind: Kind,
+        input: u16,
+        outputs: u16,
+        window: Option<Window>,
+        [height, width]: [u16; 2],
+        clamp: Clamp,
+    ) -> u16 {
+        let shape = graph.shape(input);
+        let taps = window.map_or(1, |window| window.taps());
+        let per_output = match kind {
+            Kind::Dense => shape.len(),
+            Kind::Depthwise => taps,
+            _ => taps * usize::from(shape.channels),
+        };
+        let count = usize::from(outputs);
+        let mut weights: Vec<i8> = (0..count * per_output).map(|_| self.0.random_range(-127..=127)).collect();
+        // The least int8 is allowed as well, whatever a quantiser makes of it.
+        weights[0] = -128;
+        let biases: Vec<i32> = (0..count).map(|_| self.0.random_range(-40_000..40_000)).collect();
+        let multipliers: Vec<i32> = (0..count).map(|_| self.0.random_range(1 << 30..=i32::MAX)).collect();
+        // The sum's deviation is some 70 * 70 * sqrt(n): this brings it to about 60, so that few outputs saturate.
+        let spread = 80.0 * (per_output as f64).sqrt();
+        let shift = (spread.log2().round() as u8).saturating_sub(1).clamp(1, 31);
+        let output = self.quantization();
+        graph.push(
+            kind,
+            &[input],
+            (Shape { height, width, channels: outputs }, output),
+            clamp,
+            window,
+            channels(&biases, &multipliers, &vec![shift; count], &weights),
+            weights.len(),
+        )
+    }
+
+    fn table(&mut self, graph: &mut Builder, input: u16) -> u16 {
+        let entries: Vec<u8> = (0..256).map(|_| self.0.random()).collect();
+        let output = (graph.shape(input), self.quantization());
+        graph.push(Kind::Table, &[input], output, Clamp::ALL, None, entries, 0)
+    }
+
+    fn max_pool(&mut self, graph: &mut Builder, input: u16, kernel: [u16; 2], stride: [u16; 2], out: [u16; 2]) -> u16 {
+        let (window, shape) = pool_window(graph.shape(input), kernel, stride, out);
+        let output = (shape, graph.quantization(input));
+        graph.push(Kind::MaxPool, &[input], output, Clamp::ALL, Some(window), Vec::new(), 0)
+    }
+
+    fn average(&mut self, graph: &mut Builder, input: u16, kernel: [u16; 2], stride: [u16; 2], out: [u16; 2]) -> u16 {
+        let (window, shape) = pool_window(graph.shape(input), kernel, stride, out);
+        // 256 times the sum, divided by the taps: the shift goes with their number.
+        let shift = 6 + (window.taps() as f64).log2().round() as u8 - 1;
+        let parameters = average(self.0.random_range(1 << 30..=i32::MAX), shift.min(31));
+        let (output, clamp) = ((shape, self.quantization()), self.clamp());
+        graph.push(Kind::AveragePool, &[input], output, clamp, Some(window), parameters, 0)
+    }
+
+    fn add(&mut self, graph: &mut Builder, a: u16, b: u16) -> u16 {
+        let mut factor = || self.0.random_range(-(1 << 20)..1 << 20);
+        let parameters = addition(factor(), factor(), factor(), 20);
+        let (output, clamp) = ((graph.shape(a), self.quantization()), self.clamp());
+        graph.push(Kind::Add, &[a, b], output, clamp, None, parameters, 0)
+    }
+
+    fn concat(&mut self, graph: &mut Builder, inputs: &[u16]) -> u16 {
+        let first = graph.shape(inputs[0]);
+        let channels = inputs.iter().map(|&input| graph.shape(input).channels).sum();
+        let output = (Shape { channels, ..first }, graph.quantization(inputs[0]));
+        graph.push(Kind::Concat, inputs, output, Clamp::ALL, None, Vec::new(), 0)
+    }
+}
+
+/// Returns the window of a pool that writes at most `out` positions, with as little padding before as that needs.
+fn pool_window(shape: Shape, kernel: [u16; 2], stride: [u16; 2], out: [u16; 2]) -> (Window, Shape) {
+    let axis = |at: usize, len: u16| {
+        let pad = (kernel[at] - 1) / 2;
+        (pad, out[at].min((len - 1 + pad) / stride[at] + 1))
+    };
+    let ((top, height), (left, width)) = (axis(0, shape.height), axis(1, shape.width));
+    let window = Window { kernel, stride, dilation: [1; 2], pad: [top, left] };
+    (window, Shape { height, width, channels: shape.channels })
+}

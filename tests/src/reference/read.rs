@@ -1,0 +1,418 @@
+//! The layout of the file: header, sections, records.
+
+use super::{Channels, Encoder, Fact, Head, HeadKind, Input, Kind, Model, Operator, Tensor, TestVector, Window};
+
+impl Model {
+    /// The model in a file. Magic, version, length and checksum are checked, then whatever is met on the way.
+    pub fn read(bytes: &[u8]) -> Result<Model, String> {
+        let mut file = Reader { rest: bytes };
+        let mut header = file.section(HEADER_LEN)?;
+        expect("magic", header.take(4)?, b"ATAR".as_slice())?;
+        expect("version", header.u16()?, 1)?;
+        expect("reserved", header.u16()?, 0)?;
+        expect("file_len", header.length()?, bytes.len())?;
+        let (covered, checksum) = bytes.split_at(bytes.len() - CHECKSUM_LEN);
+        expect("checksum", Reader { rest: checksum }.u32()?, crc32(covered))?;
+
+        let _arena_len = header.u32()?;
+        let operator_set = header.u32()?;
+        let _macs = header.u32()?;
+        let tensor_count = usize::from(header.u16()?);
+        let operator_count = usize::from(header.u16()?);
+        let fact_count = usize::from(header.u16()?);
+        let head_count = usize::from(header.u16()?);
+        let input_len = header.length()?;
+        let facts_len = header.length()?;
+        let heads_len = header.length()?;
+        let weights_len = header.length()?;
+        let tests_len = header.length()?;
+        let input_values = header.length()?;
+        expect("reserved", header.take(8)?, [0; 8].as_slice())?;
+
+        let sources = if fact_count == 0 { 1 } else { 2 };
+        expect("tensor_count", tensor_count, sources + operator_count)?;
+
+        let mut input_section = file.section(input_len)?;
+        let mut facts_section = file.section(facts_len)?;
+        let mut heads_section = file.section(heads_len)?;
+        let mut operators_section = file.section(OPERATOR_LEN * operator_count)?;
+        let mut tensors_section = file.section(TENSOR_LEN * tensor_count)?;
+        let mut weights = file.section(weights_len)?;
+        let mut tests_section = file.section(tests_len)?;
+        expect("bytes after the tests", file.rest.len(), CHECKSUM_LEN)?;
+
+        let input = input_section.input()?;
+        input_section.finish("input")?;
+
+        let mut mask = false;
+        let mut facts = Vec::new();
+        if fact_count != 0 {
+            mask = facts_section.u8()? == 1;
+            expect("reserved", facts_section.take(3)?, [0; 3].as_slice())?;
+            for _ in 0..fact_count {
+                facts.push(facts_section.fact()?);
+            }
+        }
+        facts_section.finish("facts")?;
+
+        let mut heads = Vec::new();
+        for _ in 0..head_count {
+            heads.push(heads_section.head()?);
+        }
+        heads_section.finish("heads")?;
+
+        let mut tensors = Vec::new();
+        for _ in 0..tensor_count {
+            tensors.push(tensors_section.tensor()?);
+        }
+        expect("input_values", input_values, tensors[0].values())?;
+
+        let mut operators = Vec::new();
+        let mut kinds = 0;
+        for index in 0..operator_count {
+            let parameters_at = weights_len - weights.rest.len();
+            let (kind, operator) =
+                operators_section.operator(&tensors, sources + index, parameters_at, &mut weights)?;
+            kinds |= 1 << kind;
+            operators.push(operator);
+        }
+        expect("bytes after the parameters", weights.rest.len(), 0)?;
+        expect("operator_set", operator_set, kinds)?;
+
+        let mut tests = Vec::new();
+        for _ in 0..tests_section.u32()? {
+            let input = tests_section.int8s(input_values)?;
+            let facts = if fact_count == 0 { Vec::new() } else { tests_section.int8s(tensors[1].values())? };
+            let mut expected = Vec::new();
+            for head in &heads {
+                let tensor = tensors.get(head.tensor).ok_or("a head without a tensor")?;
+                expected.push(tests_section.int8s(tensor.values())?);
+            }
+            tests.push(TestVector { input, facts, heads: expected });
+        }
+        tests_section.finish("tests")?;
+
+        Ok(Model { input, mask, facts, heads, operators, tensors, tests })
+    }
+}
+
+/// Bytes that are still to be read.
+struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], String> {
+        let (taken, rest) = self
+            .rest
+            .split_at_checked(count)
+            .ok_or_else(|| format!("{count} bytes wanted, {} left", self.rest.len()))?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn section(&mut self, len: usize) -> Result<Reader<'a>, String> {
+        expect("length modulo 4", len % 4, 0)?;
+        Ok(Reader { rest: self.take(len)? })
+    }
+
+    fn finish(&self, section: &str) -> Result<(), String> {
+        if self.rest.len() < 4 && self.rest.iter().all(|byte| *byte == 0) {
+            return Ok(());
+        }
+        Err(format!("{section} ends with {} bytes that are not padding", self.rest.len()))
+    }
+
+    fn u8(&mut self) -> Result<u8, String> {
+        Ok(self.take(1)?[0])
+    }
+
+    fn i8(&mut self) -> Result<i8, String> {
+        Ok(self.u8()? as i8)
+    }
+
+    fn u16(&mut self) -> Result<u16, String> {
+        let bytes = self.take(2)?;
+        Ok(u16::from_le_bytes([bytes[0], bytes[1]]))
+    }
+
+    fn u32(&mut self) -> Result<u32, String> {
+        let bytes = self.take(4)?;
+        Ok(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+    }
+
+    fn i32(&mut self) -> Result<i32, String> {
+        Ok(self.u32()? as i32)
+    }
+
+    fn f32(&mut self) -> Result<f32, String> {
+        Ok(f32::from_bits(self.u32()?))
+    }
+
+    fn length(&mut self) -> Result<usize, String> {
+        Ok(self.u32()? as usize)
+    }
+
+    fn int8s(&mut self, count: usize) -> Result<Vec<i8>, String> {
+        Ok(self.take(count)?.iter().map(|byte| *byte as i8).collect())
+    }
+
+    fn int32s(&mut self, count: usize) -> Result<Vec<i32>, String> {
+        (0..count).map(|_| self.i32()).collect()
+    }
+
+    fn floats(&mut self, count: usize) -> Result<Vec<f32>, String> {
+        (0..count).map(|_| self.f32()).collect()
+    }
+
+    /// `count` bytes and the zeros that fill them up to a multiple of 4.
+    fn padded(&mut self, count: usize) -> Result<&'a [u8], String> {
+        let bytes = self.take(count)?;
+        let padding = count.next_multiple_of(4) - count;
+        expect("padding", self.take(padding)?, &[0; 3][..padding])?;
+        Ok(bytes)
+    }
+
+    fn string(&mut self) -> Result<String, String> {
+        let len = usize::from(self.u8()?);
+        String::from_utf8(self.take(len)?.to_vec()).map_err(|error| error.to_string())
+    }
+
+    fn name(&mut self) -> Result<String, String> {
+        let name = self.string()?;
+        if name.is_empty() { Err("an empty name".into()) } else { Ok(name) }
+    }
+
+    /// A u16 and that many names.
+    fn names(&mut self) -> Result<Vec<String>, String> {
+        let count = self.u16()?;
+        (0..count).map(|_| self.name()).collect()
+    }
+
+    fn input(&mut self) -> Result<Input, String> {
+        let name = self.name()?;
+        let count = usize::from(self.u16()?);
+        let gains = self.floats(count)?;
+        let offsets = self.floats(count)?;
+        let channels = self.names()?;
+        Ok(Input { name, gains, offsets, channels })
+    }
+
+    fn fact(&mut self) -> Result<Fact, String> {
+        let kind = (self.u8()?, self.u8()?);
+        let name = self.name()?;
+        let unit = self.string()?;
+        let encoder = match kind {
+            (0, 0) => Encoder::ZScore { mean: self.f32()?, deviation: self.f32()? },
+            (0, 1) => Encoder::Range { low: self.f32()?, high: self.f32()? },
+            (1, 0) => Encoder::Category(self.names()?),
+            (2, 0) => Encoder::Flag,
+            (kind, encoder) => return Err(format!("fact of kind {kind} with encoder {encoder}")),
+        };
+        Ok(Fact { name, unit, encoder })
+    }
+
+    fn head(&mut self) -> Result<Head, String> {
+        let kind = self.u8()?;
+        expect("reserved", self.u8()?, 0)?;
+        let tensor = usize::from(self.u16()?);
+        let name = self.name()?;
+        let labels = self.names()?;
+        let kind = match kind {
+            0 => HeadKind::Class,
+            1 => HeadKind::Binary,
+            2 => HeadKind::Multilabel,
+            3 => {
+                let count = usize::from(self.u16()?);
+                HeadKind::Regression { gains: self.floats(count)?, offsets: self.floats(count)? }
+            }
+            _ => return Err(format!("head of kind {kind}")),
+        };
+        Ok(Head { name, tensor, labels, kind })
+    }
+
+    fn tensor(&mut self) -> Result<Tensor, String> {
+        let height = usize::from(self.u16()?);
+        let width = usize::from(self.u16()?);
+        let channels = usize::from(self.u16()?);
+        let zero_point = self.i8()?;
+        expect("reserved", self.u8()?, 0)?;
+        let scale = self.f32()?;
+        let arena_offset = self.u32()?;
+        let last_use = self.u16()?;
+        expect("reserved", self.u16()?, 0)?;
+        Ok(Tensor { height, width, channels, zero_point, scale, arena_offset, last_use })
+    }
+
+    /// The next operator and the number of its kind; its parameters are the next of `weights`.
+    fn operator(
+        &mut self,
+        tensors: &[Tensor],
+        output: usize,
+        parameters_at: usize,
+        weights: &mut Reader<'_>,
+    ) -> Result<(u8, Operator), String> {
+        let kind = self.u8()?;
+        let input_count = usize::from(self.u8()?);
+        let least = self.i8()?;
+        let greatest = self.i8()?;
+        let mut inputs = Vec::new();
+        for slot in 0..4 {
+            let input = usize::from(self.u16()?);
+            if slot >= input_count {
+                expect("unused input", input, 0)?;
+            } else if input >= output {
+                return Err(format!("tensor {output} is made of tensor {input}"));
+            } else {
+                inputs.push(input);
+            }
+        }
+        expect("input count", input_count, inputs.len())?;
+        let window =
+            Window { kernel: self.pair()?, stride: self.pair()?, dilation: self.pair()?, padding: self.pair()? };
+        expect("where the parameters begin", self.length()?, parameters_at)?;
+
+        let first = &tensors[*inputs.first().ok_or("an operator without an input")?];
+        let n = tensors[output].channels;
+        let taps = window.kernel[0] * window.kernel[1];
+        let parameters = match kind {
+            0 => Kind::Dense(weights.channels(n, n * first.values())?),
+            1 => Kind::Convolution(weights.channels(n, n * taps * first.channels)?),
+            2 => Kind::Depthwise(weights.channels(n, taps * n)?),
+            3 => Kind::Add {
+                a_multiplier: weights.i32()?,
+                b_multiplier: weights.i32()?,
+                bias: weights.i32()?,
+                shift: weights.padded(1)?[0],
+            },
+            4 => Kind::AveragePool { multiplier: weights.i32()?, shift: weights.padded(1)?[0] },
+            5 => Kind::MaxPool,
+            6 => Kind::Table(weights.int8s(256)?),
+            7 => Kind::Concat,
+            _ => return Err(format!("operator of kind {kind}")),
+        };
+        Ok((kind, Operator { kind: parameters, inputs, least, greatest, window }))
+    }
+
+    fn pair(&mut self) -> Result<[usize; 2], String> {
+        Ok([usize::from(self.u16()?), usize::from(self.u16()?)])
+    }
+
+    fn channels(&mut self, n: usize, weight_count: usize) -> Result<Channels, String> {
+        let biases = self.int32s(n)?;
+        let multipliers = self.int32s(n)?;
+        let shifts = self.padded(n)?.to_vec();
+        let weights = self.padded(weight_count)?.iter().map(|byte| *byte as i8).collect();
+        Ok(Channels { biases, multipliers, shifts, weights })
+    }
+}
+
+fn expect<T: PartialEq + std::fmt::Debug>(what: &str, got: T, expected: T) -> Result<(), String> {
+    if got == expected { Ok(()) } else { Err(format!("{what} is {got:?}, expected {expected:?}")) }
+}
+
+/// The CRC-32 of zip and Ethernet, bit by bit.
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut state = 0xFFFF_FFFF_u32;
+    for byte in bytes {
+        state ^= u32::from(*byte);
+        for _ in 0..8 {
+            state = if state & 1 == 1 { (state >> 1) ^ CRC_POLYNOMIAL_REFLECTED } else { state >> 1 };
+        }
+    }
+    state ^ 0xFFFF_FFFF
+}
+
+const HEADER_LEN: usize = 64;
+const OPERATOR_LEN: usize = 32;
+const TENSOR_LEN: usize = 20;
+const CHECKSUM_LEN: usize = 4;
+const CRC_POLYNOMIAL_REFLECTED: u32 = 0x04C1_1DB7_u32.reverse_bits();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checksum_is_that_of_zip() {
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+    }
+
+    #[test]
+    fn a_file_written_by_hand_is_read_and_run() {
+        let model = Model::read(&by_hand()).unwrap();
+        assert_eq!(model.input.name, "in");
+        assert_eq!(model.facts[0].encoder, Encoder::Range { low: 0.0, high: 10.0 });
+        assert!(model.mask);
+        assert_eq!(model.heads[0].labels, ["no", "yes"]);
+        let input = model.quantize_input(&[3.0, -4.0]);
+        assert_eq!(input, [4, -3]);
+        let facts = model.quantize_facts(&[Some(5.0)]);
+        assert_eq!(facts, [50, 100]);
+        // 7 + floor((10 + 1·4 + 2·-3 + 3·50 + 4·100) / 8 + 1/2) = 7 + floor(70.25)
+        let tensors = model.run(&input, &facts);
+        assert_eq!(tensors, [vec![4, -3], vec![50, 100], vec![4, -3, 50, 100], vec![77]]);
+        assert_eq!(model.tests, [TestVector { input, facts, heads: vec![vec![77]] }]);
+        let probability = model.head_results(&tensors)[0][0];
+        assert!((probability - 1.0 / (1.0 + (-0.7_f32).exp())).abs() < 0.003, "{probability}");
+    }
+
+    #[test]
+    fn every_flipped_byte_and_every_truncation_is_refused() {
+        let file = by_hand();
+        for at in 0..file.len() {
+            let mut damaged = file.clone();
+            damaged[at] ^= 0x10;
+            assert!(Model::read(&damaged).is_err(), "byte {at}");
+            assert!(Model::read(&file[..at]).is_err(), "length {at}");
+        }
+    }
+
+    /// Two inputs and one fact with its mask, joined by a concat, then dense to one value with a binary head.
+    fn by_hand() -> Vec<u8> {
+        let mut input = b"\x02in\x01\0".to_vec();
+        push(&mut input, &[1.0_f32.to_bits(), 1.0_f32.to_bits()]);
+        input.extend([0, 0, 0]); // no names of channels, one byte of padding
+        input.resize(input.len().next_multiple_of(4), 0);
+
+        let mut facts = b"\x01\0\0\0\0\x01\x03age\x01y".to_vec();
+        push(&mut facts, &[0.0_f32.to_bits(), 10.0_f32.to_bits()]);
+        facts.resize(facts.len().next_multiple_of(4), 0);
+
+        let mut heads = b"\x01\0\x03\0\x02ok\x02\0\x02no\x03yes".to_vec();
+        heads.resize(heads.len().next_multiple_of(4), 0);
+
+        let mut operators = b"\x07\x02\x80\x7f\0\0\x01\0\0\0\0\0".to_vec();
+        operators.resize(32, 0);
+        operators.extend(b"\x00\x01\x80\x7f\x02\0\0\0\0\0\0\0");
+        operators.resize(64, 0);
+
+        let mut tensors = Vec::new();
+        for (channels, zero_point, offset, last_use) in [(2, 0, 0, 0), (2, 0, 4, 0), (4, 0, 8, 1), (1, 7, 0, 2)] {
+            tensors.extend([1, 0, 1, 0, channels, 0, zero_point, 0]);
+            push(&mut tensors, &[0.01_f32.to_bits(), offset, last_use]);
+        }
+
+        let mut weights = Vec::new();
+        push(&mut weights, &[10, 1 << 30]);
+        weights.extend([1, 0, 0, 0, 1, 2, 3, 4]);
+
+        let mut tests = vec![1, 0, 0, 0, 4, (-3_i8) as u8, 50, 100, 77];
+        tests.resize(12, 0);
+
+        let sections = [&input, &facts, &heads, &operators, &tensors, &weights, &tests];
+        let lens = sections.map(|section| section.len() as u32);
+        let mut file = b"ATAR\x01\0\0\0".to_vec();
+        push(&mut file, &[64 + lens.iter().sum::<u32>() + 4, 12, 0b1000_0001, 4]);
+        file.extend([4, 0, 2, 0, 1, 0, 1, 0]);
+        push(&mut file, &[lens[0], lens[1], lens[2], lens[5], lens[6], 2, 0, 0]);
+        file.extend(sections.into_iter().flatten());
+        let checksum = crc32(&file);
+        push(&mut file, &[checksum]);
+        file
+    }
+
+    fn push(bytes: &mut Vec<u8>, words: &[u32]) {
+        bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    }
+}

@@ -1,0 +1,290 @@
+//! The format: golden bytes, round trip, truncations, flips, and files that are broken under a correct checksum.
+
+use std::fs;
+
+use attar_device::Student;
+use attar_shared::{
+    Defect, Definition, FactDefinition, FactKind, HeadDefinition, InputDefinition, Model, OperatorDefinition,
+    Parameters, ParseError, Tensor, TestDefinition, Window, WriteError,
+};
+use attar_tests::{build, models, reference, root, with_checksum};
+
+/// The golden file; `./tests/run --overwrite` writes it anew.
+fn golden() -> Vec<u8> {
+    let path = root().join("tests/golden/everything.attar");
+    if std::env::var_os("ATTAR_OVERWRITE").is_some() {
+        fs::write(&path, models::everything()).unwrap();
+    }
+    fs::read(&path).unwrap()
+}
+
+#[test]
+fn golden_file_is_what_the_writer_writes() {
+    assert!(golden() == models::everything(), "the format changed: raise its version, or run ./tests/run --overwrite");
+}
+
+#[test]
+fn golden_file_reproduces_its_vectors_from_any_alignment() {
+    let golden = golden();
+    for offset in 0..8 {
+        let mut bytes = vec![0u8; offset];
+        bytes.extend(&golden);
+        let student = Student::parse(&bytes[offset..]).unwrap();
+        assert_eq!(student.self_test(&mut vec![17; student.model().arena_bytes()]), Ok(1));
+    }
+}
+
+#[test]
+fn every_truncation_is_refused() {
+    let golden = golden();
+    for len in 0..golden.len() {
+        assert!(Model::parse(&golden[..len]).is_err(), "{len} bytes were accepted");
+    }
+    let longer = [golden.as_slice(), &[0]].concat();
+    assert!(matches!(Model::parse(&longer), Err(ParseError::Length { .. })));
+}
+
+#[test]
+fn every_flipped_bit_is_refused() {
+    let golden = golden();
+    for place in 0..golden.len() * 8 {
+        let mut bytes = golden.clone();
+        bytes[place / 8] ^= 1 << (place % 8);
+        assert!(Model::parse(&bytes).is_err(), "bit {place} was flipped and accepted");
+    }
+}
+
+/// Flips bits and mends the checksum: what the parser then accepts has to run, and to say the same as the specification.
+#[test]
+fn flipped_bits_under_a_right_checksum_are_refused_or_run() {
+    let golden = golden();
+    let (mut accepted, mut refused) = (0, 0);
+    for place in 0..(golden.len() - 4) * 8 {
+        let mut bytes = golden.clone();
+        bytes[place / 8] ^= 1 << (place % 8);
+        let bytes = with_checksum(bytes);
+        let Ok(student) = Student::parse(&bytes) else {
+            refused += 1;
+            continue;
+        };
+        accepted += 1;
+        let mut arena = vec![0; student.model().arena_bytes()];
+        let mut session = attar_device::Session::new(*student.model(), &mut arena).unwrap();
+        let input: Vec<f32> = (0..student.model().input_shape().len()).map(|i| i as f32 / 10.0 - 3.0).collect();
+        let facts = student.facts();
+        session.run(&input, &facts).unwrap();
+        if place % 16 == 0 {
+            let model = reference::Model::read(&bytes).unwrap();
+            let tensors = model.run(&model.quantize_input(&input), &model.quantize_facts(&[None; 4]));
+            for head in session.outputs().unwrap().heads() {
+                assert_eq!(head.quantized(), tensors[usize::from(head.head().tensor)], "bit {place}");
+            }
+        }
+    }
+    assert!(accepted > 1000 && refused > 1000, "{accepted} accepted, {refused} refused");
+}
+
+#[test]
+fn what_is_parsed_is_written_to_the_same_bytes() {
+    let golden = golden();
+    assert_eq!(rewritten(&golden), golden);
+    for seed in 0..50 {
+        let bytes = models::random(seed);
+        assert_eq!(rewritten(&bytes), bytes, "seed {seed}");
+    }
+}
+
+#[test]
+fn each_broken_rule_is_named() {
+    let golden = golden();
+    let header = *Model::parse(&golden).unwrap().header();
+    let operators = 64 + (header.input_len + header.facts_len + header.heads_len) as usize;
+    let tensors = operators + 32 * usize::from(header.operator_count);
+    let tests = golden.len() - 4 - header.tests_len as usize;
+    let facts = 64 + header.input_len as usize;
+    let heads = facts + header.facts_len as usize;
+    let weights = tensors + 20 * usize::from(header.tensor_count);
+    let cases: Vec<(&str, usize, Vec<u8>, ParseError)> = vec![
+        ("reserved bytes", 60, vec![1], ParseError::Header(Defect::Unused)),
+        ("an arena that is too large", 12, vec![0, 0, 1, 0], ParseError::Header(Defect::Arena)),
+        ("a wrong operator set", 16, vec![0], ParseError::Header(Defect::Count)),
+        ("wrong MACs", 20, vec![0], ParseError::Header(Defect::Count)),
+        ("no operators", 26, vec![0, 0], ParseError::Header(Defect::Count)),
+        ("too many facts", 28, vec![33, 0], ParseError::Header(Defect::Count)),
+        ("too many heads", 30, vec![9, 0], ParseError::Header(Defect::Count)),
+        ("a section that is not aligned", 32, vec![header.input_len as u8 + 1], ParseError::Header(Defect::Offset)),
+        ("an empty input name", 64, vec![0], ParseError::Input(Defect::EmptyName)),
+        ("a mask that is neither 0 nor 1", facts, vec![2], ParseError::Fact(0, Defect::Unused)),
+        ("a fact of no kind", facts + 4, vec![9], ParseError::Fact(0, Defect::Kind)),
+        ("an encoder of no kind", facts + 5, vec![7], ParseError::Fact(0, Defect::Encoder)),
+        ("a name that is not UTF-8", facts + 7, vec![0xff], ParseError::Fact(0, Defect::Utf8)),
+        ("a deviation of zero", facts + 20, vec![0; 4], ParseError::Fact(0, Defect::EncoderRange)),
+        ("a head of no kind", heads, vec![4], ParseError::Head(0, Defect::Kind)),
+        ("a head without a tensor", heads + 2, vec![99, 0], ParseError::Head(0, Defect::InputIndex)),
+        ("an operator of no kind", operators, vec![8], ParseError::Operator(0, Defect::Kind)),
+        ("two inputs for a convolution", operators + 1, vec![2], ParseError::Operator(0, Defect::Count)),
+        ("a clamp the wrong way round", operators + 2, vec![127, 128], ParseError::Operator(0, Defect::Clamp)),
+        ("an operator that reads itself", operators + 4, vec![2], ParseError::Operator(0, Defect::InputIndex)),
+        ("an unused input that is set", operators + 6, vec![1], ParseError::Operator(0, Defect::Unused)),
+        ("a stride of zero", operators + 16, vec![0, 0], ParseError::Operator(0, Defect::Window)),
+        ("a dilation of zero", operators + 20, vec![0, 0], ParseError::Operator(0, Defect::Window)),
+        ("padding beyond the kernel", operators + 24, vec![3, 0], ParseError::Operator(0, Defect::Window)),
+        ("parameters elsewhere", operators + 28, vec![4], ParseError::Operator(0, Defect::Offset)),
+        ("parameters outside", operators + 28, vec![255; 4], ParseError::Operator(0, Defect::Offset)),
+        ("a multiplier below 2^30", weights + 24, vec![0; 4], ParseError::Operator(0, Defect::Multiplier)),
+        ("a negative multiplier", weights + 27, vec![0xff], ParseError::Operator(0, Defect::Multiplier)),
+        ("a shift of zero", weights + 48, vec![0], ParseError::Operator(0, Defect::Shift)),
+        ("a shift of 32", weights + 48, vec![32], ParseError::Operator(0, Defect::Shift)),
+        ("padding that is not zero", weights + 54, vec![1], ParseError::Operator(0, Defect::Padding)),
+        ("an accumulator that overflows", weights, vec![0xff, 0xff, 0xff, 0x7f], ParseError::Operator(0, Defect::Overflow)),
+        ("an accumulator that underflows", weights, vec![0, 0, 0, 0x80], ParseError::Operator(0, Defect::Overflow)),
+        ("a dimension of zero", tensors + 40, vec![0, 0], ParseError::Operator(0, Defect::InputIndex)),
+        ("a scale of zero", tensors + 20 + 8, vec![0; 4], ParseError::Tensor(1, Defect::Scale)),
+        ("a scale that is NaN", tensors + 20 + 8, vec![0, 0, 0xc0, 0x7f], ParseError::Tensor(1, Defect::Scale)),
+        ("a last use that is not the last", tensors + 16, vec![1, 0], ParseError::Tensor(0, Defect::LastUse)),
+        ("tests that are too many", tests, vec![9, 0, 0, 0], ParseError::Tests(Defect::Truncated)),
+        ("tests that are too few", tests, vec![0; 4], ParseError::Tests(Defect::Padding)),
+    ];
+    for (what, at, patch, expected) in cases {
+        let mut bytes = golden.clone();
+        bytes[at..at + patch.len()].copy_from_slice(&patch);
+        assert_ne!(bytes, golden, "{what}: the patch changes nothing");
+        assert_eq!(Model::parse(&with_checksum(bytes)).map(|_| ()), Err(expected), "{what}");
+    }
+}
+
+#[test]
+fn tensors_that_live_together_and_overlap_are_refused() {
+    let golden = golden();
+    let model = Model::parse(&golden).unwrap();
+    let header = model.header();
+    let tensors = 64
+        + (header.input_len + header.facts_len + header.heads_len) as usize
+        + 32 * usize::from(header.operator_count);
+    let mut overlaps = 0;
+    for index in 1..usize::from(header.tensor_count) {
+        let mut bytes = golden.clone();
+        // Every tensor at the start of the arena: the input or a neighbour is alive there.
+        bytes[tensors + 20 * index + 12..][..4].fill(0);
+        match Model::parse(&with_checksum(bytes)) {
+            Err(ParseError::Tensor(_, Defect::Overlap)) => overlaps += 1,
+            Err(ParseError::Header(Defect::Arena)) | Ok(_) => {}
+            other => panic!("tensor {index}: {other:?}"),
+        }
+    }
+    assert!(overlaps >= 5, "{overlaps} overlaps were found");
+}
+
+#[test]
+fn writer_refuses_what_the_parser_would() {
+    let bytes = golden();
+    let model = Model::parse(&bytes).unwrap();
+    let mut small = vec![0; 10];
+    with_definition(&model, |definition| {
+        assert_eq!(
+            definition.write(&mut small),
+            Err(WriteError::BufferTooSmall { needed: bytes.len(), got: 10 })
+        );
+        let long = "x".repeat(256);
+        let input = InputDefinition { name: &long, ..definition.input };
+        assert_eq!(Definition { input, ..*definition }.encoded_len(), Err(WriteError::LongName { len: 256 }));
+        let wrong = Definition { macs: 1, ..*definition };
+        let mut buffer = vec![0; bytes.len()];
+        assert_eq!(wrong.write(&mut buffer), Err(WriteError::Invalid(ParseError::Header(Defect::Count))));
+    });
+}
+
+fn rewritten(bytes: &[u8]) -> Vec<u8> {
+    let model = Model::parse(bytes).unwrap();
+    with_definition(&model, |definition| {
+        let mut buffer = vec![0; definition.encoded_len().unwrap()];
+        definition.write(&mut buffer).unwrap().to_vec()
+    })
+}
+
+/// Makes of a parsed model the definition that it was written from.
+fn with_definition<R>(model: &Model<'_>, with: impl FnOnce(&Definition<'_>) -> R) -> R {
+    let input = model.input().unwrap();
+    let (gains, offsets): (Vec<f32>, Vec<f32>) = (input.gains.iter().collect(), input.offsets.iter().collect());
+    let channels: Vec<&str> = input.channels.iter().collect();
+    let values: Vec<Vec<&str>> = model
+        .facts()
+        .map(|fact| if let FactKind::Category(values) = fact.kind { values.iter().collect() } else { Vec::new() })
+        .collect();
+    let facts: Vec<FactDefinition<'_>> = model
+        .facts()
+        .zip(&values)
+        .map(|(fact, values)| match fact.kind {
+            FactKind::Number(encoder) => FactDefinition::Number { name: fact.name, unit: fact.unit, encoder },
+            FactKind::Category(_) => FactDefinition::Category { name: fact.name, values },
+            FactKind::Flag => FactDefinition::Flag { name: fact.name },
+        })
+        .collect();
+    let lists: Vec<(Vec<&str>, Vec<f32>, Vec<f32>)> = model
+        .heads()
+        .map(|head| {
+            (head.labels.iter().collect(), head.rescale.gains.iter().collect(), head.rescale.offsets.iter().collect())
+        })
+        .collect();
+    let heads: Vec<HeadDefinition<'_>> = model
+        .heads()
+        .zip(&lists)
+        .map(|(head, (labels, gains, offsets))| HeadDefinition {
+            name: head.name,
+            kind: head.kind,
+            tensor: head.tensor,
+            labels,
+            gains,
+            offsets,
+        })
+        .collect();
+    let parts: Vec<(Vec<u16>, Option<Window>, Vec<u8>)> = model
+        .operators()
+        .map(|operator| {
+            let of = |channels: attar_shared::Channels<'_>| {
+                let (biases, multipliers): (Vec<i32>, Vec<i32>) =
+                    (channels.biases.iter().collect(), channels.multipliers.iter().collect());
+                let weights: Vec<i8> = channels.weights.iter().map(|w| w.cast_signed()).collect();
+                build::channels(&biases, &multipliers, channels.shifts, &weights)
+            };
+            let (window, parameters) = match operator.parameters {
+                Parameters::Dense(channels) => (None, of(channels)),
+                Parameters::Convolution(window, channels) => (Some(window), of(channels)),
+                Parameters::Depthwise(window, channels) => (Some(window), of(channels)),
+                Parameters::Add(c) => (None, build::addition(c.a_multiplier, c.b_multiplier, c.bias, c.shift)),
+                Parameters::AveragePool(window, r) => (Some(window), build::average(r.multiplier, r.shift)),
+                Parameters::MaxPool(window) => (Some(window), Vec::new()),
+                Parameters::Table(table) => (None, table.to_vec()),
+                Parameters::Concat => (None, Vec::new()),
+            };
+            (operator.inputs().to_vec(), window, parameters)
+        })
+        .collect();
+    let operators: Vec<OperatorDefinition<'_>> = model
+        .operators()
+        .zip(&parts)
+        .map(|(operator, (inputs, window, parameters))| OperatorDefinition {
+            kind: operator.kind(),
+            inputs,
+            clamp: operator.clamp,
+            window: *window,
+            parameters,
+        })
+        .collect();
+    let tensors: Vec<Tensor> = model.tensors().collect();
+    let signed = |bytes: &[u8]| bytes.iter().map(|byte| byte.cast_signed()).collect::<Vec<i8>>();
+    let vectors: Vec<[Vec<i8>; 3]> =
+        model.tests().map(|test| [signed(test.input), signed(test.facts), signed(test.outputs)]).collect();
+    let tests: Vec<TestDefinition<'_>> =
+        vectors.iter().map(|[input, facts, outputs]| TestDefinition { input, facts, outputs }).collect();
+    with(&Definition {
+        input: InputDefinition { name: input.name, gains: &gains, offsets: &offsets, channels: &channels },
+        facts: &facts,
+        fact_mask: model.has_fact_mask(),
+        heads: &heads,
+        operators: &operators,
+        tensors: &tensors,
+        tests: &tests,
+        macs: model.header().macs,
+    })
+}

@@ -1,0 +1,11 @@
+//! The tests that cross crates, in one binary: each of them links candle.
+
+mod command;
+mod data;
+mod device;
+mod format;
+mod gradients;
+mod parity;
+mod qemu;
+mod real;
+mod toys;

@@ -1,0 +1,99 @@
+//! The engine against the specification: every tensor of random graphs, byte for byte.
+
+use attar_device::{Session, Step, Student};
+use attar_shared::{HeadKind, Model};
+use attar_tests::{models, reference};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+#[test]
+fn engine_equals_the_specification_on_random_graphs() {
+    let mut kinds = 0;
+    for seed in 0..400 {
+        let bytes = models::random(seed);
+        kinds |= Model::parse(&bytes).unwrap().header().operator_set;
+        compare_all_tensors(&bytes, seed);
+    }
+    assert_eq!(kinds, 0xff, "some kind of operator never came up");
+}
+
+#[test]
+fn engine_equals_the_specification_on_the_model_with_everything() {
+    compare_all_tensors(&models::everything(), 1);
+}
+
+/// The control: the comparison sees a single wrong weight.
+#[test]
+fn comparison_sees_one_changed_weight() {
+    let bytes = models::everything();
+    let model = reference::Model::read(&bytes).unwrap();
+    let mut other = bytes.clone();
+    // The last weight of the last operator, before the self-test vectors and the checksum.
+    let header = *Model::parse(&bytes).unwrap().header();
+    let at = bytes.len() - 4 - header.tests_len as usize - 4;
+    other[at] ^= 0x40;
+    let other = reference::Model::read(&attar_tests::with_checksum(other)).unwrap();
+    let input: Vec<i8> = (0..70).map(|i| (i * 37 % 251) as u8 as i8).collect();
+    assert_ne!(model.run(&input, &[50; 11]).last(), other.run(&input, &[50; 11]).last());
+}
+
+fn compare_all_tensors(bytes: &[u8], seed: u64) {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let student = Student::parse(bytes).unwrap();
+    let model = *student.model();
+    let plain = reference::Model::read(bytes).unwrap();
+    let mut arena = vec![99; model.arena_bytes()];
+    let sources = model.header().source_count();
+    for round in 0..3 {
+        // Raw values that fill the int8 range and leave it at both ends, and runs of extremes.
+        let raw: Vec<f32> = (0..model.input_shape().len())
+            .map(|_| match round {
+                0 => random.random_range(-20.0..20.0),
+                1 => random.random_range(-2.0..2.0),
+                _ => if random.random() { 1e6 } else { -1e6 },
+            })
+            .collect();
+        let known: Vec<Option<f32>> = model
+            .facts()
+            .map(|fact| {
+                let value = match fact.kind {
+                    attar_shared::FactKind::Number(_) => random.random_range(-3000.0f32..3000.0),
+                    attar_shared::FactKind::Category(values) => random.random_range(0..values.len()) as f32,
+                    attar_shared::FactKind::Flag => f32::from(u8::from(random.random::<bool>())),
+                };
+                random.random_bool(0.7).then_some(value)
+            })
+            .collect();
+        let mut facts = student.facts();
+        for (index, &value) in known.iter().enumerate() {
+            facts.set_raw(index, value).unwrap();
+        }
+        let expected = plain.run(&plain.quantize_input(&raw), &plain.quantize_facts(&known));
+        let mut session = Session::new(model, &mut arena).unwrap();
+        session.load(&raw, &facts).unwrap();
+        for tensor in 0..sources {
+            assert_eq!(session.values(tensor).unwrap(), expected[usize::from(tensor)], "seed {seed}, source {tensor}");
+        }
+        for index in 0..model.header().operator_count {
+            let step = session.step();
+            assert_eq!(step == Step::Done, index + 1 == model.header().operator_count);
+            let tensor = sources + index;
+            assert_eq!(
+                session.values(tensor).unwrap(),
+                expected[usize::from(tensor)],
+                "seed {seed}, operator {index}: {:?}",
+                model.operator(index).map(|operator| operator.kind())
+            );
+        }
+        let results = plain.head_results(&expected);
+        for (head, expected) in session.outputs().unwrap().heads().zip(&results) {
+            let bits = |values: &mut dyn Iterator<Item = f32>| values.map(f32::to_bits).collect::<Vec<_>>();
+            let got = if head.head().kind == HeadKind::Regression {
+                bits(&mut head.values())
+            } else {
+                bits(&mut head.probabilities())
+            };
+            assert_eq!(got, bits(&mut expected.iter().copied()), "seed {seed}, head {}", head.head().name);
+        }
+    }
+}
