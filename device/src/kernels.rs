@@ -82,8 +82,5 @@ const BLOCK: usize = 16;
 /// Returns the sum of the products of weights and values.
 #[inline(always)]
 fn dot(start: i32, weights: &[u8], values: &[i8]) -> i32 {
-    weights
-        .iter()
-        .zip(values)
-        .fold(start, |sum, (&w, &x)| sum.wrapping_add(i32::from(w.cast_signed()) * i32::from(x)))
+    weights.iter().zip(values).fold(start, |sum, (&w, &x)| sum.wrapping_add(i32::from(w.cast_signed()) * i32::from(x)))
 }

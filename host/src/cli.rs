@@ -97,14 +97,14 @@ impl Common {
         let ordinal = |text: &str| text.parse().with_context(|| format!("--device cuda:{text}: expected cuda:N"));
         match self.device.as_str() {
             "cpu" => Ok(Device::Cpu),
-            "auto" => {
-                Ok(Device::cuda_if_available(0).ok().filter(Device::is_cuda).map_or_else(
-                    || Device::metal_if_available(0).unwrap_or(Device::Cpu),
-                    |cuda| cuda,
-                ))
-            }
+            "auto" => Ok(Device::cuda_if_available(0)
+                .ok()
+                .filter(Device::is_cuda)
+                .map_or_else(|| Device::metal_if_available(0).unwrap_or(Device::Cpu), |cuda| cuda)),
             "metal" => Device::new_metal(0).context("--device metal: this build or machine has no Metal"),
-            "cuda" => Device::new_cuda(0).context("--device cuda: build with `--features cuda` on a machine that has it"),
+            "cuda" => {
+                Device::new_cuda(0).context("--device cuda: build with `--features cuda` on a machine that has it")
+            }
             other => match other.strip_prefix("cuda:") {
                 Some(number) => Device::new_cuda(ordinal(number)?)
                     .context("--device cuda: build with `--features cuda` on a machine that has it"),

@@ -236,13 +236,7 @@ impl Run<'_> {
     }
 
     /// Returns the trained network of a stage, from the run folder when it is there.
-    fn train(
-        &mut self,
-        stage: &Stage,
-        how: &recipe::Net,
-        objective: Objective<'_>,
-        with_facts: bool,
-    ) -> Result<Net> {
+    fn train(&mut self, stage: &Stage, how: &recipe::Net, objective: Objective<'_>, with_facts: bool) -> Result<Net> {
         let heads: Vec<(String, usize)> =
             self.data.targets.iter().map(|target| (target.name.clone(), target.outputs)).collect();
         let facts = if with_facts { self.data.facts.width() } else { 0 };

@@ -55,7 +55,9 @@ pub fn measure(target: &Target, samples: &[usize], logits: &[f32]) -> HeadMetric
                 ..HeadMetrics::default()
             }
         }
-        HeadKind::Binary => one_label(samples.iter().map(|&sample| target.row(sample)[0] > 0.5), rows.map(|row| row[0])),
+        HeadKind::Binary => {
+            one_label(samples.iter().map(|&sample| target.row(sample)[0] > 0.5), rows.map(|row| row[0]))
+        }
         HeadKind::Multilabel => {
             let labels: Vec<HeadMetrics> = (0..target.outputs)
                 .map(|label| {
@@ -99,7 +101,11 @@ pub fn measure(target: &Target, samples: &[usize], logits: &[f32]) -> HeadMetric
 
 /// Returns the place of the greatest value, the first of several that are equal.
 pub fn first_greatest(values: &[f32]) -> usize {
-    values.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (index, &value)| if value > best.1 { (index, value) } else { best }).0
+    values
+        .iter()
+        .enumerate()
+        .fold((0, f32::NEG_INFINITY), |best, (index, &value)| if value > best.1 { (index, value) } else { best })
+        .0
 }
 
 fn one_label(actual: impl Iterator<Item = bool>, logits: impl Iterator<Item = f32>) -> HeadMetrics {

@@ -61,7 +61,8 @@ impl Net {
                     draw * deviation
                 })
                 .collect();
-            parameters.push((format!("{}.weight", node.name), Var::from_tensor(&Tensor::from_vec(values, shape, device)?)?));
+            parameters
+                .push((format!("{}.weight", node.name), Var::from_tensor(&Tensor::from_vec(values, shape, device)?)?));
             parameters.push((format!("{}.bias", node.name), Var::zeros(outputs, DType::F32, device)?));
         }
         Ok(Self { graph, parameters, device: device.clone() })
@@ -94,10 +95,16 @@ impl Net {
             let first = node.inputs.first().map(|&index| &results[index]);
             let argument = || first.with_context(|| format!("layer {:?} has no input", node.name));
             let mut weights = || {
-                parameters.next().zip(parameters.next()).with_context(|| format!("layer {:?} has no weights", node.name))
+                parameters
+                    .next()
+                    .zip(parameters.next())
+                    .with_context(|| format!("layer {:?} has no weights", node.name))
             };
             let result = match &node.op {
-                Op::Input => input.clone(),
+                Op::Input => {
+                    let [height, width, channels] = node.shape;
+                    input.reshape((input.dim(0)?, height, width, channels))?
+                }
                 Op::Facts => facts.context("the network takes facts and was given none")?.clone(),
                 Op::Dense { outputs } => {
                     let (weight, bias) = weights()?;
@@ -199,7 +206,6 @@ fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
 /// Zeroes a share of the values and scales the others up, so that the expected value stays.
 fn dropout(x: &Tensor, share: f64, random: &mut ChaCha8Rng) -> Result<Tensor> {
     let kept = 1.0 / (1.0 - share as f32);
-    let mask: Vec<f32> =
-        (0..x.elem_count()).map(|_| if random.random::<f64>() < share { 0.0 } else { kept }).collect();
+    let mask: Vec<f32> = (0..x.elem_count()).map(|_| if random.random::<f64>() < share { 0.0 } else { kept }).collect();
     Ok((x * Tensor::from_vec(mask, x.shape(), x.device())?)?)
 }

@@ -78,13 +78,15 @@ impl<'a> File<'a> {
         let tensors = plan::place(lowered, &quantizations)?;
         // Normalisation, scale and zero point become one multiplication and one addition on the board.
         let source = quantizations[0];
-        let (gains, offsets) = data
+        let pairs = data
             .normalization
             .gains
             .iter()
             .zip(&data.normalization.offsets)
-            .map(|(gain, offset)| (gain / source.scale, offset / source.scale + f32::from(source.zero_point)))
-            .unzip();
+            .map(|(gain, offset)| (gain / source.scale, offset / source.scale + f32::from(source.zero_point)));
+        // A network of dense layers alone takes every value as a channel of its own.
+        let count = if data.normalization.gains.len() == 1 { 1 } else { lowered.shapes[0][2] };
+        let (gains, offsets) = pairs.cycle().take(count).unzip();
         let macs = u32::try_from(macs).context("the network has more than 2^32 multiply-accumulates")?;
         let with_facts = lowered.sources == 2;
         Ok(Self { lowered, tensors, clamps, parameters, macs, gains, offsets, with_facts })
@@ -125,7 +127,9 @@ impl<'a> File<'a> {
             .iter()
             .map(|vector| TestDefinition { input: &vector.input, facts: &vector.facts, outputs: &vector.outputs })
             .collect();
-        let channels: Vec<&str> = data.channels.iter().map(String::as_str).collect();
+        // Names belong to channels as the data have them.
+        let named = data.channels.len() == self.lowered.shapes[0][2];
+        let channels: Vec<&str> = data.channels.iter().filter(|_| named).map(String::as_str).collect();
         data.facts.with_definitions(|facts| {
             let definition = Definition {
                 input: InputDefinition {
@@ -179,7 +183,10 @@ fn rescale(target: &Target) -> [Vec<f32>; 2] {
     if target.kind != recipe::HeadKind::Regression {
         return [Vec::new(), Vec::new()];
     }
-    [target.scaling.iter().map(|scaling| scaling[1]).collect(), target.scaling.iter().map(|scaling| scaling[0]).collect()]
+    [
+        target.scaling.iter().map(|scaling| scaling[1]).collect(),
+        target.scaling.iter().map(|scaling| scaling[0]).collect(),
+    ]
 }
 
 fn head_kind(kind: recipe::HeadKind) -> HeadKind {

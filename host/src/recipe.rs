@@ -519,11 +519,7 @@ impl Quantize {
 
 impl Default for Quantize {
     fn default() -> Self {
-        Self {
-            weights: Weights::default(),
-            calibration: Self::default_calibration(),
-            tests: Self::default_tests(),
-        }
+        Self { weights: Weights::default(), calibration: Self::default_calibration(), tests: Self::default_tests() }
     }
 }
 

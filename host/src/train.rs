@@ -84,11 +84,8 @@ pub fn train(net: &Net, task: &Task<'_>) -> Result<Trained> {
         let mut total = 0.0;
         for (step, samples) in order.chunks(how.batch).enumerate() {
             check_stopped()?;
-            let facts = if task.with_facts {
-                FactUse::Dropped(how.fact_dropout, &mut random)
-            } else {
-                FactUse::Without
-            };
+            let facts =
+                if task.with_facts { FactUse::Dropped(how.fact_dropout, &mut random) } else { FactUse::Without };
             let batch = data.batch(samples, facts, net.device())?;
             let logits = net.logits(&batch.input, batch.facts.as_ref(), Mode::Train(&mut random))?;
             let loss = task.objective.loss(data, samples, &logits)?;

@@ -49,9 +49,8 @@ impl Answer {
 
     /// Returns the number of bytes that differ.
     pub fn mismatches(&self, other: &Self) -> usize {
-        let differing = |a: &[u8], b: &[u8]| {
-            a.iter().zip(b).filter(|(a, b)| a != b).count() + a.len().abs_diff(b.len())
-        };
+        let differing =
+            |a: &[u8], b: &[u8]| a.iter().zip(b).filter(|(a, b)| a != b).count() + a.len().abs_diff(b.len());
         differing(&self.outputs, &other.outputs) + differing(&self.results, &other.results)
     }
 }
@@ -69,9 +68,7 @@ pub fn answers(student: &Student<'_>, samples: &[Sample]) -> Result<Vec<Answer>>
         .enumerate()
         .map(|(index, sample)| {
             check_stopped()?;
-            session
-                .run(&sample.input, &facts_of(student, sample)?)
-                .with_context(|| format!("sample {index}"))?;
+            session.run(&sample.input, &facts_of(student, sample)?).with_context(|| format!("sample {index}"))?;
             Answer::of(&session)
         })
         .collect()

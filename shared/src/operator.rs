@@ -424,12 +424,8 @@ impl<'a> Channels<'a> {
 
 impl AddConstants {
     fn decode(cursor: &mut Cursor<'_>) -> Result<Self, Defect> {
-        let constants = Self {
-            a_multiplier: cursor.i32()?,
-            b_multiplier: cursor.i32()?,
-            bias: cursor.i32()?,
-            shift: cursor.u8()?,
-        };
+        let constants =
+            Self { a_multiplier: cursor.i32()?, b_multiplier: cursor.i32()?, bias: cursor.i32()?, shift: cursor.u8()? };
         cursor.zeros(3)?;
         Ok(constants)
     }

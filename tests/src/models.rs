@@ -42,10 +42,18 @@ pub fn everything() -> Vec<u8> {
         head("fault", HeadKind::Class, fault, &["healthy", "inner", "outer"]),
         head("alarm", HeadKind::Binary, alarm, &["no", "yes"]),
         head("causes", HeadKind::Multilabel, causes, &[]),
-        HeadDefinition { gains: &[2.5, 0.5], offsets: &[10.0, -1.0], ..head("wear", HeadKind::Regression, wear, &["mm", "K"]) },
+        HeadDefinition {
+            gains: &[2.5, 0.5],
+            offsets: &[10.0, -1.0],
+            ..head("wear", HeadKind::Regression, wear, &["mm", "K"])
+        },
     ];
     let facts = [
-        FactDefinition::Number { name: "rpm", unit: "1/min", encoder: Encoder::ZScore { mean: 1500.0, deviation: 400.0 } },
+        FactDefinition::Number {
+            name: "rpm",
+            unit: "1/min",
+            encoder: Encoder::ZScore { mean: 1500.0, deviation: 400.0 },
+        },
         FactDefinition::Number { name: "load", unit: "", encoder: Encoder::Range { low: -1.0, high: 3.0 } },
         FactDefinition::Category { name: "bearing", values: &["6203", "6205", "µ-608", "none"] },
         FactDefinition::Flag { name: "running" },

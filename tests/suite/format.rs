@@ -136,7 +136,12 @@ fn each_broken_rule_is_named() {
         ("a shift of zero", weights + 48, vec![0], ParseError::Operator(0, Defect::Shift)),
         ("a shift of 32", weights + 48, vec![32], ParseError::Operator(0, Defect::Shift)),
         ("padding that is not zero", weights + 54, vec![1], ParseError::Operator(0, Defect::Padding)),
-        ("an accumulator that overflows", weights, vec![0xff, 0xff, 0xff, 0x7f], ParseError::Operator(0, Defect::Overflow)),
+        (
+            "an accumulator that overflows",
+            weights,
+            vec![0xff, 0xff, 0xff, 0x7f],
+            ParseError::Operator(0, Defect::Overflow),
+        ),
         ("an accumulator that underflows", weights, vec![0, 0, 0, 0x80], ParseError::Operator(0, Defect::Overflow)),
         ("a dimension of zero", tensors + 40, vec![0, 0], ParseError::Operator(0, Defect::InputIndex)),
         ("a scale of zero", tensors + 20 + 8, vec![0; 4], ParseError::Tensor(1, Defect::Scale)),
@@ -186,10 +191,7 @@ fn writer_refuses_what_the_parser_would() {
     let model = Model::parse(&bytes).unwrap();
     let mut small = vec![0; 10];
     with_definition(&model, |definition| {
-        assert_eq!(
-            definition.write(&mut small),
-            Err(WriteError::BufferTooSmall { needed: bytes.len(), got: 10 })
-        );
+        assert_eq!(definition.write(&mut small), Err(WriteError::BufferTooSmall { needed: bytes.len(), got: 10 }));
         let long = "x".repeat(256);
         let input = InputDefinition { name: &long, ..definition.input };
         assert_eq!(Definition { input, ..*definition }.encoded_len(), Err(WriteError::LongName { len: 256 }));

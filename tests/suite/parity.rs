@@ -50,7 +50,13 @@ fn compare_all_tensors(bytes: &[u8], seed: u64) {
             .map(|_| match round {
                 0 => random.random_range(-20.0..20.0),
                 1 => random.random_range(-2.0..2.0),
-                _ => if random.random() { 1e6 } else { -1e6 },
+                _ => {
+                    if random.random() {
+                        1e6
+                    } else {
+                        -1e6
+                    }
+                }
             })
             .collect();
         let known: Vec<Option<f32>> = model

@@ -64,7 +64,5 @@ fn sum_row(
 /// Adds the products of weights with the zero point, as which padding counts.
 #[inline(always)]
 fn padded(sum: i32, weights: &[u8], zero_point: i8) -> i32 {
-    weights
-        .iter()
-        .fold(sum, |sum, &w| sum.wrapping_add(i32::from(w.cast_signed()).wrapping_mul(i32::from(zero_point))))
+    weights.iter().fold(sum, |sum, &w| sum.wrapping_add(i32::from(w.cast_signed()).wrapping_mul(i32::from(zero_point))))
 }

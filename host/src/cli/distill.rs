@@ -73,11 +73,12 @@ fn summary(report: &Report) -> String {
     let seeds = report.students.iter().map(|student| student.seeds).max().unwrap_or(1);
     let means = if seeds > 1 { format!(" (mean of {seeds} seeds ± deviation)") } else { String::new() };
     let model = &report.model;
+    let gains = gains(report);
     let mut lines = vec![
         format!("{}: figures of the test split{means}", report.dataset),
         String::new(),
         table(&header, &rows),
-        String::new(),
+        if gains.is_empty() { String::new() } else { format!("\n{gains}\n") },
         format!(
             "{}: {} bytes of flash, {} bytes of arena, {} MACs",
             model.file,
@@ -87,9 +88,45 @@ fn summary(report: &Report) -> String {
         ),
     ];
     lines.extend(report.verify.iter().map(|verify| {
-        format!("verify: {} mismatches ({} samples on {})", verify.mismatches, grouped(verify.samples as u64), verify.on)
+        format!(
+            "verify: {} mismatches ({} samples on {})",
+            verify.mismatches,
+            grouped(verify.samples as u64),
+            verify.on
+        )
     }));
     lines.join("\n")
+}
+
+/// Returns by how much facts, teacher and integers change the accuracy, as far as the run compared them.
+fn gains(report: &Report) -> String {
+    let accuracy = |facts: Option<&str>, distilled: bool, precision: &str| {
+        report
+            .students
+            .iter()
+            .find(|student| {
+                facts.is_none_or(|facts| student.facts == facts)
+                    && student.distilled == distilled
+                    && student.precision == precision
+            })
+            .and_then(|student| student.accuracy)
+    };
+    let points = |name: &str, before: Option<f64>, after: Option<f64>| {
+        before.zip(after).map(|(before, after)| format!("{name} {:+.1} points", (after - before) * 100.0))
+    };
+    let with_facts = report.students.iter().any(|student| student.facts == "all").then_some("all");
+    let exported = report.students.last().is_some_and(|student| student.distilled);
+    let labels = accuracy(with_facts, false, "f32");
+    [
+        with_facts
+            .and_then(|all| points("facts", accuracy(Some("none"), false, "f32"), accuracy(Some(all), false, "f32"))),
+        points("distillation", labels, accuracy(with_facts, true, "f32")),
+        points("int8", accuracy(with_facts, exported, "f32"), accuracy(with_facts, exported, "int8")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect::<Vec<_>>()
+    .join(", ")
 }
 
 /// Returns `head figure` for each figure that the first row has, most telling first.

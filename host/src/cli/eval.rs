@@ -46,7 +46,9 @@ pub(super) fn eval(arguments: &Arguments) -> Result<()> {
     if !facts.is_empty() {
         ways.push(("facts missing".into(), FactsGiven::Missing));
         if facts.len() > 1 {
-            ways.extend(facts.iter().enumerate().map(|(i, name)| (format!("{name} missing"), FactsGiven::MissingOne(i))));
+            ways.extend(
+                facts.iter().enumerate().map(|(i, name)| (format!("{name} missing"), FactsGiven::MissingOne(i))),
+            );
         }
         ways.push(("facts shuffled".into(), FactsGiven::Shuffled(recipe.seed)));
     }

@@ -46,7 +46,12 @@ pub(super) fn inspect(arguments: &Arguments) -> Result<()> {
         .collect();
     let weights: usize = layers.iter().map(|layer| layer.weight_bytes).sum();
     let mut lines = vec![
-        format!("{}: format {}, {} bytes", arguments.model.display(), attar_shared::VERSION, grouped(bytes.len() as u64)),
+        format!(
+            "{}: format {}, {} bytes",
+            arguments.model.display(),
+            attar_shared::VERSION,
+            grouped(bytes.len() as u64)
+        ),
         String::new(),
         format!("flash  {:>9} bytes, of which weights {}", grouped(bytes.len() as u64), grouped(weights as u64)),
         format!(
@@ -57,7 +62,11 @@ pub(super) fn inspect(arguments: &Arguments) -> Result<()> {
         format!("MACs   {:>9}", grouped(u64::from(header.macs))),
         String::new(),
     ];
-    lines.extend(model.input().map(|input| format!("input  {} {}{}", input.name, shape(model.input_shape()), channel_names(&input))));
+    lines.extend(
+        model
+            .input()
+            .map(|input| format!("input  {} {}{}", input.name, shape(model.input_shape()), channel_names(&input))),
+    );
     for (index, fact) in model.facts().enumerate() {
         let title = if index == 0 { "facts" } else { "" };
         lines.push(format!("{title:<6} {}: {}", fact.name, describe_fact(fact.unit, fact.kind)));
@@ -95,7 +104,8 @@ fn layers(model: &Model<'_>) -> Vec<Layer> {
         .map(|(index, operator)| {
             let output = tensors[usize::from(operator.output)];
             let alive = tensors.iter().enumerate().filter(|(tensor, other)| {
-                tensor.saturating_sub(sources) <= index && usize::from(other.last_use) >= index
+                tensor.saturating_sub(sources) <= index
+                    && usize::from(other.last_use) >= index
                     && (*tensor < sources || tensor - sources <= index)
             });
             Layer {

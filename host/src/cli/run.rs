@@ -59,9 +59,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
                     .with_context(|| format!("{}: sample {index}", arguments.input.display()))?;
             }
         }
-        let outputs = session
-            .run(input, &facts)
-            .with_context(|| format!("{}: sample {index}", arguments.input.display()))?;
+        let outputs =
+            session.run(input, &facts).with_context(|| format!("{}: sample {index}", arguments.input.display()))?;
         if arguments.json {
             let heads: Map<String, Value> =
                 outputs.heads().map(|head| (head.head().name.to_string(), head_json(&head))).collect();

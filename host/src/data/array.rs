@@ -51,7 +51,12 @@ impl Array {
     pub fn refuse_non_finite(&self, what: &str) -> Result<()> {
         if let Some(place) = self.values.iter().position(|value| !value.is_finite()) {
             let len = self.row_len().max(1);
-            bail!("{what}: sample {}, value {} is {}, expected a finite number", place / len, place % len, self.values[place]);
+            bail!(
+                "{what}: sample {}, value {} is {}, expected a finite number",
+                place / len,
+                place % len,
+                self.values[place]
+            );
         }
         Ok(())
     }

@@ -118,7 +118,9 @@ impl Dataset {
                 ([gain], [offset]) => values.extend(row.iter().map(|x| x * gain + offset)),
                 _ => {
                     for pixel in row.chunks_exact(gains.len()) {
-                        values.extend(pixel.iter().zip(gains.iter().zip(offsets)).map(|(x, (gain, offset))| x * gain + offset));
+                        values.extend(
+                            pixel.iter().zip(gains.iter().zip(offsets)).map(|(x, (gain, offset))| x * gain + offset),
+                        );
                     }
                 }
             }

@@ -127,7 +127,10 @@ fn measure_encoder(fact: &Fact, values: impl Iterator<Item = f32>) -> Result<Enc
         least = least.min(value);
         greatest = greatest.max(value);
     }
-    if least > greatest && (fact.mean.is_none() || fact.deviation.is_none()) && (fact.low.is_none() || fact.high.is_none()) {
+    if least > greatest
+        && (fact.mean.is_none() || fact.deviation.is_none())
+        && (fact.low.is_none() || fact.high.is_none())
+    {
         bail!("fact {:?} is missing in every training sample: its encoder cannot be measured", fact.name);
     }
     let [mean, deviation] = moments.mean_and_deviation();

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::csv::Table;
 use super::dataset::Moments;
 use super::{Array, Dataset, FactColumn, FactSchema, Normalization, Splits, Target, bearing, idx, npy, safetensors};
-use crate::recipe::{Arrays, Fact, Fusion, FactKind, Format, Head, HeadKind, Recipe};
+use crate::recipe::{Arrays, Fact, FactKind, Format, Fusion, Head, HeadKind, Recipe};
 use crate::{nearest, random};
 
 /// Returns the data that a recipe names, below `folder`.
@@ -57,8 +57,7 @@ impl Raw {
         let normalization = Normalization::measure(&self.inputs, &splits.train, channels, recipe.input.normalize);
         let mut nets = recipe.teacher.iter().chain([&recipe.student]);
         let mask = nets.all(|net| net.fusion != Fusion::Sum);
-        let facts =
-            FactSchema::measure(&recipe.facts, &self.categories, &self.fact_columns, &splits.train, mask)?;
+        let facts = FactSchema::measure(&recipe.facts, &self.categories, &self.fact_columns, &splits.train, mask)?;
         let encoded_facts = facts.encode(&self.fact_columns, samples);
         for target in &mut self.targets {
             target.measure_scaling(&splits.train);
@@ -205,7 +204,8 @@ fn target_from_columns(table: &Table, head: &Head, path: &Path) -> Result<Target
         }
         return Ok(Target::new(head, labels.len(), labels, values));
     }
-    let names: Vec<&String> = if head.columns.is_empty() { head.column.iter().collect() } else { head.columns.iter().collect() };
+    let names: Vec<&String> =
+        if head.columns.is_empty() { head.column.iter().collect() } else { head.columns.iter().collect() };
     ensure!(
         head.kind != HeadKind::Binary || names.len() == 1,
         "head {:?} is binary and names {} columns, expected one",
@@ -278,7 +278,8 @@ fn from_arrays(recipe: &Recipe, folder: &Path) -> Result<Raw> {
         };
         let column: FactColumn = array.values.iter().map(|value| (!value.is_nan()).then_some(*value)).collect();
         for (sample, value) in column.iter().enumerate() {
-            let good = value.is_none_or(|v| limit.map_or(v.is_finite(), |n| v.fract() == 0.0 && (0.0..n as f32).contains(&v)));
+            let good =
+                value.is_none_or(|v| limit.map_or(v.is_finite(), |n| v.fract() == 0.0 && (0.0..n as f32).contains(&v)));
             ensure!(good, "{}: sample {sample}: fact {:?} is {value:?}", train.facts[&fact.name], fact.name);
         }
         categories.push(fact.values.clone());
@@ -286,7 +287,17 @@ fn from_arrays(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     }
     let fingerprint = fingerprint(&files)?;
     let inputs = part.inputs;
-    Ok(Raw { inputs, shape, channels: Vec::new(), categories, fact_columns, targets, groups: None, test_from, fingerprint })
+    Ok(Raw {
+        inputs,
+        shape,
+        channels: Vec::new(),
+        categories,
+        fact_columns,
+        targets,
+        groups: None,
+        test_from,
+        fingerprint,
+    })
 }
 
 /// The arrays of one part, heads and facts in the order of the recipe.
@@ -393,7 +404,7 @@ fn from_simulator(recipe: &Recipe) -> Result<Raw> {
     let samples = recipe.data.samples.context("data.samples is missing")?;
     let settings = bearing::Settings::default();
     let windows = bearing::simulate(samples, recipe.data.seed, &settings);
-    let inputs = Array::new(vec![samples, settings.window], windows.samples)?;
+    let inputs = Array::new(vec![samples, settings.lines()], windows.samples)?;
     let bearings: Vec<String> = bearing::BEARINGS.iter().map(|bearing| bearing.name.to_string()).collect();
     let mut categories = Vec::new();
     let mut fact_columns = Vec::new();
@@ -417,7 +428,7 @@ fn from_simulator(recipe: &Recipe) -> Result<Raw> {
     let targets = vec![Target::new(head, labels.len(), labels, values)];
     Ok(Raw {
         inputs,
-        shape: [1, settings.window, 1],
+        shape: [1, settings.lines(), 1],
         channels: Vec::new(),
         categories,
         fact_columns,

@@ -21,14 +21,20 @@ pub fn read(path: &Path, member: Option<&str>) -> Result<Array> {
     let file = File::open(path).with_context(|| format!("cannot read {name}"))?;
     let file_len = file.metadata().with_context(|| format!("cannot read {name}"))?.len();
     if path.extension().is_some_and(|extension| extension == "npz") {
-        let mut archive = NpzArchive::new(BufReader::new(file)).with_context(|| format!("{name}: is not an npz archive"))?;
+        let mut archive =
+            NpzArchive::new(BufReader::new(file)).with_context(|| format!("{name}: is not an npz archive"))?;
         let names: Vec<String> = archive.array_names().map(String::from).collect();
         let wanted = match (member, names.as_slice()) {
             (Some(member), _) => member,
             (None, [one]) => one.as_str(),
-            (None, _) => bail!("{name}: holds {}; choose one as in {name}#{}", names.join(", "), names.first().map_or("name", String::as_str)),
+            (None, _) => bail!(
+                "{name}: holds {}; choose one as in {name}#{}",
+                names.join(", "),
+                names.first().map_or("name", String::as_str)
+            ),
         };
-        let near = || nearest(wanted, names.iter().map(String::as_str)).map(|near| format!(" (did you mean {near:?}?)"));
+        let near =
+            || nearest(wanted, names.iter().map(String::as_str)).map(|near| format!(" (did you mean {near:?}?)"));
         let found = archive.by_name(wanted).with_context(|| format!("{name}: {wanted:?} is broken"))?;
         let array = found.with_context(|| {
             format!("{name}: has no array {wanted:?}{}; it has {}", near().unwrap_or_default(), names.join(", "))

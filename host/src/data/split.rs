@@ -31,7 +31,8 @@ impl Splits {
         let mut random = random::stream(seed, "split");
         let pool = fixed_test.unwrap_or(samples);
         let wanted = |share: f64| (pool as f64 * share).round() as usize;
-        let (wanted_test, wanted_validation) = (if fixed_test.is_some() { 0 } else { wanted(test) }, wanted(validation));
+        let (wanted_test, wanted_validation) =
+            (if fixed_test.is_some() { 0 } else { wanted(test) }, wanted(validation));
         let mut splits = Self { test: (pool..samples).collect(), ..Self::default() };
         let mut taken_test = 0;
         for group in shuffled_groups(pool, groups, &mut random) {

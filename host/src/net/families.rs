@@ -18,6 +18,8 @@ use crate::recipe::{Arch, FuseAt, Fusion, Gather, Net};
 /// When a stage leaves nothing of its input, or facts cannot be fused as the recipe says.
 pub fn build(net: &Net, input: [usize; 3], facts: usize, heads: &[(String, usize)]) -> Result<Graph> {
     let mut graph = Graph::default();
+    // Dense layers see values, not positions; facts then join a vector and are not repeated along it.
+    let input = if net.arch == Arch::Mlp { [1, 1, input.iter().product()] } else { input };
     let mut trunk = graph.push_source("input", Op::Input, input);
     let facts = (facts > 0).then(|| graph.push_source("facts", Op::Facts, [1, 1, facts]));
     let fuse_at = net.fuse_at.unwrap_or(if net.arch == Arch::Mlp { FuseAt::Input } else { FuseAt::Features });
@@ -101,13 +103,7 @@ fn stages(graph: &mut Graph, net: &Net, mut trunk: usize) -> Result<usize> {
     }
     if net.gather == Gather::GlobalAverage {
         let [height, width, _] = graph.nodes[trunk].shape;
-        let window = Window {
-            kernel: [height, width],
-            stride: [1, 1],
-            dilation: [1, 1],
-            pad: [0, 0],
-            out: [1, 1],
-        };
+        let window = Window { kernel: [height, width], stride: [1, 1], dilation: [1, 1], pad: [0, 0], out: [1, 1] };
         trunk = graph.push("gather", Op::AveragePool { window }, &[trunk])?;
     } else if net.fusion == Fusion::Concat && graph.facts().is_some() {
         // Facts join a vector, so the features become one: a dense layer would flatten them anyway.
@@ -140,6 +136,12 @@ impl Window {
     /// Returns a window that moves by its own size and drops what is left at the end.
     pub fn pool(shape: [usize; 3], size: usize) -> Self {
         let kernel = [if shape[0] == 1 { 1 } else { size }, size];
-        Self { kernel, stride: kernel, dilation: [1, 1], pad: [0, 0], out: [shape[0] / kernel[0], shape[1] / kernel[1]] }
+        Self {
+            kernel,
+            stride: kernel,
+            dilation: [1, 1],
+            pad: [0, 0],
+            out: [shape[0] / kernel[0], shape[1] / kernel[1]],
+        }
     }
 }

@@ -112,8 +112,7 @@ impl Graph {
 
     /// Returns whether a ReLU reads the node.
     pub(crate) fn feeds_relu(&self, index: usize) -> bool {
-        self.readers(index)
-            .any(|node| matches!(node.op, Op::Activation(Activation::Relu | Activation::Relu6)))
+        self.readers(index).any(|node| matches!(node.op, Op::Activation(Activation::Relu | Activation::Relu6)))
     }
 
     /// Returns the nodes that read a node.

@@ -39,9 +39,7 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, bias: &Tensor, window: &Window) -> Re
     let out = dims.first().copied().unwrap_or(0);
     let patch = kh * kw * channels;
     if out == 0 || (dims != [out, kh, kw, channels] && dims != [out, patch]) {
-        bail!(
-            "{OP}: weight has shape {dims:?}, expected [out, {kh}, {kw}, {channels}] or [out, {patch}]"
-        )
+        bail!("{OP}: weight has shape {dims:?}, expected [out, {kh}, {kw}, {channels}] or [out, {patch}]")
     }
     check_vector(OP, bias, out)?;
     check_floats(OP, &[x, weight, bias])?;
@@ -66,10 +64,7 @@ pub fn depthwise(x: &Tensor, weight: &Tensor, bias: &Tensor, window: &Window) ->
     let [_, _, _, channels] = check_input(OP, x, window)?;
     let [kh, kw] = window.kernel;
     if weight.dims() != [kh, kw, channels] {
-        bail!(
-            "{OP}: weight has shape {:?}, expected [{kh}, {kw}, {channels}]",
-            weight.dims()
-        )
+        bail!("{OP}: weight has shape {:?}, expected [{kh}, {kw}, {channels}]", weight.dims())
     }
     check_vector(OP, bias, channels)?;
     check_floats(OP, &[x, weight, bias])?;
@@ -96,17 +91,11 @@ pub fn max_pool(x: &Tensor, window: &Window) -> Result<Tensor> {
     let [_, height, width, _] = check_input(OP, x, window)?;
     check_floats(OP, &[x])?;
     for (axis, length) in [height, width].into_iter().enumerate() {
-        if let Some(position) =
-            (0..window.out[axis]).find(|&p| window.taps(axis, p, length).is_empty())
-        {
+        if let Some(position) = (0..window.out[axis]).find(|&p| window.taps(axis, p, length).is_empty()) {
             bail!("{OP}: {window:?} holds only padding at position {position} of axis {axis}")
         }
     }
-    if x.device().is_cpu() {
-        pool::max_pool(x, window)
-    } else {
-        portable::max_pool(x, window)
-    }
+    if x.device().is_cpu() { pool::max_pool(x, window) } else { portable::max_pool(x, window) }
 }
 
 /// The sum of each window divided by `kh * kw`, channel by channel: padding counts as zero.
@@ -120,11 +109,7 @@ pub fn average_pool(x: &Tensor, window: &Window) -> Result<Tensor> {
     const OP: &str = "average_pool";
     check_input(OP, x, window)?;
     check_floats(OP, &[x])?;
-    if x.device().is_cpu() {
-        pool::average_pool(x, window)
-    } else {
-        portable::average_pool(x, window)
-    }
+    if x.device().is_cpu() { pool::average_pool(x, window) } else { portable::average_pool(x, window) }
 }
 
 /// The positive part of `x`; its derivative at zero is 0. NaN stays NaN.
@@ -136,20 +121,13 @@ pub fn average_pool(x: &Tensor, window: &Window) -> Result<Tensor> {
 /// When `x` is not of 32-bit floats.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
     check_floats("relu", &[x])?;
-    if x.device().is_cpu() {
-        activation::relu(x)
-    } else {
-        portable::relu(x)
-    }
+    if x.device().is_cpu() { activation::relu(x) } else { portable::relu(x) }
 }
 
 /// `[batch, height, width, channels]` of an input that the window fits.
 fn check_input(op: &str, x: &Tensor, window: &Window) -> Result<[usize; 4]> {
     let &[batch, height, width, channels] = x.dims() else {
-        bail!(
-            "{op}: input has shape {:?}, expected [batch, height, width, channels]",
-            x.dims()
-        )
+        bail!("{op}: input has shape {:?}, expected [batch, height, width, channels]", x.dims())
     };
     if channels == 0 {
         bail!("{op}: input has no channels, expected at least 1")
@@ -179,13 +157,7 @@ mod tests {
     use super::*;
     use candle_core::Device;
 
-    const WINDOW: Window = Window {
-        kernel: [3, 2],
-        stride: [1, 1],
-        dilation: [1, 1],
-        pad: [0, 0],
-        out: [2, 3],
-    };
+    const WINDOW: Window = Window { kernel: [3, 2], stride: [1, 1], dilation: [1, 1], pad: [0, 0], out: [2, 3] };
 
     fn zeros(dims: &[usize]) -> Tensor {
         Tensor::zeros(dims, DType::F32, &Device::Cpu).unwrap()
@@ -208,10 +180,7 @@ mod tests {
             message(conv2d(&x, &zeros(&[7, 3, 3, 5]), &bias, &WINDOW)),
             "conv2d: weight has shape [7, 3, 3, 5], expected [out, 3, 2, 5] or [out, 30]"
         );
-        assert_eq!(
-            message(conv2d(&x, &weight, &zeros(&[6]), &WINDOW)),
-            "conv2d: bias has shape [6], expected [7]"
-        );
+        assert_eq!(message(conv2d(&x, &weight, &zeros(&[6]), &WINDOW)), "conv2d: bias has shape [6], expected [7]");
         assert_eq!(
             message(depthwise(&x, &zeros(&[3, 2, 4]), &zeros(&[5]), &WINDOW)),
             "depthwise: weight has shape [3, 2, 4], expected [3, 2, 5]"
@@ -239,13 +208,7 @@ mod tests {
     #[test]
     fn a_maximum_over_nothing_but_padding_is_an_error() {
         // With a dilation of 4, rows -2 and 2 of an input of two rows: both are padding.
-        let window = Window {
-            kernel: [2, 1],
-            stride: [1, 1],
-            dilation: [4, 1],
-            pad: [2, 0],
-            out: [1, 1],
-        };
+        let window = Window { kernel: [2, 1], stride: [1, 1], dilation: [4, 1], pad: [2, 0], out: [1, 1] };
         let x = zeros(&[1, 2, 1, 1]);
         assert!(message(max_pool(&x, &window)).contains("only padding at position 0 of axis 0"));
         assert!(average_pool(&x, &window).is_ok());

@@ -158,7 +158,8 @@ fn requantization(factor: f64) -> Result<(i32, u8)> {
 
 /// Returns multipliers, bias and shift of an addition, with as many bits as the bound of the accumulator allows.
 fn add_constants(a: Quantization, b: Quantization, output: Quantization) -> Vec<u8> {
-    let (factor_a, factor_b) = (f64::from(a.scale) / f64::from(output.scale), f64::from(b.scale) / f64::from(output.scale));
+    let (factor_a, factor_b) =
+        (f64::from(a.scale) / f64::from(output.scale), f64::from(b.scale) / f64::from(output.scale));
     let mut shift = 24u32;
     loop {
         let unit = f64::from(1u32 << shift);
@@ -179,7 +180,8 @@ fn add_constants(a: Quantization, b: Quantization, output: Quantization) -> Vec<
 /// Returns whether other tensors must have the scale of this one.
 fn shares_scale(lowered: &Lowered, tensor: usize) -> bool {
     lowered.stages.iter().any(|stage| {
-        matches!(stage.kind, Kind::MaxPool | Kind::Concat) && stage.inputs.iter().any(|&input| usize::from(input) == tensor)
+        matches!(stage.kind, Kind::MaxPool | Kind::Concat)
+            && stage.inputs.iter().any(|&input| usize::from(input) == tensor)
     })
 }
 

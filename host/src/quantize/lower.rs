@@ -37,7 +37,8 @@ pub(super) struct Stage {
 
 impl Lowered {
     pub(super) fn new(graph: &Graph) -> Result<Self> {
-        let mut lowered = Self { sources: 0, stages: Vec::new(), shapes: Vec::new(), nodes: Vec::new(), heads: Vec::new() };
+        let mut lowered =
+            Self { sources: 0, stages: Vec::new(), shapes: Vec::new(), nodes: Vec::new(), heads: Vec::new() };
         let mut tensor_of: Vec<u16> = Vec::with_capacity(graph.nodes.len());
         for (index, node) in graph.nodes.iter().enumerate() {
             let inputs: Vec<u16> = node.inputs.iter().map(|&input| tensor_of[input]).collect();
@@ -77,7 +78,10 @@ impl Lowered {
         if self.heads.iter().any(|&head| usize::from(head) == tensor) {
             return self.stages.len();
         }
-        self.stages.iter().rposition(|stage| stage.inputs.iter().any(|&input| usize::from(input) == tensor)).unwrap_or(0)
+        self.stages
+            .iter()
+            .rposition(|stage| stage.inputs.iter().any(|&input| usize::from(input) == tensor))
+            .unwrap_or(0)
     }
 
     fn tensor(&mut self, node: usize, shape: [usize; 3]) -> u16 {

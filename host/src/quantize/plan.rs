@@ -16,7 +16,8 @@ pub(super) fn place(lowered: &Lowered, quantizations: &[Quantization]) -> Result
         let last_use = u16::try_from(lowered.last_use(index))?;
         tensors.push(Tensor { shape: format_shape(shape)?, quantization, offset: 0, last_use });
     }
-    let lives: Vec<Life> = tensors.iter().enumerate().map(|(index, tensor)| Life::new(index, tensor, lowered)).collect();
+    let lives: Vec<Life> =
+        tensors.iter().enumerate().map(|(index, tensor)| Life::new(index, tensor, lowered)).collect();
     let offsets = smallest(&lives);
     tensors.iter_mut().zip(offsets).for_each(|(tensor, offset)| tensor.offset = offset);
     Ok(tensors)
@@ -85,8 +86,7 @@ mod tests {
     #[test]
     fn chain_takes_no_more_than_its_greatest_pair() {
         let lens = [64, 400, 100, 300, 40];
-        let lives: Vec<Life> =
-            lens.iter().enumerate().map(|(i, &len)| Life { birth: i, death: i + 1, len }).collect();
+        let lives: Vec<Life> = lens.iter().enumerate().map(|(i, &len)| Life { birth: i, death: i + 1, len }).collect();
         let offsets = smallest(&lives);
         assert_eq!(arena_len(&lives, &offsets), 500);
     }

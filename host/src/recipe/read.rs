@@ -80,7 +80,11 @@ impl Recipe {
         ensure!(self.student.ensemble == 1, "[student] ensemble is {}, a student is one net", self.student.ensemble);
         ensure!(self.compare.seeds >= 1, "compare.seeds is 0, expected at least 1");
         ensure!(self.quantize.calibration >= 1, "quantize.calibration is 0, expected at least 1");
-        ensure!(self.distill.temperature > 0.0, "distill.temperature is {}, expected more than 0", self.distill.temperature);
+        ensure!(
+            self.distill.temperature > 0.0,
+            "distill.temperature is {}, expected more than 0",
+            self.distill.temperature
+        );
         for (name, weight) in [("hard", self.distill.hard), ("soft", self.distill.soft)] {
             ensure!(weight >= 0.0 && weight.is_finite(), "distill.{name} is {weight}, expected 0 or more");
         }

@@ -57,9 +57,7 @@ impl Checkpoint {
 
     pub(super) fn save(&self, path: &Path, net: &Net) -> Result<()> {
         let mut tensors: BTreeMap<String, Tensor> = BTreeMap::new();
-        for ((name, var), (first, second)) in
-            net.parameters.iter().zip(self.adam.first.iter().zip(&self.adam.second))
-        {
+        for ((name, var), (first, second)) in net.parameters.iter().zip(self.adam.first.iter().zip(&self.adam.second)) {
             tensors.insert(format!("now.{name}"), var.as_tensor().clone());
             tensors.insert(format!("first.{name}"), first.clone());
             tensors.insert(format!("second.{name}"), second.clone());

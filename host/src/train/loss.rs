@@ -160,7 +160,8 @@ mod tests {
     #[test]
     fn hinton_loss_equals_its_formula_and_is_zero_for_equal_logits() {
         let distill = Distill { temperature: 2.0, ..Distill::default() };
-        let (student, teacher) = (tensor(&[1.0, -1.0, 0.5, 2.0, 0.0, 1.0], 3), tensor(&[2.0, 0.0, -1.0, 0.0, 0.0, 3.0], 3));
+        let (student, teacher) =
+            (tensor(&[1.0, -1.0, 0.5, 2.0, 0.0, 1.0], 3), tensor(&[2.0, 0.0, -1.0, 0.0, 0.0, 3.0], 3));
         let softmax = |z: &[f32]| -> Vec<f64> {
             let exps: Vec<f64> = z.iter().map(|&z| (f64::from(z) / 2.0).exp()).collect();
             let sum: f64 = exps.iter().sum();

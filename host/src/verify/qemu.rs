@@ -146,7 +146,11 @@ fn compare(board: &Board, lines: &[String], expected: &[Answer]) -> Result<Verif
         let ["sample", index, "instructions", count, "outputs", outputs, "results", results] = words.as_slice() else {
             bail!("{} said {line:?}, which is not an answer", board.name);
         };
-        ensure!(*index == seen.to_string() && seen < expected.len(), "{} answered sample {index} out of turn", board.name);
+        ensure!(
+            *index == seen.to_string() && seen < expected.len(),
+            "{} answered sample {index} out of turn",
+            board.name
+        );
         let answer = Answer { outputs: unhex(outputs)?, results: unhex(results)? };
         mismatches += expected[seen].mismatches(&answer);
         instructions = instructions.max(count.parse::<u64>().with_context(|| format!("{count:?} instructions"))?);

@@ -19,13 +19,11 @@ impl CustomOp1 for Relu {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let x = floats(storage, layout)?;
         let mut y = vec![0.0; x.len()];
-        y.par_chunks_mut(CHUNK)
-            .zip(x.par_chunks(CHUNK))
-            .for_each(|(y, x)| {
-                for (y, &x) in y.iter_mut().zip(x) {
-                    *y = if x <= 0.0 { 0.0 } else { x };
-                }
-            });
+        y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y = if x <= 0.0 { 0.0 } else { x };
+            }
+        });
         Ok((CpuStorage::F32(y), layout.shape().clone()))
     }
 
@@ -34,14 +32,13 @@ impl CustomOp1 for Relu {
         let mut dx = vec![0.0; y.elem_count()];
         with_floats(y, |y| {
             with_floats(&grad, |grad| {
-                dx.par_chunks_mut(CHUNK)
-                    .zip(y.par_chunks(CHUNK))
-                    .zip(grad.par_chunks(CHUNK))
-                    .for_each(|((dx, y), grad)| {
+                dx.par_chunks_mut(CHUNK).zip(y.par_chunks(CHUNK)).zip(grad.par_chunks(CHUNK)).for_each(
+                    |((dx, y), grad)| {
                         for ((dx, &y), &grad) in dx.iter_mut().zip(y).zip(grad) {
                             *dx = if y <= 0.0 { 0.0 } else { grad };
                         }
-                    });
+                    },
+                );
                 Ok(())
             })
         })?;

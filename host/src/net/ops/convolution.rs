@@ -9,22 +9,10 @@ use rayon::prelude::*;
 use std::ops::Range;
 
 /// See [`super::conv2d`]; here `weight` is `[out, kh * kw * channels]`.
-pub(super) fn conv2d(
-    x: &Tensor,
-    weight: &Tensor,
-    bias: &Tensor,
-    window: &Window,
-) -> Result<Tensor> {
+pub(super) fn conv2d(x: &Tensor, weight: &Tensor, bias: &Tensor, window: &Window) -> Result<Tensor> {
     let (batch, height, width, channels) = x.dims4()?;
-    let plan = Plan {
-        window: *window,
-        batch,
-        input: [height, width],
-        channels,
-        out: bias.elem_count(),
-    };
-    x.contiguous()?
-        .apply_op3(&weight.contiguous()?, &bias.contiguous()?, plan)
+    let plan = Plan { window: *window, batch, input: [height, width], channels, out: bias.elem_count() };
+    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, plan)
 }
 
 /// One convolution's geometry.
@@ -52,11 +40,7 @@ impl CustomOp3 for Plan {
     ) -> Result<(CpuStorage, Shape)> {
         let weight = floats(weight, weight_layout)?;
         let weight = Tensor::from_slice(weight, (self.out, self.patch()), &Device::Cpu)?;
-        let y = self.forward(
-            floats(x, x_layout)?,
-            &weight.t()?,
-            floats(bias, bias_layout)?,
-        )?;
+        let y = self.forward(floats(x, x_layout)?, &weight.t()?, floats(bias, bias_layout)?)?;
         let [oh, ow] = self.window.out;
         Ok((CpuStorage::F32(y), (self.batch, oh, ow, self.out).into()))
     }
@@ -73,8 +57,7 @@ impl CustomOp3 for Plan {
         let grad = grad.reshape((self.batch * self.window.positions(), self.out))?;
         let weight_values = weight.detach();
         let mut dx = vec![0.0; if x.track_op() { x.elem_count() } else { 0 }];
-        let (dweight, dbias) =
-            with_floats(x, |x| self.backward(x, &weight_values, &grad, &mut dx))?;
+        let (dweight, dbias) = with_floats(x, |x| self.backward(x, &weight_values, &grad, &mut dx))?;
         let dx = match x.track_op() {
             true => Some(Tensor::from_vec(dx, x.shape(), x.device())?),
             false => None,
@@ -105,35 +88,24 @@ impl Plan {
         let [oh, ow] = self.window.out;
         let mut y = vec![0.0; self.batch * oh * ow * self.out];
         let rows = self.block_rows();
-        y.par_chunks_mut(rows * ow * self.out)
-            .enumerate()
-            .try_for_each(|(block, y)| {
-                let first = block * rows;
-                let count = y.len() / (ow * self.out);
-                let product = self.unfold(x, first, count)?.matmul(weight)?;
-                with_floats(&product, |product| {
-                    for (y, product) in y
-                        .chunks_exact_mut(self.out)
-                        .zip(product.chunks_exact(self.out))
-                    {
-                        for ((y, product), bias) in y.iter_mut().zip(product).zip(bias) {
-                            *y = product + bias;
-                        }
+        y.par_chunks_mut(rows * ow * self.out).enumerate().try_for_each(|(block, y)| {
+            let first = block * rows;
+            let count = y.len() / (ow * self.out);
+            let product = self.unfold(x, first, count)?.matmul(weight)?;
+            with_floats(&product, |product| {
+                for (y, product) in y.chunks_exact_mut(self.out).zip(product.chunks_exact(self.out)) {
+                    for ((y, product), bias) in y.iter_mut().zip(product).zip(bias) {
+                        *y = product + bias;
                     }
-                    Ok(())
-                })
-            })?;
+                }
+                Ok(())
+            })
+        })?;
         Ok(y)
     }
 
     /// The gradients of weight and bias; adds that of the input to `dx` unless that is empty.
-    fn backward(
-        &self,
-        x: &[f32],
-        weight: &Tensor,
-        grad: &Tensor,
-        dx: &mut [f32],
-    ) -> Result<(Vec<f32>, Vec<f32>)> {
+    fn backward(&self, x: &[f32], weight: &Tensor, grad: &Tensor, dx: &mut [f32]) -> Result<(Vec<f32>, Vec<f32>)> {
         // Whole images to a task: no two tasks add to the same input. Their number depends on the
         // batch alone, and so do the sums.
         let images = self.batch.div_ceil(TASKS).max(1);
@@ -146,10 +118,7 @@ impl Plan {
             .map(|(task, dx)| self.backward_images(x, weight, grad, dx, task * images, images))
             .collect::<Result<_>>()?;
         let (dweight, dbias) = parts.into_iter().unzip();
-        Ok((
-            total(dweight, self.out * self.patch()),
-            total(dbias, self.out),
-        ))
+        Ok((total(dweight, self.out * self.patch()), total(dbias, self.out)))
     }
 
     /// [`backward`](Self::backward) for `images` images from the `first` on, as far as there are.
@@ -249,13 +218,7 @@ impl Plan {
 
     /// Calls `each` for the runs of values that lie side by side in both a patch and its image, in
     /// the row `ky` of taps: where the run starts in the patch, and its range in the image.
-    fn runs(
-        &self,
-        [oy, ox]: [usize; 2],
-        ky: usize,
-        kx: &Range<usize>,
-        mut each: impl FnMut(usize, Range<usize>),
-    ) {
+    fn runs(&self, [oy, ox]: [usize; 2], ky: usize, kx: &Range<usize>, mut each: impl FnMut(usize, Range<usize>)) {
         let line = self.window.input(0, oy, ky) * self.input[1];
         let mut run = |tap: usize, taps: usize| {
             let from = (ky * self.window.kernel[1] + tap) * self.channels;
@@ -273,9 +236,7 @@ impl Plan {
 
     /// Whether the patches are the input itself.
     fn is_pointwise(&self) -> bool {
-        self.window.kernel == [1, 1]
-            && self.window.stride == [1, 1]
-            && self.window.out == self.input
+        self.window.kernel == [1, 1] && self.window.stride == [1, 1] && self.window.out == self.input
     }
 }
 
@@ -292,13 +253,7 @@ mod tests {
     use super::Window;
     use candle_core::{Result, Tensor};
 
-    fn check(
-        batch: usize,
-        input: [usize; 2],
-        channels: usize,
-        out: usize,
-        window: Window,
-    ) -> Result<()> {
+    fn check(batch: usize, input: [usize; 2], channels: usize, out: usize, window: Window) -> Result<()> {
         let [kh, kw] = window.kernel;
         let operands = [
             random(1, &[batch, input[0], input[1], channels])?,
@@ -344,11 +299,7 @@ mod tests {
         // Blocks end within images, and a task has several.
         let input = [61, 47];
         let window = same(input, [3, 3], [1, 1], [1, 1]);
-        let operands = [
-            random(1, &[2, input[0], input[1], 16])?,
-            random(2, &[8, 3, 3, 16])?,
-            random(3, &[8])?,
-        ];
+        let operands = [random(1, &[2, input[0], input[1], 16])?, random(2, &[8, 3, 3, 16])?, random(3, &[8])?];
         let op = |o: &[Tensor]| conv2d(&o[0], &o[1], &o[2], &window);
         let candle = |o: &[Tensor]| {
             let x = o[0].permute((0, 3, 1, 2))?;
@@ -362,11 +313,7 @@ mod tests {
     #[test]
     fn the_bits_do_not_depend_on_the_threads() -> Result<()> {
         let window = same([25, 5], [3, 3], [2, 1], [1, 1]);
-        let operands = [
-            random(1, &[37, 25, 5, 16])?,
-            random(2, &[24, 3, 3, 16])?,
-            random(3, &[24])?,
-        ];
+        let operands = [random(1, &[37, 25, 5, 16])?, random(2, &[24, 3, 3, 16])?, random(3, &[24])?];
         assert_bits(&operands, |o| conv2d(&o[0], &o[1], &o[2], &window))
     }
 

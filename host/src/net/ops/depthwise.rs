@@ -6,21 +6,10 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 /// See [`super::depthwise`].
-pub(super) fn depthwise(
-    x: &Tensor,
-    weight: &Tensor,
-    bias: &Tensor,
-    window: &Window,
-) -> Result<Tensor> {
+pub(super) fn depthwise(x: &Tensor, weight: &Tensor, bias: &Tensor, window: &Window) -> Result<Tensor> {
     let (batch, height, width, channels) = x.dims4()?;
-    let plan = Plan {
-        window: *window,
-        batch,
-        input: [height, width],
-        channels,
-    };
-    x.contiguous()?
-        .apply_op3(&weight.contiguous()?, &bias.contiguous()?, plan)
+    let plan = Plan { window: *window, batch, input: [height, width], channels };
+    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, plan)
 }
 
 /// One depthwise convolution's geometry.
@@ -67,9 +56,7 @@ impl CustomOp3 for Plan {
         let grad = grad.contiguous()?;
         let mut dx = vec![0.0; if x.track_op() { x.elem_count() } else { 0 }];
         let (dweight, dbias) = with_floats(x, |x| {
-            with_floats(weight, |weight| {
-                with_floats(&grad, |grad| Ok(self.backward(x, weight, grad, &mut dx)))
-            })
+            with_floats(weight, |weight| with_floats(&grad, |grad| Ok(self.backward(x, weight, grad, &mut dx))))
         })?;
         let dx = match x.track_op() {
             true => Some(Tensor::from_vec(dx, x.shape(), x.device())?),
@@ -106,17 +93,9 @@ impl Plan {
     }
 
     /// The gradients of weight and bias; adds that of the input to `dx` unless that is empty.
-    fn backward(
-        &self,
-        x: &[f32],
-        weight: &[f32],
-        grad: &[f32],
-        dx: &mut [f32],
-    ) -> (Vec<f32>, Vec<f32>) {
+    fn backward(&self, x: &[f32], weight: &[f32], grad: &[f32], dx: &mut [f32]) -> (Vec<f32>, Vec<f32>) {
         let mut dx = dx.chunks_mut(self.image());
-        let shares: Vec<&mut [f32]> = (0..self.batch)
-            .map(|_| dx.next().unwrap_or_default())
-            .collect();
+        let shares: Vec<&mut [f32]> = (0..self.batch).map(|_| dx.next().unwrap_or_default()).collect();
         let (dweight, dbias) = shares
             .into_par_iter()
             .zip(x.par_chunks(self.image()))
@@ -126,13 +105,7 @@ impl Plan {
         (total(dweight, weight.len()), total(dbias, self.channels))
     }
 
-    fn backward_image(
-        &self,
-        x: &[f32],
-        weight: &[f32],
-        grad: &[f32],
-        dx: &mut [f32],
-    ) -> (Vec<f32>, Vec<f32>) {
+    fn backward_image(&self, x: &[f32], weight: &[f32], grad: &[f32], dx: &mut [f32]) -> (Vec<f32>, Vec<f32>) {
         let mut dbias = vec![0.0; self.channels];
         for grad in grad.chunks_exact(self.channels) {
             accumulate(&mut dbias, grad);
@@ -223,11 +196,7 @@ mod tests {
     #[test]
     fn the_bits_do_not_depend_on_the_threads() -> Result<()> {
         let window = same([25, 5], [3, 3], [1, 1], [1, 1]);
-        let operands = [
-            random(1, &[37, 25, 5, 9])?,
-            random(2, &[3, 3, 9])?,
-            random(3, &[9])?,
-        ];
+        let operands = [random(1, &[37, 25, 5, 9])?, random(2, &[3, 3, 9])?, random(3, &[9])?];
         assert_bits(&operands, |o| depthwise(&o[0], &o[1], &o[2], &window))
     }
 }

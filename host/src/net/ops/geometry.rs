@@ -40,15 +40,11 @@ impl Window {
             let extent = (kernel - 1).saturating_mul(dilation).saturating_add(1);
             let pad = self.pad[axis];
             if pad >= extent {
-                bail!(
-                    "{op}: padding of {pad} on axis {axis}, expected less than the extent {extent}"
-                )
+                bail!("{op}: padding of {pad} on axis {axis}, expected less than the extent {extent}")
             }
             let most = (length + pad).div_ceil(stride);
             if out > most {
-                bail!(
-                    "{op}: {out} output positions on axis {axis}, expected at most {most} for an input of {length}"
-                )
+                bail!("{op}: {out} output positions on axis {axis}, expected at most {most} for an input of {length}")
             }
         }
         Ok(())
@@ -80,9 +76,7 @@ mod tests {
 
     #[test]
     fn taps_are_those_on_the_input() {
-        for (kernel, stride, dilation, pad) in
-            [(3, 2, 1, 1), (3, 1, 2, 3), (16, 3, 1, 7), (2, 1, 4, 2)]
-        {
+        for (kernel, stride, dilation, pad) in [(3, 2, 1, 1), (3, 1, 2, 3), (16, 3, 1, 7), (2, 1, 4, 2)] {
             for length in 1..12usize {
                 let extent = (kernel - 1) * dilation + 1;
                 let out = (length + pad).div_ceil(stride);
@@ -108,46 +102,23 @@ mod tests {
 
     #[test]
     fn windows_beside_the_input_are_rejected() {
-        let fits = Window {
-            kernel: [3, 1],
-            stride: [2, 1],
-            dilation: [1, 1],
-            pad: [1, 0],
-            out: [25, 1],
-        };
+        let fits = Window { kernel: [3, 1], stride: [2, 1], dilation: [1, 1], pad: [1, 0], out: [25, 1] };
         let text = |window: Window| {
             let text = window.check("test", [49, 1]).unwrap_err().to_string();
             text.lines().next().unwrap().to_string()
         };
         assert!(fits.check("test", [49, 1]).is_ok());
         assert_eq!(
-            text(Window {
-                out: [26, 1],
-                ..fits
-            }),
+            text(Window { out: [26, 1], ..fits }),
             "test: 26 output positions on axis 0, expected at most 25 for an input of 49"
         );
         assert_eq!(
-            text(Window {
-                pad: [3, 0],
-                ..fits
-            }),
+            text(Window { pad: [3, 0], ..fits }),
             "test: padding of 3 on axis 0, expected less than the extent 3"
         );
-        let huge = Window {
-            kernel: [usize::MAX, 1],
-            dilation: [usize::MAX, 1],
-            pad: [usize::MAX, 0],
-            ..fits
-        };
+        let huge = Window { kernel: [usize::MAX, 1], dilation: [usize::MAX, 1], pad: [usize::MAX, 0], ..fits };
         assert!(huge.check("test", [49, 1]).is_err());
-        assert!(
-            text(Window {
-                stride: [0, 1],
-                ..fits
-            })
-            .ends_with("has a zero on axis 0, expected at least 1")
-        );
+        assert!(text(Window { stride: [0, 1], ..fits }).ends_with("has a zero on axis 0, expected at least 1"));
         assert!(fits.check("test", [0, 1]).is_err());
     }
 }

@@ -12,8 +12,7 @@ pub(super) fn max_pool(x: &Tensor, window: &Window) -> Result<Tensor> {
 
 /// See [`super::average_pool`].
 pub(super) fn average_pool(x: &Tensor, window: &Window) -> Result<Tensor> {
-    x.contiguous()?
-        .apply_op1(AveragePool(Plan::new(x, window)?))
+    x.contiguous()?.apply_op1(AveragePool(Plan::new(x, window)?))
 }
 
 struct MaxPool(Plan);
@@ -49,8 +48,7 @@ impl CustomOp1 for MaxPool {
                     plan.each_tap(|from, to| {
                         let dx = &mut dx[from..][..plan.channels];
                         let values = x[from..].iter().zip(&y[to..]);
-                        for ((dx, left), (&x, &y)) in dx.iter_mut().zip(&mut left[to..]).zip(values)
-                        {
+                        for ((dx, left), (&x, &y)) in dx.iter_mut().zip(&mut left[to..]).zip(values) {
                             let takes = (x == y) | (x.is_nan() & y.is_nan());
                             let taken = left.to_bits() & u32::from(takes).wrapping_neg();
                             *dx += f32::from_bits(taken);
@@ -111,12 +109,7 @@ struct Plan {
 impl Plan {
     fn new(x: &Tensor, window: &Window) -> Result<Self> {
         let (batch, height, width, channels) = x.dims4()?;
-        Ok(Self {
-            window: *window,
-            batch,
-            input: [height, width],
-            channels,
-        })
+        Ok(Self { window: *window, batch, input: [height, width], channels })
     }
 
     /// Values in an image of the input.
@@ -135,15 +128,9 @@ impl Plan {
     }
 
     /// The result, whose images `pool` makes from images of the input; they start at zero.
-    fn forward(
-        &self,
-        x: &[f32],
-        pool: impl Fn(&[f32], &mut [f32]) + Sync,
-    ) -> Result<(CpuStorage, Shape)> {
+    fn forward(&self, x: &[f32], pool: impl Fn(&[f32], &mut [f32]) + Sync) -> Result<(CpuStorage, Shape)> {
         let mut y = vec![0.0; self.batch * self.result()];
-        y.par_chunks_mut(self.result())
-            .zip(x.par_chunks(self.image()))
-            .for_each(|(y, x)| pool(x, y));
+        y.par_chunks_mut(self.result()).zip(x.par_chunks(self.image())).for_each(|(y, x)| pool(x, y));
         let [oh, ow] = self.window.out;
         let shape = (self.batch, oh, ow, self.channels);
         Ok((CpuStorage::F32(y), shape.into()))
@@ -151,11 +138,7 @@ impl Plan {
 
     /// The gradient of the input, to whose images `spread` adds: it takes the number of the image,
     /// the gradient of its result, and the gradient of the image, zero at the start.
-    fn backward(
-        &self,
-        grad: &Tensor,
-        spread: impl Fn(usize, &[f32], &mut [f32]) + Sync,
-    ) -> Result<Vec<f32>> {
+    fn backward(&self, grad: &Tensor, spread: impl Fn(usize, &[f32], &mut [f32]) + Sync) -> Result<Vec<f32>> {
         let mut dx = vec![0.0; self.batch * self.image()];
         with_floats(&grad.contiguous()?, |grad| {
             dx.par_chunks_mut(self.image())
@@ -198,11 +181,7 @@ mod tests {
     use super::Window;
     use candle_core::{Device, Result, Tensor, Var};
 
-    fn naive(
-        x: &Tensor,
-        window: &Window,
-        pool: impl Fn(&mut dyn Iterator<Item = Option<f32>>) -> f32,
-    ) -> Vec<f32> {
+    fn naive(x: &Tensor, window: &Window, pool: impl Fn(&mut dyn Iterator<Item = Option<f32>>) -> f32) -> Vec<f32> {
         let (x, mut y) = (Naive::new(x), Vec::new());
         x.windows(window, |b, p| {
             for c in 0..x.dims[3] {
@@ -220,9 +199,8 @@ mod tests {
         for (input, window) in cases {
             // Distinct values, far enough apart that no finite difference changes the order.
             let x = shuffled(1, &[2, input[0], input[1], 3])?;
-            let greatest = |values: &mut dyn Iterator<Item = Option<f32>>| {
-                values.flatten().fold(f32::NEG_INFINITY, f32::max)
-            };
+            let greatest =
+                |values: &mut dyn Iterator<Item = Option<f32>>| values.flatten().fold(f32::NEG_INFINITY, f32::max);
             check_operator(
                 std::slice::from_ref(&x),
                 |o| naive(&o[0], &window, greatest),
@@ -230,9 +208,7 @@ mod tests {
                 |o| portable::max_pool(&o[0], &window),
             )?;
             let count = (window.kernel[0] * window.kernel[1]) as f32;
-            let average = |values: &mut dyn Iterator<Item = Option<f32>>| {
-                values.flatten().sum::<f32>() / count
-            };
+            let average = |values: &mut dyn Iterator<Item = Option<f32>>| values.flatten().sum::<f32>() / count;
             check_operator(
                 &[x],
                 |o| naive(&o[0], &window, average),

@@ -8,28 +8,19 @@ use super::Window;
 use candle_core::{Result, Tensor};
 
 /// See [`super::conv2d`]; here `weight` is `[out, kh * kw * channels]`.
-pub(super) fn conv2d(
-    x: &Tensor,
-    weight: &Tensor,
-    bias: &Tensor,
-    window: &Window,
-) -> Result<Tensor> {
+pub(super) fn conv2d(x: &Tensor, weight: &Tensor, bias: &Tensor, window: &Window) -> Result<Tensor> {
     let patches = Tensor::cat(&taps(x, window, 0.0)?, 3)?;
     let (batch, oh, ow, patch) = patches.dims4()?;
-    patches
-        .reshape((batch * oh * ow, patch))?
-        .matmul(&weight.t()?)?
-        .broadcast_add(bias)?
-        .reshape((batch, oh, ow, weight.dim(0)?))
+    patches.reshape((batch * oh * ow, patch))?.matmul(&weight.t()?)?.broadcast_add(bias)?.reshape((
+        batch,
+        oh,
+        ow,
+        weight.dim(0)?,
+    ))
 }
 
 /// See [`super::depthwise`].
-pub(super) fn depthwise(
-    x: &Tensor,
-    weight: &Tensor,
-    bias: &Tensor,
-    window: &Window,
-) -> Result<Tensor> {
+pub(super) fn depthwise(x: &Tensor, weight: &Tensor, bias: &Tensor, window: &Window) -> Result<Tensor> {
     let weight = weight.flatten_to(1)?;
     let mut sum: Option<Tensor> = None;
     for (index, tap) in taps(x, window, 0.0)?.iter().enumerate() {
@@ -48,9 +39,7 @@ pub(super) fn depthwise(
 /// See [`super::max_pool`].
 pub(super) fn max_pool(x: &Tensor, window: &Window) -> Result<Tensor> {
     let mut taps = taps(x, window, f32::NEG_INFINITY)?.into_iter();
-    let Some(mut best) = taps.next() else {
-        candle_core::bail!("max_pool: {window:?} has no taps")
-    };
+    let Some(mut best) = taps.next() else { candle_core::bail!("max_pool: {window:?} has no taps") };
     for tap in taps {
         // A choice sends the gradient to one of equals; `maximum` would split it.
         let wins = (tap.gt(&best)? + tap.ne(&tap)?)?;
@@ -93,9 +82,7 @@ fn taps(x: &Tensor, window: &Window, padding: f32) -> Result<Vec<Tensor>> {
 fn pad(x: &Tensor, window: &Window, axis: usize, value: f32) -> Result<Tensor> {
     let dim = axis + 1;
     let before = window.pad[axis];
-    let reach = (window.out[axis] - 1) * window.stride[axis]
-        + (window.kernel[axis] - 1) * window.dilation[axis]
-        + 1;
+    let reach = (window.out[axis] - 1) * window.stride[axis] + (window.kernel[axis] - 1) * window.dilation[axis] + 1;
     let after = reach.saturating_sub(before + x.dim(dim)?);
     let border = |len: usize| {
         let mut dims = x.dims().to_vec();

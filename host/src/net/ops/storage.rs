@@ -7,9 +7,7 @@ use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
 /// # Errors
 /// When it is not contiguous or not of 32-bit floats.
 pub(super) fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    let Some((start, end)) = layout.contiguous_offsets() else {
-        bail!("layout {layout:?} is not contiguous")
-    };
+    let Some((start, end)) = layout.contiguous_offsets() else { bail!("layout {layout:?} is not contiguous") };
     Ok(&storage.as_slice::<f32>()?[start..end])
 }
 
@@ -21,10 +19,7 @@ pub(super) fn with_floats<R>(tensor: &Tensor, read: impl FnOnce(&[f32]) -> Resul
     let (storage, layout) = tensor.storage_and_layout();
     match &*storage {
         Storage::Cpu(storage) => read(floats(storage, layout)?),
-        _ => bail!(
-            "tensor is on {:?}, expected the CPU",
-            tensor.device().location()
-        ),
+        _ => bail!("tensor is on {:?}, expected the CPU", tensor.device().location()),
     }
 }
 

@@ -6,53 +6,24 @@ use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
 /// A window whose result has `ceil(input / stride)` positions, with the odd padding after.
-pub(super) fn same(
-    input: [usize; 2],
-    kernel: [usize; 2],
-    stride: [usize; 2],
-    dilation: [usize; 2],
-) -> Window {
+pub(super) fn same(input: [usize; 2], kernel: [usize; 2], stride: [usize; 2], dilation: [usize; 2]) -> Window {
     let out = [input[0].div_ceil(stride[0]), input[1].div_ceil(stride[1])];
     let pad = [0, 1].map(|axis| {
         let reach = (out[axis] - 1) * stride[axis] + (kernel[axis] - 1) * dilation[axis] + 1;
         reach.saturating_sub(input[axis]) / 2
     });
-    Window {
-        kernel,
-        stride,
-        dilation,
-        pad,
-        out,
-    }
+    Window { kernel, stride, dilation, pad, out }
 }
 
 /// A window that never leaves the input.
-pub(super) fn valid(
-    input: [usize; 2],
-    kernel: [usize; 2],
-    stride: [usize; 2],
-    dilation: [usize; 2],
-) -> Window {
-    let out = [0, 1]
-        .map(|axis| (input[axis] - (kernel[axis] - 1) * dilation[axis] - 1) / stride[axis] + 1);
-    Window {
-        kernel,
-        stride,
-        dilation,
-        pad: [0, 0],
-        out,
-    }
+pub(super) fn valid(input: [usize; 2], kernel: [usize; 2], stride: [usize; 2], dilation: [usize; 2]) -> Window {
+    let out = [0, 1].map(|axis| (input[axis] - (kernel[axis] - 1) * dilation[axis] - 1) / stride[axis] + 1);
+    Window { kernel, stride, dilation, pad: [0, 0], out }
 }
 
 /// Inputs and windows on them: odd sides, strides that leave unequal remainders, series, dilation.
 pub(super) fn windows() -> Vec<([usize; 2], Window)> {
-    let pad_one = Window {
-        kernel: [3, 3],
-        stride: [2, 2],
-        dilation: [1, 1],
-        pad: [1, 1],
-        out: [25, 5],
-    };
+    let pad_one = Window { kernel: [3, 3], stride: [2, 2], dilation: [1, 1], pad: [1, 1], out: [25, 5] };
     let mut windows = vec![([49, 10], pad_one)];
     for stride in [[1, 1], [2, 2], [3, 3], [1, 3], [2, 1]] {
         windows.push(([7, 5], same([7, 5], [3, 3], stride, [1, 1])));
@@ -76,18 +47,14 @@ pub(super) fn windows() -> Vec<([usize; 2], Window)> {
 pub(super) fn random(seed: u64, dims: &[usize]) -> Result<Tensor> {
     let mut generator = ChaCha8Rng::seed_from_u64(seed);
     let count = dims.iter().product();
-    let values: Vec<f32> = (0..count)
-        .map(|_| generator.random_range(-1.0..1.0))
-        .collect();
+    let values: Vec<f32> = (0..count).map(|_| generator.random_range(-1.0..1.0)).collect();
     Tensor::from_vec(values, dims, &Device::Cpu)
 }
 
 /// Distinct values between -1 and 1, at equal distances, in random order.
 pub(super) fn shuffled(seed: u64, dims: &[usize]) -> Result<Tensor> {
     let count: usize = dims.iter().product();
-    let mut values: Vec<f32> = (0..count)
-        .map(|value| 2.0 * value as f32 / count as f32 - 1.0)
-        .collect();
+    let mut values: Vec<f32> = (0..count).map(|value| 2.0 * value as f32 / count as f32 - 1.0).collect();
     values.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     Tensor::from_vec(values, dims, &Device::Cpu)
 }
@@ -105,10 +72,7 @@ pub(super) struct Naive {
 
 impl Naive {
     pub(super) fn new(x: &Tensor) -> Self {
-        Self {
-            dims: x.dims().to_vec(),
-            values: values(x),
-        }
+        Self { dims: x.dims().to_vec(), values: values(x) }
     }
 
     /// Calls `each` with every image and output position, in order.
@@ -132,16 +96,12 @@ impl Naive {
 }
 
 /// The taps of an output position: their number and the row and column each sees.
-pub(super) fn taps(
-    window: &Window,
-    p: [usize; 2],
-) -> impl Iterator<Item = (usize, [isize; 2])> + use<> {
+pub(super) fn taps(window: &Window, p: [usize; 2]) -> impl Iterator<Item = (usize, [isize; 2])> + use<> {
     let window = *window;
     let [kh, kw] = window.kernel;
     (0..kh * kw).map(move |tap| {
         let at = |axis: usize, tap: usize| {
-            (p[axis] * window.stride[axis] + tap * window.dilation[axis]) as isize
-                - window.pad[axis] as isize
+            (p[axis] * window.stride[axis] + tap * window.dilation[axis]) as isize - window.pad[axis] as isize
         };
         (tap, [at(0, tap / kw), at(1, tap % kw)])
     })
@@ -205,18 +165,11 @@ pub(super) fn assert_same(
 }
 
 /// Panics unless values and gradients have the same bits on one thread and on several.
-pub(super) fn assert_bits(
-    operands: &[Tensor],
-    op: impl Fn(&[Tensor]) -> Result<Tensor> + Sync,
-) -> Result<()> {
+pub(super) fn assert_bits(operands: &[Tensor], op: impl Fn(&[Tensor]) -> Result<Tensor> + Sync) -> Result<()> {
     let run = |threads: usize| -> Result<Vec<u32>> {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .map_err(candle_core::Error::wrap)?;
-        let (y, gradients) = pool.install(|| -> Result<_> {
-            Ok((values(&op(operands)?), gradients(operands, &op)?.1))
-        })?;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(candle_core::Error::wrap)?;
+        let (y, gradients) =
+            pool.install(|| -> Result<_> { Ok((values(&op(operands)?), gradients(operands, &op)?.1)) })?;
         let all = y.into_iter().chain(gradients.into_iter().flatten());
         Ok(all.map(f32::to_bits).collect())
     };
@@ -226,14 +179,8 @@ pub(super) fn assert_bits(
 }
 
 /// The weights of a weighted sum of the result, and its gradients by each operand.
-fn gradients(
-    operands: &[Tensor],
-    op: impl Fn(&[Tensor]) -> Result<Tensor>,
-) -> Result<(Tensor, Vec<Vec<f32>>)> {
-    let vars: Vec<Var> = operands
-        .iter()
-        .map(Var::from_tensor)
-        .collect::<Result<_>>()?;
+fn gradients(operands: &[Tensor], op: impl Fn(&[Tensor]) -> Result<Tensor>) -> Result<(Tensor, Vec<Vec<f32>>)> {
+    let vars: Vec<Var> = operands.iter().map(Var::from_tensor).collect::<Result<_>>()?;
     let tensors: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
     let y = op(&tensors)?;
     let weights = random(99, y.dims())?;
@@ -246,10 +193,7 @@ fn close(got: &[f32], expected: &[f32], tolerance: f32, what: &str) {
     assert_eq!(got.len(), expected.len(), "{what}");
     let scale = expected.iter().fold(1.0f32, |scale, v| scale.max(v.abs()));
     for (index, (got, expected)) in got.iter().zip(expected).enumerate() {
-        assert!(
-            (got - expected).abs() <= tolerance * scale,
-            "{what}: {got} at {index}, expected {expected}"
-        );
+        assert!((got - expected).abs() <= tolerance * scale, "{what}: {got} at {index}, expected {expected}");
     }
 }
 
