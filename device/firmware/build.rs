@@ -15,6 +15,11 @@ fn main() {
         return;
     }
 
+    // SysTick runs at 25 MHz on QEMU's MPS2 boards and at 16 MHz on its nRF51; under `-icount shift=0` an instruction is a
+    // nanosecond, so a tick is 40 instructions or 62.5.
+    let twice = if target == "thumbv6m-none-eabi" { 125 } else { 80 };
+    println!("cargo::rustc-env=ATTAR_TWICE_INSTRUCTIONS_A_TICK={twice}");
+
     let memory = match target.as_str() {
         "thumbv6m-none-eabi" => "memory/nrf51.x",
         target if target.starts_with("thumb") => "memory/mps2.x",

@@ -97,10 +97,10 @@ impl Common {
         let ordinal = |text: &str| text.parse().with_context(|| format!("--device cuda:{text}: expected cuda:N"));
         match self.device.as_str() {
             "cpu" => Ok(Device::Cpu),
-            "auto" => Ok(Device::cuda_if_available(0)
-                .ok()
-                .filter(Device::is_cuda)
-                .map_or_else(|| Device::metal_if_available(0).unwrap_or(Device::Cpu), |cuda| cuda)),
+            "auto" => match Device::cuda_if_available(0) {
+                Ok(cuda) if cuda.is_cuda() => Ok(cuda),
+                _ => Ok(Device::metal_if_available(0).unwrap_or(Device::Cpu)),
+            },
             "metal" => Device::new_metal(0).context("--device metal: this build or machine has no Metal"),
             "cuda" => {
                 Device::new_cuda(0).context("--device cuda: build with `--features cuda` on a machine that has it")

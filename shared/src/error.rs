@@ -104,7 +104,7 @@ pub enum Defect {
     ZeroDimension,
     /// A size does not fit 32 bits or exceeds its limit.
     TooLarge,
-    /// A scale is not a positive normal number.
+    /// A scale is not a positive normal number up to 2^64.
     Scale,
     /// An offset is not aligned, or not the one place where the thing may stand.
     Offset,
@@ -149,7 +149,7 @@ impl fmt::Display for Defect {
             Self::EncoderRange => "the encoder's range is empty",
             Self::ZeroDimension => "a dimension is zero",
             Self::TooLarge => "a size is too large",
-            Self::Scale => "the scale is not a positive normal number",
+            Self::Scale => "the scale is not a positive normal number up to 2^64",
             Self::Offset => "an offset is wrong",
             Self::Arena => "the arena does not fit its tensors",
             Self::Overlap => "shares memory with a tensor that is alive at the same time",

@@ -469,7 +469,7 @@ mod tests {
             let accumulator = (state >> 32) as u32 as i32;
             let multiplier = (1 << 30) + ((state >> 8) as i32 & ((1 << 30) - 1));
             let shift = 1 + (state >> 3) as u8 % 31;
-            let exact = i128::from(accumulator) * i128::from(multiplier) + (1i128 << (31 + shift)) >> (32 + shift);
+            let exact = (i128::from(accumulator) * i128::from(multiplier) + (1i128 << (31 + shift))) >> (32 + shift);
             let got = Requantization { multiplier, shift }.apply(accumulator);
             assert_eq!(i128::from(got), exact, "{accumulator} * {multiplier} >> {shift}");
         }

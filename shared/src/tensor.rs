@@ -68,6 +68,9 @@ pub struct Tensor {
 /// Bytes of a tensor's record.
 pub(crate) const TENSOR_BYTES: usize = 20;
 
+/// The greatest scale, 2^64: what a tensor stands for stays far from the end of f32, so that no head gives NaN.
+const MAX_SCALE: f32 = 18_446_744_073_709_551_616.0;
+
 /// The most values a tensor may have.
 const MAX_LEN: u64 = 1 << 26;
 
@@ -92,7 +95,7 @@ impl Tensor {
         if u64::from(shape.height) * u64::from(shape.width) * u64::from(shape.channels) > MAX_LEN {
             return Err(Defect::TooLarge);
         }
-        if !(scale.is_normal() && scale > 0.0) {
+        if !(scale.is_normal() && scale > 0.0 && scale <= MAX_SCALE) {
             return Err(Defect::Scale);
         }
         if offset % ALIGNMENT != 0 {

@@ -56,7 +56,7 @@ impl Builder {
         self.tensors[usize::from(tensor)].1
     }
 
-    /// Adds an operator and returns the tensor that it writes.
+    /// Adds an operator and returns the tensor that it writes; its parameters come with the number of weights in them.
     pub fn push(
         &mut self,
         kind: Kind,
@@ -64,8 +64,7 @@ impl Builder {
         output: (Shape, Quantization),
         clamp: Clamp,
         window: Option<Window>,
-        parameters: Vec<u8>,
-        weights: usize,
+        (parameters, weights): (Vec<u8>, usize),
     ) -> u16 {
         let positions = if window.is_some() { output.0.positions() } else { 1 };
         let macs = (positions * weights) as u64;

@@ -12,7 +12,8 @@ use crate::reference;
 
 /// Returns a model that holds every kind of operator, fact and head, and one self-test vector: the golden file.
 pub fn everything() -> Vec<u8> {
-    let mut draw = Draw(ChaCha8Rng::seed_from_u64(2026));
+    // Zero points near the middle keep its tensors from saturating.
+    let mut draw = Draw(ChaCha8Rng::seed_from_u64(2026), 20);
     let image = Shape { height: 5, width: 7, channels: 2 };
     let mut graph = Builder::new((image, quantization(0.02, -7)), Some((11, quantization(0.03, 3))));
     let same = |kernel: u16| Window { kernel: [kernel; 2], stride: [1, 2], dilation: [1; 2], pad: [kernel / 2; 2] };
@@ -30,9 +31,9 @@ pub fn everything() -> Vec<u8> {
     let curved = draw.table(&mut graph, depthwise);
     let pooled = draw.max_pool(&mut graph, curved, [2, 2], [2, 1], [2, 2]);
     let projected = draw.channels(&mut graph, Kind::Dense, 1, 6, None, [1, 1], Clamp::ALL);
-    let added = draw.add(&mut graph, pooled, projected);
+    let added = draw.add(&mut graph, pooled, projected, Clamp::ALL);
     let joined = draw.concat(&mut graph, &[added, added]);
-    let averaged = draw.average(&mut graph, joined, [2, 2], [1, 1], [1, 1]);
+    let averaged = draw.average(&mut graph, joined, ([2, 2], [1, 1], [1, 1]), relu);
     let fault = draw.channels(&mut graph, Kind::Dense, averaged, 3, None, [1, 1], Clamp::ALL);
     let alarm = draw.channels(&mut graph, Kind::Dense, averaged, 1, None, [1, 1], Clamp::ALL);
     let causes = draw.channels(&mut graph, Kind::Dense, averaged, 2, None, [1, 1], Clamp::ALL);
@@ -83,7 +84,7 @@ pub fn everything() -> Vec<u8> {
 
 /// Returns a model with random shapes, windows, branches and weights; every kind of operator comes up.
 pub fn random(seed: u64) -> Vec<u8> {
-    let mut draw = Draw(ChaCha8Rng::seed_from_u64(seed));
+    let mut draw = Draw(ChaCha8Rng::seed_from_u64(seed), i8::MAX);
     let series = draw.0.random_bool(0.4);
     let shape = Shape {
         height: if series { 1 } else { draw.0.random_range(2..10) },
@@ -100,7 +101,7 @@ pub fn random(seed: u64) -> Vec<u8> {
     if with_facts {
         let width = graph.shape(trunk).channels;
         let projected = draw.channels(&mut graph, Kind::Dense, 1, width, None, [1, 1], Clamp::ALL);
-        trunk = draw.add(&mut graph, trunk, projected);
+        trunk = draw.add(&mut graph, trunk, projected, Clamp::ALL);
     }
     let outputs = draw.0.random_range(2..9);
     let logits = draw.channels(&mut graph, Kind::Dense, trunk, outputs, None, [1, 1], Clamp::ALL);
@@ -124,12 +125,12 @@ fn quantization(scale: f32, zero_point: i8) -> Quantization {
     Quantization { scale, zero_point }
 }
 
-/// Draws the parts of random models.
-struct Draw(ChaCha8Rng);
+/// Draws the parts of random models, with zero points up to a greatest.
+struct Draw(ChaCha8Rng, i8);
 
 impl Draw {
     fn quantization(&mut self) -> Quantization {
-        quantization(self.0.random_range(0.001..0.1), self.0.random())
+        quantization(self.0.random_range(0.001..0.1), self.0.random_range(-self.1 - 1..=self.1))
     }
 
     /// Adds a layer of any kind that the shape allows.
@@ -150,7 +151,8 @@ impl Draw {
             3 => self.table(graph, input),
             4 => {
                 let curved = self.table(graph, input);
-                let sum = self.add(graph, input, curved);
+                let clamp = self.clamp();
+                let sum = self.add(graph, input, curved, clamp);
                 if self.0.random_bool(0.5) { self.concat(graph, &[sum, sum, sum]) } else { sum }
             }
             5 => {
@@ -159,7 +161,8 @@ impl Draw {
             }
             _ => {
                 let (window, out) = self.window(shape);
-                self.average(graph, input, window.kernel, window.stride, out)
+                let clamp = self.clamp();
+                self.average(graph, input, (window.kernel, window.stride, out), clamp)
             }
         }
     }
@@ -220,44 +223,49 @@ impl Draw {
             (Shape { height, width, channels: outputs }, output),
             clamp,
             window,
-            channels(&biases, &multipliers, &vec![shift; count], &weights),
-            weights.len(),
+            (channels(&biases, &multipliers, &vec![shift; count], &weights), weights.len()),
         )
     }
 
     fn table(&mut self, graph: &mut Builder, input: u16) -> u16 {
         let entries: Vec<u8> = (0..256).map(|_| self.0.random()).collect();
         let output = (graph.shape(input), self.quantization());
-        graph.push(Kind::Table, &[input], output, Clamp::ALL, None, entries, 0)
+        graph.push(Kind::Table, &[input], output, Clamp::ALL, None, (entries, 0))
     }
 
     fn max_pool(&mut self, graph: &mut Builder, input: u16, kernel: [u16; 2], stride: [u16; 2], out: [u16; 2]) -> u16 {
         let (window, shape) = pool_window(graph.shape(input), kernel, stride, out);
         let output = (shape, graph.quantization(input));
-        graph.push(Kind::MaxPool, &[input], output, Clamp::ALL, Some(window), Vec::new(), 0)
+        graph.push(Kind::MaxPool, &[input], output, Clamp::ALL, Some(window), (Vec::new(), 0))
     }
 
-    fn average(&mut self, graph: &mut Builder, input: u16, kernel: [u16; 2], stride: [u16; 2], out: [u16; 2]) -> u16 {
+    fn average(
+        &mut self,
+        graph: &mut Builder,
+        input: u16,
+        (kernel, stride, out): ([u16; 2], [u16; 2], [u16; 2]),
+        clamp: Clamp,
+    ) -> u16 {
         let (window, shape) = pool_window(graph.shape(input), kernel, stride, out);
         // 256 times the sum, divided by the taps: the shift goes with their number.
-        let shift = 6 + (window.taps() as f64).log2().round() as u8 - 1;
+        let shift = 7 + (window.taps() as f64).log2().round() as u8;
         let parameters = average(self.0.random_range(1 << 30..=i32::MAX), shift.min(31));
-        let (output, clamp) = ((shape, self.quantization()), self.clamp());
-        graph.push(Kind::AveragePool, &[input], output, clamp, Some(window), parameters, 0)
+        let output = (shape, self.quantization());
+        graph.push(Kind::AveragePool, &[input], output, clamp, Some(window), (parameters, 0))
     }
 
-    fn add(&mut self, graph: &mut Builder, a: u16, b: u16) -> u16 {
+    fn add(&mut self, graph: &mut Builder, a: u16, b: u16, clamp: Clamp) -> u16 {
         let mut factor = || self.0.random_range(-(1 << 20)..1 << 20);
         let parameters = addition(factor(), factor(), factor(), 20);
-        let (output, clamp) = ((graph.shape(a), self.quantization()), self.clamp());
-        graph.push(Kind::Add, &[a, b], output, clamp, None, parameters, 0)
+        let output = (graph.shape(a), self.quantization());
+        graph.push(Kind::Add, &[a, b], output, clamp, None, (parameters, 0))
     }
 
     fn concat(&mut self, graph: &mut Builder, inputs: &[u16]) -> u16 {
         let first = graph.shape(inputs[0]);
         let channels = inputs.iter().map(|&input| graph.shape(input).channels).sum();
         let output = (Shape { channels, ..first }, graph.quantization(inputs[0]));
-        graph.push(Kind::Concat, inputs, output, Clamp::ALL, None, Vec::new(), 0)
+        graph.push(Kind::Concat, inputs, output, Clamp::ALL, None, (Vec::new(), 0))
     }
 }
 

@@ -1,1 +1,302 @@
+//! The command line: results, JSON, exit status, and what it says of bad input. A failure leaves no half-written output.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::LazyLock;
+
+use attar_tests::{models, root};
+use serde_json::Value;
+
+/// Returns the command, as `cargo build --release` left it.
+pub(crate) fn attar() -> Command {
+    let test = std::env::current_exe().unwrap();
+    let binary = test.parent().and_then(Path::parent).unwrap().join("attar");
+    assert!(binary.exists(), "{} is not built: run ./tests/run, or cargo build --release first", binary.display());
+    Command::new(binary)
+}
+
+/// A finished run that the tests share.
+static RUN: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap().keep();
+    fs::write(folder.join("small.toml"), crate::toys::SMALL).unwrap();
+    let output = in_folder(&folder, &["distill", "small.toml", "--out", "run", "--json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    fs::write(folder.join("report-on-stdout.json"), &output.stdout).unwrap();
+    folder
+});
+
+fn in_folder(folder: &Path, arguments: &[&str]) -> Output {
+    attar().args(arguments).current_dir(folder).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs a command that has to fail with status 1, without a panic, and to say all of `expected`.
+fn fails(folder: &Path, arguments: &[&str], expected: &[&str]) {
+    let output = in_folder(folder, arguments);
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {error}");
+    assert!(!error.contains("panicked"), "{arguments:?}: {error}");
+    for part in expected {
+        assert!(error.contains(part), "{arguments:?} does not say {part:?}: {error}");
+    }
+}
+
+fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn report_has_the_documented_shape_and_is_the_same_on_stdout() {
+    let printed: Value = serde_json::from_slice(&fs::read(RUN.join("report-on-stdout.json")).unwrap()).unwrap();
+    let saved: Value = serde_json::from_slice(&fs::read(RUN.join("run/report.json")).unwrap()).unwrap();
+    assert_eq!(printed, saved);
+    assert_eq!(saved["schema"], 1);
+    assert_eq!(saved["dataset"], "small");
+    assert!(saved["teacher"]["parameters"].as_u64().unwrap() > 0);
+    assert!(saved["teacher"]["metrics"]["fault"]["accuracy"].is_number());
+    let students = saved["students"].as_array().unwrap();
+    let precisions: Vec<&str> = students.iter().map(|student| student["precision"].as_str().unwrap()).collect();
+    assert_eq!(precisions, ["f32", "int8"]);
+    for student in students {
+        assert_eq!((&student["facts"], &student["distilled"]), (&"all".into(), &true.into()));
+        assert!(student["accuracy"].is_number() && student["deviation"].is_number() && student["seeds"] == 1);
+    }
+    assert_eq!(saved["model"]["bytes"], fs::metadata(RUN.join("run/student.attar")).unwrap().len());
+    assert_eq!(saved["verify"][0]["mismatches"], 0);
+}
+
+#[test]
+fn inspect_eval_verify_and_run_answer_in_text_and_json() {
+    let inspected = json(&in_folder(&RUN, &["inspect", "run/student.attar", "--json"]));
+    assert_eq!(inspected["facts"][0]["name"], "rpm");
+    assert!(inspected["operators"].as_array().unwrap().len() > 5);
+    let shown = in_folder(&RUN, &["inspect", "run/student.attar"]);
+    assert!(text(&shown.stdout).contains("< peak"), "{}", text(&shown.stdout));
+
+    let evaluated = json(&in_folder(&RUN, &["eval", "run/student.attar", "--json"]));
+    for way in ["facts true", "facts missing", "rpm missing", "bearing missing", "facts shuffled"] {
+        assert!(evaluated["metrics"][way]["fault"]["accuracy"].is_number(), "{way}: {evaluated}");
+    }
+
+    let verified = json(&in_folder(&RUN, &["verify", "run/student.attar", "--samples", "30", "--json"]));
+    assert_eq!((&verified["samples"], &verified["mismatches"]), (&30.into(), &0.into()));
+
+    let row = vec!["1.5"; 128].join(",");
+    let header: Vec<String> = (0..128).map(|i| format!("v{i}")).collect();
+    let csv = format!("{},rpm,bearing\n{row},1500,6205\n{row},,\n", header.join(","));
+    fs::write(RUN.join("input.csv"), csv).unwrap();
+    let answers = json(&in_folder(&RUN, &["run", "run/student.attar", "--input", "input.csv", "--json"]));
+    assert_eq!(answers.as_array().unwrap().len(), 2);
+    let sum: f64 =
+        answers[0]["heads"]["fault"]["probabilities"].as_array().unwrap().iter().map(|p| p.as_f64().unwrap()).sum();
+    assert!((sum - 1.0).abs() < 1e-5, "{sum}");
+    let given = json(&in_folder(
+        &RUN,
+        &["run", "run/student.attar", "--input", "input.csv", "--fact", "rpm=1500", "--fact", "bearing=6205", "--json"],
+    ));
+    assert_eq!(given[1]["heads"], answers[0]["heads"], "a fact of the command line is that of a column");
+}
+
+#[test]
+fn wrong_usage_has_status_2() {
+    for arguments in [vec!["distil"], vec!["distill"], vec!["run", "x.attar"], vec!["inspect", "a", "--josn"]] {
+        let output = in_folder(&RUN, &arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn bad_recipes_are_refused_with_file_line_and_advice() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let distill = |recipe: &str, expected: &[&str]| {
+        fs::write(folder.join("r.toml"), recipe).unwrap();
+        fails(folder, &["distill", "r.toml", "--out", "out"], expected);
+        assert!(!folder.join("out/student.attar").exists());
+    };
+    fails(folder, &["distill", "none.toml"], &["cannot read the recipe none.toml"]);
+    distill("", &["r.toml", "missing field `data`"]);
+    distill("[data", &["r.toml:1"]);
+    distill(&crate::toys::SMALL.replace("separable", "seperable"), &["r.toml:", "did you mean `separable`"]);
+    distill(&crate::toys::SMALL.replace("\"bearing\"\nsamples", "\"bearings\"\nsamples"), &["did you mean `bearing`"]);
+    distill(&crate::toys::SMALL.replace("name = \"rpm\"", "name = \"rpn\""), &["\"rpm\"", "\"rpn\""]);
+    distill(&crate::toys::SMALL.replace("samples = 400", "samples = 3"), &["data.samples"]);
+    distill(&crate::toys::SMALL.replace("channels = [8]", "channels = [8]\npool = [999]"), &["pool 999"]);
+    fails(folder, &["demo", "--set", "student.epohcs=1"], &["did you mean `epochs`"]);
+    fails(folder, &["demo", "--device", "tpu"], &["--device tpu", "expected auto, cpu"]);
+}
+
+#[test]
+fn bad_tables_are_refused_with_file_line_and_column() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let recipe = r#"
+[data]
+format = "csv"
+file = "d.csv"
+[input.columns]
+x = "X [m]"
+[[facts]]
+name = "kind"
+kind = "category"
+values = ["a", "b"]
+[[heads]]
+name = "y"
+kind = "class"
+column = "Y"
+labels = ["no", "yes"]
+[student]
+arch = "mlp"
+epochs = 1
+[distill]
+method = "none"
+"#;
+    fs::write(folder.join("r.toml"), recipe).unwrap();
+    let good: String = (0..40).map(|i| format!("{i},{},{}\n", ["a", "b"][i % 2], ["no", "yes"][i % 2])).collect();
+    let with = |rows: &str, expected: &[&str]| {
+        fs::write(folder.join("d.csv"), rows).unwrap();
+        fails(folder, &["distill", "r.toml", "--out", "out"], expected);
+        assert!(!folder.join("out/student.attar").exists());
+    };
+    fails(folder, &["distill", "r.toml", "--out", "out"], &["d.csv", "cannot read"]);
+    with("", &["d.csv", "is empty"]);
+    with("X [m],kind,Y\n", &["no row"]);
+    with(&format!("X [m],kind,Y\n{good}1,a\n"), &["d.csv:42: has 2 cells"]);
+    with(&format!("X [m],kind,Y\n{good}NaN,a,no\n"), &["d.csv:42: column \"X [m]\" holds \"NaN\""]);
+    with(&format!("X [m],kind,Y\n{good}1,c,no\n"), &["d.csv:42: fact \"kind\" has no value \"c\""]);
+    with(&format!("X [m],kind,Y\n{good}1,a,maybe\n"), &["d.csv:42: head \"y\" has no class \"maybe\""]);
+    with(&format!("X,kind,Y\n{good}"), &["has no column \"X [m]\"", "it has X, kind, Y"]);
+    fs::write(folder.join("d.csv"), format!("X [m],kind,Y\n{good}")).unwrap();
+    let output = in_folder(folder, &["distill", "r.toml", "--out", "out"]);
+    assert!(output.status.success(), "the good table: {}", text(&output.stderr));
+}
+
+#[test]
+fn bad_arrays_are_refused_with_file_and_sample() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let recipe = r#"
+[data]
+format = "arrays"
+[data.train]
+input = "x.idx"
+heads = { y = "y.idx" }
+[[heads]]
+name = "y"
+kind = "class"
+labels = ["a", "b"]
+[student]
+arch = "cnn"
+channels = [2]
+epochs = 1
+[distill]
+method = "none"
+"#;
+    fs::write(folder.join("r.toml"), recipe).unwrap();
+    let idx = |shape: &[u32], values: &[u8]| {
+        let mut bytes = vec![0, 0, 8, shape.len() as u8];
+        bytes.extend(shape.iter().flat_map(|size| size.to_be_bytes()));
+        bytes.extend(values);
+        bytes
+    };
+    let images = idx(&[20, 4, 4], &[7; 320]);
+    let labels: Vec<u8> = (0..20).map(|i| i % 2).collect();
+    let with = |x: &[u8], y: &[u8], expected: &[&str]| {
+        fs::write(folder.join("x.idx"), x).unwrap();
+        fs::write(folder.join("y.idx"), y).unwrap();
+        fails(folder, &["distill", "r.toml", "--out", "out"], expected);
+    };
+    let good = idx(&[20], &labels);
+    with(&images[..100], &good, &["x.idx", "84 of 320 bytes"]);
+    with(b"", &good, &["x.idx", "too short"]);
+    with(&images, &idx(&[19], &labels[..19]), &["y.idx has 19 samples", "x.idx has 20"]);
+    let mut wrong = labels.clone();
+    wrong[11] = 9;
+    with(&images, &idx(&[20], &wrong), &["y.idx: sample 11 has class 9", "classes 0 to 1"]);
+    with(b"\x1f\x8b broken gzip", &good, &["x.idx"]);
+    fs::write(folder.join("x.idx"), &images).unwrap();
+    fs::write(folder.join("y.idx"), &good).unwrap();
+    let output = in_folder(folder, &["distill", "r.toml", "--out", "out"]);
+    assert!(output.status.success(), "the good arrays: {}", text(&output.stderr));
+}
+
+#[test]
+fn bad_models_inputs_and_facts_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let model = models::everything();
+    fs::write(folder.join("m.attar"), &model).unwrap();
+    fs::write(folder.join("cut.attar"), &model[..500]).unwrap();
+    let mut flipped = model.clone();
+    flipped[700] ^= 4;
+    fs::write(folder.join("flipped.attar"), flipped).unwrap();
+    fs::write(folder.join("other.attar"), b"PK\x03\x04").unwrap();
+    for command in ["inspect", "verify"] {
+        fails(folder, &[command, "none.attar"], &["cannot read the model none.attar"]);
+        fails(folder, &[command, "cut.attar"], &["cut.attar", "500 bytes", "truncated"]);
+        fails(folder, &[command, "flipped.attar"], &["flipped.attar", "checksum"]);
+        fails(folder, &[command, "other.attar"], &["other.attar", "fewer than the header"]);
+    }
+    fails(folder, &["verify", "m.attar", "--on", "qemu:mps2-an358"], &["did you mean mps2-an385?"]);
+    fails(folder, &["verify", "m.attar", "--on", "moon"], &["host or qemu:BOARD"]);
+    fails(folder, &["verify", "m.attar", "--samples", "0"], &["no sample"]);
+    fails(folder, &["eval", "m.attar"], &["no recipe.toml beside m.attar", "--recipe"]);
+
+    fs::write(folder.join("short.csv"), "x,y\n1,2\n").unwrap();
+    let idx = |count: u8| [vec![0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, count], vec![1; usize::from(count)]].concat();
+    fs::write(folder.join("x.idx"), idx(70)).unwrap();
+    fs::write(folder.join("short.idx"), idx(69)).unwrap();
+    let run = |rest: &[&str], expected: &[&str]| fails(folder, &[&["run", "m.attar"], rest].concat(), expected);
+    run(&["--input", "short.csv"], &["2 values, the model takes 70"]);
+    run(&["--input", "short.idx"], &["69 values, the model takes 70"]);
+    run(&["--input", "none.npy"], &["cannot read none.npy"]);
+    run(&["--input", "x.idx", "--fact", "rpn=5"], &["no fact \"rpn\"", "did you mean \"rpm\""]);
+    run(&["--input", "x.idx", "--fact", "bearing=6206"], &["no value \"6206\"", "did you mean"]);
+    run(&["--input", "x.idx", "--fact", "rpm=fast"], &["takes a number, got \"fast\""]);
+    run(&["--input", "x.idx", "--fact", "rpm=NaN"], &["not finite"]);
+    run(&["--input", "x.idx", "--fact", "running=perhaps"], &["takes true or false"]);
+    run(&["--input", "x.idx", "--fact", "rpm"], &["expected name=value"]);
+    let output =
+        in_folder(folder, &["run", "m.attar", "--input", "x.idx", "--fact", "rpm=1700", "--fact", "bearing=µ-608"]);
+    assert!(text(&output.stdout).starts_with("0: fault = "), "{}{}", text(&output.stdout), text(&output.stderr));
+}
+
+#[test]
+fn failure_to_write_leaves_the_old_student_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("r.toml"), crate::toys::SMALL).unwrap();
+    // A file stands where the run folder should be.
+    fs::write(folder.join("out"), "in the way").unwrap();
+    fails(folder, &["distill", "r.toml", "--out", "out"], &["cannot write"]);
+    assert_eq!(fs::read_to_string(folder.join("out")).unwrap(), "in the way");
+
+    // /dev/full takes nothing: a run folder on a full disk, as far as a test can have one without privileges, is a place
+    // where files cannot be made.
+    if Path::new("/proc/self").exists() {
+        fails(folder, &["distill", "r.toml", "--out", "/proc/attar"], &["cannot write /proc/attar"]);
+    }
+    let inside = folder.join("run");
+    fs::create_dir(&inside).unwrap();
+    fs::create_dir(inside.join("student.attar")).unwrap();
+    fails(folder, &["distill", "r.toml", "--out", "run"], &["cannot write", "student.attar"]);
+    let litter: Vec<_> = fs::read_dir(&inside)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with(".attar-"))
+        .collect();
+    assert!(litter.is_empty(), "{litter:?}");
+}
+
+#[test]
+fn recipes_of_the_project_are_read() {
+    for entry in fs::read_dir(root().join("host/recipes")).unwrap() {
+        let path = entry.unwrap().path();
+        attar::recipe::Recipe::read(&path, &[]).unwrap_or_else(|error| panic!("{error:#}"));
+    }
+}

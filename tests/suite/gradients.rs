@@ -1,1 +1,59 @@
+//! Gradients of whole networks against finite differences: what the operators' own tests cannot see is how they are joined.
 
+use attar::data;
+use attar::data::dataset::FactUse;
+use attar::net::{self, Mode, Net};
+use attar::random;
+use attar::recipe::{Distill, Method};
+use attar::train::{Objective, Soft};
+use candle_core::{Device, Tensor};
+
+use crate::toys::small_recipe;
+
+#[test]
+fn gradients_of_whole_networks_are_those_of_finite_differences() {
+    // Smooth activations: a finite difference across the kink of a ReLU is no gradient.
+    for sets in [
+        &["student.activation=tanh"][..],
+        &["student.activation=sigmoid", "student.gather=flatten"],
+        &["student.activation=tanh", "student.fusion=concat", "student.fuse_at=input", "student.pool=2"],
+        &["student.activation=tanh", "student.separable=false", "student.hidden=[7]"],
+    ] {
+        let recipe = small_recipe(sets);
+        let data = data::load(&recipe, "".as_ref()).unwrap();
+        let heads = vec![("fault".to_string(), 4)];
+        let graph = net::build(&recipe.student, data.input_shape, data.facts.width(), &heads).unwrap();
+        let net = Net::new(graph, &mut random::stream(3, "gradients"), &Device::Cpu).unwrap();
+        let samples: Vec<usize> = (0..8).collect();
+        let soft = Soft { logits: vec![(0..data.len() * 4).map(|i| (i % 7) as f32 / 3.0).collect()] };
+        let distill = Distill { method: Method::Hinton, temperature: 2.0, hard: 0.4, soft: 0.6 };
+        let loss = || -> Tensor {
+            let batch = data.batch(&samples, FactUse::AsKnown, &Device::Cpu).unwrap();
+            let logits = net.logits(&batch.input, batch.facts.as_ref(), Mode::Evaluate).unwrap();
+            Objective::Distilled(&distill, &soft).loss(&data, &samples, &logits).unwrap()
+        };
+        let gradients = loss().backward().unwrap();
+        let value = || f64::from(loss().to_scalar::<f32>().unwrap());
+        for (name, var) in &net.parameters {
+            let gradient = gradients.get(var).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let before = var.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            // The greatest component stands out most from the rounding of f32.
+            let place = (0..gradient.len()).max_by(|&a, &b| gradient[a].abs().total_cmp(&gradient[b].abs())).unwrap();
+            let step = 4e-3;
+            let at = |offset: f32| {
+                let mut values = before.clone();
+                values[place] += offset;
+                var.set(&Tensor::from_vec(values, var.shape(), &Device::Cpu).unwrap()).unwrap();
+                value()
+            };
+            let difference = (at(step) - at(-step)) / (2.0 * f64::from(step));
+            at(0.0);
+            let error = (difference - f64::from(gradient[place])).abs();
+            assert!(
+                error < 0.03 * difference.abs() + 2e-4,
+                "{sets:?} {name}[{place}]: gradient {}, finite difference {difference}",
+                gradient[place]
+            );
+        }
+    }
+}

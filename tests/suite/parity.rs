@@ -103,3 +103,19 @@ fn compare_all_tensors(bytes: &[u8], seed: u64) {
         }
     }
 }
+
+/// The control of the control: the golden model is no constant, whatever its operators saturate.
+#[test]
+fn outputs_of_the_model_with_everything_depend_on_input_and_facts() {
+    let model = reference::Model::read(&models::everything()).unwrap();
+    let run = |step: usize, fact: i8| {
+        let input: Vec<i8> = (0..70).map(|i| (i * step % 251) as u8 as i8).collect();
+        model.run(&input, &[fact; 11])
+    };
+    let (first, other_input, other_facts) = (run(37, 50), run(91, 50), run(37, -50));
+    // Tensor 6 is what becomes of the facts alone.
+    for index in (2..first.len()).filter(|&index| index != 6) {
+        assert_ne!(first[index], other_input[index], "tensor {index} does not depend on the input");
+    }
+    assert_ne!(first.last(), other_facts.last(), "nothing depends on the facts");
+}

@@ -1,1 +1,63 @@
+//! The firmware under QEMU: host and board agree byte for byte, and instructions are what they were.
 
+use std::fs;
+
+use attar::verify::{self, random_samples};
+use attar_tests::{models, root};
+
+/// Every family of cores that QEMU has a board for, facts and all kinds of operators included.
+#[test]
+fn boards_give_the_outputs_of_the_host() {
+    let bytes = models::everything();
+    let samples = random_samples(&bytes, 25, 7).unwrap();
+    for board in ["mps2-an385", "mps2-an386", "microbit", "riscv32-virt"] {
+        let figures = verify::on(&format!("qemu:{board}"), &bytes, &samples).unwrap();
+        assert_eq!((figures.samples, figures.mismatches), (25, 0), "{board}");
+        assert!(figures.instructions.is_some(), "{board} counts no instructions");
+    }
+}
+
+/// Instructions under `-icount` are the same on every machine, so they may not grow unseen. The figures are those of the
+/// compiler in CI; another version may move them a little.
+#[test]
+fn instructions_of_an_inference_stay_within_their_bounds() {
+    let bytes = models::everything();
+    let samples = random_samples(&bytes, 3, 1).unwrap();
+    for (board, bound) in [("mps2-an385", MOST_M3), ("mps2-an386", MOST_M4)] {
+        let figures = verify::on(&format!("qemu:{board}"), &bytes, &samples).unwrap();
+        let instructions = figures.instructions.unwrap();
+        eprintln!("{board}: {instructions} instructions");
+        assert!(instructions <= bound, "{board}: {instructions} instructions, at most {bound} expected");
+    }
+}
+
+/// The control: a board that computes with another weight is caught.
+#[test]
+fn board_with_another_model_is_caught() {
+    let bytes = models::everything();
+    let samples = random_samples(&bytes, 5, 3).unwrap();
+    let mut other = bytes.clone();
+    let header = *attar_shared::Model::parse(&bytes).unwrap().header();
+    // The last weight before the self-test vectors; without the vectors, which would stop the board at once.
+    let weights_end = bytes.len() - 4 - header.tests_len as usize;
+    other[weights_end - 4] ^= 0x40;
+    other.truncate(weights_end);
+    other.extend([0; 8]);
+    let len = other.len() as u32;
+    other[8..12].copy_from_slice(&len.to_le_bytes());
+    other[48..52].copy_from_slice(&4u32.to_le_bytes());
+    let other = attar_tests::with_checksum(other);
+    let expected = verify::answers(&attar_device::Student::parse(&bytes).unwrap(), &samples).unwrap();
+    let got = verify::answers(&attar_device::Student::parse(&other).unwrap(), &samples).unwrap();
+    let mismatches: usize = expected.iter().zip(&got).map(|(a, b)| a.mismatches(b)).sum();
+    assert!(mismatches > 0, "the comparison does not see a changed weight");
+}
+
+#[test]
+fn firmware_carries_the_golden_student_when_none_is_named() {
+    let default = fs::read(root().join("device/firmware/student.attar")).unwrap();
+    assert!(default == models::everything(), "device/firmware/student.attar is not the golden file");
+}
+
+const MOST_M3: u64 = 0;
+const MOST_M4: u64 = 0;

@@ -1,1 +1,198 @@
+//! The two techniques in their simplest form, and a small whole run: same seed, same bytes; a stop loses nothing.
 
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use attar::distill::{self, Places};
+use attar::recipe::Recipe;
+use attar_tests::root;
+use candle_core::Device;
+
+/// A linear teacher and a linear student, 10 -> 10.
+#[test]
+fn linear_student_learns_the_outputs_of_a_linear_teacher() {
+    let losses = losses_of("toy-distillation");
+    assert_eq!(losses.len(), 10);
+    assert!(losses.windows(2).all(|pair| pair[1] < pair[0]), "the loss does not fall: {losses:?}");
+}
+
+/// f(x + fact) with f linear, 10 -> 10.
+#[test]
+fn linear_model_of_input_plus_fact_learns_its_target() {
+    let losses = losses_of("toy-facts");
+    assert_eq!(losses.len(), 10);
+    assert!(losses.windows(2).all(|pair| pair[1] < pair[0]), "the loss does not fall: {losses:?}");
+}
+
+/// The model of x + fact is exactly that: moving a value from the fact to the input changes nothing but the rounding.
+#[test]
+fn sum_fusion_adds_the_fact_to_the_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = Recipe::read(&root().join("host/recipes/toy-facts.toml"), &[]).unwrap();
+    distill::run(&recipe, &places(folder.path())).unwrap();
+    let bytes = fs::read(folder.path().join("student.attar")).unwrap();
+    let student = attar_device::Student::parse(&bytes).unwrap();
+    let mut arena = vec![0; student.model().arena_bytes()];
+    let mut session = attar_device::Session::new(*student.model(), &mut arena).unwrap();
+    let mut run = |x: f32, fact: f32| -> Vec<f32> {
+        let mut facts = student.facts();
+        (0..10usize).for_each(|index| facts.set(index, fact).unwrap());
+        session.run(&[x; 10], &facts).unwrap().head("y").unwrap().values().collect()
+    };
+    let (left, right, other) = (run(0.75, 0.25), run(0.25, 0.75), run(-0.5, 0.25));
+    let apart = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(apart(&left, &right) < 0.1, "{left:?} {right:?}");
+    assert!(apart(&left, &other) > 0.3, "the input has no influence");
+}
+
+#[test]
+fn same_seed_gives_the_same_bytes_and_another_seed_others() {
+    let run = |seed: u64| {
+        let folder = tempfile::tempdir().unwrap();
+        let recipe = small_recipe(&[&format!("seed={seed}")]);
+        distill::run(&recipe, &places(folder.path())).unwrap();
+        let files = ["student.attar", "student.safetensors", "teacher.safetensors", "teacher-logits.safetensors"];
+        files.map(|name| fs::read(folder.path().join(name)).unwrap())
+    };
+    let first = run(1);
+    assert!(first == run(1), "the same seed gave other bytes");
+    assert!(first[0] != run(2)[0], "another seed gave the same student");
+}
+
+#[test]
+fn finished_stages_are_not_run_again_and_changed_ones_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |sets: &[&str]| {
+        distill::run(&small_recipe(sets), &places(folder.path())).unwrap();
+        let modified = |name: &str| fs::metadata(folder.path().join(name)).unwrap().modified().unwrap();
+        (modified("teacher.safetensors"), modified("student.safetensors"))
+    };
+    let first = run(&[]);
+    assert_eq!(run(&[]), first, "a finished stage was run again");
+    let second = run(&["distill.temperature=5"]);
+    assert_eq!(second.0, first.0, "the teacher does not depend on the temperature");
+    assert_ne!(second.1, first.1, "the student depends on the temperature and was not trained again");
+    let third = run(&["distill.temperature=5", "teacher.epochs=3"]);
+    assert_ne!((third.0, third.1), second, "a changed teacher was not trained again");
+}
+
+/// Kills the command in the middle, at several moments; the run that goes on ends with the bytes of one that never stopped.
+#[test]
+fn killed_run_goes_on_to_the_same_bytes() {
+    let whole = tempfile::tempdir().unwrap();
+    let cut = tempfile::tempdir().unwrap();
+    let recipe = whole.path().join("small.toml");
+    fs::write(&recipe, SMALL.replace("epochs = 2", "epochs = 30")).unwrap();
+    let run = |out: &Path| {
+        let mut command = crate::command::attar();
+        command.arg("distill").arg(&recipe).arg("--out").arg(out).args(["--device", "cpu"]);
+        command
+    };
+    let output = run(&whole.path().join("run")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for wait in [150, 300, 450] {
+        let mut child = run(&cut.path().join("run")).stderr(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(wait));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let output = run(&cut.path().join("run")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for name in ["student.attar", "student.safetensors", "teacher.safetensors"] {
+        let read = |folder: &Path| fs::read(folder.join("run").join(name)).unwrap();
+        assert!(read(whole.path()) == read(cut.path()), "{name} differs after a stop");
+    }
+    let left: Vec<_> = fs::read_dir(cut.path().join("run"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".checkpoint"))
+        .collect();
+    assert!(left.is_empty(), "litter: {left:?}");
+}
+
+/// Ctrl-C ends with status 1, says how to go on, and leaves no half-written output.
+#[cfg(unix)]
+#[test]
+fn interrupt_saves_and_says_how_to_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = folder.path().join("long.toml");
+    fs::write(&recipe, SMALL.replace("epochs = 2", "epochs = 5000")).unwrap();
+    let child = crate::command::attar()
+        .arg("distill")
+        .arg(&recipe)
+        .arg("--out")
+        .arg(folder.path().join("run"))
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("the same command goes on"), "{text}");
+    assert!(!folder.path().join("run/student.attar").exists());
+}
+
+fn losses_of(name: &str) -> Vec<f64> {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = Recipe::read(&root().join(format!("host/recipes/{name}.toml")), &[]).unwrap();
+    let report = distill::run(&recipe, &places(folder.path())).unwrap();
+    assert_eq!(report.verify[0].mismatches, 0);
+    let lines = fs::read_to_string(folder.path().join("metrics.jsonl")).unwrap();
+    lines
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter(|line| line["stage"] == "student")
+        .map(|line| line["loss"].as_f64().unwrap())
+        .collect()
+}
+
+pub(crate) fn small_recipe(sets: &[&str]) -> Recipe {
+    let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
+    Recipe::parse(SMALL, "small.toml", "small", &sets).unwrap()
+}
+
+pub(crate) fn places(out: &Path) -> Places {
+    Places { data: Path::new("").into(), out: out.into(), device: Device::Cpu }
+}
+
+/// A run of seconds that has every part: convolutions over a series, facts, a teacher.
+pub(crate) const SMALL: &str = r#"
+[data]
+format = "bearing"
+samples = 400
+
+[[facts]]
+name = "rpm"
+kind = "number"
+
+[[facts]]
+name = "bearing"
+kind = "category"
+
+[[heads]]
+name = "fault"
+kind = "class"
+
+[teacher]
+arch = "cnn"
+channels = [8]
+stride = [4]
+hidden = [16]
+dropout = 0.2
+epochs = 2
+
+[student]
+arch = "cnn"
+channels = [4, 6, 6]
+kernel = [5, 3, 3]
+stride = [4, 2, 1]
+separable = true
+residual = true
+fusion = "add"
+activation = "relu6"
+epochs = 2
+"#;

@@ -15,7 +15,7 @@ use crate::report::VerifyFigures;
 /// A board that QEMU knows and the firmware is built for.
 #[derive(Debug, Clone, Copy)]
 pub struct Board {
-    /// Its name in QEMU and after `qemu:`.
+    /// Its name after `qemu:`.
     pub name: &'static str,
     /// The target of the compiler.
     pub target: &'static str,
@@ -26,7 +26,8 @@ pub struct Board {
 }
 
 /// The boards.
-pub const BOARDS: [Board; 2] = [
+pub const BOARDS: [Board; 4] = [
+    Board { name: "microbit", target: "thumbv6m-none-eabi", qemu: "qemu-system-arm", arguments: &["-M", "microbit"] },
     Board {
         name: "mps2-an385",
         target: "thumbv7m-none-eabi",
@@ -38,6 +39,12 @@ pub const BOARDS: [Board; 2] = [
         target: "thumbv7em-none-eabihf",
         qemu: "qemu-system-arm",
         arguments: &["-M", "mps2-an386", "-cpu", "cortex-m4"],
+    },
+    Board {
+        name: "riscv32-virt",
+        target: "riscv32imc-unknown-none-elf",
+        qemu: "qemu-system-riscv32",
+        arguments: &["-M", "virt", "-cpu", "rv32,a=false,f=false,d=false", "-bios", "none"],
     },
 ];
 
@@ -117,13 +124,16 @@ fn run(board: &Board, firmware: &Path, folder: &Path, samples: usize) -> Result<
     let output = Command::new(board.qemu)
         .args(board.arguments)
         .args(["-display", "none", "-serial", "none", "-monitor", "none", "-icount", "shift=0"])
-        .args(["-semihosting-config", "enable=on,target=native,arg=firmware,arg=samples.bin"])
+        .args(["-semihosting-config", "enable=on,target=native"])
         .arg("-kernel")
         .arg(firmware)
         .current_dir(folder)
         .stdin(Stdio::null())
         .output()
-        .with_context(|| format!("cannot run {0}: install it (Debian: apt-get install {0})", board.qemu))?;
+        .with_context(|| {
+            let package = if board.qemu == "qemu-system-arm" { board.qemu } else { "qemu-system-misc" };
+            format!("cannot run {}: install it (Debian: apt-get install {package})", board.qemu)
+        })?;
     let text = String::from_utf8_lossy(&output.stdout);
     ensure!(
         output.status.success(),

@@ -7,9 +7,11 @@ use cortex_m_rt::entry;
 
 use crate::STUDENT;
 
-/// Instructions that QEMU's MPS2 boards run in one tick of SysTick under `-icount shift=0`: an instruction is a
-/// nanosecond, a tick 40 of them (25 MHz).
-const INSTRUCTIONS_A_TICK: u64 = 40;
+/// Twice the instructions that QEMU runs in one tick of SysTick; build.rs knows the board's clock.
+const TWICE_INSTRUCTIONS_A_TICK: u64 = match u64::from_str_radix(env!("ATTAR_TWICE_INSTRUCTIONS_A_TICK"), 10) {
+    Ok(twice) => twice,
+    Err(_) => panic!("build.rs gives a number"),
+};
 
 /// A running count.
 pub struct Counter {
@@ -33,7 +35,7 @@ impl Counter {
         let ticks = MAX_TICKS - SYST::get_current();
         let wrapped = self.systick.has_wrapped();
         self.systick.disable_counter();
-        if wrapped { 0 } else { u64::from(ticks) * INSTRUCTIONS_A_TICK }
+        if wrapped { 0 } else { u64::from(ticks) * TWICE_INSTRUCTIONS_A_TICK / 2 }
     }
 }
 

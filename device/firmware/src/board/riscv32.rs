@@ -32,7 +32,8 @@ pub fn stack_bytes() -> usize {
 fn main() -> ! {
     static mut ARENA: Arena<{ STUDENT.arena_bytes() }> = Arena::new();
     static mut INPUT: [f32; STUDENT.input_len()] = [0.0; STUDENT.input_len()];
+    let (arena, input) = (&raw mut ARENA, &raw mut INPUT);
     // SAFETY: there is one hart, this function runs once, and nothing else names the two statics.
-    let (arena, input) = unsafe { (&mut *&raw mut ARENA, &mut *&raw mut INPUT) };
+    let (arena, input) = unsafe { (&mut *arena, &mut *input) };
     semihosting::process::exit(crate::run(arena, input))
 }
