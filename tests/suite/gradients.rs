@@ -16,7 +16,7 @@ fn gradients_of_whole_networks_are_those_of_finite_differences() {
     for sets in [
         &["student.activation=tanh"][..],
         &["student.activation=sigmoid", "student.gather=flatten"],
-        &["student.activation=tanh", "student.fusion=concat", "student.fuse_at=input", "student.pool=2"],
+        &["student.activation=tanh", "student.fusion=concat", "student.fuse_at=input", "student.pool=[2]"],
         &["student.activation=tanh", "student.separable=false", "student.hidden=[7]"],
     ] {
         let recipe = small_recipe(sets);

@@ -120,9 +120,11 @@ mod tests {
 
     #[test]
     fn outlier_is_cut_off_when_that_lessens_the_error() {
-        let mut values: Vec<f32> = (0..10_000).map(|n| (n as f32 / 10_000.0 - 0.5) * 2.0).collect();
-        values.push(1.8);
-        let [least, greatest] = least_error(&values, [-1.0, 1.8]);
-        assert!(greatest < 1.8 && least >= -1.0, "{least} {greatest}");
+        let with_outlier =
+            |count: usize| -> Vec<f32> { (0..count).map(|n| n as f32 / count as f32).chain([1.8]).collect() };
+        let [least, greatest] = least_error(&with_outlier(190_000), [0.0, 1.8]);
+        assert!(least == 0.0 && (1.0..1.8).contains(&greatest), "{least} {greatest}");
+        // Among few values the outlier's own error counts for more than finer steps.
+        assert_eq!(least_error(&with_outlier(1000), [0.0, 1.8]), [0.0, 1.8]);
     }
 }

@@ -94,3 +94,25 @@ pub fn load_tensors(path: &Path, device: &Device) -> Result<(BTreeMap<String, Te
     };
     read().with_context(|| format!("cannot read {}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A score that came back one bit off would choose another epoch after a stop than without one.
+    #[test]
+    fn scores_of_epochs_survive_to_the_last_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoint");
+        let epochs: Vec<Epoch> = (1..2000)
+            .map(|epoch| Epoch { epoch, loss: (epoch as f64).sqrt(), validation: Some(epoch as f64 / 2003.0) })
+            .collect();
+        save_tensors(&path, &BTreeMap::new(), &serde_json::to_string(&epochs).unwrap()).unwrap();
+        let read: Vec<Epoch> = serde_json::from_str(&load_tensors(&path, &Device::Cpu).unwrap().1).unwrap();
+        for (before, after) in epochs.iter().zip(&read) {
+            assert_eq!(before.loss.to_bits(), after.loss.to_bits());
+            assert_eq!(before.validation.unwrap().to_bits(), after.validation.unwrap().to_bits());
+        }
+        assert_eq!(epochs.len(), read.len());
+    }
+}

@@ -5,7 +5,7 @@ use super::storage::{accumulate, floats, total, with_floats};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-/// See [`super::depthwise`].
+/// See [`super::depthwise()`].
 pub(super) fn depthwise(x: &Tensor, weight: &Tensor, bias: &Tensor, window: &Window) -> Result<Tensor> {
     let (batch, height, width, channels) = x.dims4()?;
     let plan = Plan { window: *window, batch, input: [height, width], channels };

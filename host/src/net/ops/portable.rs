@@ -19,7 +19,7 @@ pub(super) fn conv2d(x: &Tensor, weight: &Tensor, bias: &Tensor, window: &Window
     ))
 }
 
-/// See [`super::depthwise`].
+/// See [`super::depthwise()`].
 pub(super) fn depthwise(x: &Tensor, weight: &Tensor, bias: &Tensor, window: &Window) -> Result<Tensor> {
     let weight = weight.flatten_to(1)?;
     let mut sum: Option<Tensor> = None;
