@@ -15,16 +15,15 @@ fn main() {
         return;
     }
 
-    // SysTick runs at 25 MHz on QEMU's MPS2 boards and at 16 MHz on its nRF51; under `-icount shift=0` an instruction is a
-    // nanosecond, so a tick is 40 instructions or 62.5.
-    let twice = if target == "thumbv6m-none-eabi" { 125 } else { 80 };
-    println!("cargo::rustc-env=ATTAR_TWICE_INSTRUCTIONS_A_TICK={twice}");
-
-    let memory = match target.as_str() {
-        "thumbv6m-none-eabi" => "memory/nrf51.x",
-        target if target.starts_with("thumb") => "memory/mps2.x",
-        _ => "memory/virt.x",
+    // Under `-icount shift=0` an instruction is a nanosecond, so a tick of SysTick is 40 instructions at the 25 MHz of QEMU's
+    // MPS2 boards, 50 at the 20 MHz of its AN505, and 62.5 at the 16 MHz of its nRF51.
+    let (memory, twice) = match target.as_str() {
+        "thumbv6m-none-eabi" => ("memory/nrf51.x", 125),
+        "thumbv8m.main-none-eabi" => ("memory/an505.x", 100),
+        target if target.starts_with("thumb") => ("memory/mps2.x", 80),
+        _ => ("memory/virt.x", 0),
     };
+    println!("cargo::rustc-env=ATTAR_TWICE_INSTRUCTIONS_A_TICK={twice}");
     println!("cargo::rerun-if-changed={memory}");
     fs::copy(memory, out.join("memory.x")).expect("the memory layout is part of this folder");
     println!("cargo::rustc-link-search={}", out.display());

@@ -150,9 +150,17 @@ pub struct Aligned<T: ?Sized>(pub T);
 
 /// Defines a constant of type [`EmbeddedStudent`] with the bytes of a file, aligned, its header checked at compile time.
 ///
-/// ```ignore
-/// attar_device::include_student!(STUDENT, "student.attar");
-/// static ARENA: Arena<{ STUDENT.arena_bytes() }> = Arena::new();
+/// ```
+/// use attar_device::{Arena, include_student};
+///
+/// include_student!(STUDENT, concat!(env!("CARGO_MANIFEST_DIR"), "/firmware/student.attar"));
+///
+/// # fn main() -> Result<(), attar_device::Error> {
+/// let mut arena = Arena::<{ STUDENT.arena_bytes() }>::new();
+/// let student = STUDENT.parse()?;
+/// let session = student.session(&mut arena)?;
+/// # Ok(())
+/// # }
 /// ```
 #[macro_export]
 macro_rules! include_student {

@@ -76,11 +76,7 @@ pub(crate) fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if std::env::var_os("RUST_BACKTRACE").is_some() {
-                eprintln!("error: {error:?}");
-            } else {
-                eprintln!("error: {error:#}");
-            }
+            eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }

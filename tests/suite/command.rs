@@ -18,7 +18,9 @@ pub(crate) fn attar() -> Command {
 
 /// A finished run that the tests share.
 static RUN: LazyLock<PathBuf> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().unwrap().keep();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("command");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("small.toml"), crate::toys::SMALL).unwrap();
     let output = in_folder(&folder, &["distill", "small.toml", "--out", "run", "--json"]);
     assert!(output.status.success(), "{}", text(&output.stderr));

@@ -39,7 +39,8 @@ fn gradients_of_whole_networks_are_those_of_finite_differences() {
             let before = var.flatten_all().unwrap().to_vec1::<f32>().unwrap();
             // The greatest component stands out most from the rounding of f32.
             let place = (0..gradient.len()).max_by(|&a, &b| gradient[a].abs().total_cmp(&gradient[b].abs())).unwrap();
-            let step = 4e-3;
+            // A long step rises above the rounding of f32; a short one crosses fewer of the kinks of a max pool.
+            let step = if sets.contains(&"student.pool=[2]") { 5e-4 } else { 4e-3 };
             let at = |offset: f32| {
                 let mut values = before.clone();
                 values[place] += offset;

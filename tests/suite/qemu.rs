@@ -6,28 +6,27 @@ use attar::verify::{self, random_samples};
 use attar_tests::{models, root};
 
 /// Every family of cores that QEMU has a board for, facts and all kinds of operators included.
+///
+/// Instructions under `-icount` are the same on every machine, so they may not grow unseen: the bounds are what was measured
+/// with Rust 1.95 and 3 % more, for other compilers.
 #[test]
-fn boards_give_the_outputs_of_the_host() {
+fn boards_give_the_outputs_of_the_host_in_bounded_instructions() {
     let bytes = models::everything();
     let samples = random_samples(&bytes, 25, 7).unwrap();
-    for board in ["mps2-an385", "mps2-an386", "microbit", "riscv32-virt"] {
+    for (board, bound) in [
+        ("microbit", 199_000),
+        ("mps2-an385", 133_500),
+        ("mps2-an386", 98_700),
+        ("mps2-an505", 133_500),
+        ("riscv32-virt", 122_000),
+    ] {
         let figures = verify::on(&format!("qemu:{board}"), &bytes, &samples).unwrap();
         assert_eq!((figures.samples, figures.mismatches), (25, 0), "{board}");
-        assert!(figures.instructions.is_some(), "{board} counts no instructions");
-    }
-}
-
-/// Instructions under `-icount` are the same on every machine, so they may not grow unseen. The figures are those of the
-/// compiler in CI; another version may move them a little.
-#[test]
-fn instructions_of_an_inference_stay_within_their_bounds() {
-    let bytes = models::everything();
-    let samples = random_samples(&bytes, 3, 1).unwrap();
-    for (board, bound) in [("mps2-an385", MOST_M3), ("mps2-an386", MOST_M4)] {
-        let figures = verify::on(&format!("qemu:{board}"), &bytes, &samples).unwrap();
         let instructions = figures.instructions.unwrap();
-        eprintln!("{board}: {instructions} instructions");
-        assert!(instructions <= bound, "{board}: {instructions} instructions, at most {bound} expected");
+        assert!(
+            (10_000..=bound).contains(&instructions),
+            "{board}: {instructions} instructions, expected up to {bound}"
+        );
     }
 }
 
@@ -58,6 +57,3 @@ fn firmware_carries_the_golden_student_when_none_is_named() {
     let default = fs::read(root().join("device/firmware/student.attar")).unwrap();
     assert!(default == models::everything(), "device/firmware/student.attar is not the golden file");
 }
-
-const MOST_M3: u64 = 132_000;
-const MOST_M4: u64 = 132_000;

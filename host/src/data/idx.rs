@@ -29,7 +29,11 @@ pub fn read(path: &Path) -> Result<Array> {
 fn parse(mut source: impl Read, len: Option<usize>) -> Result<Array> {
     let mut magic = [0; 4];
     source.read_exact(&mut magic).context("is too short for an IDX header")?;
-    let [0, 0, code, dimensions] = magic else { bail!("is not an IDX file: its first bytes are {magic:02x?}") };
+    let [0, 0, code, dimensions] = magic else {
+        bail!(
+            "is not an IDX file, for it starts with {magic:02x?}; .csv, .npy, .npz and .safetensors are known by those endings"
+        )
+    };
     let kind = Kind::of(code).with_context(|| format!("has the unknown element type {code:#04x}"))?;
     ensure!((1..=8).contains(&dimensions), "has {dimensions} dimensions, expected 1 to 8");
     let mut shape = Vec::new();

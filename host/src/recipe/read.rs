@@ -307,4 +307,21 @@ epochs = 3
         let names: Vec<_> = recipe.facts.iter().map(|fact| fact.name.as_str()).collect();
         assert_eq!(names, ["f_0", "f_1", "f_2"]);
     }
+
+    /// host/README.md is the reference of recipes: it names every key, and its example is one.
+    #[test]
+    fn readme_names_every_key_and_its_example_is_a_recipe() {
+        let readme = include_str!("../../README.md");
+        let keys = include_str!("../recipe.rs").lines().filter_map(|line| {
+            let (key, _) = line.strip_prefix("    pub ")?.split_once(':')?;
+            Some(key)
+        });
+        let sections = ["data", "input", "facts", "heads", "teacher", "student", "distill", "quantize", "compare"];
+        for key in keys {
+            let named = if sections.contains(&key) { format!("[{key}]") } else { format!("`{key}`") };
+            assert!(readme.contains(&named), "host/README.md does not name {key}");
+        }
+        let example = readme.split("```toml").nth(1).unwrap().split("```").next().unwrap();
+        Recipe::parse(example, "README.md", "example", &[]).unwrap();
+    }
 }

@@ -26,7 +26,7 @@ pub struct Board {
 }
 
 /// The boards.
-pub const BOARDS: [Board; 4] = [
+pub const BOARDS: [Board; 5] = [
     Board { name: "microbit", target: "thumbv6m-none-eabi", qemu: "qemu-system-arm", arguments: &["-M", "microbit"] },
     Board {
         name: "mps2-an385",
@@ -39,6 +39,12 @@ pub const BOARDS: [Board; 4] = [
         target: "thumbv7em-none-eabihf",
         qemu: "qemu-system-arm",
         arguments: &["-M", "mps2-an386", "-cpu", "cortex-m4"],
+    },
+    Board {
+        name: "mps2-an505",
+        target: "thumbv8m.main-none-eabi",
+        qemu: "qemu-system-arm",
+        arguments: &["-M", "mps2-an505", "-cpu", "cortex-m33"],
     },
     Board {
         name: "riscv32-virt",
