@@ -14,33 +14,39 @@ mod max_pool;
 mod table;
 mod window;
 
-pub use add::add;
+pub use add::{add, add_to};
 pub use average_pool::average_pool;
 pub use concat::concat_part;
 pub use convolution::convolution;
 pub use dense::dense;
 pub use depthwise::depthwise;
 pub use max_pool::max_pool;
-pub use table::table;
+pub use table::{table, table_over};
 
-use attar_shared::{Clamp, Requantization, Shape};
+use core::ops::Range;
 
-/// A tensor that is read.
+use attar_shared::{Clamp, Requantization, Shape, nibbles};
+
+/// A tensor that is read, or what is left of it while an output is written over it.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
-    /// The values, `[height, width, channels]`.
+    /// The values, `[height, width, channels]`, from the first that is left.
     pub values: &'a [i8],
+    /// How many values before them are gone.
+    pub skipped: usize,
     /// The shape.
     pub shape: Shape,
     /// The int8 that stands for zero.
     pub zero_point: i8,
 }
 
-/// A tensor that is written.
+/// A tensor that is written, or some of its pixels.
 #[derive(Debug)]
 pub struct ViewMut<'a> {
-    /// The values, `[height, width, channels]`.
+    /// The values, `[height, width, channels]`, from the first pixel that is to be written.
     pub values: &'a mut [i8],
+    /// How many pixels stand before them.
+    pub first: usize,
     /// The shape.
     pub shape: Shape,
     /// The int8 that stands for zero.
@@ -49,7 +55,31 @@ pub struct ViewMut<'a> {
     pub clamp: Clamp,
 }
 
+impl<'a> View<'a> {
+    /// Returns some values by their place in the whole tensor.
+    #[inline(always)]
+    fn get(&self, start: usize, len: usize) -> Option<&'a [i8]> {
+        let start = start.checked_sub(self.skipped)?;
+        self.values.get(start..start.wrapping_add(len))
+    }
+}
+
 impl ViewMut<'_> {
+    /// Returns the pixels that are to be written, each with its row and column.
+    #[inline(always)]
+    fn pixels(&mut self) -> impl Iterator<Item = (u16, u16, &mut [i8])> {
+        let width = usize::from(self.shape.width).max(1);
+        let (mut y, mut x) = if self.first == 0 { (0, 0) } else { (self.first / width, self.first % width) };
+        self.values.chunks_exact_mut(usize::from(self.shape.channels).max(1)).map(move |pixel| {
+            let at = (y as u16, x as u16);
+            x += 1;
+            if x == width {
+                (y, x) = (y.wrapping_add(1), 0);
+            }
+            (at.0, at.1, pixel)
+        })
+    }
+
     /// Returns what turns an accumulator into an output value.
     fn finish(&self) -> Finish {
         Finish { zero_point: i32::from(self.zero_point), clamp: self.clamp }
@@ -79,8 +109,71 @@ impl Finish {
 /// Channels that are summed side by side where a window slides over each channel by itself.
 const BLOCK: usize = 16;
 
-/// Returns the sum of the products of weights and values.
+/// Weights of one output channel, of any width, by their place in the channel.
+trait Row: Copy {
+    /// Adds the products of the weights from `first` on with values.
+    fn dot(self, sum: i32, first: usize, values: &[i8]) -> i32;
+
+    /// Adds the products of some weights with the zero point, as which padding counts.
+    fn padded(self, sum: i32, places: Range<usize>, zero_point: i8) -> i32;
+}
+
+/// Weights of 8 bits.
+#[derive(Clone, Copy)]
+struct Eight<'a>(&'a [u8]);
+
+impl Row for Eight<'_> {
+    #[inline(always)]
+    fn dot(self, sum: i32, first: usize, values: &[i8]) -> i32 {
+        let weights = self.0.get(first..first.wrapping_add(values.len())).unwrap_or(&[]);
+        weights.iter().zip(values).fold(sum, |sum, (&w, &x)| add_product(sum, w.cast_signed(), x))
+    }
+
+    #[inline(always)]
+    fn padded(self, sum: i32, places: Range<usize>, zero_point: i8) -> i32 {
+        let weights = self.0.get(places).unwrap_or(&[]);
+        weights.iter().fold(sum, |sum, &w| add_product(sum, w.cast_signed(), zero_point))
+    }
+}
+
+/// Weights of 4 bits, two in a byte.
+#[derive(Clone, Copy)]
+struct Four<'a>(&'a [u8]);
+
+impl Row for Four<'_> {
+    #[inline(always)]
+    fn dot(self, mut sum: i32, first: usize, values: &[i8]) -> i32 {
+        let mut bytes = self.0.get(first / 2..).unwrap_or(&[]).iter();
+        let mut values = values;
+        if first % 2 == 1
+            && let (Some(&byte), Some((&value, rest))) = (bytes.next(), values.split_first())
+        {
+            sum = add_product(sum, nibbles(byte).1, value);
+            values = rest;
+        }
+        let mut pairs = values.chunks_exact(2);
+        for (pair, &byte) in (&mut pairs).zip(&mut bytes) {
+            let (low, high) = nibbles(byte);
+            if let [a, b] = *pair {
+                sum = add_product(add_product(sum, low, a), high, b);
+            }
+        }
+        match (pairs.remainder().first(), bytes.next()) {
+            (Some(&value), Some(&byte)) => add_product(sum, nibbles(byte).0, value),
+            _ => sum,
+        }
+    }
+
+    #[inline(always)]
+    fn padded(self, sum: i32, places: Range<usize>, zero_point: i8) -> i32 {
+        places.fold(sum, |sum, place| {
+            let (low, high) = nibbles(self.0.get(place / 2).copied().unwrap_or(0));
+            add_product(sum, if place % 2 == 0 { low } else { high }, zero_point)
+        })
+    }
+}
+
 #[inline(always)]
-fn dot(start: i32, weights: &[u8], values: &[i8]) -> i32 {
-    weights.iter().zip(values).fold(start, |sum, (&w, &x)| sum.wrapping_add(i32::from(w.cast_signed()) * i32::from(x)))
+fn add_product(sum: i32, weight: i8, value: i8) -> i32 {
+    sum.wrapping_add(i32::from(weight) * i32::from(value))
 }

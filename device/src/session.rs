@@ -2,7 +2,9 @@
 
 use core::ops::Range;
 
-use attar_shared::{FACTS_TENSOR, INPUT_TENSOR, Model, Operator, Parameters, Quantization, Shape, Tensor};
+use attar_shared::{
+    AddConstants, FACTS_TENSOR, INPUT_TENSOR, Model, Operator, Parameters, Quantization, Shape, Tensor,
+};
 
 use crate::kernels::{self, View, ViewMut};
 use crate::quantize::round_to_i8;
@@ -175,39 +177,97 @@ impl<'a> Session<'a> {
         let inputs = operator.inputs();
         let a = self.tensor(inputs.first().copied().unwrap_or(0));
         let out = self.tensor(operator.output);
-        if operator.parameters == Parameters::Concat {
-            let mut first = 0;
-            for &index in inputs {
-                let part = self.tensor(index);
-                if let Ok([values, places]) = self.arena.get_disjoint_mut([range(&part), range(&out)]) {
-                    kernels::concat_part(view(values, &part), first, view_mut(places, &out, operator));
-                }
-                first += usize::from(part.shape.channels);
-            }
-            return;
-        }
-        if let Parameters::Add(constants) = operator.parameters {
-            let b = self.tensor(inputs.get(1).copied().unwrap_or(0));
-            if a.offset == b.offset {
-                // A tensor may be added to itself.
-                if let Ok([values, places]) = self.arena.get_disjoint_mut([range(&a), range(&out)]) {
-                    kernels::add(view(values, &a), view(values, &b), constants, view_mut(places, &out, operator));
-                }
-            } else if let Ok([x, y, places]) = self.arena.get_disjoint_mut([range(&a), range(&b), range(&out)]) {
-                kernels::add(view(x, &a), view(y, &b), constants, view_mut(places, &out, operator));
-            }
-            return;
-        }
-        let Ok([values, places]) = self.arena.get_disjoint_mut([range(&a), range(&out)]) else { return };
-        let (input, output) = (view(values, &a), view_mut(places, &out, operator));
         match operator.parameters {
-            Parameters::Dense(channels) => kernels::dense(input, channels, output),
-            Parameters::Convolution(window, channels) => kernels::convolution(input, &window, channels, output),
-            Parameters::Depthwise(window, channels) => kernels::depthwise(input, &window, channels, output),
-            Parameters::AveragePool(window, factor) => kernels::average_pool(input, &window, factor, output),
-            Parameters::MaxPool(window) => kernels::max_pool(input, &window, output),
-            Parameters::Table(table) => kernels::table(input.values, table, output.values),
-            Parameters::Add(_) | Parameters::Concat => {}
+            Parameters::Dense(channels) => self.slide(&a, operator, |input, output| {
+                kernels::dense(input, channels, output);
+            }),
+            Parameters::Convolution(window, channels) => self.slide(&a, operator, |input, output| {
+                kernels::convolution(input, &window, channels, output);
+            }),
+            Parameters::Depthwise(window, channels) => self.slide(&a, operator, |input, output| {
+                kernels::depthwise(input, &window, channels, output);
+            }),
+            Parameters::AveragePool(window, factor) => self.slide(&a, operator, |input, output| {
+                kernels::average_pool(input, &window, factor, output);
+            }),
+            Parameters::MaxPool(window) => self.slide(&a, operator, |input, output| {
+                kernels::max_pool(input, &window, output);
+            }),
+            Parameters::Table(table) => {
+                if let Ok([values, places]) = self.arena.get_disjoint_mut([range(&a), range(&out)]) {
+                    kernels::table(values, table, places);
+                } else if let Some(values) = self.arena.get_mut(range(&out)) {
+                    kernels::table_over(table, values);
+                }
+            }
+            Parameters::Add(constants) => {
+                let b = self.tensor(inputs.get(1).copied().unwrap_or(0));
+                self.add(&a, &b, constants, operator);
+            }
+            Parameters::Concat => {
+                let mut first = 0;
+                for &index in inputs {
+                    let part = self.tensor(index);
+                    // A part that stands where it has to go already overlaps, and stays.
+                    if let Ok([values, places]) = self.arena.get_disjoint_mut([range(&part), range(&out)]) {
+                        kernels::concat_part(view(values, &part), first, view_mut(places, &out, operator));
+                    }
+                    first += usize::from(part.shape.channels);
+                }
+            }
+        }
+    }
+
+    /// Calls a kernel on input and output: once where they share no byte, otherwise pixel by pixel in the order in which
+    /// the output never covers what is still to be read. The parser has held their places against that order.
+    fn slide(&mut self, input: &Tensor, operator: &Operator<'_>, kernel: impl Fn(View<'_>, ViewMut<'_>)) {
+        let out = self.tensor(operator.output);
+        let (from, to) = (range(input), range(&out));
+        if let Ok([values, places]) = self.arena.get_disjoint_mut([from.clone(), to.clone()]) {
+            return kernel(view(values, input), view_mut(places, &out, operator));
+        }
+        let pixel = usize::from(out.shape.channels).max(1);
+        let mut run = |first: usize| {
+            let start = to.start.wrapping_add(first.wrapping_mul(pixel));
+            let end = start.wrapping_add(pixel);
+            let forwards = to.start < from.start;
+            let (low, high) = self.arena.split_at_mut_checked(if forwards { end } else { start })?;
+            let (values, skipped, places) = if forwards {
+                let skipped = end.saturating_sub(from.start);
+                let left = input.shape.len().saturating_sub(skipped);
+                let begin = from.start.saturating_sub(end);
+                (high.get(begin..begin.wrapping_add(left))?, skipped, low.get_mut(start..)?)
+            } else {
+                (low.get(from.start..from.end.min(start))?, 0, high.get_mut(..pixel)?)
+            };
+            kernel(View { skipped, ..view(values, input) }, ViewMut { first, ..view_mut(places, &out, operator) });
+            Some(())
+        };
+        let count = out.shape.positions();
+        // A parsed model has no pixel outside of its arena, so that none is left out.
+        let _ = if to.start < from.start {
+            (0..count).try_for_each(&mut run)
+        } else {
+            (0..count).rev().try_for_each(&mut run)
+        };
+    }
+
+    fn add(&mut self, a: &Tensor, b: &Tensor, constants: AddConstants, operator: &Operator<'_>) {
+        let out = self.tensor(operator.output);
+        let swapped =
+            AddConstants { a_multiplier: constants.b_multiplier, b_multiplier: constants.a_multiplier, ..constants };
+        let (x, y, z) = (range(a), range(b), range(&out));
+        if a.offset == b.offset {
+            // A tensor may be added to itself.
+            if let Ok([values, places]) = self.arena.get_disjoint_mut([x, z]) {
+                kernels::add(view(values, a), view(values, b), constants, view_mut(places, &out, operator));
+            }
+        } else if let Ok([first, second, places]) = self.arena.get_disjoint_mut([x.clone(), y.clone(), z.clone()]) {
+            kernels::add(view(first, a), view(second, b), constants, view_mut(places, &out, operator));
+        } else if let Ok([second, places]) = self.arena.get_disjoint_mut([y, z.clone()]) {
+            kernels::add_to(view(second, b), constants, view_mut(places, &out, operator));
+        } else if let Ok([first, places]) = self.arena.get_disjoint_mut([x, z]) {
+            kernels::add_to(view(first, a), swapped, view_mut(places, &out, operator));
         }
     }
 }
@@ -218,9 +278,9 @@ fn range(tensor: &Tensor) -> Range<usize> {
 }
 
 fn view<'v>(values: &'v [i8], tensor: &Tensor) -> View<'v> {
-    View { values, shape: tensor.shape, zero_point: tensor.quantization.zero_point }
+    View { values, skipped: 0, shape: tensor.shape, zero_point: tensor.quantization.zero_point }
 }
 
 fn view_mut<'v>(values: &'v mut [i8], tensor: &Tensor, operator: &Operator<'_>) -> ViewMut<'v> {
-    ViewMut { values, shape: tensor.shape, zero_point: tensor.quantization.zero_point, clamp: operator.clamp }
+    ViewMut { values, first: 0, shape: tensor.shape, zero_point: tensor.quantization.zero_point, clamp: operator.clamp }
 }

@@ -1,7 +1,9 @@
 //! Networks in f32: a graph of layers with their parameters.
 
 mod families;
+mod fold;
 mod graph;
+mod layers;
 pub mod ops;
 
 use std::collections::BTreeMap;
@@ -12,8 +14,8 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-pub use families::build;
 pub use graph::{Graph, Node, Op};
+pub use layers::build;
 
 use crate::recipe::Activation;
 
@@ -22,8 +24,11 @@ use crate::recipe::Activation;
 pub struct Net {
     /// What is computed.
     pub graph: Graph,
-    /// Weights and biases in the order of their nodes; the names are `node.weight` and `node.bias`.
+    /// What is trained, in the order of the nodes; the names are `node.weight` and `node.bias`, or `node.scale` and
+    /// `node.shift` of a normalisation. A layer that a normalisation follows has no bias.
     pub parameters: Vec<(String, Var)>,
+    /// What training leaves behind without a gradient: `node.mean` and `node.variance` of each normalisation.
+    pub statistics: Vec<(String, Var)>,
     device: Device,
 }
 
@@ -45,8 +50,15 @@ impl Net {
     ///
     /// When the device refuses an allocation.
     pub fn new(graph: Graph, random: &mut ChaCha8Rng, device: &Device) -> Result<Self> {
-        let mut parameters = Vec::new();
+        let (mut parameters, mut statistics) = (Vec::new(), Vec::new());
         for (index, node) in graph.nodes.iter().enumerate() {
+            if node.op == Op::Norm {
+                let channels = node.shape[2];
+                parameters.push((format!("{}.scale", node.name), Var::ones(channels, DType::F32, device)?));
+                parameters.push((format!("{}.shift", node.name), Var::zeros(channels, DType::F32, device)?));
+                statistics.push((format!("{}.mean", node.name), Var::zeros(channels, DType::F32, device)?));
+                statistics.push((format!("{}.variance", node.name), Var::ones(channels, DType::F32, device)?));
+            }
             let Some(shape) = graph.weight_shape(index) else { continue };
             let fan_in: usize = match node.op {
                 Op::Depthwise { .. } => shape.iter().take(2).product(),
@@ -63,9 +75,11 @@ impl Net {
                 .collect();
             parameters
                 .push((format!("{}.weight", node.name), Var::from_tensor(&Tensor::from_vec(values, shape, device)?)?));
-            parameters.push((format!("{}.bias", node.name), Var::zeros(outputs, DType::F32, device)?));
+            if !graph.is_normed(index) {
+                parameters.push((format!("{}.bias", node.name), Var::zeros(outputs, DType::F32, device)?));
+            }
         }
-        Ok(Self { graph, parameters, device: device.clone() })
+        Ok(Self { graph, parameters, statistics, device: device.clone() })
     }
 
     /// Returns the number of weights and biases.
@@ -91,14 +105,20 @@ impl Net {
     pub fn forward(&self, input: &Tensor, facts: Option<&Tensor>, mut mode: Mode<'_>) -> Result<Vec<Tensor>> {
         let mut results: Vec<Tensor> = Vec::with_capacity(self.graph.nodes.len());
         let mut parameters = self.parameters.iter().map(|(_, var)| var.as_tensor());
-        for node in &self.graph.nodes {
+        let mut statistics = self.statistics.iter().map(|(_, var)| var);
+        for (index, node) in self.graph.nodes.iter().enumerate() {
             let first = node.inputs.first().map(|&index| &results[index]);
             let argument = || first.with_context(|| format!("layer {:?} has no input", node.name));
-            let mut weights = || {
-                parameters
-                    .next()
-                    .zip(parameters.next())
-                    .with_context(|| format!("layer {:?} has no weights", node.name))
+            let mut parameter = || parameters.next().with_context(|| format!("layer {:?} has no weights", node.name));
+            let mut weights = || -> Result<(&Tensor, Tensor)> {
+                let weight = parameter()?;
+                Ok((
+                    weight,
+                    match self.graph.is_normed(index) {
+                        true => Tensor::zeros(node.shape[2], DType::F32, &self.device)?,
+                        false => parameter()?.clone(),
+                    },
+                ))
             };
             let result = match &node.op {
                 Op::Input => {
@@ -110,21 +130,41 @@ impl Net {
                     let (weight, bias) = weights()?;
                     let flat = argument()?.flatten_from(1)?;
                     let batch = flat.dim(0)?;
-                    flat.matmul(&weight.t()?)?.broadcast_add(bias)?.reshape((batch, 1, 1, *outputs))?
+                    flat.matmul(&weight.t()?)?.broadcast_add(&bias)?.reshape((batch, 1, 1, *outputs))?
                 }
                 Op::Convolution { window, .. } => {
                     let (weight, bias) = weights()?;
-                    ops::conv2d(argument()?, weight, bias, window)?
+                    ops::conv2d(argument()?, weight, &bias, window)?
                 }
                 Op::Depthwise { window } => {
                     let (weight, bias) = weights()?;
-                    ops::depthwise(argument()?, weight, bias, window)?
+                    ops::depthwise(argument()?, weight, &bias, window)?
                 }
                 Op::AveragePool { window } if window.out == [1, 1] && window.pad == [0, 0] => {
                     argument()?.mean_keepdim((1, 2))?
                 }
                 Op::AveragePool { window } => ops::average_pool(argument()?, window)?,
                 Op::MaxPool { window } => ops::max_pool(argument()?, window)?,
+                Op::Norm => {
+                    let (scale, shift) = (parameter()?, parameter()?);
+                    let moments = statistics.next().zip(statistics.next());
+                    let (mean, variance) = moments.with_context(|| format!("layer {:?} has no moments", node.name))?;
+                    let x = argument()?;
+                    match mode {
+                        Mode::Evaluate => {
+                            let factor = (scale / (variance.as_tensor() + f64::from(ops::EPSILON))?.sqrt()?)?;
+                            let shift = (shift - (mean.as_tensor() * &factor)?)?;
+                            x.broadcast_mul(&factor)?.broadcast_add(&shift)?
+                        }
+                        Mode::Train(_) => {
+                            let count = (x.elem_count() / node.shape[2]) as f64;
+                            let (y, now_mean, now_variance) = ops::batch_norm(x, scale, shift)?;
+                            follow(mean, now_mean, 1.0)?;
+                            follow(variance, now_variance, count / (count - 1.0).max(1.0))?;
+                            y
+                        }
+                    }
+                }
                 Op::Activation(activation) => activate(argument()?, *activation)?,
                 Op::Dropout { share } => match &mut mode {
                     Mode::Evaluate => argument()?.clone(),
@@ -162,22 +202,27 @@ impl Net {
         self.graph.heads.iter().map(|&node| Ok(results[node].flatten_from(1)?)).collect()
     }
 
-    /// Returns a copy of the parameters, for a checkpoint.
+    /// Returns all that makes the network what it is: parameters and statistics.
+    fn state(&self) -> impl Iterator<Item = &(String, Var)> {
+        self.parameters.iter().chain(&self.statistics)
+    }
+
+    /// Returns a copy of parameters and statistics, for a checkpoint.
     ///
     /// # Errors
     ///
     /// When the device refuses an allocation.
     pub fn snapshot(&self) -> Result<BTreeMap<String, Tensor>> {
-        self.parameters.iter().map(|(name, var)| Ok((name.clone(), var.as_tensor().copy()?))).collect()
+        self.state().map(|(name, var)| Ok((name.clone(), var.as_tensor().copy()?))).collect()
     }
 
-    /// Sets the parameters from a checkpoint after all of them have been checked.
+    /// Sets parameters and statistics from a checkpoint after all of them have been checked.
     ///
     /// # Errors
     ///
     /// When one is missing or has another shape; then none has been changed.
     pub fn restore(&self, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
-        for (name, var) in &self.parameters {
+        for (name, var) in self.state() {
             let tensor = tensors.get(name).with_context(|| format!("parameter {name:?} is missing"))?;
             ensure!(
                 tensor.shape() == var.shape(),
@@ -186,11 +231,17 @@ impl Net {
                 var.dims()
             );
         }
-        for (name, var) in &self.parameters {
+        for (name, var) in self.state() {
             var.set(&tensors[name].to_device(&self.device)?)?;
         }
         Ok(())
     }
+}
+
+/// Moves a statistic a tenth of the way to what a batch gave.
+fn follow(statistic: &Var, now: Vec<f32>, factor: f64) -> Result<()> {
+    let now = (Tensor::from_vec(now, statistic.shape(), statistic.device())? * (0.1 * factor))?;
+    Ok(statistic.set(&((statistic.as_tensor() * 0.9)? + now)?)?)
 }
 
 fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
@@ -200,6 +251,7 @@ fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
         Activation::Relu6 => ops::relu(x)?.clamp(0f32, 6f32)?,
         Activation::Tanh => x.tanh()?,
         Activation::Sigmoid => (((x * 0.5)?.tanh()? + 1.0)? * 0.5)?,
+        Activation::None => x.clone(),
     })
 }
 

@@ -3,14 +3,12 @@
 mod calibrate;
 mod constants;
 mod lower;
-mod plan;
+pub mod plan;
+mod program;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use attar_device::{Session, Step, Student};
-use attar_shared::{
-    Clamp, Definition, HeadDefinition, HeadKind, InputDefinition, OperatorDefinition, Quantization, Shape, Tensor,
-    TestDefinition,
-};
+use attar_shared::{Definition, HeadDefinition, HeadKind, InputDefinition, Quantization, Tensor, TestDefinition};
 use rand::seq::SliceRandom;
 
 use crate::data::{Dataset, Target};
@@ -19,7 +17,8 @@ use crate::net::Net;
 use crate::random;
 use crate::recipe;
 use calibrate::Ranges;
-use lower::{Lowered, Stage};
+use lower::Lowered;
+use program::{Operator, Program};
 
 /// Returns the bytes of the `.attar` file of a trained network.
 ///
@@ -30,12 +29,14 @@ use lower::{Lowered, Stage};
 ///
 /// When the network does not fit the format: too large a shape, too many tensors, or names that are too long.
 pub fn quantize(net: &Net, data: &Dataset, how: &recipe::Quantize, seed: u64) -> Result<Vec<u8>> {
+    let net = &net.folded()?;
     let lowered = Lowered::new(&net.graph)?;
     let mut samples = data.splits.train.clone();
     samples.shuffle(&mut random::stream(seed, "calibration"));
     samples.truncate(how.calibration);
     let ranges = Ranges::measure(net, &lowered, data, &samples)?;
-    let file = File::new(net, data, &lowered, &ranges)?;
+    let program = Program::of(net, &lowered, &ranges)?;
+    let file = File::new(program, data, how.overlap)?;
     let plain = file.encode(data, &[])?;
     let tests: Vec<usize> = data.splits.test.iter().chain(&samples).copied().take(how.tests).collect();
     let vectors = answers(&plain, data, &tests)?;
@@ -43,15 +44,11 @@ pub fn quantize(net: &Net, data: &Dataset, how: &recipe::Quantize, seed: u64) ->
 }
 
 /// What a file is made of, apart from the test vectors.
-struct File<'a> {
-    lowered: &'a Lowered,
+struct File {
+    program: Program,
     tensors: Vec<Tensor>,
-    clamps: Vec<Clamp>,
-    parameters: Vec<Vec<u8>>,
-    macs: u32,
     gains: Vec<f32>,
     offsets: Vec<f32>,
-    with_facts: bool,
 }
 
 /// A self-test vector.
@@ -61,23 +58,34 @@ struct Vector {
     outputs: Vec<i8>,
 }
 
-impl<'a> File<'a> {
-    fn new(net: &Net, data: &Dataset, lowered: &'a Lowered, ranges: &Ranges) -> Result<Self> {
+impl Program {
+    /// Returns the integers of a network whose ranges are known.
+    fn of(net: &Net, lowered: &Lowered, ranges: &Ranges) -> Result<Self> {
         let mut quantizations: Vec<Quantization> = ranges.quantizations();
-        let mut parameters = Vec::new();
-        let mut clamps = Vec::new();
-        let mut macs = 0u64;
+        let mut operators = Vec::new();
         for (index, stage) in lowered.stages.iter().enumerate() {
             let output = lowered.sources + index;
-            let encoded = constants::encode(net, lowered, stage, output, &mut quantizations)
+            let constants = constants::of(net, lowered, stage, output, &mut quantizations)
                 .with_context(|| format!("layer {:?}", stage.name))?;
-            clamps.push(stage.clamp(quantizations[output]));
-            macs += macs_of(lowered, stage, output);
-            parameters.push(encoded);
+            operators.push(Operator {
+                name: stage.name.clone(),
+                inputs: stage.inputs.clone(),
+                clamp: stage.clamp(quantizations[output]),
+                window: stage.window,
+                constants,
+            });
         }
-        let tensors = plan::place(lowered, &quantizations)?;
+        let shapes = lowered.shapes.iter().map(|&shape| program::format_shape(shape));
+        let tensors = shapes.zip(quantizations).map(|(shape, q)| Ok((shape?, q))).collect::<Result<_>>()?;
+        Ok(Self { sources: lowered.sources, tensors, operators, heads: lowered.heads.clone() })
+    }
+}
+
+impl File {
+    fn new(program: Program, data: &Dataset, overlaps: bool) -> Result<Self> {
+        let tensors = program.placed(overlaps)?;
         // Normalisation, scale and zero point become one multiplication and one addition on the board.
-        let source = quantizations[0];
+        let (shape, source) = program.tensors[0];
         let pairs = data
             .normalization
             .gains
@@ -85,34 +93,23 @@ impl<'a> File<'a> {
             .zip(&data.normalization.offsets)
             .map(|(gain, offset)| (gain / source.scale, offset / source.scale + f32::from(source.zero_point)));
         // A network of dense layers alone takes every value as a channel of its own.
-        let count = if data.normalization.gains.len() == 1 { 1 } else { lowered.shapes[0][2] };
+        let count = if data.normalization.gains.len() == 1 { 1 } else { usize::from(shape.channels) };
         let (gains, offsets) = pairs.cycle().take(count).unzip();
-        let macs = u32::try_from(macs).context("the network has more than 2^32 multiply-accumulates")?;
-        let with_facts = lowered.sources == 2;
-        Ok(Self { lowered, tensors, clamps, parameters, macs, gains, offsets, with_facts })
+        Ok(Self { program, tensors, gains, offsets })
     }
 
     fn encode(&self, data: &Dataset, vectors: &[Vector]) -> Result<Vec<u8>> {
-        let operators: Vec<OperatorDefinition<'_>> = self
-            .lowered
-            .stages
-            .iter()
-            .zip(self.clamps.iter().zip(&self.parameters))
-            .map(|(stage, (&clamp, parameters))| OperatorDefinition {
-                kind: stage.kind,
-                inputs: &stage.inputs,
-                clamp,
-                window: stage.window,
-                parameters,
-            })
-            .collect();
+        let program = &self.program;
+        let parameters = program.parameters();
+        let operators = program.definitions(&parameters);
+        let macs = u32::try_from(program.macs()).context("the network has more than 2^32 multiply-accumulates")?;
         let labels: Vec<Vec<&str>> =
             data.targets.iter().map(|target| target.labels.iter().map(String::as_str).collect()).collect();
         let rescales: Vec<[Vec<f32>; 2]> = data.targets.iter().map(rescale).collect();
         let heads: Vec<HeadDefinition<'_>> = data
             .targets
             .iter()
-            .zip(&self.lowered.heads)
+            .zip(&program.heads)
             .zip(labels.iter().zip(&rescales))
             .map(|((target, &tensor), (labels, [gains, offsets]))| HeadDefinition {
                 name: &target.name,
@@ -128,7 +125,7 @@ impl<'a> File<'a> {
             .map(|vector| TestDefinition { input: &vector.input, facts: &vector.facts, outputs: &vector.outputs })
             .collect();
         // Names belong to channels as the data have them.
-        let named = data.channels.len() == self.lowered.shapes[0][2];
+        let named = data.channels.len() == usize::from(program.tensors[0].0.channels);
         let channels: Vec<&str> = data.channels.iter().filter(|_| named).map(String::as_str).collect();
         data.facts.with_definitions(|facts| {
             let definition = Definition {
@@ -138,13 +135,13 @@ impl<'a> File<'a> {
                     offsets: &self.offsets,
                     channels: &channels,
                 },
-                facts: if self.with_facts { facts } else { &[] },
+                facts: if program.sources == 2 { facts } else { &[] },
                 fact_mask: data.facts.mask,
                 heads: &heads,
                 operators: &operators,
                 tensors: &self.tensors,
                 tests: &tests,
-                macs: self.macs,
+                macs,
             };
             let mut bytes = vec![0; definition.encoded_len()?];
             definition.write(&mut bytes)?;
@@ -173,12 +170,6 @@ fn answers(bytes: &[u8], data: &Dataset, samples: &[usize]) -> Result<Vec<Vector
     Ok(vectors)
 }
 
-fn macs_of(lowered: &Lowered, stage: &Stage, output: usize) -> u64 {
-    let [height, width, _] = lowered.shapes[output];
-    let weights = stage.weight_count as u64;
-    if stage.window.is_some() { (height * width) as u64 * weights } else { weights }
-}
-
 fn rescale(target: &Target) -> [Vec<f32>; 2] {
     if target.kind != recipe::HeadKind::Regression {
         return [Vec::new(), Vec::new()];
@@ -195,14 +186,5 @@ fn head_kind(kind: recipe::HeadKind) -> HeadKind {
         recipe::HeadKind::Binary => HeadKind::Binary,
         recipe::HeadKind::Multilabel => HeadKind::Multilabel,
         recipe::HeadKind::Regression => HeadKind::Regression,
-    }
-}
-
-/// Returns a shape as the format holds it.
-fn format_shape(shape: [usize; 3]) -> Result<Shape> {
-    let [height, width, channels] = shape.map(u16::try_from);
-    match (height, width, channels) {
-        (Ok(height), Ok(width), Ok(channels)) => Ok(Shape { height, width, channels }),
-        _ => bail!("shape {shape:?}: no side may exceed 65535"),
     }
 }

@@ -3,12 +3,15 @@
 //! Every section and key is documented at its field here; a key that is not known is refused together with the nearest
 //! one that is.
 
+mod net;
 mod read;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+pub use net::{Activation, Arch, FuseAt, Fusion, Gather, Layer, LayerKind, Net, Padding, Schedule, Size};
 
 /// A whole recipe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -281,161 +284,6 @@ pub enum HeadKind {
     Regression,
 }
 
-/// Keys of `[teacher]` and `[student]`: the layers of a network and how it is trained.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Net {
-    /// `mlp` or `cnn`.
-    pub arch: Arch,
-    /// Widths of the dense layers before the heads.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub hidden: Vec<usize>,
-    /// cnn: channels of each stage.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub channels: Vec<usize>,
-    /// cnn: size of the kernel of each stage, or one for all; over a series it spans time, over an image it is square.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub kernel: Vec<usize>,
-    /// cnn: stride of each stage, or one for all.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub stride: Vec<usize>,
-    /// cnn: size of the max pooling after each stage, or one for all; 1 is none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub pool: Vec<usize>,
-    /// cnn: every stage but the first is a depthwise convolution and a 1x1 convolution.
-    #[serde(default)]
-    pub separable: bool,
-    /// cnn: every stage whose shape allows it adds its input to its output.
-    #[serde(default)]
-    pub residual: bool,
-    /// cnn: what follows the stages: `global-average` or `flatten`.
-    #[serde(default)]
-    pub gather: Gather,
-    /// What follows each layer: `relu`, `relu6`, `tanh` or `sigmoid`.
-    #[serde(default)]
-    pub activation: Activation,
-    /// The share of values that are dropped before the heads while training.
-    #[serde(default)]
-    pub dropout: f64,
-    /// How the facts enter: `sum` (input + facts, of the same width), `add` or `concat`.
-    #[serde(default)]
-    pub fusion: Fusion,
-    /// Where they enter: `input` or `features` (a cnn's before its dense layers); the default is `input` for an mlp
-    /// and `features` for a cnn.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fuse_at: Option<FuseAt>,
-    /// Passes over the training split.
-    #[serde(default = "Net::default_epochs")]
-    pub epochs: usize,
-    /// Samples in a step.
-    #[serde(default = "Net::default_batch")]
-    pub batch: usize,
-    /// Adam's learning rate at the start.
-    #[serde(default = "Net::default_rate")]
-    pub rate: f64,
-    /// How the rate goes on: `cosine` (to zero) or `constant`.
-    #[serde(default)]
-    pub schedule: Schedule,
-    /// teacher: how many are trained, each from another seed; their logits are averaged.
-    #[serde(default = "Net::default_ensemble")]
-    pub ensemble: usize,
-    /// The chance of each fact to be hidden from a sample while training, so that it may be missing on the board.
-    #[serde(default = "Net::default_fact_dropout")]
-    pub fact_dropout: f64,
-}
-
-impl Net {
-    fn default_epochs() -> usize {
-        10
-    }
-
-    fn default_batch() -> usize {
-        64
-    }
-
-    fn default_rate() -> f64 {
-        0.001
-    }
-
-    fn default_ensemble() -> usize {
-        1
-    }
-
-    fn default_fact_dropout() -> f64 {
-        0.1
-    }
-}
-
-/// Families of networks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Arch {
-    /// Dense layers; with no hidden one, a linear model.
-    Mlp,
-    /// Convolutions over a series or an image, then dense layers.
-    Cnn,
-}
-
-/// What follows the stages of a cnn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Gather {
-    /// The mean of each channel over all positions.
-    #[default]
-    GlobalAverage,
-    /// All values.
-    Flatten,
-}
-
-/// Activations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Activation {
-    /// `max(x, 0)`.
-    #[default]
-    Relu,
-    /// `min(max(x, 0), 6)`.
-    Relu6,
-    /// The hyperbolic tangent; a table on the board.
-    Tanh,
-    /// The logistic function; a table on the board.
-    Sigmoid,
-}
-
-/// How the facts enter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Fusion {
-    /// `[h; f]`.
-    #[default]
-    Concat,
-    /// `h + W f`.
-    Add,
-    /// `x + f`.
-    Sum,
-}
-
-/// Where the facts enter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FuseAt {
-    /// Beside the input.
-    Input,
-    /// After the stages of a cnn.
-    Features,
-}
-
-/// How the learning rate goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Schedule {
-    /// Half a cosine from the rate to zero.
-    #[default]
-    Cosine,
-    /// The rate throughout.
-    Constant,
-}
-
 /// `[distill]`: how the student learns from the teacher.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -505,6 +353,10 @@ pub struct Quantize {
     /// Self-test vectors in the file.
     #[serde(default = "Quantize::default_tests")]
     pub tests: usize,
+    /// Whether an output may lie over an input that nothing reads after it; without it the arena is larger and the
+    /// answers are the same.
+    #[serde(default = "yes")]
+    pub overlap: bool,
 }
 
 impl Quantize {
@@ -519,7 +371,12 @@ impl Quantize {
 
 impl Default for Quantize {
     fn default() -> Self {
-        Self { weights: Weights::default(), calibration: Self::default_calibration(), tests: Self::default_tests() }
+        Self {
+            weights: Weights::default(),
+            calibration: Self::default_calibration(),
+            tests: Self::default_tests(),
+            overlap: true,
+        }
     }
 }
 
@@ -557,6 +414,10 @@ impl Default for Compare {
     fn default() -> Self {
         Self { labels: false, without_facts: false, seeds: Self::default_seeds() }
     }
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn one() -> f64 {

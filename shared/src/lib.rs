@@ -19,6 +19,7 @@ mod header;
 mod input;
 mod model;
 mod operator;
+mod overlap;
 mod tensor;
 mod write;
 
@@ -30,8 +31,10 @@ pub use header::{HEADER_BYTES, Header};
 pub use input::{Input, InputDefinition};
 pub use model::{Model, TestVector};
 pub use operator::{
-    AddConstants, Channels, Clamp, Kind, MAX_INPUTS, Operator, OperatorDefinition, Parameters, Requantization, Window,
+    AddConstants, Channels, Clamp, Kind, MAX_INPUTS, Operator, OperatorDefinition, Parameters, Requantization, Weights,
+    Window, nibbles,
 };
+pub use overlap::Overlap;
 pub use tensor::{Quantization, Shape, Tensor};
 pub use write::{Definition, TestDefinition};
 

@@ -2,11 +2,11 @@
 
 use crate::bytes::Cursor;
 use crate::header::HEADER_BYTES;
-use crate::operator::{Context, OPERATOR_BYTES};
+use crate::operator::{Context, MAX_INPUTS, OPERATOR_BYTES};
 use crate::tensor::TENSOR_BYTES;
 use crate::{
     Defect, FACTS_TENSOR, Fact, Head, Header, INPUT_TENSOR, Input, MAX_FACTS, MAX_HEADS, MAX_TENSORS, Operator,
-    ParseError, Shape, Tensor,
+    Overlap, ParseError, Shape, Tensor,
 };
 
 /// A model whose file has been checked as a whole; it borrows the bytes and copies nothing.
@@ -222,7 +222,9 @@ impl<'a> Model<'a> {
             place = place.checked_add(used).ok_or(refused(Defect::TooLarge))?;
             set |= 1 << operator.kind() as u8;
             let output = self.tensor(operator.output).ok_or(refused(Defect::Shape))?;
-            macs = macs.saturating_add(operator.macs(output.shape));
+            let input =
+                operator.inputs().first().and_then(|&input| self.tensor(input)).ok_or(refused(Defect::Shape))?;
+            macs = macs.saturating_add(operator.macs(input.shape, output.shape));
         }
         if usize::try_from(place) != Ok(self.weights.len()) {
             return Err(ParseError::Weights(Defect::Padding));
@@ -233,7 +235,8 @@ impl<'a> Model<'a> {
         Ok(())
     }
 
-    /// Checks the memory plan: tensors that are alive at the same time share no byte, and the arena has no spare end.
+    /// Checks the memory plan: tensors that are alive at the same time share no byte, but for what [`Overlap`] allows, and
+    /// the arena has no spare end.
     fn check_memory(&self) -> Result<(), ParseError> {
         let mut end = 0;
         for index in 0..self.header.tensor_count {
@@ -247,7 +250,7 @@ impl<'a> Model<'a> {
                 let other = self.decode_tensor(earlier).map_err(refused)?;
                 let apart = u64::from(other.offset) >= tensor.end() || u64::from(tensor.offset) >= other.end();
                 let alive = self.written_by(index).is_none_or(|writer| other.last_use >= writer);
-                if alive && !apart {
+                if alive && !apart && !self.may_share(index, earlier) {
                     return Err(refused(Defect::Overlap));
                 }
             }
@@ -256,6 +259,30 @@ impl<'a> Model<'a> {
             return Err(ParseError::Header(Defect::Arena));
         }
         Ok(())
+    }
+
+    /// Returns whether an operator may write `output` over `input`, which it is the last to read.
+    fn may_share(&self, output: u16, input: u16) -> bool {
+        let share = || {
+            let operator = self.operator(self.written_by(output)?)?;
+            let (from, to) = (self.tensor(input)?, self.tensor(output)?);
+            if Some(from.last_use) != self.written_by(output) {
+                return None;
+            }
+            let mut shapes = [Shape::vector(0); MAX_INPUTS];
+            for (shape, &index) in shapes.iter_mut().zip(operator.inputs()) {
+                *shape = self.tensor(index)?.shape;
+            }
+            let shapes = shapes.get(..operator.inputs().len())?;
+            let allows = |place: usize| {
+                Overlap::of(operator.kind(), operator.window(), operator.inputs(), place, shapes, to.shape)
+                    .allows(to.offset, from.offset)
+            };
+            // An input that is read twice has to be allowed twice.
+            let mut places = operator.inputs().iter().enumerate().filter(|&(_, &index)| index == input);
+            Some(places.all(|(place, _)| allows(place)))
+        };
+        share() == Some(true)
     }
 
     fn check_tests(&self) -> Result<(), ParseError> {

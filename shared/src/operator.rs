@@ -61,6 +61,10 @@ pub enum Kind {
     Table = 6,
     /// [`Parameters::Concat`].
     Concat = 7,
+    /// [`Parameters::Dense`] with weights of 4 bits.
+    Dense4 = 8,
+    /// [`Parameters::Convolution`] with weights of 4 bits.
+    Convolution4 = 9,
 }
 
 /// The geometry of a sliding window, `[height, width]`.
@@ -94,8 +98,41 @@ pub struct Channels<'a> {
     pub multipliers: I32s<'a>,
     /// [`Requantization::shift`] for each channel.
     pub shifts: &'a [u8],
-    /// The weights, int8 each.
-    pub weights: &'a [u8],
+    /// The weights, row by row.
+    pub weights: Weights<'a>,
+}
+
+/// Weights as they stand in the file: a row for each output channel of dense and convolution, one row of depthwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weights<'a> {
+    /// An int8 each.
+    Eight(&'a [u8]),
+    /// Two in a byte, from -8 to 7, the first in the low half; every row begins with a new byte.
+    Four(&'a [u8]),
+}
+
+impl Weights<'_> {
+    /// Returns how many bits a weight takes.
+    pub fn bits(self) -> u32 {
+        match self {
+            Self::Eight(_) => 8,
+            Self::Four(_) => 4,
+        }
+    }
+
+    /// Returns the bytes of a row of `len` weights.
+    pub fn row_bytes(self, len: usize) -> usize {
+        match self {
+            Self::Eight(_) => len,
+            Self::Four(_) => len.div_ceil(2),
+        }
+    }
+}
+
+/// Returns both weights in a byte, that of the low half first.
+#[inline(always)]
+pub const fn nibbles(byte: u8) -> (i8, i8) {
+    ((byte << 4).cast_signed() >> 4, byte.cast_signed() >> 4)
 }
 
 /// A positive factor below 1/4, `multiplier / 2^(32 + shift)`, applied with one rounding.
@@ -181,6 +218,8 @@ impl<'a> Operator<'a> {
     /// Returns the code of what is computed.
     pub fn kind(&self) -> Kind {
         match self.parameters {
+            Parameters::Dense(Channels { weights: Weights::Four(_), .. }) => Kind::Dense4,
+            Parameters::Convolution(_, Channels { weights: Weights::Four(_), .. }) => Kind::Convolution4,
             Parameters::Dense(_) => Kind::Dense,
             Parameters::Convolution(..) => Kind::Convolution,
             Parameters::Depthwise(..) => Kind::Depthwise,
@@ -192,14 +231,15 @@ impl<'a> Operator<'a> {
         }
     }
 
-    /// Returns the multiply-accumulate operations of one run.
-    pub fn macs(&self, output: Shape) -> u64 {
-        let positions = output.positions() as u64;
+    /// Returns the multiply-accumulate operations of one run, for the shape of the first input and that of the output.
+    pub fn macs(&self, input: Shape, output: Shape) -> u64 {
+        let values = output.len() as u64;
         match self.parameters {
-            Parameters::Dense(channels) => channels.weights.len() as u64,
-            Parameters::Convolution(_, channels) | Parameters::Depthwise(_, channels) => {
-                positions.saturating_mul(channels.weights.len() as u64)
+            Parameters::Dense(_) => values.saturating_mul(input.len() as u64),
+            Parameters::Convolution(window, _) => {
+                values.saturating_mul(window.taps() as u64).saturating_mul(u64::from(input.channels))
             }
+            Parameters::Depthwise(window, _) => values.saturating_mul(window.taps() as u64),
             _ => 0,
         }
     }
@@ -240,18 +280,19 @@ impl<'a> Operator<'a> {
         let outputs = usize::from(out.channels);
 
         let mut used = 0;
-        let mut channels = |weights: Option<usize>| {
-            let weights = weights.ok_or(Defect::TooLarge)?;
-            used = outputs * 9 + padding(outputs) + weights + padding(weights);
-            Channels::decode(&mut blob_cursor, outputs, weights)
+        let four = matches!(kind, 8 | 9);
+        // Rows of so many weights: one for each output, or one in all.
+        let mut channels = |rows: usize, len: Option<usize>| {
+            let len = len.ok_or(Defect::TooLarge)?;
+            let bytes = if four { len.div_ceil(2) } else { len };
+            let bytes = bytes.checked_mul(rows).ok_or(Defect::TooLarge)?;
+            used = outputs * 9 + padding(outputs) + bytes + padding(bytes);
+            Channels::decode(&mut blob_cursor, outputs, bytes, four)
         };
         let parameters = match kind {
-            0 => Parameters::Dense(channels(first.len().checked_mul(outputs))?),
-            1 => {
-                let per_output = taps.checked_mul(usize::from(first.channels));
-                Parameters::Convolution(window, channels(per_output.and_then(|n| n.checked_mul(outputs)))?)
-            }
-            2 => Parameters::Depthwise(window, channels(taps.checked_mul(outputs))?),
+            0 | 8 => Parameters::Dense(channels(outputs, Some(first.len()))?),
+            1 | 9 => Parameters::Convolution(window, channels(outputs, taps.checked_mul(usize::from(first.channels)))?),
+            2 => Parameters::Depthwise(window, channels(1, taps.checked_mul(outputs))?),
             3 => {
                 used = 16;
                 Parameters::Add(AddConstants::decode(&mut blob_cursor)?)
@@ -273,7 +314,7 @@ impl<'a> Operator<'a> {
         };
         let used = u32::try_from(used).map_err(|_| Defect::TooLarge)?;
         let operator = Self { parameters, clamp, output: context.output_index, inputs, input_count };
-        if !operator.has_window() && window != Window::NONE {
+        if operator.window().is_none() && window != Window::NONE {
             return Err(Defect::Unused);
         }
         Ok((operator, offset, used))
@@ -307,17 +348,16 @@ impl<'a> Operator<'a> {
         match self.parameters {
             Parameters::Dense(channels) => {
                 fits(out.is_vector())?;
-                channels.check(channels.weights.chunks_exact(a.len()).map(|row| row.iter()))
+                channels.check_rows(a.len())
             }
             Parameters::Convolution(window, channels) => {
                 window.check(a, out)?;
-                channels.check(channels.weights.chunks_exact(window.taps() * usize::from(a.channels)).map(|w| w.iter()))
+                channels.check_rows(window.taps() * usize::from(a.channels))
             }
             Parameters::Depthwise(window, channels) => {
                 window.check(a, out)?;
                 fits(a.channels == out.channels)?;
-                let count = usize::from(a.channels);
-                channels.check((0..count).map(|c| channels.weights.iter().skip(c).step_by(count)))
+                channels.check_columns(usize::from(a.channels))
             }
             Parameters::Add(constants) => {
                 let b = at(self.inputs[1])?.shape;
@@ -362,11 +402,6 @@ impl<'a> Operator<'a> {
             }
         }
     }
-
-    fn has_window(&self) -> bool {
-        use Parameters::{AveragePool, Convolution, Depthwise, MaxPool};
-        matches!(self.parameters, Convolution(..) | Depthwise(..) | AveragePool(..) | MaxPool(_))
-    }
 }
 
 impl Window {
@@ -398,21 +433,46 @@ impl Window {
 }
 
 impl<'a> Channels<'a> {
-    fn decode(cursor: &mut Cursor<'a>, outputs: usize, weights: usize) -> Result<Self, Defect> {
+    fn decode(cursor: &mut Cursor<'a>, outputs: usize, bytes: usize, four: bool) -> Result<Self, Defect> {
         let biases = cursor.i32s(outputs)?;
         let multipliers = cursor.i32s(outputs)?;
         let shifts = cursor.take(outputs)?;
         cursor.zeros(padding(outputs))?;
-        let values = cursor.take(weights)?;
-        cursor.zeros(padding(weights))?;
-        Ok(Self { biases, multipliers, shifts, weights: values })
+        let values = cursor.take(bytes)?;
+        cursor.zeros(padding(bytes))?;
+        let weights = if four { Weights::Four(values) } else { Weights::Eight(values) };
+        Ok(Self { biases, multipliers, shifts, weights })
+    }
+
+    /// Checks each output channel of weights whose rows hold `len` of them.
+    fn check_rows(&self, len: usize) -> Result<(), Defect> {
+        let row_bytes = self.weights.row_bytes(len);
+        match self.weights {
+            Weights::Eight(bytes) => self.check(bytes.chunks_exact(row_bytes).map(magnitude)),
+            Weights::Four(bytes) => {
+                let spare = |row: &&[u8]| !len.is_multiple_of(2) && row.last().is_some_and(|byte| byte >> 4 != 0);
+                if bytes.chunks_exact(row_bytes).any(|row| spare(&row)) {
+                    return Err(Defect::Padding);
+                }
+                self.check(bytes.chunks_exact(row_bytes).map(|row| {
+                    let pairs = row.iter().map(|&byte| nibbles(byte));
+                    pairs.map(|(a, b)| u64::from(a.unsigned_abs()) + u64::from(b.unsigned_abs())).sum()
+                }))
+            }
+        }
+    }
+
+    /// Checks each channel of depthwise weights, tap after tap.
+    fn check_columns(&self, count: usize) -> Result<(), Defect> {
+        let Weights::Eight(bytes) = self.weights else { return Err(Defect::Kind) };
+        let column = |channel| bytes.iter().skip(channel).step_by(count);
+        self.check((0..count).map(|channel| column(channel).map(|w| u64::from(w.cast_signed().unsigned_abs())).sum()))
     }
 
     /// Checks that no input can overflow an accumulator: `|bias| + 128 * sum |w|` has to fit 31 bits.
-    fn check<'w>(&self, rows: impl Iterator<Item = impl Iterator<Item = &'w u8>>) -> Result<(), Defect> {
-        for ((bias, requantization), row) in self.constants().zip(rows) {
+    fn check(&self, sums: impl Iterator<Item = u64>) -> Result<(), Defect> {
+        for ((bias, requantization), sum) in self.constants().zip(sums) {
             requantization.check()?;
-            let sum: u64 = row.map(|w| u64::from(w.cast_signed().unsigned_abs())).sum();
             let bound = u64::from(bias.unsigned_abs()).saturating_add(sum.saturating_mul(128));
             if bound > i32::MAX as u64 {
                 return Err(Defect::Overflow);
@@ -420,6 +480,10 @@ impl<'a> Channels<'a> {
         }
         Ok(())
     }
+}
+
+fn magnitude(row: &[u8]) -> u64 {
+    row.iter().map(|w| u64::from(w.cast_signed().unsigned_abs())).sum()
 }
 
 impl AddConstants {

@@ -1,5 +1,6 @@
 //! Builds models operator by operator, for tests that want a graph of their own.
 
+use attar::quantize::plan::{self, Plan, Step};
 use attar_shared::{
     Clamp, Definition, FactDefinition, HeadDefinition, InputDefinition, Kind, OperatorDefinition, Quantization, Shape,
     Tensor, TestDefinition, Window, WriteError,
@@ -36,6 +37,8 @@ pub struct Frame<'a> {
     pub heads: &'a [HeadDefinition<'a>],
     /// The self-test vectors.
     pub tests: &'a [TestDefinition<'a>],
+    /// Whether outputs may lie over inputs.
+    pub overlaps: bool,
 }
 
 impl Builder {
@@ -73,34 +76,26 @@ impl Builder {
         (self.tensors.len() - 1) as u16
     }
 
-    /// Returns the file, each tensor at the lowest place that is free while it is alive.
+    /// Returns the file, its memory planned as the host plans it.
     pub fn finish(&self, frame: &Frame<'_>) -> Result<Vec<u8>, WriteError> {
-        let last = |tensor: usize| -> usize {
-            if frame.heads.iter().any(|head| usize::from(head.tensor) == tensor) {
-                return self.operators.len();
-            }
-            let reads = |operator: &Operator| operator.inputs.iter().any(|&input| usize::from(input) == tensor);
-            self.operators.iter().rposition(reads).unwrap_or(0)
-        };
-        let mut tensors: Vec<Tensor> = Vec::new();
-        for (index, &(shape, quantization)) in self.tensors.iter().enumerate() {
-            let birth = index.checked_sub(self.sources);
-            let mut taken: Vec<(u64, u64)> = tensors
-                .iter()
-                .filter(|other| birth.is_none_or(|birth| usize::from(other.last_use) >= birth))
-                .map(|other| (u64::from(other.offset), other.end()))
-                .collect();
-            taken.sort_unstable();
-            let len = (shape.len() as u64).next_multiple_of(4);
-            let mut offset = 0;
-            for (start, end) in taken {
-                if offset + len <= start {
-                    break;
-                }
-                offset = offset.max(end);
-            }
-            tensors.push(Tensor { shape, quantization, offset: offset as u32, last_use: last(index) as u16 });
-        }
+        let steps: Vec<Step<'_>> = self
+            .operators
+            .iter()
+            .map(|operator| Step { kind: operator.kind, inputs: &operator.inputs, window: operator.window })
+            .collect();
+        let shapes: Vec<Shape> = self.tensors.iter().map(|&(shape, _)| shape).collect();
+        let heads: Vec<u16> = frame.heads.iter().map(|head| head.tensor).collect();
+        let offsets = Plan::new(&shapes, self.sources, &steps, &heads, frame.overlaps).place();
+        let tensors: Vec<Tensor> = self
+            .tensors
+            .iter()
+            .zip(offsets)
+            .enumerate()
+            .map(|(index, (&(shape, quantization), offset))| {
+                let last_use = plan::last_use(index, &steps, &heads) as u16;
+                Tensor { shape, quantization, offset, last_use }
+            })
+            .collect();
         let operators: Vec<OperatorDefinition<'_>> = self
             .operators
             .iter()
@@ -136,6 +131,18 @@ pub fn channels(biases: &[i32], multipliers: &[i32], shifts: &[u8], weights: &[i
     bytes.extend(weights.iter().map(|w| w.cast_unsigned()));
     bytes.resize(bytes.len().next_multiple_of(4), 0);
     bytes
+}
+
+/// Returns the parameters of dense and convolution with weights of 4 bits, in rows of `len`.
+pub fn channels4(biases: &[i32], multipliers: &[i32], shifts: &[u8], weights: &[i8], len: usize) -> Vec<u8> {
+    let mut packed = Vec::new();
+    for row in weights.chunks(len) {
+        for pair in row.chunks(2) {
+            let high = pair.get(1).map_or(0, |w| w.cast_unsigned() << 4);
+            packed.push((pair[0].cast_unsigned() & 15 | high).cast_signed());
+        }
+    }
+    channels(biases, multipliers, shifts, &packed)
 }
 
 /// Returns the parameters of an average pool.

@@ -7,7 +7,7 @@ use attar_shared::{
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::build::{Builder, Frame, addition, average, channels};
+use crate::build::{Builder, Frame, addition, average, channels, channels4};
 use crate::reference;
 
 /// Returns a model that holds every kind of operator, fact and head, and one self-test vector: the golden file.
@@ -31,12 +31,14 @@ pub fn everything() -> Vec<u8> {
     let curved = draw.table(&mut graph, depthwise);
     let pooled = draw.max_pool(&mut graph, curved, [2, 2], [2, 1], [2, 2]);
     let projected = draw.channels(&mut graph, Kind::Dense, 1, 6, None, [1, 1], Clamp::ALL);
-    let added = draw.add(&mut graph, pooled, projected, Clamp::ALL);
+    let across = Window { kernel: [2, 2], stride: [1; 2], dilation: [1; 2], pad: [1, 0] };
+    let coarse = draw.channels(&mut graph, Kind::Convolution4, pooled, 6, Some(across), [2, 2], Clamp::ALL);
+    let added = draw.add(&mut graph, coarse, projected, Clamp::ALL);
     let joined = draw.concat(&mut graph, &[added, added]);
     let averaged = draw.average(&mut graph, joined, ([2, 2], [1, 1], [1, 1]), relu);
     let fault = draw.channels(&mut graph, Kind::Dense, averaged, 3, None, [1, 1], Clamp::ALL);
     let alarm = draw.channels(&mut graph, Kind::Dense, averaged, 1, None, [1, 1], Clamp::ALL);
-    let causes = draw.channels(&mut graph, Kind::Dense, averaged, 2, None, [1, 1], Clamp::ALL);
+    let causes = draw.channels(&mut graph, Kind::Dense4, averaged, 2, None, [1, 1], Clamp::ALL);
     let wear = draw.channels(&mut graph, Kind::Dense, averaged, 2, None, [1, 1], Clamp::ALL);
     let head = |name, kind, tensor, labels| HeadDefinition { name, kind, tensor, labels, gains: &[], offsets: &[] };
     let heads = [
@@ -70,6 +72,7 @@ pub fn everything() -> Vec<u8> {
         fact_mask: true,
         heads: &heads,
         tests: &[],
+        overlaps: true,
     };
     let plain = graph.finish(&frame).expect("the model is valid");
     // The answers of the vector come from the specification, not from the engine that they test.
@@ -104,7 +107,8 @@ pub fn random(seed: u64) -> Vec<u8> {
         trunk = draw.add(&mut graph, trunk, projected, Clamp::ALL);
     }
     let outputs = draw.0.random_range(2..9);
-    let logits = draw.channels(&mut graph, Kind::Dense, trunk, outputs, None, [1, 1], Clamp::ALL);
+    let kind = if draw.0.random_bool(0.3) { Kind::Dense4 } else { Kind::Dense };
+    let logits = draw.channels(&mut graph, kind, trunk, outputs, None, [1, 1], Clamp::ALL);
     let head =
         HeadDefinition { name: "y", kind: HeadKind::Class, tensor: logits, labels: &[], gains: &[], offsets: &[] };
     let facts = [
@@ -117,6 +121,7 @@ pub fn random(seed: u64) -> Vec<u8> {
         fact_mask: false,
         heads: &[head],
         tests: &[],
+        overlaps: seed % 4 != 0,
     };
     graph.finish(&frame).unwrap_or_else(|error| panic!("seed {seed}: {error}"))
 }
@@ -141,7 +146,8 @@ impl Draw {
                 let (window, out) = self.window(shape);
                 let outputs = self.0.random_range(1..20);
                 let clamp = self.clamp();
-                self.channels(graph, Kind::Convolution, input, outputs, Some(window), out, clamp)
+                let kind = if self.0.random_bool(0.3) { Kind::Convolution4 } else { Kind::Convolution };
+                self.channels(graph, kind, input, outputs, Some(window), out, clamp)
             }
             2 => {
                 let (window, out) = self.window(shape);
@@ -203,18 +209,21 @@ impl Draw {
         let shape = graph.shape(input);
         let taps = window.map_or(1, |window| window.taps());
         let per_output = match kind {
-            Kind::Dense => shape.len(),
+            Kind::Dense | Kind::Dense4 => shape.len(),
             Kind::Depthwise => taps,
             _ => taps * usize::from(shape.channels),
         };
         let count = usize::from(outputs);
-        let mut weights: Vec<i8> = (0..count * per_output).map(|_| self.0.random_range(-127..=127)).collect();
-        // The least int8 is allowed as well, whatever a quantiser makes of it.
-        weights[0] = -128;
-        let biases: Vec<i32> = (0..count).map(|_| self.0.random_range(-40_000..40_000)).collect();
+        let four = matches!(kind, Kind::Dense4 | Kind::Convolution4);
+        let most = if four { 7 } else { 127 };
+        let mut weights: Vec<i8> = (0..count * per_output).map(|_| self.0.random_range(-most..=most)).collect();
+        // The least integer is allowed as well, whatever a quantiser makes of it.
+        weights[0] = -most - 1;
+        let bias = if four { 2_500 } else { 40_000 };
+        let biases: Vec<i32> = (0..count).map(|_| self.0.random_range(-bias..bias)).collect();
         let multipliers: Vec<i32> = (0..count).map(|_| self.0.random_range(1 << 30..=i32::MAX)).collect();
         // The sum's deviation is some 70 * 70 * sqrt(n): this brings it to about 60, so that few outputs saturate.
-        let spread = 80.0 * (per_output as f64).sqrt();
+        let spread = if four { 5.0 } else { 80.0 } * (per_output as f64).sqrt();
         let shift = (spread.log2().round() as u8).saturating_sub(1).clamp(1, 31);
         let output = self.quantization();
         graph.push(
@@ -223,7 +232,14 @@ impl Draw {
             (Shape { height, width, channels: outputs }, output),
             clamp,
             window,
-            (channels(&biases, &multipliers, &vec![shift; count], &weights), weights.len()),
+            (
+                if four {
+                    channels4(&biases, &multipliers, &vec![shift; count], &weights, per_output)
+                } else {
+                    channels(&biases, &multipliers, &vec![shift; count], &weights)
+                },
+                weights.len(),
+            ),
         )
     }
 

@@ -128,7 +128,10 @@ fn bad_recipes_are_refused_with_file_line_and_advice() {
     distill(&crate::toys::SMALL.replace("\"bearing\"\nsamples", "\"bearings\"\nsamples"), &["did you mean `bearing`"]);
     distill(&crate::toys::SMALL.replace("name = \"rpm\"", "name = \"rpn\""), &["\"rpm\"", "\"rpn\""]);
     distill(&crate::toys::SMALL.replace("samples = 400", "samples = 3"), &["data.samples"]);
-    distill(&crate::toys::SMALL.replace("channels = [8]", "channels = [8]\npool = [999]"), &["pool 999"]);
+    distill(
+        &crate::toys::SMALL.replace("channels = [8]", "channels = [8]\npool = [999]"),
+        &["does not fit 1x32 positions"],
+    );
     fails(folder, &["demo", "--set", "student.epohcs=1"], &["did you mean `epochs`"]);
     fails(folder, &["demo", "--device", "tpu"], &["--device tpu", "expected auto, cpu"]);
 }

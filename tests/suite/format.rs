@@ -5,7 +5,7 @@ use std::fs;
 use attar_device::Student;
 use attar_shared::{
     Defect, Definition, FactDefinition, FactKind, HeadDefinition, InputDefinition, Model, OperatorDefinition,
-    Parameters, ParseError, Tensor, TestDefinition, Window, WriteError,
+    Parameters, ParseError, Tensor, TestDefinition, Weights, Window, WriteError,
 };
 use attar_tests::{build, models, reference, root, with_checksum};
 
@@ -125,7 +125,7 @@ fn each_broken_rule_is_named() {
         ("a deviation of zero", facts + 20, vec![0; 4], ParseError::Fact(0, Defect::EncoderRange)),
         ("a head of no kind", heads, vec![4], ParseError::Head(0, Defect::Kind)),
         ("a head without a tensor", heads + 2, vec![99, 0], ParseError::Head(0, Defect::InputIndex)),
-        ("an operator of no kind", operators, vec![8], ParseError::Operator(0, Defect::Kind)),
+        ("an operator of no kind", operators, vec![10], ParseError::Operator(0, Defect::Kind)),
         ("two inputs for a convolution", operators + 1, vec![2], ParseError::Operator(0, Defect::Count)),
         ("a clamp the wrong way round", operators + 2, vec![127, 128], ParseError::Operator(0, Defect::Clamp)),
         ("an operator that reads itself", operators + 4, vec![2], ParseError::Operator(0, Defect::InputIndex)),
@@ -187,6 +187,39 @@ fn tensors_that_live_together_and_overlap_are_refused() {
         }
     }
     assert!(overlaps >= 5, "{overlaps} overlaps were found");
+}
+
+/// Every place where an output lies over its input is as close as it may be, or refused four bytes closer.
+#[test]
+fn outputs_closer_to_their_inputs_than_their_windows_allow_are_refused() {
+    let (mut shared, mut refused) = (0, 0);
+    for seed in 0..200 {
+        let bytes = models::random(seed);
+        let model = Model::parse(&bytes).unwrap();
+        let header = model.header();
+        let sources = header.source_count();
+        let places = 64
+            + (header.input_len + header.facts_len + header.heads_len) as usize
+            + 32 * usize::from(header.operator_count)
+            + 12;
+        for operator in model.operators() {
+            let (input, output) = (operator.inputs()[0], operator.output);
+            let (from, to) = (model.tensor(input).unwrap(), model.tensor(output).unwrap());
+            let apart = u64::from(from.offset) >= to.end() || u64::from(to.offset) >= from.end();
+            if apart || from.last_use != output - sources {
+                continue;
+            }
+            shared += 1;
+            let closer = if to.offset < from.offset { to.offset + 4 } else { to.offset.wrapping_sub(4) };
+            let mut other = bytes.clone();
+            other[places + 20 * usize::from(output)..][..4].copy_from_slice(&closer.to_le_bytes());
+            if Model::parse(&with_checksum(other)).is_err() {
+                refused += 1;
+            }
+        }
+    }
+    assert!(shared > 100, "only {shared} outputs lie over their inputs");
+    assert!(refused * 10 > shared * 9, "{refused} of {shared} were refused");
 }
 
 #[test]
@@ -255,7 +288,8 @@ fn with_definition<R>(model: &Model<'_>, with: impl FnOnce(&Definition<'_>) -> R
             let of = |channels: attar_shared::Channels<'_>| {
                 let (biases, multipliers): (Vec<i32>, Vec<i32>) =
                     (channels.biases.iter().collect(), channels.multipliers.iter().collect());
-                let weights: Vec<i8> = channels.weights.iter().map(|w| w.cast_signed()).collect();
+                let (Weights::Eight(bytes) | Weights::Four(bytes)) = channels.weights;
+                let weights: Vec<i8> = bytes.iter().map(|w| w.cast_signed()).collect();
                 build::channels(&biases, &multipliers, channels.shifts, &weights)
             };
             let (window, parameters) = match operator.parameters {

@@ -5,6 +5,7 @@ mod data;
 mod device;
 mod format;
 mod gradients;
+mod nets;
 mod parity;
 mod qemu;
 mod real;

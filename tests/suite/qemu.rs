@@ -14,11 +14,11 @@ fn boards_give_the_outputs_of_the_host_in_bounded_instructions() {
     let bytes = models::everything();
     let samples = random_samples(&bytes, 25, 7).unwrap();
     for (board, bound) in [
-        ("microbit", 199_000),
-        ("mps2-an385", 133_500),
-        ("mps2-an386", 98_700),
-        ("mps2-an505", 133_500),
-        ("riscv32-virt", 122_000),
+        ("microbit", 254_000),
+        ("mps2-an385", 168_700),
+        ("mps2-an386", 138_000),
+        ("mps2-an505", 168_700),
+        ("riscv32-virt", 142_500),
     ] {
         let figures = verify::on(&format!("qemu:{board}"), &bytes, &samples).unwrap();
         assert_eq!((figures.samples, figures.mismatches), (25, 0), "{board}");

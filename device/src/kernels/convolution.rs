@@ -1,68 +1,75 @@
-use attar_shared::{Channels, Window};
+use core::ops::Range;
+
+use attar_shared::{Channels, Weights, Window};
 
 use super::window::Axis;
-use super::{View, ViewMut, dot};
+use super::{Eight, Four, Row, View, ViewMut};
 
 /// Computes a convolution with weights `[out, kernel_height, kernel_width, in]`; padding holds the input's zero point.
 pub fn convolution(input: View<'_>, window: &Window, channels: Channels<'_>, output: ViewMut<'_>) {
+    let row_bytes = channels.weights.row_bytes(window.taps().wrapping_mul(usize::from(input.shape.channels))).max(1);
+    match channels.weights {
+        Weights::Eight(bytes) => {
+            pixels(input, window, channels, || bytes.chunks_exact(row_bytes).map(Eight), output);
+        }
+        Weights::Four(bytes) => pixels(input, window, channels, || bytes.chunks_exact(row_bytes).map(Four), output),
+    }
+}
+
+#[inline(always)]
+fn pixels<R: Row, I: Iterator<Item = R>>(
+    input: View<'_>,
+    window: &Window,
+    channels: Channels<'_>,
+    rows: impl Fn() -> I,
+    mut output: ViewMut<'_>,
+) {
     let finish = output.finish();
     let (vertical, horizontal) = Axis::pair(window, input.shape.height, input.shape.width);
-    let depth = usize::from(input.shape.channels);
-    let row_len = usize::from(input.shape.width).wrapping_mul(depth);
-    let kernel_row = usize::from(window.kernel[1]).wrapping_mul(depth).max(1);
-    let kernel_len = kernel_row.wrapping_mul(usize::from(window.kernel[0])).max(1);
-    let mut pixels = output.values.chunks_exact_mut(usize::from(output.shape.channels).max(1));
-    for y in 0..output.shape.height {
-        let top = vertical.start(y);
-        for x in 0..output.shape.width {
-            let left = horizontal.start(x);
-            let Some(pixel) = pixels.next() else { return };
-            let kernels = channels.weights.chunks_exact(kernel_len);
-            for ((place, kernel), (bias, requantization)) in pixel.iter_mut().zip(kernels).zip(channels.constants()) {
-                let mut sum = bias;
-                for (tap, weights) in vertical.taps().zip(kernel.chunks_exact(kernel_row)) {
-                    let row = vertical.position(top, tap).and_then(|y| {
-                        let start = y.wrapping_mul(row_len);
-                        input.values.get(start..start.wrapping_add(row_len))
-                    });
-                    sum = sum_row(sum, row, weights, (horizontal, left), depth, input.zero_point);
-                }
-                *place = finish.apply(sum, requantization);
+    let row_len = usize::from(input.shape.width).wrapping_mul(usize::from(input.shape.channels));
+    let kernel_row = usize::from(window.kernel[1]).wrapping_mul(usize::from(input.shape.channels));
+    for (y, x, pixel) in output.pixels() {
+        let (top, left) = (vertical.start(y), horizontal.start(x));
+        for ((place, row), (bias, requantization)) in pixel.iter_mut().zip(rows()).zip(channels.constants()) {
+            let mut sum = bias;
+            let mut first = 0;
+            for tap in vertical.taps() {
+                let line = vertical.position(top, tap).map(|y| y.wrapping_mul(row_len));
+                sum = sum_row(sum, &input, line, row, first..first.wrapping_add(kernel_row), (horizontal, left));
+                first = first.wrapping_add(kernel_row);
             }
+            *place = finish.apply(sum, requantization);
         }
     }
 }
 
-/// Adds what one row of the kernel finds in one row of the input; no row is a row of padding.
+/// Adds what the weights in `taps`, a row of the kernel, find in the row of the input that begins at `line`; no line is a
+/// row of padding.
 #[inline(always)]
 fn sum_row(
     sum: i32,
-    row: Option<&[i8]>,
-    weights: &[u8],
+    input: &View<'_>,
+    line: Option<usize>,
+    row: impl Row,
+    taps: Range<usize>,
     (axis, left): (Axis, i32),
-    depth: usize,
-    zero_point: i8,
 ) -> i32 {
-    let Some(row) = row else { return padded(sum, weights, zero_point) };
+    let (depth, zero_point) = (usize::from(input.shape.channels).max(1), input.zero_point);
+    let Some(line) = line else { return row.padded(sum, taps, zero_point) };
     let Some(run) = axis.run(left) else {
-        return axis.taps().zip(weights.chunks_exact(depth.max(1))).fold(sum, |sum, (tap, weights)| {
-            let values = axis.position(left, tap).and_then(|x| row.get(x.wrapping_mul(depth)..));
-            values.map_or_else(|| padded(sum, weights, zero_point), |values| dot(sum, weights, values))
+        return axis.taps().zip(taps.step_by(depth)).fold(sum, |sum, (tap, first)| {
+            let at = axis.position(left, tap).map(|x| line.wrapping_add(x.wrapping_mul(depth)));
+            match at.and_then(|at| input.get(at, depth)) {
+                Some(values) => row.dot(sum, first, values),
+                None => row.padded(sum, first..first.wrapping_add(depth), zero_point),
+            }
         });
     };
     // The taps of the run are neighbours in the input as they are in the kernel: one product over all their channels.
-    let (first, end) = (run.start as usize * depth, run.end as usize * depth);
-    let from = left.wrapping_add(run.start) as usize * depth;
-    let (Some(before), Some(inside), Some(after), Some(values)) =
-        (weights.get(..first), weights.get(first..end), weights.get(end..), row.get(from..))
-    else {
-        return sum;
-    };
-    dot(padded(padded(sum, before, zero_point), after, zero_point), inside, values)
-}
-
-/// Adds the products of weights with the zero point, as which padding counts.
-#[inline(always)]
-fn padded(sum: i32, weights: &[u8], zero_point: i8) -> i32 {
-    weights.iter().fold(sum, |sum, &w| sum.wrapping_add(i32::from(w.cast_signed()).wrapping_mul(i32::from(zero_point))))
+    let first = taps.start.wrapping_add((run.start as usize).wrapping_mul(depth));
+    let end = taps.start.wrapping_add((run.end as usize).wrapping_mul(depth));
+    let from = line.wrapping_add((left.wrapping_add(run.start) as usize).wrapping_mul(depth));
+    let values = input.get(from, end.wrapping_sub(first)).unwrap_or(&[]);
+    let sum = row.padded(row.padded(sum, taps.start..first, zero_point), end..taps.end, zero_point);
+    row.dot(sum, first, values)
 }

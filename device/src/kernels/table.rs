@@ -1,7 +1,19 @@
 /// Looks every value up: entry i of the table answers the value whose byte is i.
 pub fn table(input: &[i8], table: &[u8; 256], output: &mut [i8]) {
-    for (place, value) in output.iter_mut().zip(input) {
-        // A byte is always below 256; `get` says so without a panic on the way.
-        *place = table.get(usize::from(value.cast_unsigned())).map_or(0, |answer| answer.cast_signed());
+    for (place, &value) in output.iter_mut().zip(input) {
+        *place = answer(table, value);
     }
+}
+
+/// As [`table`], over the input.
+pub fn table_over(table: &[u8; 256], values: &mut [i8]) {
+    for value in values {
+        *value = answer(table, *value);
+    }
+}
+
+#[inline(always)]
+fn answer(table: &[u8; 256], value: i8) -> i8 {
+    // A byte is always below 256; `get` says so without a panic on the way.
+    table.get(usize::from(value.cast_unsigned())).map_or(0, |answer| answer.cast_signed())
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use attar_shared::{Encoder, FactKind, Kind, Model, Operator, Parameters, Shape, Tensor, Window};
+use attar_shared::{Encoder, FactKind, Kind, Model, Operator, Parameters, Shape, Tensor, Weights};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -40,6 +40,7 @@ pub(super) fn inspect(arguments: &Arguments) -> Result<()> {
                 layer.output.clone(),
                 grouped(layer.macs),
                 grouped(layer.weight_bytes as u64),
+                layer.bits.map(|bits| bits.to_string()).unwrap_or_default(),
                 format!("{:>7} {:<12}{mark:<7}", grouped(layer.alive as u64), bar(layer.alive, peak)),
             ]
         })
@@ -55,7 +56,7 @@ pub(super) fn inspect(arguments: &Arguments) -> Result<()> {
         String::new(),
         format!("flash  {:>9} bytes, of which weights {}", grouped(bytes.len() as u64), grouped(weights as u64)),
         format!(
-            "arena  {:>9} bytes, where the tensors alive at one time take at most {}",
+            "arena  {:>9} bytes, of which at most {} are in use at a time",
             grouped(u64::from(header.arena_len)),
             grouped(peak as u64)
         ),
@@ -77,7 +78,7 @@ pub(super) fn inspect(arguments: &Arguments) -> Result<()> {
         lines.push(format!("head   {} ({}){labels}", head.name, format!("{:?}", head.kind).to_lowercase()));
     }
     lines.push(String::new());
-    lines.push(table(&["operator", "window", "output", "MACs", "weights", "alive bytes"], &rows));
+    lines.push(table(&["operator", "window", "output", "MACs", "weights", "bits", "arena"], &rows));
     lines.push(format!("\n{} self-test vectors", model.tests().count()));
     print(&lines.join("\n"))
 }
@@ -90,7 +91,9 @@ struct Layer {
     output: String,
     macs: u64,
     weight_bytes: usize,
-    /// Bytes of the tensors that are alive while it runs.
+    /// The width of its weights, if it has any.
+    bits: Option<u32>,
+    /// Bytes of the arena that hold something while it runs; those that an output shares with its input count once.
     alive: usize,
     offset: u32,
 }
@@ -103,6 +106,7 @@ fn layers(model: &Model<'_>) -> Vec<Layer> {
         .enumerate()
         .map(|(index, operator)| {
             let output = tensors[usize::from(operator.output)];
+            let input = tensors[usize::from(operator.inputs()[0])];
             let alive = tensors.iter().enumerate().filter(|(tensor, other)| {
                 tensor.saturating_sub(sources) <= index
                     && usize::from(other.last_use) >= index
@@ -113,9 +117,10 @@ fn layers(model: &Model<'_>) -> Vec<Layer> {
                 kind: describe_kind(&operator),
                 window: describe_window(&operator),
                 output: shape(output.shape),
-                macs: operator.macs(output.shape),
+                macs: operator.macs(input.shape, output.shape),
                 weight_bytes: weight_bytes(&operator),
-                alive: alive.map(|(_, tensor)| tensor.shape.len()).sum(),
+                bits: bits(&operator),
+                alive: covered(alive.map(|(_, tensor)| tensor)),
                 offset: output.offset,
             }
         })
@@ -124,8 +129,8 @@ fn layers(model: &Model<'_>) -> Vec<Layer> {
 
 fn describe_kind(operator: &Operator<'_>) -> String {
     let name = match operator.kind() {
-        Kind::Dense => "dense",
-        Kind::Convolution => "convolution",
+        Kind::Dense | Kind::Dense4 => "dense",
+        Kind::Convolution | Kind::Convolution4 => "convolution",
         Kind::Depthwise => "depthwise",
         Kind::Add => "add",
         Kind::AveragePool => "average pool",
@@ -138,13 +143,7 @@ fn describe_kind(operator: &Operator<'_>) -> String {
 }
 
 fn describe_window(operator: &Operator<'_>) -> String {
-    let window: Window = match operator.parameters {
-        Parameters::Convolution(window, _)
-        | Parameters::Depthwise(window, _)
-        | Parameters::AveragePool(window, _)
-        | Parameters::MaxPool(window) => window,
-        _ => return String::new(),
-    };
+    let Some(window) = operator.window() else { return String::new() };
     let [height, width] = window.kernel;
     let stride = match window.stride {
         [1, 1] => String::new(),
@@ -157,13 +156,36 @@ fn describe_window(operator: &Operator<'_>) -> String {
 fn weight_bytes(operator: &Operator<'_>) -> usize {
     match operator.parameters {
         Parameters::Dense(channels) | Parameters::Convolution(_, channels) | Parameters::Depthwise(_, channels) => {
-            channels.weights.len() + 9 * channels.shifts.len()
+            let (Weights::Eight(bytes) | Weights::Four(bytes)) = channels.weights;
+            bytes.len() + 9 * channels.shifts.len()
         }
         Parameters::Table(_) => 256,
         Parameters::Add(_) => 16,
         Parameters::AveragePool(..) => 8,
         Parameters::MaxPool(_) | Parameters::Concat => 0,
     }
+}
+
+fn bits(operator: &Operator<'_>) -> Option<u32> {
+    match operator.parameters {
+        Parameters::Dense(channels) | Parameters::Convolution(_, channels) | Parameters::Depthwise(_, channels) => {
+            Some(channels.weights.bits())
+        }
+        _ => None,
+    }
+}
+
+/// Returns the number of bytes that tensors cover together.
+fn covered<'a>(tensors: impl Iterator<Item = &'a Tensor>) -> usize {
+    let mut spans: Vec<(usize, usize)> =
+        tensors.map(|tensor| (tensor.offset as usize, tensor.offset as usize + tensor.shape.len())).collect();
+    spans.sort_unstable();
+    let (mut total, mut reached) = (0, 0);
+    for (start, end) in spans {
+        total += end.saturating_sub(start.max(reached));
+        reached = reached.max(end);
+    }
+    total
 }
 
 fn channel_names(input: &attar_shared::Input<'_>) -> String {
@@ -228,6 +250,7 @@ fn as_json(model: &Model<'_>, file: &str, bytes: usize) -> Value {
             "output": layer.output,
             "macs": layer.macs,
             "weight_bytes": layer.weight_bytes,
+            "bits": layer.bits,
             "alive_bytes": layer.alive,
             "offset": layer.offset,
         })).collect::<Vec<_>>(),

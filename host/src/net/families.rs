@@ -1,147 +1,139 @@
-//! Families of networks: from the keys of a recipe to a graph.
+//! Families of networks: from the keys of a recipe to a list of layers. A new family is a function here.
 
-use anyhow::{Result, ensure};
+use crate::recipe::{Activation, Arch, FuseAt, Gather, Layer, LayerKind, Net, Size};
 
-use super::graph::{Graph, Op};
-use super::ops::Window;
-use crate::recipe::{Arch, FuseAt, Fusion, Gather, Net};
+/// Returns the layers of a network between its input, `[height, width, channels]`, and its heads.
+pub(super) fn layers(net: &Net, input: [usize; 3]) -> Vec<Layer> {
+    let mut layers = match net.arch {
+        Arch::Layers => return with_dropout(net, net.layers.clone()),
+        Arch::Mlp => Vec::new(),
+        Arch::Cnn | Arch::Cnn1d => stages(net, input[2]),
+        Arch::Dscnn => dscnn(net, input),
+        Arch::Resnet => resnet(net),
+        Arch::MobilenetV1 => mobilenet(net),
+        Arch::Autoencoder => autoencoder(net),
+    };
+    let before = matches!(net.arch, Arch::Mlp | Arch::Autoencoder);
+    match net.fuse_at.unwrap_or(if before { FuseAt::Input } else { FuseAt::Features }) {
+        FuseAt::Input => layers.insert(0, Layer::of(LayerKind::Facts)),
+        FuseAt::Features => layers.push(Layer::of(LayerKind::Facts)),
+    }
+    layers.extend(net.hidden.iter().map(|&units| dense(units)));
+    with_dropout(net, layers)
+}
 
-/// Returns the graph of a network.
-///
-/// # Shape
-///
-/// `input` is `[height, width, channels]`; `facts` is the number of encoded facts, 0 for a network without any;
-/// `heads` holds the name and the number of outputs of each head.
-///
-/// # Errors
-///
-/// When a stage leaves nothing of its input, or facts cannot be fused as the recipe says.
-pub fn build(net: &Net, input: [usize; 3], facts: usize, heads: &[(String, usize)]) -> Result<Graph> {
-    let mut graph = Graph::default();
-    // Dense layers see values, not positions; facts then join a vector and are not repeated along it.
-    let input = if net.arch == Arch::Mlp { [1, 1, input.iter().product()] } else { input };
-    let mut trunk = graph.push_source("input", Op::Input, input);
-    let facts = (facts > 0).then(|| graph.push_source("facts", Op::Facts, [1, 1, facts]));
-    let fuse_at = net.fuse_at.unwrap_or(if net.arch == Arch::Mlp { FuseAt::Input } else { FuseAt::Features });
-    if let (Some(facts), FuseAt::Input) = (facts, fuse_at) {
-        trunk = fuse(&mut graph, net, trunk, facts)?;
-    }
-    if net.arch == Arch::Cnn {
-        trunk = stages(&mut graph, net, trunk)?;
-    }
-    if let (Some(facts), FuseAt::Features) = (facts, fuse_at) {
-        trunk = fuse(&mut graph, net, trunk, facts)?;
-    }
-    for (index, &outputs) in net.hidden.iter().enumerate() {
-        trunk = graph.push(format!("dense{index}"), Op::Dense { outputs }, &[trunk])?;
-        trunk = graph.push(format!("dense{index}.activation"), Op::Activation(net.activation), &[trunk])?;
-    }
+/// Returns whether batch normalisation follows a family's layers when the recipe does not say.
+pub(super) fn normed(arch: Arch) -> bool {
+    matches!(arch, Arch::Dscnn | Arch::Resnet | Arch::MobilenetV1 | Arch::Autoencoder)
+}
+
+fn with_dropout(net: &Net, mut layers: Vec<Layer>) -> Vec<Layer> {
     if net.dropout > 0.0 {
-        trunk = graph.push("dropout", Op::Dropout { share: net.dropout }, &[trunk])?;
+        layers.push(Layer { share: Some(net.dropout), ..Layer::of(LayerKind::Dropout) });
     }
-    for (name, outputs) in heads {
-        let head = graph.push(format!("head.{name}"), Op::Dense { outputs: *outputs }, &[trunk])?;
-        graph.heads.push(head);
-    }
-    Ok(graph)
+    layers
 }
 
-fn fuse(graph: &mut Graph, net: &Net, trunk: usize, facts: usize) -> Result<usize> {
-    let shape = graph.nodes[trunk].shape;
-    match net.fusion {
-        Fusion::Concat => graph.push("fusion", Op::Concat, &[trunk, facts]),
-        Fusion::Add => {
-            let projected = graph.push("fusion.facts", Op::Dense { outputs: shape[2] }, &[facts])?;
-            graph.push("fusion", Op::Add, &[trunk, projected])
-        }
-        Fusion::Sum => {
-            let width = graph.nodes[facts].shape[2];
-            ensure!(
-                shape[2] == width,
-                "fusion \"sum\" adds facts to the input value by value: there are {width} encoded facts for {} values",
-                shape[2]
-            );
-            graph.push("fusion", Op::Add, &[trunk, facts])
-        }
+fn conv(channels: usize, kernel: Size, stride: usize) -> Layer {
+    Layer {
+        channels: Some(channels),
+        kernel: Some(kernel),
+        stride: Some(Size::One(stride)),
+        ..Layer::of(LayerKind::Conv)
     }
 }
 
-fn stages(graph: &mut Graph, net: &Net, mut trunk: usize) -> Result<usize> {
+fn depthwise(kernel: usize, stride: usize) -> Layer {
+    Layer { kernel: Some(Size::One(kernel)), stride: Some(Size::One(stride)), ..Layer::of(LayerKind::Depthwise) }
+}
+
+fn dense(units: usize) -> Layer {
+    Layer { channels: Some(units), ..Layer::of(LayerKind::Dense) }
+}
+
+fn linear(layer: Layer) -> Layer {
+    Layer { activation: Some(Activation::None), ..layer }
+}
+
+/// The stages of a cnn: a convolution each, perhaps separable, perhaps with a shortcut, perhaps a pool after it.
+fn stages(net: &Net, mut before: usize) -> Vec<Layer> {
     let pick = |list: &[usize], stage: usize, default: usize| match list {
         [] => default,
         [one] => *one,
         many => many[stage],
     };
+    let mut layers = Vec::new();
     for (stage, &channels) in net.channels.iter().enumerate() {
-        let shape = graph.nodes[trunk].shape;
         let (kernel, stride) = (pick(&net.kernel, stage, 3), pick(&net.stride, stage, 1));
-        let window = Window::same(shape, kernel, stride);
-        let name = format!("stage{stage}");
-        let mut result = if net.separable && stage > 0 {
-            let depthwise = graph.push(format!("{name}.depthwise"), Op::Depthwise { window }, &[trunk])?;
-            let depthwise =
-                graph.push(format!("{name}.depthwise.activation"), Op::Activation(net.activation), &[depthwise])?;
-            let pointwise = Window::same(graph.nodes[depthwise].shape, 1, 1);
-            graph.push(&name, Op::Convolution { outputs: channels, window: pointwise }, &[depthwise])?
+        let mut block = if net.separable && stage > 0 {
+            vec![depthwise(kernel, stride), conv(channels, Size::One(1), 1)]
         } else {
-            graph.push(&name, Op::Convolution { outputs: channels, window }, &[trunk])?
+            vec![conv(channels, Size::One(kernel), stride)]
         };
-        if net.residual && graph.nodes[result].shape == shape {
-            result = graph.push(format!("{name}.add"), Op::Add, &[result, trunk])?;
+        if net.residual && stride == 1 && channels == before {
+            // The activation follows the sum.
+            if let Some(last) = block.last_mut() {
+                last.activation = Some(Activation::None);
+            }
+            block = vec![Layer { layers: block, ..Layer::of(LayerKind::Residual) }];
         }
-        trunk = graph.push(format!("{name}.activation"), Op::Activation(net.activation), &[result])?;
+        layers.extend(block);
         let pool = pick(&net.pool, stage, 1);
         if pool > 1 {
-            let window = Window::pool(graph.nodes[trunk].shape, pool);
-            ensure!(
-                window.out.iter().all(|&size| size > 0),
-                "pool {pool} of stage {stage} is larger than its input {:?}",
-                graph.nodes[trunk].shape
-            );
-            trunk = graph.push(format!("{name}.pool"), Op::MaxPool { window }, &[trunk])?;
+            layers.push(Layer { kernel: Some(Size::One(pool)), ..Layer::of(LayerKind::MaxPool) });
         }
+        before = channels;
     }
     if net.gather == Gather::GlobalAverage {
-        let [height, width, _] = graph.nodes[trunk].shape;
-        let window = Window { kernel: [height, width], stride: [1, 1], dilation: [1, 1], pad: [0, 0], out: [1, 1] };
-        trunk = graph.push("gather", Op::AveragePool { window }, &[trunk])?;
-    } else if net.fusion == Fusion::Concat && graph.facts().is_some() {
-        // Facts join a vector, so the features become one: a dense layer would flatten them anyway.
-        ensure!(
-            graph.nodes[trunk].shape[..2] == [1, 1],
-            "gather \"flatten\" with fusion \"concat\" repeats the facts at every position: use gather = \"global-average\" or fusion = \"add\""
-        );
+        layers.push(Layer::of(LayerKind::GlobalAverage));
     }
-    Ok(trunk)
+    layers
 }
 
-impl Window {
-    /// Returns a window that keeps every stride-th position: the padding is spread over both sides, more of it after.
-    ///
-    /// Over a series, of height 1, the kernel spans time alone.
-    pub fn same(shape: [usize; 3], kernel: usize, stride: usize) -> Self {
-        let series = shape[0] == 1;
-        let axis = |len: usize, kernel: usize, stride: usize| {
-            let out = len.div_ceil(stride);
-            let total = ((out - 1) * stride + kernel).saturating_sub(len);
-            (total / 2, out)
-        };
-        let kernel = [if series { 1 } else { kernel }, kernel];
-        let stride = [if series { 1 } else { stride }, stride];
-        let (top, height) = axis(shape[0], kernel[0], stride[0]);
-        let (left, width) = axis(shape[1], kernel[1], stride[1]);
-        Self { kernel, stride, dilation: [1, 1], pad: [top, left], out: [height, width] }
+fn dscnn(net: &Net, input: [usize; 3]) -> Vec<Layer> {
+    let width = net.width.unwrap_or(64);
+    let kernel = if input[0] == 1 { Size::One(10) } else { Size::Two([10, 4]) };
+    let mut layers = vec![conv(width, kernel, 2)];
+    for _ in 0..net.depth.unwrap_or(4) {
+        layers.extend([depthwise(3, 1), conv(width, Size::One(1), 1)]);
     }
+    layers.push(Layer::of(LayerKind::GlobalAverage));
+    layers
+}
 
-    /// Returns a window that moves by its own size and drops what is left at the end.
-    pub fn pool(shape: [usize; 3], size: usize) -> Self {
-        let kernel = [if shape[0] == 1 { 1 } else { size }, size];
-        Self {
-            kernel,
-            stride: kernel,
-            dilation: [1, 1],
-            pad: [0, 0],
-            out: [shape[0] / kernel[0], shape[1] / kernel[1]],
+fn resnet(net: &Net) -> Vec<Layer> {
+    let width = net.width.unwrap_or(16);
+    let mut layers = vec![conv(width, Size::One(3), 1)];
+    for stage in 0..3 {
+        let channels = width << stage;
+        for block in 0..net.depth.unwrap_or(1) {
+            let stride = if stage > 0 && block == 0 { 2 } else { 1 };
+            let shortcut = Layer { norm: Some(false), ..linear(conv(channels, Size::One(1), stride)) };
+            layers.push(Layer {
+                layers: vec![conv(channels, Size::One(3), stride), linear(conv(channels, Size::One(3), 1))],
+                shortcut: if stride == 1 { Vec::new() } else { vec![shortcut] },
+                ..Layer::of(LayerKind::Residual)
+            });
         }
     }
+    layers.push(Layer::of(LayerKind::GlobalAverage));
+    layers
+}
+
+fn mobilenet(net: &Net) -> Vec<Layer> {
+    let width = net.width.unwrap_or(8);
+    let mut layers = vec![conv(width, Size::One(3), 2)];
+    let early = [(2, 1), (4, 2), (4, 1), (8, 2), (8, 1), (16, 2)];
+    let middle = std::iter::repeat_n((16, 1), net.depth.unwrap_or(5));
+    for (factor, stride) in early.into_iter().chain(middle).chain([(32, 2), (32, 1)]) {
+        layers.extend([depthwise(3, stride), conv(factor * width, Size::One(1), 1)]);
+    }
+    layers.push(Layer::of(LayerKind::GlobalAverage));
+    layers
+}
+
+fn autoencoder(net: &Net) -> Vec<Layer> {
+    let (width, depth) = (net.width.unwrap_or(128), net.depth.unwrap_or(4));
+    let side = || std::iter::repeat_with(|| dense(width)).take(depth);
+    side().chain([dense(8)]).chain(side()).collect()
 }

@@ -61,6 +61,8 @@ pub enum Op {
         /// The geometry.
         window: Window,
     },
+    /// A batch normalisation of each channel (Ioffe, Szegedy 2015); it is folded into the layer before it on the board.
+    Norm,
     /// A function of each value.
     Activation(Activation),
     /// Values dropped while training; nothing otherwise.
@@ -105,14 +107,26 @@ impl Graph {
         }
     }
 
+    /// Returns whether a batch normalisation follows a node with weights; its shift then takes the place of the bias.
+    pub fn is_normed(&self, index: usize) -> bool {
+        self.readers(index).any(|node| node.op == Op::Norm)
+    }
+
     /// Returns the node of the facts, if the network takes any.
     pub fn facts(&self) -> Option<usize> {
         self.nodes.iter().position(|node| node.op == Op::Facts)
     }
 
-    /// Returns whether a ReLU reads the node.
+    /// Returns whether a ReLU reads the node, or its normalisation.
     pub(crate) fn feeds_relu(&self, index: usize) -> bool {
-        self.readers(index).any(|node| matches!(node.op, Op::Activation(Activation::Relu | Activation::Relu6)))
+        self.nodes.iter().enumerate().any(|(reader, node)| {
+            node.inputs.contains(&index)
+                && match node.op {
+                    Op::Activation(activation) => matches!(activation, Activation::Relu | Activation::Relu6),
+                    Op::Norm => self.feeds_relu(reader),
+                    _ => false,
+                }
+        })
     }
 
     /// Returns the nodes that read a node.
@@ -123,7 +137,7 @@ impl Graph {
     fn shape_of(&self, name: &str, op: &Op, inputs: &[usize]) -> Result<[usize; 3]> {
         let first = self.nodes[inputs[0]].shape;
         Ok(match op {
-            Op::Input | Op::Facts | Op::Activation(_) | Op::Dropout { .. } => first,
+            Op::Input | Op::Facts | Op::Norm | Op::Activation(_) | Op::Dropout { .. } => first,
             Op::Dense { outputs } => [1, 1, *outputs],
             Op::Convolution { outputs, window } => [window.out[0], window.out[1], *outputs],
             Op::Depthwise { window } | Op::AveragePool { window } | Op::MaxPool { window } => {

@@ -13,6 +13,7 @@ mod activation;
 mod convolution;
 mod depthwise;
 mod geometry;
+mod norm;
 mod pool;
 mod portable;
 mod storage;
@@ -22,6 +23,7 @@ mod testing;
 use candle_core::{DType, Result, Tensor, bail};
 
 pub use geometry::Window;
+pub use norm::EPSILON;
 
 /// The convolution of `x` with `weight`, plus `bias` for each output channel.
 ///
@@ -122,6 +124,23 @@ pub fn average_pool(x: &Tensor, window: &Window) -> Result<Tensor> {
 pub fn relu(x: &Tensor) -> Result<Tensor> {
     check_floats("relu", &[x])?;
     if x.device().is_cpu() { activation::relu(x) } else { portable::relu(x) }
+}
+
+/// `x` brought to mean 0 and deviation 1 in each channel over the batch and all positions, times `scale`, plus `shift`;
+/// with it the means and the variances (n in the denominator) of the batch.
+///
+/// # Shape
+/// `x` is `[batch, height, width, channels]`, `scale` and `shift` `[channels]`; the result has the shape of `x`.
+///
+/// # Errors
+/// When the shapes do not fit each other, or a tensor is not of 32-bit floats.
+pub fn batch_norm(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<(Tensor, Vec<f32>, Vec<f32>)> {
+    const OP: &str = "batch_norm";
+    let (.., channels) = x.dims4()?;
+    check_vector(OP, scale, channels)?;
+    check_vector(OP, shift, channels)?;
+    check_floats(OP, &[x, scale, shift])?;
+    if x.device().is_cpu() { norm::batch_norm(x, scale, shift) } else { portable::batch_norm(x, scale, shift) }
 }
 
 /// `[batch, height, width, channels]` of an input that the window fits.

@@ -30,7 +30,8 @@ pub(super) struct Stage {
     pub(super) window: Option<Window>,
     /// The node whose weights it holds.
     pub(super) node: usize,
-    pub(super) weight_count: usize,
+    /// The width of its weights.
+    pub(super) bits: u32,
     /// A ReLU that joined it, or the function of a table.
     pub(super) activation: Option<Activation>,
 }
@@ -48,6 +49,7 @@ impl Lowered {
                     lowered.tensor(index, node.shape)
                 }
                 Op::Dropout { .. } => inputs[0],
+                Op::Norm => bail!("layer {:?} has not been folded", node.name),
                 Op::Activation(activation) => match lowered.producer(inputs[0]) {
                     Some(stage) if joins(*activation, stage.kind) && graph.readers(node.inputs[0]).count() == 1 => {
                         stage.activation = Some(*activation);
@@ -71,17 +73,6 @@ impl Lowered {
             bail!("the network has {} tensors, at most {} fit", lowered.shapes.len(), attar_shared::MAX_TENSORS);
         }
         Ok(lowered)
-    }
-
-    /// Returns the last operator that reads a tensor; the number of operators when a head does, 0 when nobody does.
-    pub(super) fn last_use(&self, tensor: usize) -> usize {
-        if self.heads.iter().any(|&head| usize::from(head) == tensor) {
-            return self.stages.len();
-        }
-        self.stages
-            .iter()
-            .rposition(|stage| stage.inputs.iter().any(|&input| usize::from(input) == tensor))
-            .unwrap_or(0)
     }
 
     fn tensor(&mut self, node: usize, shape: [usize; 3]) -> u16 {
@@ -115,7 +106,7 @@ impl Lowered {
             inputs,
             window,
             node,
-            weight_count: graph.weight_shape(node).map_or(0, |shape| shape.iter().product()),
+            bits: 8,
             activation,
         });
         Ok(self.tensor(node, graph.nodes[node].shape))

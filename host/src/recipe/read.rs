@@ -151,13 +151,24 @@ impl Recipe {
 impl Net {
     fn check(&self) -> Result<()> {
         let stages = self.channels.len();
-        match self.arch {
-            Arch::Mlp => ensure!(
-                stages == 0 && self.kernel.is_empty() && self.stride.is_empty() && self.pool.is_empty(),
-                "arch \"mlp\" has no channels, kernel, stride or pool"
-            ),
-            Arch::Cnn => ensure!(stages > 0, "arch \"cnn\" needs channels = [...]"),
+        let cnn = matches!(self.arch, Arch::Cnn | Arch::Cnn1d);
+        let stage_keys = [&self.channels, &self.kernel, &self.stride, &self.pool];
+        ensure!(
+            cnn || (stage_keys.iter().all(|list| list.is_empty()) && !self.separable && !self.residual),
+            "channels, kernel, stride, pool, separable and residual belong to arch \"cnn\" and \"cnn1d\""
+        );
+        ensure!(!cnn || stages > 0, "arch \"cnn\" needs channels = [...]");
+        let sized = !matches!(self.arch, Arch::Mlp | Arch::Cnn | Arch::Cnn1d | Arch::Layers);
+        ensure!(
+            sized || (self.width.is_none() && self.depth.is_none()),
+            "width and depth belong to dscnn, resnet, mobilenet-v1 and autoencoder"
+        );
+        for (name, size) in [("width", self.width), ("depth", self.depth)] {
+            ensure!(size.is_none_or(|size| (1..=4096).contains(&size)), "{name} is {size:?}, expected 1 to 4096");
         }
+        let listed = self.arch == Arch::Layers;
+        ensure!(listed || self.layers.is_empty(), "layers belongs to arch \"layers\"");
+        ensure!(!listed || !self.layers.is_empty(), "arch \"layers\" needs layers = [...]");
         for (name, list) in [("kernel", &self.kernel), ("stride", &self.stride), ("pool", &self.pool)] {
             ensure!(
                 list.len() <= 1 || list.len() == stages,
@@ -290,7 +301,9 @@ epochs = 3
             ("data.split.test=0.95", "leaves nothing to train on"),
             ("student.batch=0", "batch is 0"),
             ("student.hidden=[0]", "hidden holds 0"),
-            ("student.channels=[4]", "arch \"mlp\" has no channels"),
+            ("student.channels=[4]", "belong to arch \"cnn\""),
+            ("student.width=4", "width and depth belong to"),
+            ("student.arch=layers", "needs layers"),
             ("distill.temperature=0", "temperature is 0"),
             ("data.file=x.csv", "belongs to format \"csv\""),
             ("compare.seeds=0", "seeds is 0"),
@@ -312,7 +325,8 @@ epochs = 3
     #[test]
     fn readme_names_every_key_and_its_example_is_a_recipe() {
         let readme = include_str!("../../README.md");
-        let keys = include_str!("../recipe.rs").lines().filter_map(|line| {
+        let keys = [include_str!("../recipe.rs"), include_str!("net.rs")].concat();
+        let keys = keys.lines().filter_map(|line| {
             let (key, _) = line.strip_prefix("    pub ")?.split_once(':')?;
             Some(key)
         });
@@ -321,7 +335,11 @@ epochs = 3
             let named = if sections.contains(&key) { format!("[{key}]") } else { format!("`{key}`") };
             assert!(readme.contains(&named), "host/README.md does not name {key}");
         }
-        let example = readme.split("```toml").nth(1).unwrap().split("```").next().unwrap();
-        Recipe::parse(example, "README.md", "example", &[]).unwrap();
+        let blocks: Vec<&str> = readme.split("```toml").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+        Recipe::parse(blocks[0], "README.md", "example", &[]).unwrap();
+        let student = &blocks[0][blocks[0].find("[student]").unwrap()..blocks[0].find("[distill]").unwrap()];
+        let listed = blocks[0].replace(student, blocks[1]);
+        let recipe = Recipe::parse(&listed, "README.md", "example", &[]).unwrap();
+        crate::net::build(&recipe.student, [20, 10, 1], 3, &[("failure".into(), 1)]).unwrap();
     }
 }

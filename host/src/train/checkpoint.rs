@@ -57,11 +57,11 @@ impl Checkpoint {
 
     pub(super) fn save(&self, path: &Path, net: &Net) -> Result<()> {
         let mut tensors: BTreeMap<String, Tensor> = BTreeMap::new();
-        for ((name, var), (first, second)) in net.parameters.iter().zip(self.adam.first.iter().zip(&self.adam.second)) {
-            tensors.insert(format!("now.{name}"), var.as_tensor().clone());
+        for ((name, _), (first, second)) in net.parameters.iter().zip(self.adam.first.iter().zip(&self.adam.second)) {
             tensors.insert(format!("first.{name}"), first.clone());
             tensors.insert(format!("second.{name}"), second.clone());
         }
+        tensors.extend(net.snapshot()?.into_iter().map(|(name, tensor)| (format!("now.{name}"), tensor)));
         tensors.extend(self.best.iter().map(|(name, tensor)| (format!("best.{name}"), tensor.clone())));
         tensors.insert("steps".into(), Tensor::new(&[self.adam.steps as u32], &Device::Cpu)?);
         save_tensors(path, &tensors, &serde_json::to_string(&self.epochs)?)

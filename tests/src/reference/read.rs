@@ -289,6 +289,8 @@ impl<'a> Reader<'a> {
             5 => Kind::MaxPool,
             6 => Kind::Table(weights.int8s(256)?),
             7 => Kind::Concat,
+            8 => Kind::Dense(weights.channels4(n, first.values())?),
+            9 => Kind::Convolution(weights.channels4(n, taps * first.channels)?),
             _ => return Err(format!("operator of kind {kind}")),
         };
         Ok((kind, Operator { kind: parameters, inputs, least, greatest, window }))
@@ -304,6 +306,26 @@ impl<'a> Reader<'a> {
         let shifts = self.padded(n)?.to_vec();
         let weights = self.padded(weight_count)?.iter().map(|byte| *byte as i8).collect();
         Ok(Channels { biases, multipliers, shifts, weights })
+    }
+
+    /// As `channels`, with two weights in a byte and rows of `len` that begin with a new one.
+    fn channels4(&mut self, n: usize, len: usize) -> Result<Channels, String> {
+        let row_bytes = len.div_ceil(2);
+        let packed = self.channels(n, n * row_bytes)?;
+        let mut weights = Vec::new();
+        for row in 0..n {
+            for i in 0..2 * row_bytes {
+                let byte = packed.weights[row * row_bytes + i / 2] as u8;
+                let half = i32::from(if i % 2 == 0 { byte % 16 } else { byte / 16 });
+                let weight = if half >= 8 { half - 16 } else { half };
+                if i < len {
+                    weights.push(weight as i8);
+                } else {
+                    expect("the half byte after a row", weight, 0)?;
+                }
+            }
+        }
+        Ok(Channels { weights, ..packed })
     }
 }
 

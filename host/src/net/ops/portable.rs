@@ -64,6 +64,17 @@ pub(super) fn relu(x: &Tensor) -> Result<Tensor> {
     x.le(0.0)?.where_cond(&x.zeros_like()?, &x)
 }
 
+/// See [`super::batch_norm`].
+pub(super) fn batch_norm(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<(Tensor, Vec<f32>, Vec<f32>)> {
+    let rows = x.flatten_to(2)?;
+    let mean = rows.mean_keepdim(0)?;
+    let centred = rows.broadcast_sub(&mean)?;
+    let variance = centred.sqr()?.mean_keepdim(0)?;
+    let normal = centred.broadcast_div(&(&variance + f64::from(super::EPSILON))?.sqrt()?)?;
+    let y = normal.broadcast_mul(scale)?.broadcast_add(shift)?.reshape(x.shape())?;
+    Ok((y, mean.flatten_all()?.to_vec1()?, variance.flatten_all()?.to_vec1()?))
+}
+
 /// For each tap of the window the values that the output positions see through it,
 /// `[batch, oh, ow, channels]`; `padding` beside the input.
 fn taps(x: &Tensor, window: &Window, padding: f32) -> Result<Vec<Tensor>> {

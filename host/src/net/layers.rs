@@ -1,0 +1,237 @@
+//! From a list of layers to a graph: shapes, windows, shortcuts, and where the facts enter.
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::families;
+use super::graph::{Graph, Op};
+use super::ops::Window;
+use crate::recipe::{Activation, Fusion, Layer, LayerKind, Net, Padding, Size};
+
+/// Returns the graph of a network.
+///
+/// # Shape
+///
+/// `input` is `[height, width, channels]`; `facts` is the number of encoded facts, 0 for a network without any;
+/// `heads` holds the name and the number of outputs of each head.
+///
+/// # Errors
+///
+/// When a layer does not fit what it reads, or facts cannot be fused as the recipe says; the message names the layer and
+/// both shapes.
+pub fn build(net: &Net, input: [usize; 3], facts: usize, heads: &[(String, usize)]) -> Result<Graph> {
+    let layers = families::layers(net, input);
+    let first = layers.iter().find(|layer| !matches!(layer.kind, LayerKind::Facts | LayerKind::Dropout));
+    // Dense layers see values, not positions; facts then join a vector and are not repeated along it.
+    let flat = first.is_none_or(|layer| layer.kind == LayerKind::Dense);
+    let input = if flat { [1, 1, input.iter().product()] } else { input };
+    let mut graph = Graph::default();
+    let mut trunk = graph.push_source("input", Op::Input, input);
+    let facts = (facts > 0).then(|| graph.push_source("facts", Op::Facts, [1, 1, facts]));
+    let mut builder = Builder { net, graph, facts };
+    trunk = builder.sequence("", &layers, trunk)?;
+    let Builder { mut graph, .. } = builder;
+    if facts.is_some_and(|facts| graph.readers(facts).next().is_none()) {
+        bail!("the facts enter nowhere: put a layer of kind \"facts\" into layers");
+    }
+    for (name, outputs) in heads {
+        let head = graph.push(format!("head.{name}"), Op::Dense { outputs: *outputs }, &[trunk])?;
+        graph.heads.push(head);
+    }
+    Ok(graph)
+}
+
+struct Builder<'a> {
+    net: &'a Net,
+    graph: Graph,
+    facts: Option<usize>,
+}
+
+impl Builder<'_> {
+    /// Adds layers one after the other and returns the last node; names are the kinds with their places, below `prefix`.
+    fn sequence(&mut self, prefix: &str, layers: &[Layer], mut trunk: usize) -> Result<usize> {
+        for (index, layer) in layers.iter().enumerate() {
+            let name = format!("{prefix}{}{index}", name_of(layer.kind));
+            let dense_follows = layers.get(index + 1).is_none_or(|next| next.kind == LayerKind::Dense);
+            trunk = self.layer(&name, layer, trunk, dense_follows).with_context(|| format!("layer {name:?}"))?;
+        }
+        Ok(trunk)
+    }
+
+    fn layer(&mut self, name: &str, layer: &Layer, trunk: usize, dense_follows: bool) -> Result<usize> {
+        check_keys(layer)?;
+        let shape = self.graph.nodes[trunk].shape;
+        match layer.kind {
+            LayerKind::Conv => {
+                let window = window_of(layer, shape, Padding::Same, 3)?;
+                let outputs = layer.channels.context("channels are missing")?;
+                self.weighted(name, layer, Op::Convolution { outputs, window }, trunk)
+            }
+            LayerKind::Depthwise => {
+                let window = window_of(layer, shape, Padding::Same, 3)?;
+                self.weighted(name, layer, Op::Depthwise { window }, trunk)
+            }
+            LayerKind::Dense => {
+                let outputs = layer.channels.context("channels are missing")?;
+                self.weighted(name, layer, Op::Dense { outputs }, trunk)
+            }
+            LayerKind::MaxPool | LayerKind::AveragePool => {
+                let window = window_of(layer, shape, Padding::Valid, 2)?;
+                let op = match layer.kind {
+                    LayerKind::MaxPool => Op::MaxPool { window },
+                    _ => Op::AveragePool { window },
+                };
+                let pool = self.graph.push(name, op, &[trunk])?;
+                self.activation(name, layer.activation.unwrap_or(Activation::None), pool)
+            }
+            LayerKind::GlobalAverage => {
+                let kernel = [shape[0], shape[1]];
+                let window = Window { kernel, stride: [1, 1], dilation: [1, 1], pad: [0, 0], out: [1, 1] };
+                self.graph.push(name, Op::AveragePool { window }, &[trunk])
+            }
+            LayerKind::Residual => {
+                ensure!(!layer.layers.is_empty(), "layers are missing");
+                let branch = self.sequence(&format!("{name}."), &layer.layers, trunk)?;
+                let shortcut = self.sequence(&format!("{name}.shortcut."), &layer.shortcut, trunk)?;
+                let (a, b) = (self.graph.nodes[branch].shape, self.graph.nodes[shortcut].shape);
+                ensure!(a == b, "its layers give {a:?} and its shortcut {b:?}: they cannot be added");
+                let sum = self.graph.push(name, Op::Add, &[branch, shortcut])?;
+                self.activation(name, layer.activation.unwrap_or(self.net.activation), sum)
+            }
+            LayerKind::Dropout => {
+                let share = layer.share.context("share is missing")?;
+                ensure!((0.0..1.0).contains(&share), "share is {share}, expected 0 to below 1");
+                self.graph.push(name, Op::Dropout { share }, &[trunk])
+            }
+            LayerKind::Facts => match self.facts {
+                Some(facts) => self.fuse(trunk, facts, dense_follows),
+                None => Ok(trunk),
+            },
+        }
+    }
+
+    /// Adds an operator with weights and what follows it: normalisation, activation.
+    fn weighted(&mut self, name: &str, layer: &Layer, op: Op, input: usize) -> Result<usize> {
+        let outputs = layer.channels.unwrap_or(1);
+        ensure!((1..=65_535).contains(&outputs), "channels are {outputs}, expected 1 to 65535");
+        let mut node = self.graph.push(name, op, &[input])?;
+        if layer.norm.or(self.net.norm).unwrap_or(families::normed(self.net.arch)) {
+            node = self.graph.push(format!("{name}.norm"), Op::Norm, &[node])?;
+        }
+        self.activation(name, layer.activation.unwrap_or(self.net.activation), node)
+    }
+
+    fn activation(&mut self, name: &str, activation: Activation, node: usize) -> Result<usize> {
+        match activation {
+            Activation::None => Ok(node),
+            activation => self.graph.push(format!("{name}.activation"), Op::Activation(activation), &[node]),
+        }
+    }
+
+    fn fuse(&mut self, trunk: usize, facts: usize, dense_follows: bool) -> Result<usize> {
+        let graph = &mut self.graph;
+        let shape = graph.nodes[trunk].shape;
+        match self.net.fusion {
+            Fusion::Concat => {
+                // A dense layer flattens: facts at every position would be weights for nothing.
+                ensure!(
+                    !dense_follows || shape[..2] == [1, 1],
+                    "fusion \"concat\" before a dense layer repeats the facts at each of {}x{} positions: use gather = \"global-average\" or fusion = \"add\"",
+                    shape[0],
+                    shape[1]
+                );
+                graph.push("fusion", Op::Concat, &[trunk, facts])
+            }
+            Fusion::Add => {
+                let projected = graph.push("fusion.facts", Op::Dense { outputs: shape[2] }, &[facts])?;
+                graph.push("fusion", Op::Add, &[trunk, projected])
+            }
+            Fusion::Sum => {
+                let width = graph.nodes[facts].shape[2];
+                ensure!(
+                    shape[2] == width,
+                    "fusion \"sum\" adds facts to the input value by value: there are {width} encoded facts for {} values",
+                    shape[2]
+                );
+                graph.push("fusion", Op::Add, &[trunk, facts])
+            }
+        }
+    }
+}
+
+fn name_of(kind: LayerKind) -> &'static str {
+    match kind {
+        LayerKind::Conv => "conv",
+        LayerKind::Depthwise => "depthwise",
+        LayerKind::Dense => "dense",
+        LayerKind::MaxPool => "max-pool",
+        LayerKind::AveragePool => "average-pool",
+        LayerKind::GlobalAverage => "global-average",
+        LayerKind::Residual => "residual",
+        LayerKind::Dropout => "dropout",
+        LayerKind::Facts => "facts",
+    }
+}
+
+/// Refuses keys that the layer's kind does not use.
+fn check_keys(layer: &Layer) -> Result<()> {
+    use LayerKind::{AveragePool, Conv, Dense, Depthwise, Dropout, MaxPool, Residual};
+    let window: &[LayerKind] = &[Conv, Depthwise, MaxPool, AveragePool];
+    let rules: [(&str, bool, &[LayerKind]); 10] = [
+        ("channels", layer.channels.is_some(), &[Conv, Dense]),
+        ("kernel", layer.kernel.is_some(), window),
+        ("stride", layer.stride.is_some(), window),
+        ("dilation", layer.dilation.is_some(), &[Conv, Depthwise]),
+        ("padding", layer.padding.is_some(), window),
+        ("norm", layer.norm.is_some(), &[Conv, Depthwise, Dense]),
+        ("activation", layer.activation.is_some(), &[Conv, Depthwise, Dense, Residual, MaxPool, AveragePool]),
+        ("layers", !layer.layers.is_empty(), &[Residual]),
+        ("shortcut", !layer.shortcut.is_empty(), &[Residual]),
+        ("share", layer.share.is_some(), &[Dropout]),
+    ];
+    for (key, present, kinds) in rules {
+        ensure!(!present || kinds.contains(&layer.kind), "kind {:?} has no key {key}", name_of(layer.kind));
+    }
+    Ok(())
+}
+
+/// Returns the window of a layer over an input.
+fn window_of(layer: &Layer, shape: [usize; 3], padding: Padding, default_kernel: usize) -> Result<Window> {
+    let series = shape[0] == 1;
+    let both = |size: Size| match size {
+        Size::One(size) => [if series { 1 } else { size }, size],
+        Size::Two(sizes) => sizes,
+    };
+    let kernel = both(layer.kernel.unwrap_or(Size::One(default_kernel)));
+    let pool = matches!(layer.kind, LayerKind::MaxPool | LayerKind::AveragePool);
+    let stride = layer.stride.map_or(if pool { kernel } else { [1, 1] }, both);
+    let dilation = layer.dilation.map_or([1, 1], both);
+    for (name, sizes) in [("kernel", kernel), ("stride", stride), ("dilation", dilation)] {
+        ensure!(
+            sizes.iter().all(|size| (1..=65_535).contains(size)),
+            "{name} is {sizes:?}, expected 1 to 65535 on each axis"
+        );
+    }
+    let padding = layer.padding.unwrap_or(padding);
+    let mut window = Window { kernel, stride, dilation, pad: [0, 0], out: [0, 0] };
+    for axis in 0..2 {
+        let reach = (kernel[axis] - 1) * dilation[axis];
+        let len = shape[axis];
+        let causal = padding == Padding::Causal && axis == 1;
+        (window.pad[axis], window.out[axis]) = if padding == Padding::Valid {
+            ensure!(
+                reach < len,
+                "its window of {}x{} does not fit {}x{} positions without padding",
+                (kernel[0] - 1) * dilation[0] + 1,
+                (kernel[1] - 1) * dilation[1] + 1,
+                shape[0],
+                shape[1]
+            );
+            (0, (len - 1 - reach) / stride[axis] + 1)
+        } else {
+            let out = len.div_ceil(stride[axis]);
+            let total = ((out - 1) * stride[axis] + reach + 1).saturating_sub(len);
+            (if causal { reach } else { total / 2 }, out)
+        };
+    }
+    Ok(window)
+}

@@ -1,0 +1,202 @@
+//! A student in integers, before it has places in memory: what the passes work on and what is written to the file.
+
+use anyhow::{Context, Result};
+use attar_shared::{Clamp, Kind, OperatorDefinition, Quantization, Shape, Tensor, Window};
+
+use super::plan::{self, Plan, Step};
+
+/// Operators over tensors; the n-th operator writes the n-th tensor after the sources.
+#[derive(Debug, Clone)]
+pub(super) struct Program {
+    /// Tensors before the first operator: input, and facts if there are any.
+    pub(super) sources: usize,
+    pub(super) tensors: Vec<(Shape, Quantization)>,
+    pub(super) operators: Vec<Operator>,
+    /// The tensor of each head.
+    pub(super) heads: Vec<u16>,
+}
+
+/// One operator.
+#[derive(Debug, Clone)]
+pub(super) struct Operator {
+    /// The layer that it comes from, for reports.
+    pub(super) name: String,
+    pub(super) inputs: Vec<u16>,
+    pub(super) clamp: Clamp,
+    pub(super) window: Option<Window>,
+    pub(super) constants: Constants,
+}
+
+/// What an operator computes with which constants.
+#[derive(Debug, Clone)]
+pub(super) enum Constants {
+    Dense(Channels),
+    Convolution(Channels),
+    Depthwise(Channels),
+    Add(Addition),
+    AveragePool { multiplier: i32, shift: u8 },
+    MaxPool,
+    Table(Box<[i8; 256]>),
+    Concat,
+}
+
+/// A row for each output channel.
+#[derive(Debug, Clone)]
+pub(super) struct Channels {
+    pub(super) rows: Vec<Row>,
+    pub(super) bits: u32,
+}
+
+/// The weights of an output channel and what surrounds them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    /// What an accumulator starts from; the input's zero point is folded in.
+    pub(super) bias: i32,
+    pub(super) multiplier: i32,
+    pub(super) shift: u8,
+    /// In the order of the taps, channels last.
+    pub(super) weights: Vec<i8>,
+}
+
+/// `(a * factors[0] + b * factors[1] + bias) >> shift`.
+#[derive(Debug, Clone)]
+pub(super) struct Addition {
+    pub(super) factors: [i32; 2],
+    pub(super) bias: i32,
+    pub(super) shift: u8,
+}
+
+impl Program {
+    /// Returns the index of the tensor that an operator writes.
+    pub(super) fn output(&self, operator: usize) -> usize {
+        self.sources + operator
+    }
+
+    /// Returns the multiply-accumulates of one run.
+    pub(super) fn macs(&self) -> u64 {
+        (0..self.operators.len()).map(|operator| self.macs_of(operator)).sum()
+    }
+
+    /// Returns the multiply-accumulates of one operator.
+    pub(super) fn macs_of(&self, operator: usize) -> u64 {
+        let positions = self.tensors[self.output(operator)].0.positions() as u64;
+        match &self.operators[operator].constants {
+            Constants::Dense(channels) => channels.weight_count(),
+            Constants::Convolution(channels) | Constants::Depthwise(channels) => positions * channels.weight_count(),
+            _ => 0,
+        }
+    }
+
+    /// Returns the tensors with their places in the arena.
+    pub(super) fn placed(&self, overlaps: bool) -> Result<Vec<Tensor>> {
+        let steps: Vec<Step<'_>> = self.operators.iter().map(Operator::step).collect();
+        let shapes: Vec<Shape> = self.tensors.iter().map(|&(shape, _)| shape).collect();
+        let offsets = Plan::new(&shapes, self.sources, &steps, &self.heads, overlaps).place();
+        self.tensors
+            .iter()
+            .zip(offsets)
+            .enumerate()
+            .map(|(index, (&(shape, quantization), offset))| {
+                let last_use = u16::try_from(plan::last_use(index, &steps, &self.heads))?;
+                Ok(Tensor { shape, quantization, offset, last_use })
+            })
+            .collect()
+    }
+
+    /// Returns the operators as the writer takes them, with the bytes of their parameters.
+    pub(super) fn definitions<'a>(&'a self, parameters: &'a [Vec<u8>]) -> Vec<OperatorDefinition<'a>> {
+        self.operators
+            .iter()
+            .zip(parameters)
+            .map(|(operator, parameters)| OperatorDefinition {
+                kind: operator.constants.kind(),
+                inputs: &operator.inputs,
+                clamp: operator.clamp,
+                window: operator.window,
+                parameters,
+            })
+            .collect()
+    }
+
+    /// Returns the parameters of each operator as they stand in the file.
+    pub(super) fn parameters(&self) -> Vec<Vec<u8>> {
+        self.operators.iter().map(|operator| operator.constants.encode()).collect()
+    }
+}
+
+impl Operator {
+    fn step(&self) -> Step<'_> {
+        Step { kind: self.constants.kind(), inputs: &self.inputs, window: self.window }
+    }
+}
+
+impl Constants {
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Dense(channels) if channels.bits == 4 => Kind::Dense4,
+            Self::Convolution(channels) if channels.bits == 4 => Kind::Convolution4,
+            Self::Dense(_) => Kind::Dense,
+            Self::Convolution(_) => Kind::Convolution,
+            Self::Depthwise(_) => Kind::Depthwise,
+            Self::Add(_) => Kind::Add,
+            Self::AveragePool { .. } => Kind::AveragePool,
+            Self::MaxPool => Kind::MaxPool,
+            Self::Table(_) => Kind::Table,
+            Self::Concat => Kind::Concat,
+        }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Dense(channels) | Self::Convolution(channels) => channels.encode(false),
+            Self::Depthwise(channels) => channels.encode(true),
+            Self::Add(Addition { factors: [a, b], bias, shift }) => {
+                let mut bytes: Vec<u8> = [a, b, bias].into_iter().flat_map(|word| word.to_le_bytes()).collect();
+                bytes.extend([*shift, 0, 0, 0]);
+                bytes
+            }
+            Self::AveragePool { multiplier, shift } => [multiplier.to_le_bytes(), [*shift, 0, 0, 0]].concat(),
+            Self::Table(answers) => answers.iter().map(|answer| answer.cast_unsigned()).collect(),
+            Self::MaxPool | Self::Concat => Vec::new(),
+        }
+    }
+}
+
+impl Channels {
+    fn weight_count(&self) -> u64 {
+        self.rows.iter().map(|row| row.weights.len() as u64).sum()
+    }
+
+    /// Returns biases, multipliers, shifts and weights; `by_tap` puts the channels of a tap side by side.
+    fn encode(&self, by_tap: bool) -> Vec<u8> {
+        let mut bytes: Vec<u8> = self.rows.iter().flat_map(|row| row.bias.to_le_bytes()).collect();
+        bytes.extend(self.rows.iter().flat_map(|row| row.multiplier.to_le_bytes()));
+        bytes.extend(self.rows.iter().map(|row| row.shift));
+        pad(&mut bytes);
+        if by_tap {
+            let taps = self.rows.first().map_or(0, |row| row.weights.len());
+            bytes.extend((0..taps).flat_map(|tap| self.rows.iter().map(move |row| row.weights[tap].cast_unsigned())));
+        } else if self.bits == 4 {
+            let low = |weight: i8| weight.cast_unsigned() & 15;
+            for row in &self.rows {
+                bytes.extend(row.weights.chunks(2).map(|pair| low(pair[0]) | pair.get(1).map_or(0, |&w| low(w) << 4)));
+            }
+        } else {
+            bytes.extend(self.rows.iter().flat_map(|row| row.weights.iter().map(|weight| weight.cast_unsigned())));
+        }
+        pad(&mut bytes);
+        bytes
+    }
+}
+
+fn pad(bytes: &mut Vec<u8>) {
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+}
+
+/// Returns a shape as the format holds it.
+pub(super) fn format_shape(shape: [usize; 3]) -> Result<Shape> {
+    let [height, width, channels] = shape.map(u16::try_from);
+    let sides = height.ok().zip(width.ok()).zip(channels.ok());
+    let ((height, width), channels) = sides.with_context(|| format!("shape {shape:?}: no side may exceed 65535"))?;
+    Ok(Shape { height, width, channels })
+}

@@ -1,0 +1,293 @@
+//! `[teacher]` and `[student]`: the layers of a network and how it is trained.
+
+use serde::{Deserialize, Serialize};
+
+/// Keys of `[teacher]` and `[student]`: the layers of a network and how it is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Net {
+    /// The family, or `layers` for a list of one's own; see [`Arch`].
+    pub arch: Arch,
+    /// Channels or units of the first layer; the others follow from it as the family says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<usize>,
+    /// How many blocks; of what, the family says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth: Option<usize>,
+    /// Widths of the dense layers before the heads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hidden: Vec<usize>,
+    /// cnn, cnn1d: channels of each stage.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<usize>,
+    /// cnn, cnn1d: size of the kernel of each stage, or one for all; over a series it spans time, over an image it is
+    /// square.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kernel: Vec<usize>,
+    /// cnn, cnn1d: stride of each stage, or one for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stride: Vec<usize>,
+    /// cnn, cnn1d: size of the max pooling after each stage, or one for all; 1 is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pool: Vec<usize>,
+    /// cnn, cnn1d: every stage but the first is a depthwise convolution and a 1x1 convolution.
+    #[serde(default)]
+    pub separable: bool,
+    /// cnn, cnn1d: every stage whose shape allows it adds its input to its output.
+    #[serde(default)]
+    pub residual: bool,
+    /// cnn, cnn1d: what follows the stages: `global-average` or `flatten`.
+    #[serde(default)]
+    pub gather: Gather,
+    /// arch "layers": the layers from the input to the heads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<Layer>,
+    /// Whether a batch normalisation follows each layer with weights; it costs nothing on the board. The default is what
+    /// the family's authors did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub norm: Option<bool>,
+    /// What follows each layer: `relu`, `relu6`, `tanh` or `sigmoid`.
+    #[serde(default)]
+    pub activation: Activation,
+    /// The share of values that are dropped before the heads while training.
+    #[serde(default)]
+    pub dropout: f64,
+    /// How the facts enter: `sum` (input + facts, of the same width), `add` or `concat`.
+    #[serde(default)]
+    pub fusion: Fusion,
+    /// Where they enter: `input` or `features` (before the dense layers); the default is `input` for an mlp and an
+    /// autoencoder, `features` for the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fuse_at: Option<FuseAt>,
+    /// Passes over the training split.
+    #[serde(default = "Net::default_epochs")]
+    pub epochs: usize,
+    /// Samples in a step.
+    #[serde(default = "Net::default_batch")]
+    pub batch: usize,
+    /// Adam's learning rate at the start.
+    #[serde(default = "Net::default_rate")]
+    pub rate: f64,
+    /// How the rate goes on: `cosine` (to zero) or `constant`.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// teacher: how many are trained, each from another seed; their logits are averaged.
+    #[serde(default = "Net::default_ensemble")]
+    pub ensemble: usize,
+    /// The chance of each fact to be hidden from a sample while training, so that it may be missing on the board.
+    #[serde(default = "Net::default_fact_dropout")]
+    pub fact_dropout: f64,
+}
+
+impl Net {
+    fn default_epochs() -> usize {
+        10
+    }
+
+    fn default_batch() -> usize {
+        64
+    }
+
+    fn default_rate() -> f64 {
+        0.001
+    }
+
+    fn default_ensemble() -> usize {
+        1
+    }
+
+    fn default_fact_dropout() -> f64 {
+        0.1
+    }
+}
+
+/// Families of networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arch {
+    /// Dense layers of the widths in `hidden`; with none, a linear model.
+    Mlp,
+    /// Convolutions over a series or an image, then dense layers.
+    Cnn,
+    /// The same, for series alone.
+    Cnn1d,
+    /// A convolution and `depth` (4) depthwise separable blocks of `width` (64) channels (Zhang et al. 2017); with these
+    /// defaults on `[49, 10, 1]` the keyword net of MLPerf Tiny.
+    Dscnn,
+    /// Three stages of `depth` (1) residual blocks of `width` (16), twice and four times as many channels (He et al.
+    /// 2016); with these defaults on `[32, 32, 3]` ResNet-8 of MLPerf Tiny.
+    Resnet,
+    /// Thirteen depthwise separable blocks (Howard et al. 2017), the first convolution with `width` (8) channels; with
+    /// this default on `[96, 96, 3]` the visual wake words net of MLPerf Tiny.
+    MobilenetV1,
+    /// `depth` (4) dense layers of `width` (128), a bottleneck of 8, and as many layers again; with these defaults on 640
+    /// values and a head over the input the anomaly net of MLPerf Tiny.
+    Autoencoder,
+    /// The layers in `layers`.
+    Layers,
+}
+
+/// An entry of `layers`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Layer {
+    /// What it computes.
+    pub kind: LayerKind,
+    /// conv: channels of the result; dense: units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<usize>,
+    /// conv, depthwise, pools: `n` or `[height, width]`; over a series `n` spans time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<Size>,
+    /// conv, depthwise, pools: steps between outputs, 1 or `[1, 1]` when left out; a pool moves by its own size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stride: Option<Size>,
+    /// conv, depthwise: steps between taps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dilation: Option<Size>,
+    /// conv, depthwise, pools: `same`, `valid` or `causal`; pools are `valid` when it is left out, the others `same`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub padding: Option<Padding>,
+    /// conv, depthwise, dense: whether a batch normalisation follows; the default is that of the network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub norm: Option<bool>,
+    /// What follows: the default is the network's activation after conv, depthwise, dense and residual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Activation>,
+    /// residual: the layers whose result is added to the shortcut's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<Layer>,
+    /// residual: the layers of the shortcut; without any, the input itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shortcut: Vec<Layer>,
+    /// dropout: the share of values that are dropped while training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
+}
+
+impl Layer {
+    /// Returns a layer of a kind that says nothing else.
+    pub fn of(kind: LayerKind) -> Self {
+        Self {
+            kind,
+            channels: None,
+            kernel: None,
+            stride: None,
+            dilation: None,
+            padding: None,
+            norm: None,
+            activation: None,
+            layers: Vec::new(),
+            shortcut: Vec::new(),
+            share: None,
+        }
+    }
+}
+
+/// What an entry of `layers` computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LayerKind {
+    /// A convolution.
+    Conv,
+    /// A convolution channel by channel.
+    Depthwise,
+    /// A matrix product of all values.
+    Dense,
+    /// The greatest value in a window.
+    MaxPool,
+    /// The mean over a window.
+    AveragePool,
+    /// The mean of each channel over all positions.
+    GlobalAverage,
+    /// The sum of `layers` and `shortcut`.
+    Residual,
+    /// Values dropped while training.
+    Dropout,
+    /// Where the facts enter, in the place of `fuse_at`.
+    Facts,
+}
+
+/// How an input is padded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Padding {
+    /// On both sides, such that there is an output for every stride-th position; an odd one goes to the end.
+    Same,
+    /// None.
+    Valid,
+    /// All before the first position of the width, such that an output sees nothing after it; rows as `same`.
+    Causal,
+}
+
+/// One number for both axes, or one for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a number, or [height, width]")]
+pub enum Size {
+    /// Both axes; over a series, of height 1, the width alone.
+    One(usize),
+    /// `[height, width]`.
+    Two([usize; 2]),
+}
+
+/// What follows the stages of a cnn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gather {
+    /// The mean of each channel over all positions.
+    #[default]
+    GlobalAverage,
+    /// All values.
+    Flatten,
+}
+
+/// Activations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// `max(x, 0)`.
+    #[default]
+    Relu,
+    /// `min(max(x, 0), 6)`.
+    Relu6,
+    /// The hyperbolic tangent; a table on the board.
+    Tanh,
+    /// The logistic function; a table on the board.
+    Sigmoid,
+    /// The value as it is.
+    None,
+}
+
+/// How the facts enter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fusion {
+    /// `[h; f]`.
+    #[default]
+    Concat,
+    /// `h + W f`.
+    Add,
+    /// `x + f`.
+    Sum,
+}
+
+/// Where the facts enter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FuseAt {
+    /// Beside the input.
+    Input,
+    /// Before the dense layers.
+    Features,
+}
+
+/// How the learning rate goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// Half a cosine from the rate to zero.
+    #[default]
+    Cosine,
+    /// The rate throughout.
+    Constant,
+}
