@@ -126,7 +126,12 @@ impl Row for Eight<'_> {
     #[inline(always)]
     fn dot(self, sum: i32, first: usize, values: &[i8]) -> i32 {
         let weights = self.0.get(first..first.wrapping_add(values.len())).unwrap_or(&[]);
-        weights.iter().zip(values).fold(sum, |sum, (&w, &x)| add_product(sum, w.cast_signed(), x))
+        let ((weights, weights_left), (values, values_left)) = (weights.as_chunks::<4>(), values.as_chunks::<4>());
+        let sum = weights.iter().zip(values).fold(sum, |sum, (&[w0, w1, w2, w3], &[x0, x1, x2, x3])| {
+            let sum = add_product(add_product(sum, w0.cast_signed(), x0), w1.cast_signed(), x1);
+            add_product(add_product(sum, w2.cast_signed(), x2), w3.cast_signed(), x3)
+        });
+        weights_left.iter().zip(values_left).fold(sum, |sum, (&w, &x)| add_product(sum, w.cast_signed(), x))
     }
 
     #[inline(always)]

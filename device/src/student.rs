@@ -110,6 +110,38 @@ impl EmbeddedStudent {
         self.header.macs
     }
 
+    /// Holds the student against a budget: bytes of flash, bytes of arena, multiply-accumulates of one run.
+    ///
+    /// ```
+    /// # use attar_device::include_student;
+    /// include_student!(STUDENT, concat!(env!("CARGO_MANIFEST_DIR"), "/firmware/student.attar"));
+    /// const _: () = STUDENT.within(4096, 1024, 10_000);
+    /// ```
+    ///
+    /// Another kilobyte of weights, and this does not compile:
+    ///
+    /// ```compile_fail
+    /// # use attar_device::include_student;
+    /// include_student!(STUDENT, concat!(env!("CARGO_MANIFEST_DIR"), "/firmware/student.attar"));
+    /// const _: () = STUDENT.within(1024, 1024, 10_000);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// When it takes more: used in a constant, that is a compile error.
+    #[allow(clippy::panic)]
+    pub const fn within(&self, flash: usize, ram: usize, macs: u32) {
+        if self.flash_bytes() > flash {
+            panic!("the student takes more flash than its budget");
+        }
+        if self.arena_bytes() > ram {
+            panic!("the student's arena is larger than its budget of RAM");
+        }
+        if self.macs() > macs {
+            panic!("the student takes more multiply-accumulates than its budget");
+        }
+    }
+
     /// Checks the whole file and returns the student.
     ///
     /// # Errors

@@ -12,13 +12,14 @@ use attar_device::Student;
 use candle_core::{Device, Tensor};
 use serde_json::json;
 
+use crate::budget;
 use crate::data::{self, Dataset, Target};
 use crate::engine::{self, FactsGiven};
 use crate::files;
 use crate::metrics::{self, HeadMetrics};
 use crate::net::{self, Net};
 use crate::progress::say;
-use crate::quantize;
+use crate::quantize::{Agreement, Quantizer};
 use crate::random;
 use crate::recipe::{self, Distill, Method, Recipe};
 use crate::report::{self, ModelFigures, Report, SCHEMA, StudentFigures, TeacherFigures};
@@ -56,7 +57,8 @@ pub fn run(recipe: &Recipe, places: &Places) -> Result<Report> {
         data.splits.validation.len(),
         data.splits.test.len()
     ));
-    let mut run = Run { recipe, places, data, seconds: BTreeMap::new(), curves: Vec::new() };
+    budget::check(recipe, &data)?;
+    let mut run = Run { recipe, places, data: &data, seconds: BTreeMap::new(), curves: Vec::new() };
     run.write_manifest()?;
     let (teacher, soft) = match &recipe.teacher {
         Some(how) if recipe.distill.method != Method::None => {
@@ -65,8 +67,9 @@ pub fn run(recipe: &Recipe, places: &Places) -> Result<Report> {
         }
         _ => (None, None),
     };
-    let (students, bytes) = run.students(soft.as_ref())?;
-    let verify = vec![verify::on_host(&bytes, &verify::samples_of(&bytes, &run.data, run.evaluation())?)?];
+    let (students, exported) = run.students(soft.as_ref())?;
+    let Exported { bytes, agreement } = exported;
+    let verify = vec![verify::on_host(&bytes, &verify::samples_of(&bytes, run.data, run.evaluation())?)?];
     let student = Student::parse(&bytes)?;
     let path = places.out.join(STUDENT_FILE);
     let report = Report {
@@ -83,6 +86,7 @@ pub fn run(recipe: &Recipe, places: &Places) -> Result<Report> {
             arena_bytes: student.model().arena_bytes(),
             macs: student.model().header().macs,
         },
+        quantization: Some(agreement),
         verify,
     };
     run.finish(&report)?;
@@ -98,10 +102,25 @@ struct Variant {
     exported: bool,
 }
 
+/// A student in integers.
+struct Integers {
+    /// The network that they are of, without normalisations.
+    net: Net,
+    bytes: Vec<u8>,
+    precision: &'static str,
+    agreement: Agreement,
+}
+
+/// What a run comes to.
+struct Exported {
+    bytes: Vec<u8>,
+    agreement: Agreement,
+}
+
 struct Run<'a> {
     recipe: &'a Recipe,
     places: &'a Places,
-    data: Dataset,
+    data: &'a Dataset,
     seconds: BTreeMap<String, f64>,
     curves: Vec<(String, Vec<Epoch>)>,
 }
@@ -119,19 +138,19 @@ impl Run<'_> {
         let mut keys = Vec::new();
         for member in 0..how.ensemble {
             let name = if how.ensemble == 1 { "teacher".into() } else { format!("teacher-{member}") };
-            let stage = Stage::new(self.recipe, &self.data, how, None, true, self.recipe.seed + member as u64, &name)?;
+            let stage = Stage::new(self.recipe, self.data, how, None, true, self.recipe.seed + member as u64, &name)?;
             members.push(self.train(&stage, how, Objective::Labels, true)?);
             keys.push(stage.key);
         }
         let test = self.evaluation().to_vec();
-        let test_logits = average(&members, &self.data, &test)?;
+        let test_logits = average(&members, self.data, &test)?;
         let heads: Vec<HeadMetrics> = self.measure(&test, &test_logits);
         let soft = self.soft_labels(&members, &keys)?;
         self.seconds.insert("teacher".into(), start.elapsed().as_secs_f64());
         let figures = TeacherFigures {
             parameters: members.iter().map(Net::parameter_count).sum(),
             accuracy: heads.first().and_then(|head| head.accuracy),
-            metrics: report::metrics_value(&self.data, &heads),
+            metrics: report::metrics_value(self.data, &heads),
         };
         if let Some(accuracy) = figures.accuracy {
             say(&format!("teacher: test accuracy {accuracy:.4}, {} parameters", figures.parameters));
@@ -148,7 +167,7 @@ impl Run<'_> {
         let tensors = match cached {
             Some((tensors, _)) => tensors,
             None => {
-                let logits = average(members, &self.data, train)?;
+                let logits = average(members, self.data, train)?;
                 let mut tensors = BTreeMap::new();
                 for (target, logits) in self.data.targets.iter().zip(logits) {
                     let tensor = Tensor::from_vec(logits, (train.len(), target.outputs), &Device::Cpu)?;
@@ -172,9 +191,10 @@ impl Run<'_> {
     }
 
     /// Trains every kind of student from every seed; returns their figures and the bytes of the exported file.
-    fn students(&mut self, soft: Option<&Soft>) -> Result<(Vec<StudentFigures>, Vec<u8>)> {
+    fn students(&mut self, soft: Option<&Soft>) -> Result<(Vec<StudentFigures>, Exported)> {
         let mut figures = Vec::new();
-        let mut exported = Vec::new();
+        let mut exported = None;
+        let mut precision = "int8";
         let test = self.evaluation().to_vec();
         for variant in self.variants(soft.is_some()) {
             let start = Instant::now();
@@ -193,31 +213,85 @@ impl Run<'_> {
                 } else {
                     format!("students/{}-{index}", variant.name.replace([',', ' '], ""))
                 };
-                let stage = Stage::new(self.recipe, &self.data, how, distill, variant.with_facts, seed, &name)?;
+                let stage = Stage::new(self.recipe, self.data, how, distill, variant.with_facts, seed, &name)?;
                 let net = self.train(&stage, how, objective, variant.with_facts)?;
                 parameters = net.parameter_count();
-                floats.push(train::evaluate(&net, &self.data, &test, variant.with_facts)?);
+                floats.push(train::evaluate(&net, self.data, &test, variant.with_facts)?);
                 if variant.exported {
-                    let bytes = quantize::quantize(&net, &self.data, &self.recipe.quantize, seed)?;
-                    let student = Student::parse(&bytes)?;
-                    integers.push(engine::evaluate(&student, &self.data, &test, FactsGiven::True)?);
+                    let integer = self.integers(&stage, &net, objective, variant.with_facts)?;
+                    let student = Student::parse(&integer.bytes)?;
+                    integers.push(engine::evaluate(&student, self.data, &test, FactsGiven::True)?);
+                    precision = integer.precision;
                     if index == 0 {
-                        self.export(&bytes, &net, variant.with_facts)?;
-                        exported = bytes;
+                        self.export(&integer.bytes, &integer.net, variant.with_facts)?;
+                        let agreement = integer.agreement;
+                        exported = Some(Exported { bytes: integer.bytes, agreement });
                     }
                 }
             }
             let kind = (variant.with_facts, variant.distilled);
             let gather = |precision: &str, seeds: &[Vec<HeadMetrics>]| {
-                StudentFigures::of_seeds(variant.name, kind, precision, parameters, &self.data, seeds)
+                StudentFigures::of_seeds(variant.name, kind, precision, parameters, self.data, seeds)
             };
             figures.push(gather("f32", &floats));
             if variant.exported {
-                figures.push(gather("int8", &integers));
+                figures.push(gather(precision, &integers));
             }
             self.seconds.insert(variant.name.into(), start.elapsed().as_secs_f64());
         }
-        Ok((figures, exported))
+        Ok((figures, exported.context("no student is exported")?))
+    }
+
+    /// Returns the integers of a trained student: as it is, or trained on as if in integers where that is better on the
+    /// validation split.
+    fn integers(&mut self, stage: &Stage, net: &Net, objective: Objective<'_>, with_facts: bool) -> Result<Integers> {
+        let recipe = self.recipe;
+        let folded = net.folded()?;
+        let flash = recipe.budget.flash.as_ref().map(recipe::Bytes::get).transpose()?;
+        let data = self.data;
+        let quantizer = Quantizer::new(&folded, data, &recipe.quantize, flash, stage.seed)?;
+        let plain = quantizer.file(&folded)?;
+        if recipe.quantize.aware_epochs == 0 {
+            return self.compared(&quantizer, folded, plain);
+        }
+        let how = recipe::Net {
+            epochs: recipe.quantize.aware_epochs,
+            rate: recipe.quantize.aware_rate,
+            schedule: recipe::Schedule::Cosine,
+            ..recipe.student.clone()
+        };
+        let tuned = self.fit(
+            &stage.aware(&recipe.quantize, flash)?,
+            net.folded()?,
+            &how,
+            objective,
+            with_facts,
+            Some(&quantizer),
+        )?;
+        let bytes = quantizer.file(&tuned)?;
+        let score = |bytes: &[u8]| -> Result<f64> {
+            let validation = &self.data.splits.validation;
+            let heads = engine::evaluate(&Student::parse(bytes)?, self.data, validation, FactsGiven::True)?;
+            Ok(heads.iter().map(HeadMetrics::selection).sum::<f64>())
+        };
+        if self.data.splits.validation.is_empty() || score(&bytes)? >= score(&plain)? {
+            self.compared(&quantizer, tuned, bytes)
+        } else {
+            say(&format!("{}: the integers of the student as it was are better on validation", stage.name));
+            self.compared(&quantizer, folded, plain)
+        }
+    }
+
+    /// Holds a network against its integers.
+    fn compared(&self, quantizer: &Quantizer<'_>, net: Net, bytes: Vec<u8>) -> Result<Integers> {
+        let samples = &self.evaluation()[..self.evaluation().len().min(AGREEMENT)];
+        let precision = match quantizer.widths() {
+            [8, 8] => "int8",
+            [4, 4] => "int4",
+            _ => "int8 and int4",
+        };
+        let agreement = quantizer.agreement(&net, samples)?;
+        Ok(Integers { net, bytes, precision, agreement })
     }
 
     fn variants(&self, with_teacher: bool) -> Vec<Variant> {
@@ -243,6 +317,19 @@ impl Run<'_> {
         let graph = net::build(how, self.data.input_shape, facts, &heads)?;
         let mut random = random::stream(stage.seed, &format!("{} weights", stage.role()));
         let net = Net::new(graph, &mut random, &self.places.device)?;
+        self.fit(stage, net, how, objective, with_facts, None)
+    }
+
+    /// Trains a network in a stage, or takes it from the run folder when it is there.
+    fn fit(
+        &mut self,
+        stage: &Stage,
+        net: Net,
+        how: &recipe::Net,
+        objective: Objective<'_>,
+        with_facts: bool,
+        aware: Option<&Quantizer<'_>>,
+    ) -> Result<Net> {
         let path = stage.file(&self.places.out);
         if let Some(epochs) = stage.load(&path, &net)? {
             say(&format!("{}: taken from {}", stage.name, path.display()));
@@ -252,12 +339,13 @@ impl Run<'_> {
         let checkpoint = stage.checkpoint(&self.places.out);
         let task = train::Task {
             title: &stage.name,
-            data: &self.data,
+            data: self.data,
             how,
             objective,
             with_facts,
             seed: stage.seed,
             checkpoint: Some(&checkpoint),
+            aware,
         };
         let trained = train::train(&net, &task)?;
         stage.save(&path, &net, &trained.epochs)?;
@@ -278,8 +366,8 @@ impl Run<'_> {
             let mut arena = vec![0; student.model().arena_bytes()];
             student.self_test(&mut arena)?;
             let samples = &self.evaluation()[..self.evaluation().len().min(SELF_CHECK)];
-            let floats = train::predict(net, &self.data, samples, with_facts)?;
-            let integers = engine::predict(&student, &self.data, samples, FactsGiven::True)?;
+            let floats = train::predict(net, self.data, samples, with_facts)?;
+            let integers = engine::predict(&student, self.data, samples, FactsGiven::True)?;
             for (head, target) in self.data.targets.iter().enumerate() {
                 let correlation = correlation(&floats[head], &integers[head]);
                 ensure!(
@@ -362,6 +450,9 @@ fn correlation(a: &[f32], b: &[f32]) -> Option<f64> {
 
 /// Samples on which an exported file is held against the network in f32.
 const SELF_CHECK: usize = 256;
+
+/// Samples on which the network and its integers are compared layer by layer.
+const AGREEMENT: usize = 64;
 
 /// Returns the resolved recipe of the run that a model file lies in, or nothing when there is none beside it.
 ///

@@ -41,6 +41,23 @@ pub enum Mode<'a> {
     Train(&'a mut ChaCha8Rng),
 }
 
+/// What a pass does to weights and results on their way: nothing, or what a board will do to them.
+pub trait Hook {
+    /// Returns the weights of a node as they are to be used.
+    ///
+    /// # Errors
+    ///
+    /// When the device fails.
+    fn weight(&self, node: usize, weight: &Tensor) -> candle_core::Result<Tensor>;
+
+    /// Returns the result of a node as it is to be used.
+    ///
+    /// # Errors
+    ///
+    /// When the device fails.
+    fn result(&self, node: usize, result: Tensor) -> candle_core::Result<Tensor>;
+}
+
 impl Net {
     /// Returns a network with initial weights drawn from `random`.
     ///
@@ -92,7 +109,7 @@ impl Net {
         &self.device
     }
 
-    /// Returns what each node computes.
+    /// Returns what each node computes, through a hook if there is one.
     ///
     /// # Shape
     ///
@@ -102,7 +119,13 @@ impl Net {
     /// # Errors
     ///
     /// When a shape does not fit, or the device fails.
-    pub fn forward(&self, input: &Tensor, facts: Option<&Tensor>, mut mode: Mode<'_>) -> Result<Vec<Tensor>> {
+    pub fn forward(
+        &self,
+        input: &Tensor,
+        facts: Option<&Tensor>,
+        mut mode: Mode<'_>,
+        hook: Option<&dyn Hook>,
+    ) -> Result<Vec<Tensor>> {
         let mut results: Vec<Tensor> = Vec::with_capacity(self.graph.nodes.len());
         let mut parameters = self.parameters.iter().map(|(_, var)| var.as_tensor());
         let mut statistics = self.statistics.iter().map(|(_, var)| var);
@@ -110,10 +133,13 @@ impl Net {
             let first = node.inputs.first().map(|&index| &results[index]);
             let argument = || first.with_context(|| format!("layer {:?} has no input", node.name));
             let mut parameter = || parameters.next().with_context(|| format!("layer {:?} has no weights", node.name));
-            let mut weights = || -> Result<(&Tensor, Tensor)> {
+            let mut weights = || -> Result<(Tensor, Tensor)> {
                 let weight = parameter()?;
                 Ok((
-                    weight,
+                    match hook {
+                        Some(hook) => hook.weight(index, weight)?,
+                        None => weight.clone(),
+                    },
                     match self.graph.is_normed(index) {
                         true => Tensor::zeros(node.shape[2], DType::F32, &self.device)?,
                         false => parameter()?.clone(),
@@ -134,11 +160,11 @@ impl Net {
                 }
                 Op::Convolution { window, .. } => {
                     let (weight, bias) = weights()?;
-                    ops::conv2d(argument()?, weight, &bias, window)?
+                    ops::conv2d(argument()?, &weight, &bias, window)?
                 }
                 Op::Depthwise { window } => {
                     let (weight, bias) = weights()?;
-                    ops::depthwise(argument()?, weight, &bias, window)?
+                    ops::depthwise(argument()?, &weight, &bias, window)?
                 }
                 Op::AveragePool { window } if window.out == [1, 1] && window.pad == [0, 0] => {
                     argument()?.mean_keepdim((1, 2))?
@@ -187,7 +213,10 @@ impl Net {
                     Tensor::cat(&parts, 3)?
                 }
             };
-            results.push(result);
+            results.push(match hook {
+                Some(hook) => hook.result(index, result)?,
+                None => result,
+            });
         }
         Ok(results)
     }
@@ -197,8 +226,14 @@ impl Net {
     /// # Errors
     ///
     /// As [`Net::forward`].
-    pub fn logits(&self, input: &Tensor, facts: Option<&Tensor>, mode: Mode<'_>) -> Result<Vec<Tensor>> {
-        let results = self.forward(input, facts, mode)?;
+    pub fn logits(
+        &self,
+        input: &Tensor,
+        facts: Option<&Tensor>,
+        mode: Mode<'_>,
+        hook: Option<&dyn Hook>,
+    ) -> Result<Vec<Tensor>> {
+        let results = self.forward(input, facts, mode, hook)?;
         self.graph.heads.iter().map(|&node| Ok(results[node].flatten_from(1)?)).collect()
     }
 

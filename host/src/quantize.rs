@@ -1,8 +1,12 @@
 //! From a network in f32 to a file of integers: ranges, fused operators, int8 weights, memory plan, file.
 
+mod agreement;
+mod bits;
 mod calibrate;
 mod constants;
+mod fake;
 mod lower;
+mod passes;
 pub mod plan;
 mod program;
 
@@ -16,31 +20,101 @@ use crate::engine;
 use crate::net::Net;
 use crate::random;
 use crate::recipe;
+pub use agreement::{Agreement, LayerAgreement};
 use calibrate::Ranges;
+pub use fake::Fake;
 use lower::Lowered;
 use program::{Operator, Program};
 
 /// Returns the bytes of the `.attar` file of a trained network.
 ///
-/// Ranges are measured on training samples; weights are int8 with a scale for each output channel. The file carries
-/// self-test vectors whose answers come from the engine.
-///
 /// # Errors
 ///
-/// When the network does not fit the format: too large a shape, too many tensors, or names that are too long.
+/// As [`Quantizer::new`] and [`Quantizer::file`].
 pub fn quantize(net: &Net, data: &Dataset, how: &recipe::Quantize, seed: u64) -> Result<Vec<u8>> {
-    let net = &net.folded()?;
-    let lowered = Lowered::new(&net.graph)?;
-    let mut samples = data.splits.train.clone();
-    samples.shuffle(&mut random::stream(seed, "calibration"));
-    samples.truncate(how.calibration);
-    let ranges = Ranges::measure(net, &lowered, data, &samples)?;
-    let program = Program::of(net, &lowered, &ranges)?;
-    let file = File::new(program, data, how.overlap)?;
-    let plain = file.encode(data, &[])?;
-    let tests: Vec<usize> = data.splits.test.iter().chain(&samples).copied().take(how.tests).collect();
-    let vectors = answers(&plain, data, &tests)?;
-    file.encode(data, &vectors)
+    let net = net.folded()?;
+    Quantizer::new(&net, data, how, None, seed)?.file(&net)
+}
+
+/// How a network becomes integers: its operators, the width of their weights, the samples that ranges are measured on.
+#[derive(Debug)]
+pub struct Quantizer<'a> {
+    lowered: Lowered,
+    data: &'a Dataset,
+    how: &'a recipe::Quantize,
+    samples: Vec<usize>,
+}
+
+impl<'a> Quantizer<'a> {
+    /// Returns the quantiser of a folded network; `flash` is what weights of automatic width have to fit.
+    ///
+    /// # Errors
+    ///
+    /// When the network does not fit the format, a layer is named that there is not, or nothing fits `flash`.
+    pub fn new(net: &Net, data: &'a Dataset, how: &'a recipe::Quantize, flash: Option<u64>, seed: u64) -> Result<Self> {
+        let lowered = Lowered::new(&net.graph)?;
+        let mut samples = data.splits.train.clone();
+        samples.shuffle(&mut random::stream(seed, "calibration"));
+        samples.truncate(how.calibration);
+        let mut quantizer = Self { lowered, data, how, samples };
+        bits::choose(&mut quantizer, net, flash)?;
+        Ok(quantizer)
+    }
+
+    /// Returns the network as the board will compute it, its ranges measured now.
+    ///
+    /// # Errors
+    ///
+    /// When the device fails, or a range is not to be measured.
+    pub fn fake(&self, net: &Net) -> Result<Fake> {
+        Ok(Fake::new(&self.lowered, &self.ranges(net)?))
+    }
+
+    /// Returns the bytes of the `.attar` file of a network with trained parameters.
+    ///
+    /// Ranges are measured on training samples; weights have a scale for each output channel. The file carries self-test
+    /// vectors whose answers come from the engine.
+    ///
+    /// # Errors
+    ///
+    /// When the network does not fit the format: too large a shape, too many tensors, or names that are too long.
+    pub fn file(&self, net: &Net) -> Result<Vec<u8>> {
+        let mut program = Program::of(net, &self.lowered, &self.ranges(net)?)?;
+        if self.how.drop_dead {
+            program = passes::drop_dead_channels(program);
+        }
+        let file = File::new(program, self.data, self.how.overlap)?;
+        let plain = file.encode(self.data, &[])?;
+        let splits = &self.data.splits;
+        let tests: Vec<usize> = splits.test.iter().chain(&self.samples).copied().take(self.how.tests).collect();
+        let vectors = answers(&plain, self.data, &tests)?;
+        file.encode(self.data, &vectors)
+    }
+
+    /// Returns what the layers take, for a budget: name, bytes of flash, bytes of the output, multiply-accumulates.
+    ///
+    /// # Errors
+    ///
+    /// As [`Quantizer::file`].
+    pub fn layers(&self, net: &Net) -> Result<Vec<(String, usize, usize, u64)>> {
+        let program = Program::of(net, &self.lowered, &self.ranges(net)?)?;
+        let bytes = program.parameters();
+        let layers = program.operators.iter().enumerate().map(|(index, operator)| {
+            let output = program.tensors[program.output(index)].0.len();
+            (operator.name.clone(), bytes[index].len(), output, program.macs_of(index))
+        });
+        Ok(layers.collect())
+    }
+
+    /// Returns the widest and the narrowest weights among the layers whose width may be chosen, in bits.
+    pub fn widths(&self) -> [u32; 2] {
+        let widths = self.lowered.stages.iter().filter(|stage| stage.has_free_width()).map(|stage| stage.bits);
+        widths.fold([4, 8], |[widest, narrowest], bits| [widest.max(bits), narrowest.min(bits)])
+    }
+
+    fn ranges(&self, net: &Net) -> Result<Ranges> {
+        Ranges::measure(net, &self.lowered, self.data, &self.samples)
+    }
 }
 
 /// What a file is made of, apart from the test vectors.

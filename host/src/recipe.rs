@@ -47,6 +47,9 @@ pub struct Recipe {
     /// Which other students are trained to compare with.
     #[serde(default)]
     pub compare: Compare,
+    /// What the student may take.
+    #[serde(default, skip_serializing_if = "Budget::is_empty")]
+    pub budget: Budget,
 }
 
 /// `[data]`: where samples come from.
@@ -344,12 +347,22 @@ pub enum Method {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quantize {
-    /// The width of the weights: `int8`.
+    /// The width of the weights: `int8`, `int4`, or `auto`, which takes 4 bits where they harm least until the file fits
+    /// `budget.flash`. Depthwise weights, which are few, are always int8.
     #[serde(default)]
     pub weights: Weights,
+    /// The width of single layers by their names, in the place of `weights`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub layers: BTreeMap<String, Weights>,
     /// Training samples that the ranges are measured on.
     #[serde(default = "Quantize::default_calibration")]
     pub calibration: usize,
+    /// Passes over the training split with weights and values rounded as on the board, after the training in f32.
+    #[serde(default)]
+    pub aware_epochs: usize,
+    /// Adam's learning rate at the start of those passes; it falls along a half cosine.
+    #[serde(default = "Quantize::default_aware_rate")]
+    pub aware_rate: f64,
     /// Self-test vectors in the file.
     #[serde(default = "Quantize::default_tests")]
     pub tests: usize,
@@ -357,11 +370,18 @@ pub struct Quantize {
     /// answers are the same.
     #[serde(default = "yes")]
     pub overlap: bool,
+    /// Whether channels that never change are taken out; without it the file is larger and the answers are the same.
+    #[serde(default = "yes")]
+    pub drop_dead: bool,
 }
 
 impl Quantize {
     fn default_calibration() -> usize {
         512
+    }
+
+    fn default_aware_rate() -> f64 {
+        0.0003
     }
 
     fn default_tests() -> usize {
@@ -373,9 +393,13 @@ impl Default for Quantize {
     fn default() -> Self {
         Self {
             weights: Weights::default(),
+            layers: BTreeMap::new(),
             calibration: Self::default_calibration(),
+            aware_epochs: 0,
+            aware_rate: Self::default_aware_rate(),
             tests: Self::default_tests(),
             overlap: true,
+            drop_dead: true,
         }
     }
 }
@@ -387,6 +411,69 @@ pub enum Weights {
     /// Eight bits, a scale for each output channel.
     #[default]
     Int8,
+    /// Four bits, a scale for each output channel.
+    Int4,
+    /// Four bits where the file would not fit its budget otherwise.
+    Auto,
+}
+
+/// `[budget]`: what the student may take; an export that takes more fails, before anything is trained.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// Bytes of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flash: Option<Bytes>,
+    /// Bytes of the arena.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ram: Option<Bytes>,
+    /// Multiply-accumulates of one run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub macs: Option<u64>,
+}
+
+impl Budget {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A number of bytes, or text like `"16 KiB"`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a number of bytes, or text like \"16 KiB\"")]
+pub enum Bytes {
+    /// Bytes.
+    Number(u64),
+    /// A number with a unit: B, KiB, kB, MiB or MB.
+    Text(String),
+}
+
+impl Bytes {
+    /// Returns the number of bytes.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not a number with a unit.
+    pub fn get(&self) -> anyhow::Result<u64> {
+        let text = match self {
+            Self::Number(bytes) => return Ok(*bytes),
+            Self::Text(text) => text.trim(),
+        };
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let factor = match text[digits.len()..].trim() {
+            "" | "B" => Some(1),
+            "KiB" => Some(1024),
+            "kB" => Some(1000),
+            "MiB" => Some(1 << 20),
+            "MB" => Some(1_000_000),
+            _ => None,
+        };
+        let number = digits.trim().replace('_', "").parse::<u64>().ok();
+        number
+            .zip(factor)
+            .and_then(|(number, factor)| number.checked_mul(factor))
+            .ok_or_else(|| anyhow::anyhow!("{text:?} is no number of bytes; write 16384 or \"16 KiB\""))
+    }
 }
 
 /// `[compare]`: which other students are trained.

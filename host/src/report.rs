@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::data::Dataset;
 use crate::metrics::HeadMetrics;
+use crate::quantize::Agreement;
 
 /// Figures of a whole run: of the test split, from the checkpoint that was best on validation, means over the seeds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,6 +27,9 @@ pub struct Report {
     pub students: Vec<StudentFigures>,
     /// The file.
     pub model: ModelFigures,
+    /// How far the network and its integers agree, layer by layer.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub quantization: Option<Agreement>,
     /// Comparisons of the file's outputs.
     pub verify: Vec<VerifyFigures>,
 }
@@ -51,7 +55,7 @@ pub struct StudentFigures {
     pub facts: String,
     /// Whether it learned from the teacher.
     pub distilled: bool,
-    /// `f32` or `int8`.
+    /// `f32`, `int8`, `int4`, or `int8 and int4`.
     pub precision: String,
     /// Weights and biases.
     pub parameters: usize,

@@ -17,8 +17,9 @@ pub use loss::{Objective, Soft};
 use crate::data::Dataset;
 use crate::data::dataset::FactUse;
 use crate::metrics::{self, HeadMetrics};
-use crate::net::{Mode, Net};
+use crate::net::{Hook, Mode, Net};
 use crate::progress::{Progress, check_stopped};
+use crate::quantize::Quantizer;
 use crate::random;
 use crate::recipe;
 use crate::recipe::Schedule;
@@ -41,6 +42,8 @@ pub struct Task<'a> {
     pub seed: u64,
     /// Where the state is kept after each epoch, if it is.
     pub checkpoint: Option<&'a Path>,
+    /// What weights and values are rounded by on their way, if they are; ranges are measured anew before each epoch.
+    pub aware: Option<&'a Quantizer<'a>>,
 }
 
 /// What a training came to.
@@ -76,7 +79,10 @@ pub fn train(net: &Net, task: &Task<'_>) -> Result<Trained> {
     let steps = data.splits.train.len().div_ceil(how.batch);
     let mut progress = Progress::new(task.title, steps * how.epochs);
     progress.advance(steps * state.epochs.len());
+    let measure = || task.aware.map(|aware| aware.fake(net)).transpose();
+    let mut fake = measure()?;
     while state.epochs.len() < how.epochs {
+        let hook = fake.as_ref().map(|fake| fake as &dyn Hook);
         let epoch = state.epochs.len();
         let mut random = random::stream(task.seed, &format!("epoch {epoch}"));
         let mut order = data.splits.train.clone();
@@ -87,7 +93,7 @@ pub fn train(net: &Net, task: &Task<'_>) -> Result<Trained> {
             let facts =
                 if task.with_facts { FactUse::Dropped(how.fact_dropout, &mut random) } else { FactUse::Without };
             let batch = data.batch(samples, facts, net.device())?;
-            let logits = net.logits(&batch.input, batch.facts.as_ref(), Mode::Train(&mut random))?;
+            let logits = net.logits(&batch.input, batch.facts.as_ref(), Mode::Train(&mut random), hook)?;
             let loss = task.objective.loss(data, samples, &logits)?;
             let value = f64::from(loss.to_scalar::<f32>()?);
             if !value.is_finite() {
@@ -108,7 +114,9 @@ pub fn train(net: &Net, task: &Task<'_>) -> Result<Trained> {
             progress.advance(1);
         }
         let loss = total / order.len() as f64;
-        let validation = validate(net, task)?;
+        // Validation sees the network as it would be exported now.
+        fake = measure()?;
+        let validation = validate(net, task, fake.as_ref().map(|fake| fake as &dyn Hook))?;
         let best = state.epochs.iter().filter_map(|epoch| epoch.validation).fold(f64::NEG_INFINITY, f64::max);
         if validation.is_none_or(|score| score > best) {
             state.best = net.snapshot()?;
@@ -130,12 +138,22 @@ pub fn train(net: &Net, task: &Task<'_>) -> Result<Trained> {
 ///
 /// When the device fails, or the work was stopped.
 pub fn predict(net: &Net, data: &Dataset, samples: &[usize], with_facts: bool) -> Result<Vec<Vec<f32>>> {
+    predict_through(net, data, samples, with_facts, None)
+}
+
+fn predict_through(
+    net: &Net,
+    data: &Dataset,
+    samples: &[usize],
+    with_facts: bool,
+    hook: Option<&dyn Hook>,
+) -> Result<Vec<Vec<f32>>> {
     let mut logits: Vec<Vec<f32>> = vec![Vec::new(); net.graph.heads.len()];
     for samples in samples.chunks(PREDICT_BATCH) {
         check_stopped()?;
         let facts = if with_facts { FactUse::AsKnown } else { FactUse::Without };
         let batch = data.batch(samples, facts, net.device())?;
-        let results = net.logits(&batch.input.detach(), batch.facts.as_ref(), Mode::Evaluate)?;
+        let results = net.logits(&batch.input.detach(), batch.facts.as_ref(), Mode::Evaluate, hook)?;
         for (all, tensor) in logits.iter_mut().zip(&results) {
             all.extend(tensor.flatten_all()?.to_vec1::<f32>()?);
         }
@@ -149,17 +167,20 @@ pub fn predict(net: &Net, data: &Dataset, samples: &[usize], with_facts: bool) -
 ///
 /// As [`predict`].
 pub fn evaluate(net: &Net, data: &Dataset, samples: &[usize], with_facts: bool) -> Result<Vec<HeadMetrics>> {
-    let logits = predict(net, data, samples, with_facts)?;
-    Ok(data.targets.iter().zip(&logits).map(|(target, logits)| metrics::measure(target, samples, logits)).collect())
+    measured(data, samples, &predict(net, data, samples, with_facts)?)
+}
+
+fn measured(data: &Dataset, samples: &[usize], logits: &[Vec<f32>]) -> Result<Vec<HeadMetrics>> {
+    Ok(data.targets.iter().zip(logits).map(|(target, logits)| metrics::measure(target, samples, logits)).collect())
 }
 
 /// Returns what chooses the checkpoint; for a student that only follows its teacher, what counts is still the labels.
-fn validate(net: &Net, task: &Task<'_>) -> Result<Option<f64>> {
+fn validate(net: &Net, task: &Task<'_>, hook: Option<&dyn Hook>) -> Result<Option<f64>> {
     let samples = &task.data.splits.validation;
     if samples.is_empty() {
         return Ok(None);
     }
-    let heads = evaluate(net, task.data, samples, task.with_facts)?;
+    let heads = measured(task.data, samples, &predict_through(net, task.data, samples, task.with_facts, hook)?)?;
     Ok(Some(heads.iter().map(HeadMetrics::selection).sum::<f64>() / heads.len().max(1) as f64))
 }
 

@@ -29,7 +29,7 @@ fn gradients_of_whole_networks_are_those_of_finite_differences() {
         let distill = Distill { method: Method::Hinton, temperature: 2.0, hard: 0.4, soft: 0.6 };
         let loss = || -> Tensor {
             let batch = data.batch(&samples, FactUse::AsKnown, &Device::Cpu).unwrap();
-            let logits = net.logits(&batch.input, batch.facts.as_ref(), Mode::Evaluate).unwrap();
+            let logits = net.logits(&batch.input, batch.facts.as_ref(), Mode::Evaluate, None).unwrap();
             Objective::Distilled(&distill, &soft).loss(&data, &samples, &logits).unwrap()
         };
         let gradients = loss().backward().unwrap();

@@ -1,9 +1,10 @@
 //! Families of networks: shapes and multiply-accumulates as published, and the memory that their plans take.
 
-use attar::data;
-use attar::recipe::Recipe;
-use attar::verify;
+use attar::recipe::{Quantize, Recipe};
+use attar::{data, net, quantize, random, verify};
 use attar_device::Student;
+use candle_core::{Device, Tensor};
+use rand::Rng;
 
 /// The reference networks of MLPerf Tiny (mlcommons/tiny), untrained, with random data in the place of their data sets.
 struct Reference {
@@ -113,4 +114,68 @@ fn reference_networks_run_in_their_planned_arena_as_without_overlaps() {
         let figures = verify::on("qemu:mps2-an386", &bytes, &samples[..1]).unwrap();
         assert_eq!(figures.mismatches, 0, "{name}");
     }
+}
+
+/// Dead channels are taken out without a change of any output: rows of zeros, sums that a ReLU always cuts, before dense
+/// layers, convolutions with and without padding, depthwise ones, pools and tables.
+#[test]
+fn dropping_dead_channels_changes_no_output() {
+    let lists = [
+        "{kind='conv',channels=7},{kind='depthwise'},{kind='conv',channels=6,kernel=1},{kind='max-pool'},\
+         {kind='conv',channels=5},{kind='dense',channels=6}",
+        "{kind='conv',channels=6,padding='valid'},{kind='average-pool',stride=1},{kind='conv',channels=4,padding='valid'},\
+         {kind='global-average'},{kind='dense',channels=5,activation='tanh'},{kind='dense',channels=4}",
+        "{kind='conv',channels=5,activation='sigmoid'},{kind='conv',channels=6,stride=2},\
+         {kind='residual',layers=[{kind='conv',channels=6},{kind='conv',channels=6,activation='none'}]},\
+         {kind='depthwise',stride=2,dilation=2},{kind='conv',channels=3,kernel=1}",
+    ];
+    let (mut smaller, mut cases) = (0, 0);
+    for seed in 0..30u64 {
+        let text = format!(
+            "[data]\nformat='random'\nsamples=60\n[input]\nshape=[9,7,2]\n[[heads]]\nname='y'\nkind='regression'\n\
+             outputs=3\n[student]\narch='layers'\nlayers=[{}]\n[distill]\nmethod='none'\n[quantize]\ntests=1\n",
+            lists[seed as usize % lists.len()]
+        );
+        let recipe = Recipe::parse(&text, "r.toml", "r", &[]).unwrap();
+        let data = data::load(&recipe, "".as_ref()).unwrap();
+        let graph = net::build(&recipe.student, data.input_shape, 0, &[("y".into(), 3)]).unwrap();
+        let mut draw = random::stream(seed, "dead channels");
+        let net = net::Net::new(graph, &mut draw, &Device::Cpu).unwrap();
+        for pair in net.parameters.chunks(2).filter(|pair| !pair[0].0.starts_with("head")) {
+            let ((name, weight), (_, bias)) = (&pair[0], &pair[1]);
+            let mut weights = weight.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let mut biases = bias.to_vec1::<f32>().unwrap();
+            let channels = biases.len();
+            for (channel, bias) in biases.iter_mut().enumerate() {
+                let fate = draw.random_range(0..6);
+                let len = weights.len() / channels;
+                let depthwise = name.contains("depthwise");
+                for (place, weight) in weights.iter_mut().enumerate() {
+                    let own = if depthwise { place % channels } else { place / len };
+                    if own == channel && fate == 0 {
+                        *weight = 0.0;
+                    }
+                }
+                *bias = match fate {
+                    0 => draw.random_range(-1.0..1.0),
+                    1 => -100.0,
+                    _ => draw.random_range(-0.2..0.2),
+                };
+            }
+            weight.set(&Tensor::from_vec(weights, weight.shape(), &Device::Cpu).unwrap()).unwrap();
+            bias.set(&Tensor::from_vec(biases, channels, &Device::Cpu).unwrap()).unwrap();
+        }
+        let export = |drop_dead: bool| {
+            quantize::quantize(&net, &data, &Quantize { drop_dead, ..recipe.quantize.clone() }, 0).unwrap()
+        };
+        let (whole, dropped) = (export(false), export(true));
+        let samples = verify::random_samples(&whole, 40, seed).unwrap();
+        let answers = |bytes: &[u8]| verify::answers(&Student::parse(bytes).unwrap(), &samples).unwrap();
+        let expected = answers(&whole);
+        assert_eq!(answers(&dropped), expected, "seed {seed}");
+        cases += usize::from(expected.iter().any(|answer| *answer != expected[0]));
+        smaller += usize::from(dropped.len() < whole.len());
+    }
+    assert!(smaller >= 25, "only {smaller} of 30 files became smaller");
+    assert!(cases >= 15, "only {cases} of 30 networks have answers that differ between samples");
 }

@@ -26,16 +26,22 @@ fn pixels<R: Row, I: Iterator<Item = R>>(
 ) {
     let finish = output.finish();
     let (vertical, horizontal) = Axis::pair(window, input.shape.height, input.shape.width);
-    let row_len = usize::from(input.shape.width).wrapping_mul(usize::from(input.shape.channels));
-    let kernel_row = usize::from(window.kernel[1]).wrapping_mul(usize::from(input.shape.channels));
+    let depth = usize::from(input.shape.channels);
+    let row_len = usize::from(input.shape.width).wrapping_mul(depth);
+    let kernel_row = usize::from(window.kernel[1]).wrapping_mul(depth);
     for (y, x, pixel) in output.pixels() {
         let (top, left) = (vertical.start(y), horizontal.start(x));
+        let span = Span::new(horizontal, left, depth);
         for ((place, row), (bias, requantization)) in pixel.iter_mut().zip(rows()).zip(channels.constants()) {
             let mut sum = bias;
-            let mut first = 0;
+            let mut first = 0usize;
             for tap in vertical.taps() {
-                let line = vertical.position(top, tap).map(|y| y.wrapping_mul(row_len));
-                sum = sum_row(sum, &input, line, row, first..first.wrapping_add(kernel_row), (horizontal, left));
+                let taps = first..first.wrapping_add(kernel_row);
+                sum = match (vertical.position(top, tap), &span) {
+                    (None, _) => row.padded(sum, taps, input.zero_point),
+                    (Some(y), Some(span)) => span.sum(sum, &input, y.wrapping_mul(row_len), row, taps),
+                    (Some(y), None) => scattered(sum, &input, y.wrapping_mul(row_len), row, taps, (horizontal, left)),
+                };
                 first = first.wrapping_add(kernel_row);
             }
             *place = finish.apply(sum, requantization);
@@ -43,33 +49,60 @@ fn pixels<R: Row, I: Iterator<Item = R>>(
     }
 }
 
-/// Adds what the weights in `taps`, a row of the kernel, find in the row of the input that begins at `line`; no line is a
-/// row of padding.
+/// The taps of a row of the kernel that lie in the input and are neighbours there as they are in the kernel: one product
+/// over all their channels.
+struct Span {
+    /// Weights before the first of them.
+    before: usize,
+    /// Weights that they have.
+    len: usize,
+    /// Where the first lies in a row of the input.
+    from: usize,
+}
+
+impl Span {
+    /// Returns nothing where the taps are no neighbours.
+    #[inline(always)]
+    fn new(axis: Axis, left: i32, depth: usize) -> Option<Self> {
+        let run = axis.run(left)?;
+        Some(Self {
+            before: (run.start as usize).wrapping_mul(depth),
+            len: (run.end.wrapping_sub(run.start) as usize).wrapping_mul(depth),
+            from: (left.wrapping_add(run.start) as usize).wrapping_mul(depth),
+        })
+    }
+
+    /// Adds what the weights in `taps` find in the row of the input that begins at `line`.
+    #[inline(always)]
+    fn sum(&self, mut sum: i32, input: &View<'_>, line: usize, row: impl Row, taps: Range<usize>) -> i32 {
+        let first = taps.start.wrapping_add(self.before);
+        let end = first.wrapping_add(self.len);
+        if self.before > 0 {
+            sum = row.padded(sum, taps.start..first, input.zero_point);
+        }
+        if end < taps.end {
+            sum = row.padded(sum, end..taps.end, input.zero_point);
+        }
+        input.get(line.wrapping_add(self.from), self.len).map_or(sum, |values| row.dot(sum, first, values))
+    }
+}
+
+/// As [`Span::sum`], tap by tap.
 #[inline(always)]
-fn sum_row(
+fn scattered(
     sum: i32,
     input: &View<'_>,
-    line: Option<usize>,
+    line: usize,
     row: impl Row,
     taps: Range<usize>,
     (axis, left): (Axis, i32),
 ) -> i32 {
-    let (depth, zero_point) = (usize::from(input.shape.channels).max(1), input.zero_point);
-    let Some(line) = line else { return row.padded(sum, taps, zero_point) };
-    let Some(run) = axis.run(left) else {
-        return axis.taps().zip(taps.step_by(depth)).fold(sum, |sum, (tap, first)| {
-            let at = axis.position(left, tap).map(|x| line.wrapping_add(x.wrapping_mul(depth)));
-            match at.and_then(|at| input.get(at, depth)) {
-                Some(values) => row.dot(sum, first, values),
-                None => row.padded(sum, first..first.wrapping_add(depth), zero_point),
-            }
-        });
-    };
-    // The taps of the run are neighbours in the input as they are in the kernel: one product over all their channels.
-    let first = taps.start.wrapping_add((run.start as usize).wrapping_mul(depth));
-    let end = taps.start.wrapping_add((run.end as usize).wrapping_mul(depth));
-    let from = line.wrapping_add((left.wrapping_add(run.start) as usize).wrapping_mul(depth));
-    let values = input.get(from, end.wrapping_sub(first)).unwrap_or(&[]);
-    let sum = row.padded(row.padded(sum, taps.start..first, zero_point), end..taps.end, zero_point);
-    row.dot(sum, first, values)
+    let depth = usize::from(input.shape.channels).max(1);
+    axis.taps().zip(taps.step_by(depth)).fold(sum, |sum, (tap, first)| {
+        let at = axis.position(left, tap).map(|x| line.wrapping_add(x.wrapping_mul(depth)));
+        match at.and_then(|at| input.get(at, depth)) {
+            Some(values) => row.dot(sum, first, values),
+            None => row.padded(sum, first..first.wrapping_add(depth), input.zero_point),
+        }
+    })
 }

@@ -11,7 +11,7 @@ pub fn dense(input: View<'_>, channels: Channels<'_>, output: ViewMut<'_>) {
     }
 }
 
-#[inline(always)]
+#[inline(never)]
 fn rows(input: View<'_>, channels: Channels<'_>, rows: impl Iterator<Item = impl Row>, output: ViewMut<'_>) {
     let finish = output.finish();
     for ((place, row), (bias, requantization)) in output.values.iter_mut().zip(rows).zip(channels.constants()) {

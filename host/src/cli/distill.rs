@@ -116,12 +116,13 @@ fn gains(report: &Report) -> String {
     };
     let with_facts = report.students.iter().any(|student| student.facts == "all").then_some("all");
     let exported = report.students.last().is_some_and(|student| student.distilled);
+    let precision = report.students.last().map_or("int8", |student| student.precision.as_str());
     let labels = accuracy(with_facts, false, "f32");
     [
         with_facts
             .and_then(|all| points("facts", accuracy(Some("none"), false, "f32"), accuracy(Some(all), false, "f32"))),
         points("distillation", labels, accuracy(with_facts, true, "f32")),
-        points("int8", accuracy(with_facts, exported, "f32"), accuracy(with_facts, exported, "int8")),
+        points(precision, accuracy(with_facts, exported, "f32"), accuracy(with_facts, exported, precision)),
     ]
     .into_iter()
     .flatten()

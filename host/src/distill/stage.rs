@@ -55,6 +55,12 @@ impl Stage {
         Ok(Self { name: name.into(), key, seed })
     }
 
+    /// Returns the stage that trains a student on as if in integers.
+    pub(super) fn aware(&self, how: &recipe::Quantize, flash: Option<u64>) -> Result<Self> {
+        let key = files::hex(&Sha256::digest(json!([self.key, how, flash]).to_string()));
+        Ok(Self { name: format!("{}-integer", self.name), key, seed: self.seed })
+    }
+
     /// Returns the part of the name that tells teacher from student, so that both may start from one seed.
     pub(super) fn role(&self) -> &str {
         if self.name.starts_with("teacher") { "teacher" } else { "student" }

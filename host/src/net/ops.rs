@@ -12,6 +12,7 @@
 mod activation;
 mod convolution;
 mod depthwise;
+mod fake;
 mod geometry;
 mod norm;
 mod pool;
@@ -22,6 +23,7 @@ mod testing;
 
 use candle_core::{DType, Result, Tensor, bail};
 
+pub use fake::{Rounding, Scales};
 pub use geometry::Window;
 pub use norm::EPSILON;
 
@@ -141,6 +143,19 @@ pub fn batch_norm(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<(Tensor,
     check_vector(OP, shift, channels)?;
     check_floats(OP, &[x, scale, shift])?;
     if x.device().is_cpu() { norm::batch_norm(x, scale, shift) } else { portable::batch_norm(x, scale, shift) }
+}
+
+/// `x` rounded to integers and back; the gradient passes as if nothing had been done wherever an integer reaches the value,
+/// and is 0 elsewhere (straight-through, Bengio et al. 2013).
+///
+/// # Shape
+/// Any; the result has the same.
+///
+/// # Errors
+/// When `x` is not of 32-bit floats.
+pub fn fake_quantize(x: &Tensor, rounding: &Rounding) -> Result<Tensor> {
+    check_floats("fake_quantize", &[x])?;
+    if x.device().is_cpu() { fake::fake_quantize(x, rounding) } else { portable::fake_quantize(x, rounding) }
 }
 
 /// `[batch, height, width, channels]` of an input that the window fits.

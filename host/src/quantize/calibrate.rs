@@ -3,6 +3,7 @@
 use anyhow::Result;
 use attar_shared::{Kind, Quantization};
 
+use super::fake::Fake;
 use super::lower::Lowered;
 use crate::data::Dataset;
 use crate::data::dataset::FactUse;
@@ -15,13 +16,14 @@ pub(super) struct Ranges {
 }
 
 impl Ranges {
-    /// Runs the network on some samples and looks at every tensor.
+    /// Runs the network on some samples, its weights as they will be on the board, and looks at every tensor.
     pub(super) fn measure(net: &Net, lowered: &Lowered, data: &Dataset, samples: &[usize]) -> Result<Self> {
+        let weights = Fake::weights_alone(lowered);
         let mut seen: Vec<Vec<f32>> = vec![Vec::new(); lowered.shapes.len()];
         let facts = || if lowered.sources == 2 { FactUse::AsKnown } else { FactUse::Without };
         for samples in samples.chunks(64) {
             let batch = data.batch(samples, facts(), net.device())?;
-            let results = net.forward(&batch.input, batch.facts.as_ref(), Mode::Evaluate)?;
+            let results = net.forward(&batch.input, batch.facts.as_ref(), Mode::Evaluate, Some(&weights))?;
             for (values, &node) in seen.iter_mut().zip(&lowered.nodes) {
                 values.extend(results[node].flatten_all()?.to_vec1::<f32>()?);
             }

@@ -114,6 +114,11 @@ impl Lowered {
 }
 
 impl Stage {
+    /// Returns whether its weights may have 4 bits.
+    pub(super) fn has_free_width(&self) -> bool {
+        matches!(self.kind, Kind::Dense | Kind::Convolution)
+    }
+
     /// Returns the range that the output is kept in.
     pub(super) fn clamp(&self, output: Quantization) -> Clamp {
         let at = |value: f32| attar_device::quantize(value, output);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use super::{Arch, Format, Fusion, HeadKind, Method, Net, Recipe};
+use super::{Arch, Format, Fusion, HeadKind, Method, Net, Recipe, Weights};
 use crate::nearest;
 
 impl Recipe {
@@ -92,6 +92,19 @@ impl Recipe {
             ensure!(self.teacher.is_some(), "[teacher] is missing: describe it, or set distill.method = \"none\"");
             ensure!(self.distill.hard + self.distill.soft > 0.0, "distill.hard and distill.soft are both 0");
         }
+        for (name, bytes) in [("flash", &self.budget.flash), ("ram", &self.budget.ram)] {
+            bytes.as_ref().map(super::Bytes::get).transpose().with_context(|| format!("budget.{name}"))?;
+        }
+        let aware = &self.quantize.aware_rate;
+        ensure!(*aware > 0.0 && aware.is_finite(), "quantize.aware_rate is {aware}, expected more than 0");
+        ensure!(
+            self.quantize.weights != Weights::Auto || self.budget.flash.is_some(),
+            "quantize.weights = \"auto\" needs budget.flash, which it is to fit"
+        );
+        ensure!(
+            self.quantize.layers.values().all(|&weights| weights != Weights::Auto),
+            "quantize.layers takes \"int8\" and \"int4\""
+        );
         self.check_data()
     }
 
@@ -328,9 +341,10 @@ epochs = 3
         let keys = [include_str!("../recipe.rs"), include_str!("net.rs")].concat();
         let keys = keys.lines().filter_map(|line| {
             let (key, _) = line.strip_prefix("    pub ")?.split_once(':')?;
-            Some(key)
+            (!key.contains(' ')).then_some(key)
         });
-        let sections = ["data", "input", "facts", "heads", "teacher", "student", "distill", "quantize", "compare"];
+        let sections =
+            ["data", "input", "facts", "heads", "teacher", "student", "distill", "quantize", "compare", "budget"];
         for key in keys {
             let named = if sections.contains(&key) { format!("[{key}]") } else { format!("`{key}`") };
             assert!(readme.contains(&named), "host/README.md does not name {key}");

@@ -4,7 +4,7 @@
 //! candle's `conv2d` (one stride for both axes, gradients that fail where the sides leave different
 //! remainders) nor its pools (wrong gradients) can do what [`Window`] says.
 
-use super::Window;
+use super::{Rounding, Scales, Window};
 use candle_core::{Result, Tensor};
 
 /// See [`super::conv2d`]; here `weight` is `[out, kh * kw * channels]`.
@@ -73,6 +73,26 @@ pub(super) fn batch_norm(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<(
     let normal = centred.broadcast_div(&(&variance + f64::from(super::EPSILON))?.sqrt()?)?;
     let y = normal.broadcast_mul(scale)?.broadcast_add(shift)?.reshape(x.shape())?;
     Ok((y, mean.flatten_all()?.to_vec1()?, variance.flatten_all()?.to_vec1()?))
+}
+
+/// See [`super::fake_quantize`].
+pub(super) fn fake_quantize(x: &Tensor, rounding: &Rounding) -> Result<Tensor> {
+    let count = rounding.scales.len();
+    let scales = Tensor::from_slice(&rounding.scales, count, x.device())?;
+    let flat = match rounding.by {
+        Scales::Rows(len) => x.reshape((count, len))?,
+        Scales::Columns => x.reshape((x.elem_count() / count, count))?,
+    };
+    let scales = match rounding.by {
+        Scales::Rows(_) => scales.unsqueeze(1)?,
+        Scales::Columns => scales,
+    };
+    let steps = (flat.broadcast_div(&scales)? + f64::from(rounding.zero))?;
+    // Candle's clamp passes the gradient inside only.
+    let inside = steps.clamp(rounding.least - 0.5, rounding.most + 0.5)?;
+    let rounded = steps.round()?.clamp(rounding.least, rounding.most)?;
+    let straight = (&inside + (rounded - &inside)?.detach())?;
+    (straight - f64::from(rounding.zero))?.broadcast_mul(&scales)?.reshape(x.shape())
 }
 
 /// For each tap of the window the values that the output positions see through it,

@@ -1,0 +1,107 @@
+//! How far the network that was trained as if in integers and the engine that computes in them agree, layer by layer.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use attar_device::{Session, Student};
+use serde::{Deserialize, Serialize};
+
+use super::{File, Program, Quantizer};
+use crate::data::dataset::FactUse;
+use crate::engine;
+use crate::metrics::first_greatest;
+use crate::net::{Mode, Net};
+
+/// The agreement of a network and its integers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Agreement {
+    /// Samples that were run.
+    pub samples: usize,
+    /// For each head with more than one output, the share of samples whose greatest output is the same.
+    pub equal_argmax: BTreeMap<String, f64>,
+    /// For each operator, how far its outputs are apart.
+    pub layers: Vec<LayerAgreement>,
+}
+
+/// The agreement of one operator.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LayerAgreement {
+    /// The layer that it comes from.
+    pub name: String,
+    /// The width of its weights.
+    pub bits: u32,
+    /// The mean of the absolute difference of its outputs, in steps of their int8.
+    pub mean_absolute_difference: f64,
+}
+
+impl Quantizer<'_> {
+    /// Runs some samples through the network, rounded as on the board, and through the engine.
+    ///
+    /// # Errors
+    ///
+    /// As [`Quantizer::file`].
+    pub fn agreement(&self, net: &Net, samples: &[usize]) -> Result<Agreement> {
+        let ranges = self.ranges(net)?;
+        // Without passes, so that every operator still is a layer's.
+        let program = Program::of(net, &self.lowered, &ranges)?;
+        let quantizations: Vec<_> = program.tensors.iter().map(|&(_, quantization)| quantization).collect();
+        let bytes = File::new(program, self.data, false)?.encode(self.data, &[])?;
+        let student = Student::parse(&bytes)?;
+        let hook = self.fake(net)?;
+        let mut arena = vec![0; student.model().arena_bytes()];
+        let mut session = Session::new(*student.model(), &mut arena)?;
+        let mut totals = vec![(0.0f64, 0usize); self.lowered.stages.len()];
+        let mut equal = vec![0usize; self.lowered.heads.len()];
+        let facts = || if self.lowered.sources == 2 { FactUse::AsKnown } else { FactUse::Without };
+        for &sample in samples {
+            let batch = self.data.batch(&[sample], facts(), net.device())?;
+            let results = net.forward(&batch.input, batch.facts.as_ref(), Mode::Evaluate, Some(&hook))?;
+            session.load(self.data.input(sample), &engine::facts_of(&student, self.data, sample)?)?;
+            let mut outputs: Vec<Vec<f32>> = Vec::new();
+            for (index, (total, count)) in totals.iter_mut().enumerate() {
+                session.step();
+                let tensor = self.lowered.sources + index;
+                let quantization = quantizations[tensor];
+                let floats = results[self.lowered.nodes[tensor]].flatten_all()?.to_vec1::<f32>()?;
+                let integers = session.values(tensor as u16).unwrap_or_default();
+                *count += integers.len();
+                *total += integers
+                    .iter()
+                    .zip(&floats)
+                    .map(|(&q, &x)| f64::from(attar_device::quantize(x, quantization)) - f64::from(q))
+                    .map(f64::abs)
+                    .sum::<f64>();
+                if self.lowered.heads.iter().any(|&head| usize::from(head) == tensor) {
+                    outputs.push(integers.iter().map(|&q| f32::from(q)).collect());
+                    outputs.push(floats);
+                }
+            }
+            for (pair, equal) in outputs.chunks(2).zip(&mut equal) {
+                *equal += usize::from(first_greatest(&pair[0]) == first_greatest(&pair[1]));
+            }
+        }
+        let count = samples.len().max(1) as f64;
+        Ok(Agreement {
+            samples: samples.len(),
+            equal_argmax: self
+                .data
+                .targets
+                .iter()
+                .zip(&equal)
+                .filter(|(target, _)| target.outputs > 1)
+                .map(|(target, &equal)| (target.name.clone(), equal as f64 / count))
+                .collect(),
+            layers: self
+                .lowered
+                .stages
+                .iter()
+                .zip(totals)
+                .map(|(stage, (total, count))| LayerAgreement {
+                    name: stage.name.clone(),
+                    bits: stage.bits,
+                    mean_absolute_difference: total / count.max(1) as f64,
+                })
+                .collect(),
+        })
+    }
+}

@@ -1,0 +1,71 @@
+//! The network as the board will compute it, in f32: weights and tensors rounded to their integers on the way.
+
+use std::collections::BTreeMap;
+
+use attar_shared::{Kind, Quantization};
+use candle_core::Tensor;
+
+use super::calibrate::Ranges;
+use super::constants;
+use super::lower::Lowered;
+use crate::net::Hook;
+use crate::net::ops::{self, Rounding, Scales};
+
+/// What every node's weights and result are rounded to.
+#[derive(Debug)]
+pub struct Fake {
+    /// The width of the weights of nodes that have any, and whether their channels stand in columns.
+    weights: BTreeMap<usize, (u32, bool)>,
+    /// The tensors, by the node whose result each holds.
+    tensors: BTreeMap<usize, Quantization>,
+}
+
+impl Fake {
+    /// Returns a hook that rounds weights and leaves results as they are.
+    pub(super) fn weights_alone(lowered: &Lowered) -> Self {
+        let weights = lowered
+            .stages
+            .iter()
+            .filter(|stage| matches!(stage.kind, Kind::Dense | Kind::Convolution | Kind::Depthwise))
+            .map(|stage| (stage.node, (stage.bits, stage.kind == Kind::Depthwise)))
+            .collect();
+        Self { weights, tensors: BTreeMap::new() }
+    }
+
+    /// Returns a hook that rounds weights and results.
+    pub(super) fn new(lowered: &Lowered, ranges: &Ranges) -> Self {
+        let tensors = lowered.nodes.iter().copied().zip(ranges.quantizations()).collect();
+        Self { tensors, ..Self::weights_alone(lowered) }
+    }
+}
+
+impl Hook for Fake {
+    fn weight(&self, node: usize, weight: &Tensor) -> candle_core::Result<Tensor> {
+        let Some(&(bits, columns)) = self.weights.get(&node) else { return Ok(weight.clone()) };
+        let values = weight.flatten_all()?.to_vec1::<f32>()?;
+        let (by, scales): (Scales, Vec<f32>) = if columns {
+            let channels = weight.dim(candle_core::D::Minus1)?;
+            let column = |channel: usize| values.iter().skip(channel).step_by(channels).copied().collect::<Vec<f32>>();
+            (Scales::Columns, (0..channels).map(|channel| scale(&column(channel), bits)).collect())
+        } else {
+            let len = values.len() / weight.dim(0)?.max(1);
+            (Scales::Rows(len), values.chunks(len.max(1)).map(|row| scale(row, bits)).collect())
+        };
+        let most = ((1 << (bits - 1)) - 1) as f32;
+        ops::fake_quantize(weight, &Rounding { scales, by, zero: 0.0, least: -most, most })
+    }
+
+    fn result(&self, node: usize, result: Tensor) -> candle_core::Result<Tensor> {
+        let Some(&Quantization { scale, zero_point }) = self.tensors.get(&node) else { return Ok(result) };
+        let len = result.elem_count();
+        let zero = f32::from(zero_point);
+        ops::fake_quantize(
+            &result,
+            &Rounding { scales: vec![scale], by: Scales::Rows(len), zero, least: -128.0, most: 127.0 },
+        )
+    }
+}
+
+fn scale(row: &[f32], bits: u32) -> f32 {
+    (constants::row_scale(row, bits) as f32).max(f32::MIN_POSITIVE)
+}

@@ -1,0 +1,226 @@
+//! Passes over a program in integers; each leaves the outputs of the heads as they were, bit for bit.
+
+use std::collections::BTreeSet;
+
+use attar_shared::{Quantization, Requantization};
+
+use super::program::{Channels, Constants, Operator, Program, Row};
+
+/// Takes out channels whose value is the same for every input: weights that are all zero, or sums that a ReLU always cuts.
+///
+/// What such a channel gives to the operators that read it joins their biases.
+pub(super) fn drop_dead_channels(mut program: Program) -> Program {
+    loop {
+        let ranges = Ranges::of(&program);
+        let groups = groups(&program);
+        // One group at a time: the ranges of others may change with it.
+        let found = groups.into_iter().find_map(|group| {
+            let dead = dead_channels(&program, &ranges, &group);
+            (!dead.is_empty()).then_some((group, dead))
+        });
+        let Some((group, dead)) = found else { return program };
+        remove(&mut program, &ranges, &group, &dead);
+    }
+}
+
+/// The least and the greatest value of each channel of each tensor.
+struct Ranges(Vec<Vec<[i64; 2]>>);
+
+impl Ranges {
+    fn of(program: &Program) -> Self {
+        let mut ranges: Vec<Vec<[i64; 2]>> = Vec::new();
+        for (index, (shape, quantization)) in program.tensors.iter().enumerate() {
+            let channels = usize::from(shape.channels);
+            let Some(operator) = index.checked_sub(program.sources).map(|index| &program.operators[index]) else {
+                ranges.push(vec![[-128, 127]; channels]);
+                continue;
+            };
+            let first = usize::from(operator.inputs[0]);
+            let (input, read) = (&ranges[first], program.tensors[first]);
+            let clamp = [i64::from(operator.clamp.min), i64::from(operator.clamp.max)];
+            let zero = i64::from(read.1.zero_point);
+            let of_rows = |rows: &Channels, channel_of: &dyn Fn(usize, usize) -> usize, padded: bool| {
+                rows.rows
+                    .iter()
+                    .enumerate()
+                    .map(|(o, row)| row.range(o, input, channel_of, padded.then_some(zero), *quantization, clamp))
+                    .collect::<Vec<[i64; 2]>>()
+            };
+            let depth = usize::from(read.0.channels);
+            ranges.push(match &operator.constants {
+                Constants::Dense(rows) => of_rows(rows, &|_, place| place % depth, false),
+                Constants::Convolution(rows) => {
+                    of_rows(rows, &|_, place| place % depth, pads(program, operator, index))
+                }
+                Constants::Depthwise(rows) => of_rows(rows, &|o, _| o, pads(program, operator, index)),
+                Constants::MaxPool => input.clone(),
+                Constants::Table(answers) => input
+                    .iter()
+                    .map(|&[least, most]| {
+                        let all = (least..=most).map(|q| i64::from(answers[(q & 255) as usize]));
+                        all.fold([127, -128], |[a, b], answer| [a.min(answer), b.max(answer)])
+                    })
+                    .collect(),
+                Constants::AveragePool { multiplier, shift } => {
+                    let taps = operator.window.map_or(1, |window| window.taps()) as i64;
+                    let factor = Requantization { multiplier: *multiplier, shift: *shift };
+                    let padded = pads(program, operator, index);
+                    let end = |q: i64, keep: fn(i64, i64) -> i64| {
+                        // A window that reaches into the padding has fewer taps: its sum lies nearer to 0.
+                        let sum = 256 * taps * (q - zero);
+                        let sum = if padded { keep(sum, 0) } else { sum };
+                        let value = i64::from(factor.apply(sum as i32)) + i64::from(quantization.zero_point);
+                        value.max(clamp[0]).min(clamp[1])
+                    };
+                    input.iter().map(|&[least, most]| [end(least, i64::min), end(most, i64::max)]).collect()
+                }
+                // Not looked into: their channels may take any value that the clamp allows.
+                Constants::Add(_) | Constants::Concat => vec![clamp; channels],
+            });
+        }
+        Self(ranges)
+    }
+
+    /// Returns the value of a channel that has only one.
+    fn constant(&self, tensor: usize, channel: usize) -> Option<i64> {
+        let [least, most] = self.0[tensor][channel];
+        (least == most).then_some(least)
+    }
+}
+
+impl Row {
+    /// Returns the least and the greatest output; a tap in the padding reads `zero`.
+    fn range(
+        &self,
+        output: usize,
+        input: &[[i64; 2]],
+        channel_of: &dyn Fn(usize, usize) -> usize,
+        zero: Option<i64>,
+        quantization: Quantization,
+        clamp: [i64; 2],
+    ) -> [i64; 2] {
+        let mut sums = [i64::from(self.bias); 2];
+        for (place, &weight) in self.weights.iter().enumerate() {
+            let [least, most] = input[channel_of(output, place)];
+            let [least, most] = zero.map_or([least, most], |zero| [least.min(zero), most.max(zero)]);
+            let ends = [i64::from(weight) * least, i64::from(weight) * most];
+            sums[0] += ends[0].min(ends[1]);
+            sums[1] += ends[0].max(ends[1]);
+        }
+        let requantization = Requantization { multiplier: self.multiplier, shift: self.shift };
+        // The writer has proved that no accumulator leaves 32 bits; the factor is positive, so the order stays.
+        sums.map(|sum| {
+            let value = i64::from(requantization.apply(sum as i32)) + i64::from(quantization.zero_point);
+            value.max(clamp[0]).min(clamp[1])
+        })
+    }
+}
+
+/// Returns whether a window reads beyond its input.
+fn pads(program: &Program, operator: &Operator, output: usize) -> bool {
+    let Some(window) = operator.window else { return false };
+    let (input, out) = (program.tensors[usize::from(operator.inputs[0])].0, program.tensors[output].0);
+    [(0, input.height, out.height), (1, input.width, out.width)].into_iter().any(|(axis, len, count)| {
+        let reach = (u32::from(window.kernel[axis]) - 1) * u32::from(window.dilation[axis]);
+        let end = (u32::from(count) - 1) * u32::from(window.stride[axis]) + reach;
+        window.pad[axis] > 0 || end > u32::from(len) - 1 + u32::from(window.pad[axis])
+    })
+}
+
+/// Returns tensors that have to lose their channels together: each begins with one that dense or a convolution writes, and
+/// goes on over operators that work channel by channel.
+fn groups(program: &Program) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (index, operator) in program.operators.iter().enumerate() {
+        let output = program.output(index);
+        match &operator.constants {
+            Constants::Dense(_) | Constants::Convolution(_) => groups.push(vec![output]),
+            Constants::Depthwise(_) | Constants::MaxPool | Constants::AveragePool { .. } | Constants::Table(_) => {
+                let input = usize::from(operator.inputs[0]);
+                if let Some(group) = groups.iter_mut().find(|group| group.contains(&input)) {
+                    group.push(output);
+                }
+            }
+            Constants::Add(_) | Constants::Concat => {}
+        }
+    }
+    groups
+}
+
+/// Returns the channels that a group can do without.
+fn dead_channels(program: &Program, ranges: &Ranges, group: &[usize]) -> BTreeSet<usize> {
+    let channels = usize::from(program.tensors[group[0]].0.channels);
+    let held = |tensor: usize| program.heads.iter().any(|&head| usize::from(head) == tensor);
+    if group.iter().any(|&tensor| held(tensor)) {
+        return BTreeSet::new();
+    }
+    let absorbs = |channel: usize| {
+        program.operators.iter().enumerate().all(|(index, operator)| {
+            let output = program.output(index);
+            operator.inputs.iter().map(|&input| usize::from(input)).filter(|input| group.contains(input)).all(|input| {
+                let value = ranges.constant(input, channel);
+                match &operator.constants {
+                    // Padding reads as zero: another constant would be missing at the edges.
+                    Constants::Convolution(_) => value.is_some_and(|value| {
+                        value == i64::from(program.tensors[input].1.zero_point) || !pads(program, operator, output)
+                    }),
+                    Constants::Dense(_) => value.is_some(),
+                    Constants::Add(_) | Constants::Concat => false,
+                    // Part of the group itself.
+                    _ => value.is_some() && group.contains(&output),
+                }
+            })
+        })
+    };
+    let mut dead: BTreeSet<usize> = (0..channels).filter(|&channel| absorbs(channel)).collect();
+    // A tensor keeps at least one channel.
+    if dead.len() == channels {
+        dead.pop_first();
+    }
+    dead
+}
+
+fn remove(program: &mut Program, ranges: &Ranges, group: &[usize], dead: &BTreeSet<usize>) {
+    for index in 0..program.operators.len() {
+        let output = program.sources + index;
+        let input = usize::from(program.operators[index].inputs[0]);
+        let depth = usize::from(program.tensors[input].0.channels);
+        let operator = &mut program.operators[index];
+        if group.contains(&input)
+            && let Constants::Dense(channels) | Constants::Convolution(channels) = &mut operator.constants
+        {
+            for row in &mut channels.rows {
+                row.absorb(depth, |channel| {
+                    dead.contains(&channel).then(|| ranges.constant(input, channel).unwrap_or_default())
+                });
+            }
+        }
+        if group.contains(&output)
+            && let Constants::Dense(channels) | Constants::Convolution(channels) | Constants::Depthwise(channels) =
+                &mut operator.constants
+        {
+            let mut place = 0..;
+            channels.rows.retain(|_| place.next().is_none_or(|channel| !dead.contains(&channel)));
+        }
+    }
+    for &tensor in group {
+        program.tensors[tensor].0.channels -= dead.len() as u16;
+    }
+}
+
+impl Row {
+    /// Takes out the weights of some input channels; what they add to every sum joins the bias.
+    fn absorb(&mut self, depth: usize, value: impl Fn(usize) -> Option<i64>) {
+        let mut bias = i64::from(self.bias);
+        let mut kept = Vec::new();
+        for (place, &weight) in self.weights.iter().enumerate() {
+            match value(place % depth) {
+                Some(value) => bias += i64::from(weight) * value,
+                None => kept.push(weight),
+            }
+        }
+        // |bias| + 128 sum |w| does not grow, so it stays within 32 bits.
+        self.bias = bias as i32;
+        self.weights = kept;
+    }
+}
