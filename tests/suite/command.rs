@@ -132,6 +132,32 @@ fn bad_recipes_are_refused_with_file_line_and_advice() {
         &crate::toys::SMALL.replace("channels = [8]", "channels = [8]\npool = [999]"),
         &["does not fit 1x32 positions"],
     );
+    // Lists of layers, widths and budgets are held against the shapes before anything is trained.
+    let student = |layers: &str, rest: &str| {
+        let small = crate::toys::SMALL;
+        let start = small.find("[student]").unwrap();
+        format!("{}[student]\narch = \"layers\"\nlayers = [{layers}]\n{rest}", &small[..start])
+    };
+    distill(&student("{ kind = \"conv\" }", ""), &["layer \"conv0\"", "channels are missing"]);
+    distill(&student("{ kind = \"conv\", channels = 4, stride = 0 }", ""), &["layer \"conv0\"", "stride is [1, 0]"]);
+    distill(&student("{ kind = \"dense\", channels = 4, stride = 2 }", ""), &["\"dense0\"", "has no key stride"]);
+    distill(
+        &student("{ kind = \"conv\", channels = 4, kernel = 200, padding = \"valid\" }", ""),
+        &["layer \"conv0\"", "1x200", "1x128"],
+    );
+    distill(
+        &student("{ kind = \"residual\", layers = [{ kind = \"conv\", channels = 4, stride = 2 }] }", ""),
+        &["layer \"residual0\"", "[1, 64, 4]", "[1, 128, 1]"],
+    );
+    distill(&student("{ kind = \"convolution\" }", ""), &["r.toml:28", "expected one of `conv`"]);
+    let layers = "{ kind = \"conv\", channels = 4 }, { kind = \"facts\" }, { kind = \"global-average\" }";
+    distill(&student(layers, "[quantize]\nlayers = { conv9 = \"int4\" }"), &["\"conv9\"", "did you mean \"conv0\""]);
+    distill(&student(layers, "[quantize]\nweights = \"auto\""), &["needs budget.flash"]);
+    distill(&student(layers, "[budget]\nflash = \"16 kb\""), &["budget.flash", "\"16 kb\" is no number of bytes"]);
+    distill(
+        &student(layers, "[budget]\nflash = \"1 KiB\"\nram = 100\nmacs = 10"),
+        &["bytes, budget.flash allows 1024", "arena, budget.ram allows 100", "budget.macs allows 10", "conv0"],
+    );
     fails(folder, &["demo", "--set", "student.epohcs=1"], &["did you mean `epochs`"]);
     fails(folder, &["demo", "--device", "tpu"], &["--device tpu", "expected auto, cpu"]);
 }
@@ -209,7 +235,8 @@ method = "none"
         bytes.extend(values);
         bytes
     };
-    let images = idx(&[20, 4, 4], &[7; 320]);
+    let pixels: Vec<u8> = (0..320).map(|i| (i * 7 % 251) as u8).collect();
+    let images = idx(&[20, 4, 4], &pixels);
     let labels: Vec<u8> = (0..20).map(|i| i % 2).collect();
     let with = |x: &[u8], y: &[u8], expected: &[&str]| {
         fs::write(folder.join("x.idx"), x).unwrap();
@@ -224,6 +251,7 @@ method = "none"
     wrong[11] = 9;
     with(&images, &idx(&[20], &wrong), &["y.idx: sample 11 has class 9", "classes 0 to 1"]);
     with(b"\x1f\x8b broken gzip", &good, &["x.idx"]);
+    with(&idx(&[20, 4, 4], &[7; 320]), &good, &["the input has one value", "calibration"]);
     fs::write(folder.join("x.idx"), &images).unwrap();
     fs::write(folder.join("y.idx"), &good).unwrap();
     let output = in_folder(folder, &["distill", "r.toml", "--out", "out"]);

@@ -60,6 +60,36 @@ fn same_seed_gives_the_same_bytes_and_another_seed_others() {
     assert!(first[0] != run(2)[0], "another seed gave the same student");
 }
 
+/// Weights of 4 bits halve the file's weights; trained on as if in integers, the network and its integers agree.
+#[test]
+fn integers_agree_with_the_network_that_was_trained_as_if_in_them() {
+    let run = |sets: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        let recipe = small_recipe(&[&["student.norm=true", "student.epochs=6", "data.samples=1200"], sets].concat());
+        let report = distill::run(&recipe, &places(folder.path())).unwrap();
+        let bytes = fs::read(folder.path().join("student.attar")).unwrap();
+        (report, bytes)
+    };
+    let aware = "quantize.aware_epochs=2";
+    let (eight, bytes) = run(&[aware]);
+    let (four, few_bytes) = run(&[aware, "quantize.weights=int4"]);
+    let last = |report: &attar::report::Report| report.students.last().unwrap().precision.clone();
+    assert_eq!((last(&eight), last(&four)), ("int8".into(), "int4".into()));
+    for report in [&eight, &four] {
+        let agreement = report.quantization.as_ref().unwrap();
+        assert!(agreement.equal_argmax["fault"] > 0.9, "{agreement:?}");
+        for layer in &agreement.layers {
+            assert!(layer.mean_absolute_difference < 1.0, "{}: {agreement:?}", layer.name);
+        }
+    }
+    assert!(few_bytes.len() < bytes.len(), "{} against {}", few_bytes.len(), bytes.len());
+    // A budget between the two takes 4 bits for some layers alone.
+    let budget = (few_bytes.len() + bytes.len()) / 2;
+    let (mixed, between) = run(&[aware, "quantize.weights=auto", &format!("budget.flash={budget}")]);
+    assert_eq!(last(&mixed), "int8 and int4");
+    assert!(between.len() <= budget, "{} against {budget}", between.len());
+}
+
 #[test]
 fn finished_stages_are_not_run_again_and_changed_ones_are() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,7 +1,7 @@
 //! Ranges: what each tensor holds on training samples, and the int8 scale that represents it with the least error.
 
-use anyhow::Result;
-use attar_shared::{Kind, Quantization};
+use anyhow::{Result, bail};
+use attar_shared::{INPUT_TENSOR, Kind, Quantization};
 
 use super::fake::Fake;
 use super::lower::Lowered;
@@ -27,6 +27,18 @@ impl Ranges {
             for (values, &node) in seen.iter_mut().zip(&lowered.nodes) {
                 values.extend(results[node].flatten_all()?.to_vec1::<f32>()?);
             }
+        }
+        let input = &seen[usize::from(INPUT_TENSOR)];
+        if input.iter().all(|value| *value == input[0]) {
+            bail!(
+                "the input has one value, {}, in all {} calibration samples: there is nothing to measure a range on",
+                input.first().copied().unwrap_or_default(),
+                samples.len()
+            );
+        }
+        if let Some((tensor, _)) = seen.iter().enumerate().find(|(_, values)| values.iter().any(|x| !x.is_finite())) {
+            let node = &net.graph.nodes[lowered.nodes[tensor]];
+            bail!("layer {:?} gives values that are not finite on the calibration samples", node.name);
         }
         let exact = |tensor: usize| {
             // What comes from outside may be anything, and heads order the answers: neither is cut off.
