@@ -155,8 +155,8 @@ fn bad_recipes_are_refused_with_file_line_and_advice() {
     distill(&student(layers, "[quantize]\nweights = \"auto\""), &["needs budget.flash"]);
     distill(&student(layers, "[budget]\nflash = \"16 kb\""), &["budget.flash", "\"16 kb\" is no number of bytes"]);
     distill(
-        &student(layers, "[budget]\nflash = \"1 KiB\"\nram = 100\nmacs = 10"),
-        &["bytes, budget.flash allows 1024", "arena, budget.ram allows 100", "budget.macs allows 10", "conv0"],
+        &student(layers, "[budget]\nflash = \"0 kB\"\nram = 100\nmacs = 10"),
+        &["bytes, budget.flash allows 0", "arena, budget.ram allows 100", "budget.macs allows 10", "conv0"],
     );
     fails(folder, &["demo", "--set", "student.epohcs=1"], &["did you mean `epochs`"]);
     fails(folder, &["demo", "--device", "tpu"], &["--device tpu", "expected auto, cpu"]);
