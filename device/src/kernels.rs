@@ -8,9 +8,11 @@ mod add;
 mod average_pool;
 mod concat;
 mod convolution;
+mod delay;
 mod dense;
 mod depthwise;
 mod max_pool;
+mod multiply;
 mod table;
 mod window;
 
@@ -18,9 +20,11 @@ pub use add::{add, add_to};
 pub use average_pool::average_pool;
 pub use concat::concat_part;
 pub use convolution::convolution;
+pub use delay::delay;
 pub use dense::dense;
 pub use depthwise::depthwise;
 pub use max_pool::max_pool;
+pub use multiply::{multiply, multiply_to};
 pub use table::{table, table_over};
 
 use core::ops::Range;

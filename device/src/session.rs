@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use attar_shared::{
-    AddConstants, FACTS_TENSOR, INPUT_TENSOR, Model, Operator, Parameters, Quantization, Shape, Tensor,
+    AddConstants, FACTS_TENSOR, INPUT_TENSOR, Model, Operator, Parameters, Quantization, Requantization, Shape, Tensor,
 };
 
 use crate::kernels::{self, View, ViewMut};
@@ -36,7 +36,18 @@ impl<'a> Session<'a> {
     pub fn new(model: Model<'a>, arena: &'a mut [i8]) -> Result<Self, Error> {
         let (needed, got) = (model.arena_bytes(), arena.len());
         let arena = arena.get_mut(..needed).ok_or(Error::ArenaTooSmall { needed, got })?;
-        Ok(Self { model, arena, next: model.header().operator_count })
+        let mut session = Self { model, arena, next: model.header().operator_count };
+        session.reset();
+        Ok(session)
+    }
+
+    /// Forgets what earlier runs left: every tensor that is held from one run to the next holds zeros.
+    pub fn reset(&mut self) {
+        for tensor in self.model.tensors().filter(|tensor| tensor.held) {
+            if let Some(values) = self.arena.get_mut(range(&tensor)) {
+                values.fill(tensor.quantization.zero_point);
+            }
+        }
     }
 
     /// Runs the model on one input in raw units and returns its outputs.
@@ -169,6 +180,7 @@ impl<'a> Session<'a> {
             quantization: Quantization { scale: 1.0, zero_point: 0 },
             offset: 0,
             last_use: 0,
+            held: false,
         };
         self.model.tensor(index).unwrap_or(NOTHING)
     }
@@ -203,6 +215,16 @@ impl<'a> Session<'a> {
             Parameters::Add(constants) => {
                 let b = self.tensor(inputs.get(1).copied().unwrap_or(0));
                 self.add(&a, &b, constants, operator);
+            }
+            Parameters::Multiply(factor) => {
+                let b = self.tensor(inputs.get(1).copied().unwrap_or(0));
+                self.multiply(&a, &b, factor, operator);
+            }
+            Parameters::Delay => {
+                let new = self.tensor(inputs.get(1).copied().unwrap_or(0));
+                if let Ok([values, series]) = self.arena.get_disjoint_mut([range(&new), range(&out)]) {
+                    kernels::delay(values, series);
+                }
             }
             Parameters::Concat => {
                 let mut first = 0;
@@ -268,6 +290,23 @@ impl<'a> Session<'a> {
             kernels::add_to(view(second, b), constants, view_mut(places, &out, operator));
         } else if let Ok([first, places]) = self.arena.get_disjoint_mut([x, z]) {
             kernels::add_to(view(first, a), swapped, view_mut(places, &out, operator));
+        }
+    }
+
+    fn multiply(&mut self, a: &Tensor, b: &Tensor, factor: Requantization, operator: &Operator<'_>) {
+        let out = self.tensor(operator.output);
+        let (x, y, z) = (range(a), range(b), range(&out));
+        if a.offset == b.offset {
+            // A tensor may be multiplied by itself.
+            if let Ok([values, places]) = self.arena.get_disjoint_mut([x, z]) {
+                kernels::multiply(view(values, a), view(values, b), factor, view_mut(places, &out, operator));
+            }
+        } else if let Ok([first, second, places]) = self.arena.get_disjoint_mut([x.clone(), y.clone(), z.clone()]) {
+            kernels::multiply(view(first, a), view(second, b), factor, view_mut(places, &out, operator));
+        } else if let Ok([second, places]) = self.arena.get_disjoint_mut([y, z.clone()]) {
+            kernels::multiply_to(view(second, b), a.quantization.zero_point, factor, view_mut(places, &out, operator));
+        } else if let Ok([first, places]) = self.arena.get_disjoint_mut([x, z]) {
+            kernels::multiply_to(view(first, a), b.quantization.zero_point, factor, view_mut(places, &out, operator));
         }
     }
 }

@@ -49,6 +49,7 @@ impl<'a> Student<'a> {
         let mut count = 0;
         for (vector, test) in self.model.tests().enumerate() {
             let signed = |bytes: &'a [u8]| bytes.iter().map(|byte| byte.cast_signed());
+            session.reset();
             session.load_quantized(signed(test.input), signed(test.facts))?;
             while session.step() == crate::Step::More {}
             let outputs = session.outputs()?;

@@ -1,6 +1,6 @@
 //! The device engine on the workstation: the reference that a board has to equal, run over whole data sets.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use attar_device::{Facts, Session, Student, dequantize};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
@@ -48,7 +48,8 @@ pub fn predict(student: &Student<'_>, data: &Dataset, samples: &[usize], given: 
                     FactsGiven::MissingOne(fact) => facts.clear(fact)?,
                     FactsGiven::True | FactsGiven::Shuffled(_) => {}
                 }
-                let outputs = session.run(data.input(sample), &facts)?;
+                run_series(&mut session, data.input(sample), &facts)?;
+                let outputs = session.outputs()?;
                 for (all, head) in logits.iter_mut().zip(outputs.heads()) {
                     let quantization = student.model().tensor(head.head().tensor).map(|tensor| tensor.quantization);
                     if let Some(quantization) = quantization {
@@ -64,6 +65,25 @@ pub fn predict(student: &Student<'_>, data: &Dataset, samples: &[usize], given: 
         logits.iter_mut().zip(chunk).for_each(|(all, part)| all.extend(part));
     }
     Ok(logits)
+}
+
+/// Runs a sample from a fresh start: at once, or step by step when it holds several inputs of the model.
+///
+/// # Errors
+///
+/// When the sample is no whole number of inputs, or the session refuses one.
+pub fn run_series(session: &mut Session<'_>, input: &[f32], facts: &Facts<'_>) -> Result<()> {
+    let len = session.model().input_shape().len();
+    ensure!(
+        !input.is_empty() && input.len().is_multiple_of(len),
+        "a sample has {} values, the model takes {len}",
+        input.len()
+    );
+    session.reset();
+    for window in input.chunks_exact(len) {
+        session.run(window, facts)?;
+    }
+    Ok(())
 }
 
 /// Returns the figures of a student over some samples, by head.

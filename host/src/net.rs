@@ -3,6 +3,7 @@
 mod families;
 mod fold;
 mod graph;
+pub mod gru;
 mod layers;
 pub mod ops;
 
@@ -56,6 +57,15 @@ pub trait Hook {
     ///
     /// When the device fails.
     fn result(&self, node: usize, result: Tensor) -> candle_core::Result<Tensor>;
+
+    /// Sees what a step of a recurrent node computes on its way, `[batch, units]`.
+    ///
+    /// # Errors
+    ///
+    /// When the device fails.
+    fn part(&self, _node: usize, _part: gru::Part, _value: &Tensor) -> candle_core::Result<()> {
+        Ok(())
+    }
 }
 
 impl Net {
@@ -75,6 +85,20 @@ impl Net {
                 parameters.push((format!("{}.shift", node.name), Var::zeros(channels, DType::F32, device)?));
                 statistics.push((format!("{}.mean", node.name), Var::zeros(channels, DType::F32, device)?));
                 statistics.push((format!("{}.variance", node.name), Var::ones(channels, DType::F32, device)?));
+            }
+            if let Op::Gru { units } = node.op {
+                let channels = graph.nodes[node.inputs[0]].shape[2];
+                for (part, fan_in) in [("weight", channels), ("state", units)] {
+                    let deviation = (2.0 / (fan_in + units) as f64).sqrt() as f32;
+                    let draw = |_| -> f32 {
+                        let draw: f32 = StandardNormal.sample(random);
+                        draw * deviation
+                    };
+                    let values: Vec<f32> = (0..3 * units * fan_in).map(draw).collect();
+                    let tensor = Tensor::from_vec(values, (3 * units, fan_in), device)?;
+                    parameters.push((format!("{}.{part}", node.name), Var::from_tensor(&tensor)?));
+                }
+                parameters.push((format!("{}.bias", node.name), Var::zeros(3 * units, DType::F32, device)?));
             }
             let Some(shape) = graph.weight_shape(index) else { continue };
             let fan_in: usize = match node.op {
@@ -171,6 +195,22 @@ impl Net {
                 }
                 Op::AveragePool { window } => ops::average_pool(argument()?, window)?,
                 Op::MaxPool { window } => ops::max_pool(argument()?, window)?,
+                Op::Gru { .. } => {
+                    let hooked = |weight: &Tensor| match hook {
+                        Some(hook) => hook.weight(index, weight),
+                        None => Ok(weight.clone()),
+                    };
+                    let (input, state) = (hooked(parameter()?)?, hooked(parameter()?)?);
+                    let weights = gru::Weights { input, state, bias: parameter()?.clone() };
+                    gru::forward(argument()?, &weights, |part, value| match hook {
+                        Some(hook) => hook.part(index, part, value),
+                        None => Ok(()),
+                    })?
+                }
+                Op::Last => {
+                    let x = argument()?;
+                    x.narrow(2, x.dim(2)? - 1, 1)?.contiguous()?
+                }
                 Op::Norm => {
                     let (scale, shift) = (parameter()?, parameter()?);
                     let moments = statistics.next().zip(statistics.next());

@@ -151,7 +151,13 @@ impl Program {
         }
         let shapes = lowered.shapes.iter().map(|&shape| program::format_shape(shape));
         let tensors = shapes.zip(quantizations).map(|(shape, q)| Ok((shape?, q))).collect::<Result<_>>()?;
-        Ok(Self { sources: lowered.sources, tensors, operators, heads: lowered.heads.clone() })
+        Ok(Self {
+            sources: lowered.sources,
+            tensors,
+            operators,
+            heads: lowered.heads.clone(),
+            held: lowered.held.clone(),
+        })
     }
 }
 
@@ -230,9 +236,12 @@ fn answers(bytes: &[u8], data: &Dataset, samples: &[usize]) -> Result<Vec<Vector
     let mut arena = vec![0; student.model().arena_bytes()];
     let mut session = Session::new(*student.model(), &mut arena)?;
     let mut vectors = Vec::new();
+    let len = student.model().input_shape().len();
     for &sample in samples {
         let facts = engine::facts_of(&student, data, sample)?;
-        session.load(data.input(sample), &facts)?;
+        session.reset();
+        // Of a series the first step.
+        session.load(&data.input(sample)[..len], &facts)?;
         let source = |tensor: u16| session.values(tensor).map(<[i8]>::to_vec).unwrap_or_default();
         let input = source(attar_shared::INPUT_TENSOR);
         let with_facts = student.model().header().fact_count > 0;

@@ -17,6 +17,8 @@ use crate::report::VerifyFigures;
 /// One sample in raw units: what a board would measure, and the facts as [`Facts::set_raw`] takes them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
+    /// Whether a series begins with it: what earlier runs left is forgotten.
+    pub starts: bool,
     /// The input, channels last.
     pub input: Vec<f32>,
     /// The facts in the order of the model; `None` is missing.
@@ -68,6 +70,9 @@ pub fn answers(student: &Student<'_>, samples: &[Sample]) -> Result<Vec<Answer>>
         .enumerate()
         .map(|(index, sample)| {
             check_stopped()?;
+            if sample.starts {
+                session.reset();
+            }
             session.run(&sample.input, &facts_of(student, sample)?).with_context(|| format!("sample {index}"))?;
             Answer::of(&session)
         })
@@ -90,17 +95,20 @@ pub fn on_host(bytes: &[u8], samples: &[Sample]) -> Result<VerifyFigures> {
     let mut arena = vec![0x55; other.model().arena_bytes()];
     other.self_test(&mut arena)?;
     let mut mismatches = 0;
-    for (sample, expected) in samples.iter().zip(&expected) {
+    let mut rest = expected.iter();
+    for series in samples.chunk_by(|_, next| !next.starts) {
         arena.fill(-86);
         let mut session = Session::new(*other.model(), &mut arena)?;
-        session.load(&sample.input, &facts_of(&other, sample)?)?;
-        while session.step() == Step::More {}
-        mismatches += expected.mismatches(&Answer::of(&session)?);
+        for (sample, expected) in series.iter().zip(&mut rest) {
+            session.load(&sample.input, &facts_of(&other, sample)?)?;
+            while session.step() == Step::More {}
+            mismatches += expected.mismatches(&Answer::of(&session)?);
+        }
     }
     Ok(VerifyFigures { on: "host".into(), samples: samples.len(), mismatches, instructions: None })
 }
 
-/// Returns samples of a data set for a student.
+/// Returns samples of a data set for a student; a series gives one for each of its steps.
 ///
 /// # Errors
 ///
@@ -109,15 +117,17 @@ pub fn samples_of(bytes: &[u8], data: &Dataset, indices: &[usize]) -> Result<Vec
     let student = Student::parse(bytes)?;
     let model = student.model();
     let (expected, got) = (model.input_shape().len(), data.inputs.row_len());
-    ensure!(expected == got, "a sample has {got} values, the model takes {expected}");
+    ensure!(got.is_multiple_of(expected), "a sample has {got} values, the model takes {expected}");
     let with_facts = model.header().fact_count > 0;
-    Ok(indices
-        .iter()
-        .map(|&index| Sample {
-            input: data.input(index).to_vec(),
+    let mut samples = Vec::new();
+    for &index in indices {
+        samples.extend(data.input(index).chunks_exact(expected).enumerate().map(|(step, window)| Sample {
+            starts: step == 0,
+            input: window.to_vec(),
             facts: if with_facts { data.facts_of(index).collect() } else { Vec::new() },
-        })
-        .collect())
+        }));
+    }
+    Ok(samples)
 }
 
 /// Returns samples drawn over everything that a student's input can tell apart, with facts that are now and then missing.
@@ -132,7 +142,9 @@ pub fn random_samples(bytes: &[u8], count: usize, seed: u64) -> Result<Vec<Sampl
     let input = model.input().context("the model has no input")?;
     let (channels, len) = (usize::from(model.input_shape().channels), model.input_shape().len());
     let mut random = random::stream(seed, "verify");
-    let mut draw = || -> Sample {
+    let held = model.tensors().any(|tensor| tensor.held);
+    let mut draw = |index: usize| -> Sample {
+        let starts = !held || index.is_multiple_of(7);
         let values = (0..len).map(|place| {
             let at = if input.gains.len() == 1 { 0 } else { place % channels };
             let (gain, offset) = (input.gains.at(at).unwrap_or(1.0), input.offsets.at(at).unwrap_or(0.0));
@@ -155,9 +167,9 @@ pub fn random_samples(bytes: &[u8], count: usize, seed: u64) -> Result<Vec<Sampl
             };
             known.then_some(value)
         });
-        Sample { input, facts: facts.collect() }
+        Sample { starts, input, facts: facts.collect() }
     };
-    Ok((0..count).map(|_| draw()).collect())
+    Ok((0..count).map(&mut draw).collect())
 }
 
 /// Compares a student on `on`, `host` or `qemu:BOARD`, with the engine on this machine.

@@ -243,13 +243,16 @@ impl<'a> Model<'a> {
             let refused = |defect| ParseError::Tensor(index, defect);
             let tensor = self.decode_tensor(index).map_err(refused)?;
             end = end.max(tensor.end());
-            if self.last_use(index) != Some(tensor.last_use) {
+            if self.last_use(index, tensor.held) != Some(tensor.last_use) {
                 return Err(refused(Defect::LastUse));
+            }
+            if tensor.held && self.written_by(index).is_none() {
+                return Err(refused(Defect::Unused));
             }
             for earlier in 0..index {
                 let other = self.decode_tensor(earlier).map_err(refused)?;
                 let apart = u64::from(other.offset) >= tensor.end() || u64::from(tensor.offset) >= other.end();
-                let alive = self.written_by(index).is_none_or(|writer| other.last_use >= writer);
+                let alive = self.written_by(index).is_none_or(|writer| other.last_use >= writer) || tensor.held;
                 if alive && !apart && !self.may_share(index, earlier) {
                     return Err(refused(Defect::Overlap));
                 }
@@ -266,6 +269,9 @@ impl<'a> Model<'a> {
         let share = || {
             let operator = self.operator(self.written_by(output)?)?;
             let (from, to) = (self.tensor(input)?, self.tensor(output)?);
+            if to.held {
+                return None;
+            }
             if Some(from.last_use) != self.written_by(output) {
                 return None;
             }
@@ -296,9 +302,9 @@ impl<'a> Model<'a> {
         check().map_err(ParseError::Tests)
     }
 
-    /// Returns the last operator that reads a tensor, or the number of operators when a head does.
-    fn last_use(&self, tensor: u16) -> Option<u16> {
-        if self.heads().any(|head| head.tensor == tensor) {
+    /// Returns the last operator that reads a tensor, or the number of operators when a head does or it is held.
+    fn last_use(&self, tensor: u16, held: bool) -> Option<u16> {
+        if held || self.heads().any(|head| head.tensor == tensor) {
             return Some(self.header.operator_count);
         }
         (0..self.header.operator_count).rev().find(|&index| self.record_reads(index, tensor))

@@ -39,6 +39,10 @@ pub enum Parameters<'a> {
     Table(&'a [u8; 256]),
     /// The channels of all inputs one after the other; a vector is repeated at every position.
     Concat,
+    /// The product of two tensors; the second may be a vector for every position.
+    Multiply(Requantization),
+    /// The last positions of a series: its own output of the run before, moved by as many as the input has, then the input.
+    Delay,
 }
 
 /// The kinds of operators by their code in the file.
@@ -65,6 +69,10 @@ pub enum Kind {
     Dense4 = 8,
     /// [`Parameters::Convolution`] with weights of 4 bits.
     Convolution4 = 9,
+    /// [`Parameters::Multiply`].
+    Multiply = 10,
+    /// [`Parameters::Delay`].
+    Delay = 11,
 }
 
 /// The geometry of a sliding window, `[height, width]`.
@@ -228,6 +236,8 @@ impl<'a> Operator<'a> {
             Parameters::MaxPool(_) => Kind::MaxPool,
             Parameters::Table(_) => Kind::Table,
             Parameters::Concat => Kind::Concat,
+            Parameters::Multiply(_) => Kind::Multiply,
+            Parameters::Delay => Kind::Delay,
         }
     }
 
@@ -297,11 +307,15 @@ impl<'a> Operator<'a> {
                 used = 16;
                 Parameters::Add(AddConstants::decode(&mut blob_cursor)?)
             }
-            4 => {
+            4 | 10 => {
                 used = 8;
                 let requantization = Requantization { multiplier: blob_cursor.i32()?, shift: blob_cursor.u8()? };
                 blob_cursor.zeros(3)?;
-                Parameters::AveragePool(window, requantization)
+                if kind == 4 {
+                    Parameters::AveragePool(window, requantization)
+                } else {
+                    Parameters::Multiply(requantization)
+                }
             }
             5 => Parameters::MaxPool(window),
             6 => {
@@ -310,6 +324,7 @@ impl<'a> Operator<'a> {
                 Parameters::Table(table)
             }
             7 => Parameters::Concat,
+            11 => Parameters::Delay,
             _ => return Err(Defect::Kind),
         };
         let used = u32::try_from(used).map_err(|_| Defect::TooLarge)?;
@@ -323,17 +338,23 @@ impl<'a> Operator<'a> {
     /// Checks every rule that an operator has to keep for the engine to run it without a further check.
     pub(crate) fn check(&self, tensor: impl Fn(u16) -> Option<Tensor>) -> Result<(), Defect> {
         let wanted = match self.parameters {
-            Parameters::Add(_) => 2..=2,
+            Parameters::Add(_) | Parameters::Multiply(_) | Parameters::Delay => 2..=2,
             Parameters::Concat => 2..=MAX_INPUTS,
             _ => 1..=1,
         };
         if !wanted.contains(&usize::from(self.input_count)) {
             return Err(Defect::Count);
         }
-        if self.inputs().iter().any(|&input| input >= self.output) {
-            return Err(Defect::InputIndex);
-        }
         let at = |index: u16| tensor(index).ok_or(Defect::InputIndex);
+        for &index in self.inputs() {
+            // What a later operator writes is there from the run before, where it is held.
+            if index >= self.output && !at(index)?.held {
+                return Err(Defect::InputIndex);
+            }
+            if index == self.output && self.parameters != Parameters::Delay {
+                return Err(Defect::InputIndex);
+            }
+        }
         let input = at(self.inputs[0])?;
         let output = at(self.output)?;
         let (a, out) = (input.shape, output.shape);
@@ -363,6 +384,21 @@ impl<'a> Operator<'a> {
                 let b = at(self.inputs[1])?.shape;
                 fits(a == out && (b == a || (b.is_vector() && b.channels == a.channels)))?;
                 constants.check()
+            }
+            Parameters::Multiply(requantization) => {
+                let b = at(self.inputs[1])?.shape;
+                fits(a == out && (b == a || (b.is_vector() && b.channels == a.channels)))?;
+                requantization.check()
+            }
+            Parameters::Delay => {
+                let new = at(self.inputs[1])?;
+                if self.inputs[0] != self.output || self.inputs[1] == self.output {
+                    return Err(Defect::InputIndex);
+                }
+                unclamped()?;
+                fits(out.height == 1 && new.shape.height == 1 && new.shape.channels == out.channels)?;
+                fits(new.shape.width <= out.width)?;
+                same(new.quantization)
             }
             Parameters::AveragePool(window, requantization) => {
                 window.check(a, out)?;

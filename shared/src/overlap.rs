@@ -49,7 +49,7 @@ impl Overlap {
         match (kind, window) {
             (_, Some(window)) => window.slide(input, output),
             // Value by value, so the place of a value is free once its own answer is known.
-            (Kind::Add, _) if input == output && inputs.first() != inputs.get(1) => Self::At(0),
+            (Kind::Add | Kind::Multiply, _) if input == output && inputs.first() != inputs.get(1) => Self::At(0),
             (Kind::Table, _) => Self::At(0),
             // A part of a vector may stand where it has to go.
             (Kind::Concat, _) if output.is_vector() => {

@@ -61,8 +61,10 @@ pub struct Tensor {
     pub quantization: Quantization,
     /// Where in the arena it begins, in bytes.
     pub offset: u32,
-    /// The last operator that reads it; the number of operators when a head does.
+    /// The last operator that reads it; the number of operators when a head does, or when it is held.
     pub last_use: u16,
+    /// Whether it stays from one run to the next: operators before the one that writes it read what the last run left.
+    pub held: bool,
 }
 
 /// Bytes of a tensor's record.
@@ -84,7 +86,11 @@ impl Tensor {
         let mut cursor = Cursor::new(record);
         let shape = Shape { height: cursor.u16()?, width: cursor.u16()?, channels: cursor.u16()? };
         let zero_point = cursor.u8()?.cast_signed();
-        cursor.zeros(1)?;
+        let held = match cursor.u8()? {
+            0 => false,
+            1 => true,
+            _ => return Err(Defect::Unused),
+        };
         let scale = cursor.f32()?;
         let offset = cursor.u32()?;
         let last_use = cursor.u16()?;
@@ -101,6 +107,6 @@ impl Tensor {
         if offset % ALIGNMENT != 0 {
             return Err(Defect::Offset);
         }
-        Ok(Self { shape, quantization: Quantization { scale, zero_point }, offset, last_use })
+        Ok(Self { shape, quantization: Quantization { scale, zero_point }, offset, last_use, held })
     }
 }

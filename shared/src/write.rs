@@ -206,7 +206,7 @@ fn encode_tensor(tensor: &Tensor, sink: &mut Sink<'_>) {
     for size in [tensor.shape.height, tensor.shape.width, tensor.shape.channels] {
         sink.put(&size.to_le_bytes());
     }
-    sink.put(&[tensor.quantization.zero_point.cast_unsigned(), 0]);
+    sink.put(&[tensor.quantization.zero_point.cast_unsigned(), u8::from(tensor.held)]);
     sink.put(&tensor.quantization.scale.to_le_bytes());
     sink.put(&tensor.offset.to_le_bytes());
     sink.put(&tensor.last_use.to_le_bytes());

@@ -12,6 +12,7 @@ pub struct Builder {
     sources: usize,
     operators: Vec<Operator>,
     tensors: Vec<(Shape, Quantization)>,
+    held: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -46,7 +47,7 @@ impl Builder {
     pub fn new(input: (Shape, Quantization), facts: Option<(u16, Quantization)>) -> Self {
         let facts = facts.map(|(width, quantization)| (Shape::vector(width), quantization));
         let tensors: Vec<_> = [Some(input), facts].into_iter().flatten().collect();
-        Self { sources: tensors.len(), operators: Vec::new(), tensors }
+        Self { sources: tensors.len(), operators: Vec::new(), tensors, held: Vec::new() }
     }
 
     /// Returns the shape of a tensor.
@@ -57,6 +58,16 @@ impl Builder {
     /// Returns the quantisation of a tensor.
     pub fn quantization(&self, tensor: u16) -> Quantization {
         self.tensors[usize::from(tensor)].1
+    }
+
+    /// Returns the number of tensors: the place of the next.
+    pub fn count(&self) -> u16 {
+        self.tensors.len() as u16
+    }
+
+    /// Keeps a tensor from one run to the next.
+    pub fn hold(&mut self, tensor: u16) {
+        self.held.push(usize::from(tensor));
     }
 
     /// Adds an operator and returns the tensor that it writes; its parameters come with the number of weights in them.
@@ -85,15 +96,16 @@ impl Builder {
             .collect();
         let shapes: Vec<Shape> = self.tensors.iter().map(|&(shape, _)| shape).collect();
         let heads: Vec<u16> = frame.heads.iter().map(|head| head.tensor).collect();
-        let offsets = Plan::new(&shapes, self.sources, &steps, &heads, frame.overlaps).place();
+        let offsets = Plan::new(&shapes, self.sources, &steps, &heads, &self.held, frame.overlaps).place();
         let tensors: Vec<Tensor> = self
             .tensors
             .iter()
             .zip(offsets)
             .enumerate()
             .map(|(index, (&(shape, quantization), offset))| {
-                let last_use = plan::last_use(index, &steps, &heads) as u16;
-                Tensor { shape, quantization, offset, last_use }
+                let held = self.held.contains(&index);
+                let last_use = if held { steps.len() } else { plan::last_use(index, &steps, &heads) } as u16;
+                Tensor { shape, quantization, offset, last_use, held }
             })
             .collect();
         let operators: Vec<OperatorDefinition<'_>> = self

@@ -141,7 +141,7 @@ impl Draw {
     /// Adds a layer of any kind that the shape allows.
     fn layer(&mut self, graph: &mut Builder, input: u16) -> u16 {
         let shape = graph.shape(input);
-        match self.0.random_range(0..7) {
+        match self.0.random_range(0..9) {
             0 | 1 => {
                 let (window, out) = self.window(shape);
                 let outputs = self.0.random_range(1..20);
@@ -161,6 +161,11 @@ impl Draw {
                 let sum = self.add(graph, input, curved, clamp);
                 if self.0.random_bool(0.5) { self.concat(graph, &[sum, sum, sum]) } else { sum }
             }
+            7 => {
+                let curved = self.table(graph, input);
+                self.multiply(graph, input, curved)
+            }
+            8 if shape.height == 1 => self.delay(graph, input),
             5 => {
                 let (window, out) = self.window(shape);
                 self.max_pool(graph, input, window.kernel, window.stride, out)
@@ -275,6 +280,31 @@ impl Draw {
         let parameters = addition(factor(), factor(), factor(), 20);
         let output = (graph.shape(a), self.quantization());
         graph.push(Kind::Add, &[a, b], output, clamp, None, (parameters, 0))
+    }
+
+    fn multiply(&mut self, graph: &mut Builder, a: u16, b: u16) -> u16 {
+        let output = (graph.shape(a), self.quantization());
+        // Products reach 2^16: this brings most of them into an int8.
+        let parameters = average(self.0.random_range(1 << 30..=i32::MAX), self.0.random_range(4..8));
+        let clamp = self.clamp();
+        graph.push(Kind::Multiply, &[a, b], output, clamp, None, (parameters, 0))
+    }
+
+    /// Adds a series of the last inputs, with what reads it before it is written and after.
+    fn delay(&mut self, graph: &mut Builder, input: u16) -> u16 {
+        let shape = graph.shape(input);
+        let width = shape.width + self.0.random_range(0..5);
+        let quantization = graph.quantization(input);
+        let series = graph.count() + 1;
+        // A table that reads the state of the run before.
+        let entries: Vec<u8> = (0..256).map(|_| self.0.random()).collect();
+        let longer = Shape { width, ..shape };
+        let before = graph.push(Kind::Table, &[series], (longer, self.quantization()), Clamp::ALL, None, (entries, 0));
+        let state =
+            graph.push(Kind::Delay, &[series, input], (longer, quantization), Clamp::ALL, None, (Vec::new(), 0));
+        graph.hold(state);
+        let clamp = self.clamp();
+        self.add(graph, before, state, clamp)
     }
 
     fn concat(&mut self, graph: &mut Builder, inputs: &[u16]) -> u16 {

@@ -140,6 +140,10 @@ pub enum Kind {
     Table(Vec<i8>),
     /// The channels of the inputs one after the other.
     Concat,
+    /// The requantisation of the product of two values.
+    Multiply { multiplier: i32, shift: u8 },
+    /// The output of the run before without its first positions, then the second input.
+    Delay,
 }
 
 /// The parameters of dense, convolution and depthwise.
@@ -172,6 +176,8 @@ pub struct Tensor {
     pub arena_offset: u32,
     /// Not used here, like the offset.
     pub last_use: u16,
+    /// Whether its values stay until the next run.
+    pub held: bool,
 }
 
 /// The int8 that go in, and those of the heads' tensors that must come out.
@@ -191,21 +197,33 @@ impl Model {
         if self.facts.is_empty() { 1 } else { 2 }
     }
 
-    /// Every tensor of the graph after one run, by its index; `facts` is empty when the model has none.
+    /// Every tensor of the graph after one run from zeros, by its index; `facts` is empty when the model has none.
     pub fn run(&self, input: &[i8], facts: &[i8]) -> Vec<Vec<i8>> {
+        self.run_after(&self.zeros(), input, facts)
+    }
+
+    /// Every tensor full of its zero point: what stands before the first run.
+    pub fn zeros(&self) -> Vec<Vec<i8>> {
+        self.tensors.iter().map(|tensor| vec![tensor.zero_point; tensor.values()]).collect()
+    }
+
+    /// Every tensor of the graph after a run that follows one which left `before`.
+    pub fn run_after(&self, before: &[Vec<i8>], input: &[i8], facts: &[i8]) -> Vec<Vec<i8>> {
         assert_eq!(input.len(), self.tensors[0].values(), "values of the input");
-        let mut values = vec![input.to_vec()];
+        let mut values = before.to_vec();
+        values[0] = input.to_vec();
         if self.facts.is_empty() {
             assert!(facts.is_empty(), "the model takes no facts");
         } else {
             assert_eq!(facts.len(), self.tensors[1].values(), "values of the facts");
-            values.push(facts.to_vec());
+            values[1] = facts.to_vec();
         }
-        for operator in &self.operators {
-            let output = &self.tensors[values.len()];
+        for (index, operator) in self.operators.iter().enumerate() {
+            let place = self.sources() + index;
+            let output = &self.tensors[place];
             let result = operator.evaluate(&self.tensors, &values, output);
             assert_eq!(result.len(), output.values(), "values of an output");
-            values.push(result);
+            values[place] = result;
         }
         values
     }

@@ -125,7 +125,7 @@ fn each_broken_rule_is_named() {
         ("a deviation of zero", facts + 20, vec![0; 4], ParseError::Fact(0, Defect::EncoderRange)),
         ("a head of no kind", heads, vec![4], ParseError::Head(0, Defect::Kind)),
         ("a head without a tensor", heads + 2, vec![99, 0], ParseError::Head(0, Defect::InputIndex)),
-        ("an operator of no kind", operators, vec![10], ParseError::Operator(0, Defect::Kind)),
+        ("an operator of no kind", operators, vec![12], ParseError::Operator(0, Defect::Kind)),
         ("two inputs for a convolution", operators + 1, vec![2], ParseError::Operator(0, Defect::Count)),
         ("a clamp the wrong way round", operators + 2, vec![127, 128], ParseError::Operator(0, Defect::Clamp)),
         ("an operator that reads itself", operators + 4, vec![2], ParseError::Operator(0, Defect::InputIndex)),
@@ -150,6 +150,8 @@ fn each_broken_rule_is_named() {
         ("a dimension of zero", tensors + 40, vec![0, 0], ParseError::Operator(0, Defect::InputIndex)),
         ("a scale of zero", tensors + 20 + 8, vec![0; 4], ParseError::Tensor(1, Defect::Scale)),
         ("a scale that is NaN", tensors + 20 + 8, vec![0, 0, 0xc0, 0x7f], ParseError::Tensor(1, Defect::Scale)),
+        ("a source that is held", tensors + 7, vec![1], ParseError::Tensor(0, Defect::LastUse)),
+        ("neither held nor not", tensors + 7, vec![2], ParseError::Tensor(0, Defect::Unused)),
         ("a last use that is not the last", tensors + 16, vec![1, 0], ParseError::Tensor(0, Defect::LastUse)),
         ("tests that are too many", tests, vec![9, 0, 0, 0], ParseError::Tests(Defect::Truncated)),
         ("tests that are too few", tests, vec![0; 4], ParseError::Tests(Defect::Padding)),
@@ -300,7 +302,8 @@ fn with_definition<R>(model: &Model<'_>, with: impl FnOnce(&Definition<'_>) -> R
                 Parameters::AveragePool(window, r) => (Some(window), build::average(r.multiplier, r.shift)),
                 Parameters::MaxPool(window) => (Some(window), Vec::new()),
                 Parameters::Table(table) => (None, table.to_vec()),
-                Parameters::Concat => (None, Vec::new()),
+                Parameters::Concat | Parameters::Delay => (None, Vec::new()),
+                Parameters::Multiply(r) => (None, build::average(r.multiplier, r.shift)),
             };
             (operator.inputs().to_vec(), window, parameters)
         })

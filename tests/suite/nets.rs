@@ -2,7 +2,8 @@
 
 use attar::recipe::{Quantize, Recipe};
 use attar::{data, net, quantize, random, verify};
-use attar_device::Student;
+use attar_device::{Session, Student};
+use attar_tests::reference;
 use candle_core::{Device, Tensor};
 use rand::Rng;
 
@@ -178,4 +179,110 @@ fn dropping_dead_channels_changes_no_output() {
     }
     assert!(smaller >= 25, "only {smaller} of 30 files became smaller");
     assert!(cases >= 15, "only {cases} of 30 networks have answers that differ between samples");
+}
+
+fn streamed(student: &str) -> (Recipe, data::Dataset, Vec<u8>) {
+    let text = format!(
+        "[data]\nformat='random'\nsamples=60\n[input]\nshape=[1,40,5]\n[[heads]]\nname='y'\nkind='regression'\n\
+         outputs=3\n[student]\n{student}\n[distill]\nmethod='none'\n[quantize]\ntests=1\n"
+    );
+    let recipe = Recipe::parse(&text, "r.toml", "r", &[]).unwrap();
+    let data = data::load(&recipe, "".as_ref()).unwrap();
+    let bytes = crate::data::untrained(&recipe, &data);
+    (recipe, data, bytes)
+}
+
+/// The model that computes a whole series at once: delays vanish, and what read one pads its series instead.
+fn whole(model: &reference::Model, steps: usize) -> reference::Model {
+    use reference::Kind;
+    let mut place: Vec<usize> = vec![0];
+    let mut delays = vec![None; model.tensors.len()];
+    let mut all = reference::Model { operators: Vec::new(), tensors: Vec::new(), tests: Vec::new(), ..model.clone() };
+    all.tensors.push(reference::Tensor { width: steps, ..model.tensors[0] });
+    for (index, operator) in model.operators.iter().enumerate() {
+        let output = model.sources() + index;
+        if operator.kind == Kind::Delay {
+            delays[output] = Some(model.tensors[output].width - 1);
+            place.push(place[operator.inputs[1]]);
+            continue;
+        }
+        let mut operator = operator.clone();
+        if let Kind::Dense(channels) = operator.kind {
+            operator.kind = Kind::Convolution(channels);
+            operator.window = reference::Window { kernel: [1; 2], stride: [1; 2], dilation: [1; 2], padding: [0; 2] };
+        }
+        if let Some(before) = delays[operator.inputs[0]] {
+            operator.window.padding[1] = before;
+        }
+        operator.inputs.iter_mut().for_each(|input| *input = place[*input]);
+        all.operators.push(operator);
+        all.tensors.push(reference::Tensor { width: steps, ..model.tensors[output] });
+        place.push(all.tensors.len() - 1);
+    }
+    all.heads.iter_mut().for_each(|head| head.tensor = place[head.tensor]);
+    all
+}
+
+/// A temporal network gives step by step, each time from one new input, what it gives over the whole series at once.
+#[test]
+fn streamed_temporal_network_equals_the_run_over_the_whole_series() {
+    let (_, data, bytes) = streamed("arch='tcn'\nwidth=6\ndepth=4\n");
+    let student = Student::parse(&bytes).unwrap();
+    assert_eq!(student.model().input_shape().len(), 5);
+    let plain = reference::Model::read(&bytes).unwrap();
+    let whole = whole(&plain, 40);
+    let mut arena = vec![0; student.model().arena_bytes()];
+    let mut session = Session::new(*student.model(), &mut arena).unwrap();
+    for sample in 0..20 {
+        let input = data.input(sample);
+        let quantized: Vec<i8> = input.chunks(5).flat_map(|step| plain.quantize_input(step)).collect();
+        let tensors = whole.run(&quantized, &[]);
+        let expected = &tensors[whole.heads[0].tensor];
+        session.reset();
+        for (step, window) in input.chunks(5).enumerate() {
+            let outputs = session.run(window, &student.facts()).unwrap();
+            let got = outputs.head("y").unwrap().quantized().to_vec();
+            assert_eq!(got, expected[3 * step..][..3], "sample {sample}, step {step}");
+        }
+        assert_ne!(expected[..3], expected[3 * 39..], "sample {sample}: every step gives the same");
+    }
+}
+
+/// Recurrent and temporal networks carry their state from step to step on a board as on the workstation, and start afresh
+/// when they are told to.
+#[test]
+fn boards_carry_the_state_of_a_series() {
+    for student in ["arch='gru'\nwidth=12\ndepth=2\n", "arch='tcn'\nwidth=6\ndepth=3\n"] {
+        let (_, data, bytes) = streamed(student);
+        let samples = verify::samples_of(&bytes, &data, &[0, 1, 2]).unwrap();
+        assert_eq!((samples.len(), samples.iter().filter(|sample| sample.starts).count()), (120, 3));
+        for place in ["host", "qemu:mps2-an385"] {
+            let figures = verify::on(place, &bytes, &samples).unwrap();
+            assert_eq!((figures.samples, figures.mismatches), (120, 0), "{student} on {place}");
+        }
+        // The same input gives another answer when something came before it.
+        let parsed = Student::parse(&bytes).unwrap();
+        let answer = |starts: bool| {
+            let mut pair = samples[5..7].to_vec();
+            pair[0].starts = true;
+            pair[1].starts = starts;
+            verify::answers(&parsed, &pair).unwrap().pop().unwrap()
+        };
+        assert_ne!(answer(true), answer(false), "{student}");
+    }
+}
+
+/// What a board computes step by step follows the network in f32 over the whole series.
+#[test]
+fn integers_of_a_recurrent_network_follow_it() {
+    let (recipe, data, bytes) = streamed("arch='gru'\nwidth=12\n");
+    let student = Student::parse(&bytes).unwrap();
+    let graph = net::build(&recipe.student, data.input_shape, 0, &[("y".into(), 3)]).unwrap();
+    let net = net::Net::new(graph, &mut random::stream(0, "untrained"), &Device::Cpu).unwrap();
+    let samples: Vec<usize> = (0..data.len()).collect();
+    let floats = attar::train::predict(&net, &data, &samples, false).unwrap();
+    let integers = attar::engine::predict(&student, &data, &samples, attar::engine::FactsGiven::True).unwrap();
+    let spread = floats[0].iter().fold(0.0f32, |most, x| most.max(x.abs()));
+    let apart = floats[0].iter().zip(&integers[0]).map(|(a, b)| (a - b).abs()).sum::<f32>() / floats[0].len() as f32;
+    assert!(apart < 0.03 * spread, "integers are {apart} from the network, whose outputs reach {spread}");
 }

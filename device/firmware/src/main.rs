@@ -55,12 +55,15 @@ fn serve(
     input: &mut [f32; STUDENT.input_len()],
 ) -> Result<u32, Failure> {
     let student = STUDENT.parse()?;
-    println!("attar 1 arena={} flash={} macs={}", STUDENT.arena_bytes(), STUDENT.flash_bytes(), STUDENT.macs());
+    println!("attar 2 arena={} flash={} macs={}", STUDENT.arena_bytes(), STUDENT.flash_bytes(), STUDENT.macs());
     println!("self-test {}", student.self_test(arena.as_mut_slice())?);
     let mut file = samples::Samples::open(&PROTOCOL)?;
     let mut session = student.session(arena)?;
     let mut facts = student.facts();
-    while let Some(index) = file.next(input, &mut facts)? {
+    while let Some((index, starts)) = file.next(input, &mut facts)? {
+        if starts {
+            session.reset();
+        }
         let start = board::Counter::start();
         let outputs = session.run(&input[..], &facts)?;
         let instructions = start.instructions();

@@ -27,7 +27,7 @@ impl fmt::Display for Defect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("cannot be opened"),
-            Self::NotSamples => f.write_str("is not a file of samples of version 1"),
+            Self::NotSamples => f.write_str("is not a file of samples of version 2"),
             Self::Truncated => f.write_str("ends too early"),
             Self::Sizes { input, facts } => write!(
                 f,
@@ -48,7 +48,7 @@ impl Samples {
             *word = read(&mut file)?;
         }
         let [magic, version, count, input, facts] = words;
-        if &magic != b"ATSV" || u32::from_le_bytes(version) != 1 {
+        if &magic != b"ATSV" || u32::from_le_bytes(version) != 2 {
             return Err(Defect::NotSamples);
         }
         let input = [u32::from_le_bytes(input), student.input_len() as u32];
@@ -59,11 +59,13 @@ impl Samples {
         Ok(Self { file, count: u32::from_le_bytes(count), next: 0 })
     }
 
-    /// Reads the next sample into `input` and `facts` and returns its index; nothing after the last.
-    pub fn next(&mut self, input: &mut [f32], facts: &mut Facts<'_>) -> Result<Option<u32>, Defect> {
+    /// Reads the next sample into `input` and `facts` and returns its index and whether a series starts with it; nothing
+    /// after the last.
+    pub fn next(&mut self, input: &mut [f32], facts: &mut Facts<'_>) -> Result<Option<(u32, bool)>, Defect> {
         if self.next == self.count {
             return Ok(None);
         }
+        let starts = u32::from_le_bytes(read(&mut self.file)?) != 0;
         let mut bytes = [0; 256];
         for places in input.chunks_mut(bytes.len() / 4) {
             let part = &mut bytes[..places.len() * 4];
@@ -78,7 +80,7 @@ impl Samples {
             facts.set_raw(index as usize, known.then_some(value)).map_err(|_| Defect::Fact(index))?;
         }
         self.next += 1;
-        Ok(Some(self.next - 1))
+        Ok(Some((self.next - 1, starts)))
     }
 
     /// Returns how many samples the file promises.

@@ -79,6 +79,13 @@ pub(super) fn inspect(arguments: &Arguments) -> Result<()> {
     }
     lines.push(String::new());
     lines.push(table(&["operator", "window", "output", "MACs", "weights", "bits", "arena"], &rows));
+    let held: usize = model.tensors().filter(|tensor| tensor.held).map(|tensor| tensor.shape.len()).sum();
+    if held > 0 {
+        lines.push(format!(
+            "\nruns a step of a series at a time; {} bytes stay from one step to the next",
+            grouped(held as u64)
+        ));
+    }
     lines.push(format!("\n{} self-test vectors", model.tests().count()));
     print(&lines.join("\n"))
 }
@@ -108,6 +115,9 @@ fn layers(model: &Model<'_>) -> Vec<Layer> {
             let output = tensors[usize::from(operator.output)];
             let input = tensors[usize::from(operator.inputs()[0])];
             let alive = tensors.iter().enumerate().filter(|(tensor, other)| {
+                if other.held {
+                    return true;
+                }
                 tensor.saturating_sub(sources) <= index
                     && usize::from(other.last_use) >= index
                     && (*tensor < sources || tensor - sources <= index)
@@ -137,6 +147,8 @@ fn describe_kind(operator: &Operator<'_>) -> String {
         Kind::MaxPool => "max pool",
         Kind::Table => "table",
         Kind::Concat => "concat",
+        Kind::Multiply => "multiply",
+        Kind::Delay => "delay",
     };
     let clamped = operator.clamp != attar_shared::Clamp::ALL;
     if clamped { format!("{name} + relu") } else { name.into() }
@@ -161,8 +173,8 @@ fn weight_bytes(operator: &Operator<'_>) -> usize {
         }
         Parameters::Table(_) => 256,
         Parameters::Add(_) => 16,
-        Parameters::AveragePool(..) => 8,
-        Parameters::MaxPool(_) | Parameters::Concat => 0,
+        Parameters::AveragePool(..) | Parameters::Multiply(_) => 8,
+        Parameters::MaxPool(_) | Parameters::Concat | Parameters::Delay => 0,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Families of networks: from the keys of a recipe to a list of layers. A new family is a function here.
 
-use crate::recipe::{Activation, Arch, FuseAt, Gather, Layer, LayerKind, Net, Size};
+use crate::recipe::{Activation, Arch, FuseAt, Gather, Layer, LayerKind, Net, Padding, Size};
 
 /// Returns the layers of a network between its input, `[height, width, channels]`, and its heads.
 pub(super) fn layers(net: &Net, input: [usize; 3]) -> Vec<Layer> {
@@ -12,6 +12,8 @@ pub(super) fn layers(net: &Net, input: [usize; 3]) -> Vec<Layer> {
         Arch::Resnet => resnet(net),
         Arch::MobilenetV1 => mobilenet(net),
         Arch::Autoencoder => autoencoder(net),
+        Arch::Tcn => tcn(net, input[2]),
+        Arch::Gru => gru(net),
     };
     let before = matches!(net.arch, Arch::Mlp | Arch::Autoencoder);
     match net.fuse_at.unwrap_or(if before { FuseAt::Input } else { FuseAt::Features }) {
@@ -136,4 +138,28 @@ fn autoencoder(net: &Net) -> Vec<Layer> {
     let (width, depth) = (net.width.unwrap_or(128), net.depth.unwrap_or(4));
     let side = || std::iter::repeat_with(|| dense(width)).take(depth);
     side().chain([dense(8)]).chain(side()).collect()
+}
+
+fn tcn(net: &Net, mut before: usize) -> Vec<Layer> {
+    let width = net.width.unwrap_or(16);
+    let mut layers = Vec::new();
+    for block in 0..net.depth.unwrap_or(4) {
+        let causal = Layer {
+            dilation: Some(Size::Two([1, 1 << block.min(15)])),
+            padding: Some(Padding::Causal),
+            ..linear(conv(width, Size::Two([1, 3]), 1))
+        };
+        let shortcut = if before == width { Vec::new() } else { vec![linear(conv(width, Size::One(1), 1))] };
+        layers.push(Layer { layers: vec![causal], shortcut, ..Layer::of(LayerKind::Residual) });
+        before = width;
+    }
+    layers.push(Layer::of(LayerKind::Last));
+    layers
+}
+
+fn gru(net: &Net) -> Vec<Layer> {
+    let layer = Layer { channels: Some(net.width.unwrap_or(24)), ..Layer::of(LayerKind::Gru) };
+    let mut layers = vec![layer; net.depth.unwrap_or(1)];
+    layers.push(Layer::of(LayerKind::Last));
+    layers
 }

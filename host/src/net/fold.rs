@@ -43,6 +43,12 @@ impl Net {
                 push(format!("{}.weight", node.name), &weight)?;
                 push(format!("{}.bias", node.name), &bias)?;
             }
+            if matches!(node.op, Op::Gru { .. }) {
+                for part in ["weight", "state", "bias"] {
+                    let name = format!("{}.{part}", node.name);
+                    push(name.clone(), named(name)?)?;
+                }
+            }
             graph.nodes.push(Node { inputs, ..node.clone() });
             place_of.push(graph.nodes.len() - 1);
         }

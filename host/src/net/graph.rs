@@ -74,6 +74,13 @@ pub enum Op {
     Add,
     /// The channels of all inputs one after the other; a vector is repeated.
     Concat,
+    /// A gated recurrent layer over a series, see [`super::gru`]; weights `[3 units, channels]` and `[3 units, units]`.
+    Gru {
+        /// Channels of the result.
+        units: usize,
+    },
+    /// The last step of a series.
+    Last,
 }
 
 impl Graph {
@@ -112,6 +119,11 @@ impl Graph {
         self.readers(index).any(|node| node.op == Op::Norm)
     }
 
+    /// Returns whether the network runs on a board a step of its series at a time.
+    pub fn is_streamed(&self) -> bool {
+        self.nodes.iter().any(|node| matches!(node.op, Op::Gru { .. } | Op::Last))
+    }
+
     /// Returns the node of the facts, if the network takes any.
     pub fn facts(&self) -> Option<usize> {
         self.nodes.iter().position(|node| node.op == Op::Facts)
@@ -139,6 +151,8 @@ impl Graph {
         Ok(match op {
             Op::Input | Op::Facts | Op::Norm | Op::Activation(_) | Op::Dropout { .. } => first,
             Op::Dense { outputs } => [1, 1, *outputs],
+            Op::Gru { units } => [1, first[1], *units],
+            Op::Last => [1, 1, first[2]],
             Op::Convolution { outputs, window } => [window.out[0], window.out[1], *outputs],
             Op::Depthwise { window } | Op::AveragePool { window } | Op::MaxPool { window } => {
                 [window.out[0], window.out[1], first[2]]

@@ -97,6 +97,16 @@ impl Builder<'_> {
                 let sum = self.graph.push(name, Op::Add, &[branch, shortcut])?;
                 self.activation(name, layer.activation.unwrap_or(self.net.activation), sum)
             }
+            LayerKind::Gru => {
+                let units = layer.channels.context("channels are missing")?;
+                ensure!((1..=4096).contains(&units), "channels are {units}, expected 1 to 4096");
+                ensure!(shape[0] == 1, "it reads a series, of height 1, and not {shape:?}");
+                self.graph.push(name, Op::Gru { units }, &[trunk])
+            }
+            LayerKind::Last => {
+                ensure!(shape[0] == 1, "it reads a series, of height 1, and not {shape:?}");
+                self.graph.push(name, Op::Last, &[trunk])
+            }
             LayerKind::Dropout => {
                 let share = layer.share.context("share is missing")?;
                 ensure!((0.0..1.0).contains(&share), "share is {share}, expected 0 to below 1");
@@ -167,6 +177,8 @@ fn name_of(kind: LayerKind) -> &'static str {
         LayerKind::AveragePool => "average-pool",
         LayerKind::GlobalAverage => "global-average",
         LayerKind::Residual => "residual",
+        LayerKind::Gru => "gru",
+        LayerKind::Last => "last",
         LayerKind::Dropout => "dropout",
         LayerKind::Facts => "facts",
     }
@@ -174,10 +186,10 @@ fn name_of(kind: LayerKind) -> &'static str {
 
 /// Refuses keys that the layer's kind does not use.
 fn check_keys(layer: &Layer) -> Result<()> {
-    use LayerKind::{AveragePool, Conv, Dense, Depthwise, Dropout, MaxPool, Residual};
+    use LayerKind::{AveragePool, Conv, Dense, Depthwise, Dropout, Gru, MaxPool, Residual};
     let window: &[LayerKind] = &[Conv, Depthwise, MaxPool, AveragePool];
     let rules: [(&str, bool, &[LayerKind]); 10] = [
-        ("channels", layer.channels.is_some(), &[Conv, Dense]),
+        ("channels", layer.channels.is_some(), &[Conv, Dense, Gru]),
         ("kernel", layer.kernel.is_some(), window),
         ("stride", layer.stride.is_some(), window),
         ("dilation", layer.dilation.is_some(), &[Conv, Depthwise]),

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use attar_device::{Session, Student};
+use attar_device::{Session, Step, Student};
 use serde::{Deserialize, Serialize};
 
+use super::lower::Values;
 use super::{File, Program, Quantizer};
 use crate::data::dataset::FactUse;
 use crate::engine;
@@ -56,14 +57,24 @@ impl Quantizer<'_> {
         for &sample in samples {
             let batch = self.data.batch(&[sample], facts(), net.device())?;
             let results = net.forward(&batch.input, batch.facts.as_ref(), Mode::Evaluate, Some(&hook))?;
-            session.load(self.data.input(sample), &engine::facts_of(&student, self.data, sample)?)?;
+            let facts = engine::facts_of(&student, self.data, sample)?;
+            let mut windows = self.data.input(sample).chunks_exact(student.model().input_shape().len()).peekable();
+            session.reset();
+            while let Some(window) = windows.next() {
+                session.load(window, &facts)?;
+                // Of a series the last step is looked at.
+                while windows.peek().is_some() && session.step() == Step::More {}
+            }
             let mut outputs: Vec<Vec<f32>> = Vec::new();
             for (index, (total, count)) in totals.iter_mut().enumerate() {
                 session.step();
                 let tensor = self.lowered.sources + index;
                 let quantization = quantizations[tensor];
-                let floats = results[self.lowered.nodes[tensor]].flatten_all()?.to_vec1::<f32>()?;
+                // What a recurrent layer computes on its way is not rounded in training, only its result is.
+                let Values::Node(node) = self.lowered.values[tensor] else { continue };
+                let floats = results[node].flatten_all()?.to_vec1::<f32>()?;
                 let integers = session.values(tensor as u16).unwrap_or_default();
+                let floats = floats.get(floats.len().saturating_sub(integers.len())..).unwrap_or_default().to_vec();
                 *count += integers.len();
                 *total += integers
                     .iter()

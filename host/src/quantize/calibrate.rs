@@ -1,13 +1,18 @@
 //! Ranges: what each tensor holds on training samples, and the int8 scale that represents it with the least error.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use anyhow::{Result, bail};
 use attar_shared::{INPUT_TENSOR, Kind, Quantization};
+use candle_core::Tensor;
 
 use super::fake::Fake;
-use super::lower::Lowered;
+use super::lower::{Lowered, Values};
 use crate::data::Dataset;
 use crate::data::dataset::FactUse;
-use crate::net::{Mode, Net};
+use crate::net::gru::Part;
+use crate::net::{Hook, Mode, Net};
 
 /// The range of each tensor, `[least, greatest]`; it always holds 0.
 #[derive(Debug)]
@@ -19,13 +24,22 @@ impl Ranges {
     /// Runs the network on some samples, its weights as they will be on the board, and looks at every tensor.
     pub(super) fn measure(net: &Net, lowered: &Lowered, data: &Dataset, samples: &[usize]) -> Result<Self> {
         let weights = Fake::weights_alone(lowered);
+        let hook = Parts { weights, seen: RefCell::new(BTreeMap::new()) };
         let mut seen: Vec<Vec<f32>> = vec![Vec::new(); lowered.shapes.len()];
         let facts = || if lowered.sources == 2 { FactUse::AsKnown } else { FactUse::Without };
         for samples in samples.chunks(64) {
             let batch = data.batch(samples, facts(), net.device())?;
-            let results = net.forward(&batch.input, batch.facts.as_ref(), Mode::Evaluate, Some(&weights))?;
-            for (values, &node) in seen.iter_mut().zip(&lowered.nodes) {
-                values.extend(results[node].flatten_all()?.to_vec1::<f32>()?);
+            let results = net.forward(&batch.input, batch.facts.as_ref(), Mode::Evaluate, Some(&hook))?;
+            for (seen, &values) in seen.iter_mut().zip(&lowered.values) {
+                if let Values::Node(node) = values {
+                    seen.extend(results[node].flatten_all()?.to_vec1::<f32>()?);
+                }
+            }
+        }
+        let parts = hook.seen.take();
+        for (seen, &values) in seen.iter_mut().zip(&lowered.values) {
+            if let Values::Part(node, part) = values {
+                seen.extend(parts.get(&(node, part)).into_iter().flatten());
             }
         }
         let input = &seen[usize::from(INPUT_TENSOR)];
@@ -37,7 +51,8 @@ impl Ranges {
             );
         }
         if let Some((tensor, _)) = seen.iter().enumerate().find(|(_, values)| values.iter().any(|x| !x.is_finite())) {
-            let node = &net.graph.nodes[lowered.nodes[tensor]];
+            let (Values::Node(node) | Values::Part(node, _)) = lowered.values[tensor];
+            let node = &net.graph.nodes[node];
             bail!("layer {:?} gives values that are not finite on the calibration samples", node.name);
         }
         let exact = |tensor: usize| {
@@ -59,6 +74,28 @@ impl Ranges {
     /// Returns scale and zero point of each tensor.
     pub(super) fn quantizations(&self) -> Vec<Quantization> {
         self.ranges.iter().map(|&range| quantization(range)).collect()
+    }
+}
+
+/// Rounds weights, and gathers what recurrent layers compute on their way.
+struct Parts {
+    weights: Fake,
+    seen: RefCell<BTreeMap<(usize, Part), Vec<f32>>>,
+}
+
+impl Hook for Parts {
+    fn weight(&self, node: usize, weight: &Tensor) -> candle_core::Result<Tensor> {
+        self.weights.weight(node, weight)
+    }
+
+    fn result(&self, _: usize, result: Tensor) -> candle_core::Result<Tensor> {
+        Ok(result)
+    }
+
+    fn part(&self, node: usize, part: Part, value: &Tensor) -> candle_core::Result<()> {
+        let values = value.flatten_all()?.to_vec1::<f32>()?;
+        self.seen.borrow_mut().entry((node, part)).or_default().extend(values);
+        Ok(())
     }
 }
 
@@ -99,7 +136,7 @@ fn share_ranges(lowered: &Lowered, ranges: &mut [[f32; 2]]) {
     for _ in 0..lowered.stages.len() {
         let before = ranges.to_vec();
         for (index, stage) in lowered.stages.iter().enumerate() {
-            if !matches!(stage.kind, Kind::MaxPool | Kind::Concat) {
+            if !matches!(stage.kind, Kind::MaxPool | Kind::Concat | Kind::Delay) {
                 continue;
             }
             let members: Vec<usize> =

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use attar_shared::{Kind, Quantization};
 
-use super::lower::{Lowered, Stage};
+use super::lower::{Lowered, Stage, Weighted};
 use super::program::{Addition, Channels, Constants, Row};
 use crate::net::Net;
 use crate::recipe::Activation;
@@ -41,8 +41,15 @@ pub(super) fn of(
         }
         Kind::Add => {
             let other = quantizations[usize::from(stage.inputs[1])];
-            Constants::Add(addition(input, other, quantizations[output]))
+            Constants::Add(addition(input, other, quantizations[output], stage.subtracts))
         }
+        Kind::Multiply => {
+            let other = quantizations[usize::from(stage.inputs[1])];
+            let scales = f64::from(input.scale) * f64::from(other.scale);
+            let (multiplier, shift) = requantization(scales / f64::from(quantizations[output].scale))?;
+            Constants::Multiply { multiplier, shift }
+        }
+        Kind::Delay => Constants::Delay,
         Kind::AveragePool => {
             let taps = stage.window.context("a pool has a window")?.taps();
             let factor = f64::from(input.scale) / (f64::from(quantizations[output].scale) * taps as f64 * 256.0);
@@ -79,14 +86,22 @@ impl Weights {
             let (_, var) = net.parameters.iter().find(|(name, _)| *name == full).context("has no weights")?;
             Ok(var.as_tensor().flatten_all()?.to_vec1::<f32>()?)
         };
-        let values = read("weight")?;
+        let gate = |values: Vec<f32>, gate: usize| -> Vec<f32> {
+            let len = values.len() / 3;
+            values[gate * len..][..len].to_vec()
+        };
+        let (values, biases) = match stage.weighted {
+            Weighted::Whole => (read("weight")?, read("bias")?),
+            Weighted::GateInput(index) => (gate(read("weight")?, index), gate(read("bias")?, index)),
+            Weighted::GateState(index) => (gate(read("state")?, index), vec![0.0; outputs]),
+        };
         let rows = if stage.kind == Kind::Depthwise {
             // Tap after tap, all channels of each.
             (0..outputs).map(|channel| values.iter().skip(channel).step_by(outputs).copied().collect()).collect()
         } else {
             values.chunks_exact(values.len() / outputs).map(<[f32]>::to_vec).collect()
         };
-        Ok(Self { rows, biases: read("bias")? })
+        Ok(Self { rows, biases })
     }
 
     /// Returns scale and integers of each row; the scale is as fine as its greatest weight, the bias and the bound of the
@@ -167,19 +182,19 @@ fn requantization(factor: f64) -> Result<(i32, u8)> {
     Ok((multiplier.clamp(f64::from(1 << 30), f64::from(i32::MAX)) as i32, shift))
 }
 
-/// Returns factors, bias and shift of an addition, with as many bits as the bound of the accumulator allows.
-fn addition(a: Quantization, b: Quantization, output: Quantization) -> Addition {
+/// Returns factors, bias and shift of an addition or a subtraction, with as many bits as the bound of the accumulator allows.
+fn addition(a: Quantization, b: Quantization, output: Quantization, subtracts: bool) -> Addition {
     let (factor_a, factor_b) =
         (f64::from(a.scale) / f64::from(output.scale), f64::from(b.scale) / f64::from(output.scale));
     let mut shift = 24u32;
     loop {
         let unit = f64::from(1u32 << shift);
-        let (ma, mb) = ((factor_a * unit).round(), (factor_b * unit).round());
+        let (ma, mb) = ((factor_a * unit).round(), (factor_b * unit).round() * if subtracts { -1.0 } else { 1.0 });
         let rounding = if shift == 0 { 0.0 } else { unit / 2.0 };
         let bias = rounding + f64::from(output.zero_point) * unit
             - ma * f64::from(a.zero_point)
             - mb * f64::from(b.zero_point);
-        if (ma + mb) * 128.0 + bias.abs() <= f64::from(i32::MAX) || shift == 0 {
+        if (ma + mb.abs()) * 128.0 + bias.abs() <= f64::from(i32::MAX) || shift == 0 {
             return Addition { factors: [ma as i32, mb as i32], bias: bias as i32, shift: shift as u8 };
         }
         shift -= 1;
@@ -189,7 +204,7 @@ fn addition(a: Quantization, b: Quantization, output: Quantization) -> Addition 
 /// Returns whether other tensors must have the scale of this one.
 fn shares_scale(lowered: &Lowered, tensor: usize) -> bool {
     lowered.stages.iter().any(|stage| {
-        matches!(stage.kind, Kind::MaxPool | Kind::Concat)
+        matches!(stage.kind, Kind::MaxPool | Kind::Concat | Kind::Delay)
             && stage.inputs.iter().any(|&input| usize::from(input) == tensor)
     })
 }
@@ -225,7 +240,7 @@ mod tests {
         let a = Quantization { scale: 0.05, zero_point: -128 };
         let b = Quantization { scale: 0.013, zero_point: 7 };
         let out = Quantization { scale: 0.06, zero_point: -90 };
-        let Addition { factors, bias, shift } = addition(a, b, out);
+        let Addition { factors, bias, shift } = addition(a, b, out, false);
         for x in i8::MIN..=i8::MAX {
             for y in [-128i8, -3, 0, 7, 127] {
                 let got = (i32::from(x) * factors[0] + i32::from(y) * factors[1] + bias) >> shift;

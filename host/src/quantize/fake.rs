@@ -7,7 +7,7 @@ use candle_core::Tensor;
 
 use super::calibrate::Ranges;
 use super::constants;
-use super::lower::Lowered;
+use super::lower::{Lowered, Values};
 use crate::net::Hook;
 use crate::net::ops::{self, Rounding, Scales};
 
@@ -34,7 +34,12 @@ impl Fake {
 
     /// Returns a hook that rounds weights and results.
     pub(super) fn new(lowered: &Lowered, ranges: &Ranges) -> Self {
-        let tensors = lowered.nodes.iter().copied().zip(ranges.quantizations()).collect();
+        let tensors =
+            lowered.values.iter().zip(ranges.quantizations()).filter_map(|(values, quantization)| match values {
+                Values::Node(node) => Some((*node, quantization)),
+                Values::Part(..) => None,
+            });
+        let tensors = tensors.collect();
         Self { tensors, ..Self::weights_alone(lowered) }
     }
 }

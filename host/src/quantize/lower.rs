@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use attar_shared::{Clamp, Kind, Quantization, Window};
 
+use crate::net::gru::Part;
 use crate::net::{Graph, Op, ops};
 use crate::recipe::Activation;
 
@@ -15,10 +16,34 @@ pub(super) struct Lowered {
     pub(super) stages: Vec<Stage>,
     /// `[height, width, channels]` of each tensor.
     pub(super) shapes: Vec<[usize; 3]>,
-    /// The node of the graph whose values each tensor holds.
-    pub(super) nodes: Vec<usize>,
+    /// What of the graph each tensor holds.
+    pub(super) values: Vec<Values>,
     /// The tensor of each head.
     pub(super) heads: Vec<u16>,
+    /// The tensors that stay from one run to the next.
+    pub(super) held: Vec<usize>,
+    /// Whether a run is a step of a series.
+    pub(super) streamed: bool,
+}
+
+/// What of a graph a tensor holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Values {
+    /// The result of a node; of one over a series, a step of it at a time.
+    Node(usize),
+    /// What a recurrent node computes on its way.
+    Part(usize, Part),
+}
+
+/// Which of a node's weights an operator has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Weighted {
+    /// None, or the node's own.
+    Whole,
+    /// Those of a gate on the input, with its bias.
+    GateInput(usize),
+    /// Those of a gate on the state.
+    GateState(usize),
 }
 
 /// One operator.
@@ -34,33 +59,49 @@ pub(super) struct Stage {
     pub(super) bits: u32,
     /// A ReLU that joined it, or the function of a table.
     pub(super) activation: Option<Activation>,
+    /// Which of the node's weights it has.
+    pub(super) weighted: Weighted,
+    /// Of an addition, whether the second input is taken away.
+    pub(super) subtracts: bool,
 }
 
 impl Lowered {
     pub(super) fn new(graph: &Graph) -> Result<Self> {
-        let mut lowered =
-            Self { sources: 0, stages: Vec::new(), shapes: Vec::new(), nodes: Vec::new(), heads: Vec::new() };
+        let mut lowered = Self {
+            sources: 0,
+            stages: Vec::new(),
+            shapes: Vec::new(),
+            values: Vec::new(),
+            heads: Vec::new(),
+            held: Vec::new(),
+            streamed: graph.is_streamed(),
+        };
         let mut tensor_of: Vec<u16> = Vec::with_capacity(graph.nodes.len());
         for (index, node) in graph.nodes.iter().enumerate() {
             let inputs: Vec<u16> = node.inputs.iter().map(|&input| tensor_of[input]).collect();
             let tensor = match &node.op {
                 Op::Input | Op::Facts => {
                     lowered.sources += 1;
-                    lowered.tensor(index, node.shape)
+                    lowered.tensor(Values::Node(index), lowered.step_of(node.shape))
                 }
-                Op::Dropout { .. } => inputs[0],
+                Op::Dropout { .. } | Op::Last => inputs[0],
                 Op::Norm => bail!("layer {:?} has not been folded", node.name),
                 Op::Activation(activation) => match lowered.producer(inputs[0]) {
                     Some(stage) if joins(*activation, stage.kind) && graph.readers(node.inputs[0]).count() == 1 => {
                         stage.activation = Some(*activation);
-                        lowered.nodes[usize::from(inputs[0])] = index;
+                        lowered.values[usize::from(inputs[0])] = Values::Node(index);
                         inputs[0]
                     }
                     _ => lowered.stage(graph, index, inputs, Kind::Table, Some(*activation))?,
                 },
                 Op::Dense { .. } => lowered.stage(graph, index, inputs, Kind::Dense, None)?,
-                Op::Convolution { .. } => lowered.stage(graph, index, inputs, Kind::Convolution, None)?,
-                Op::Depthwise { .. } => lowered.stage(graph, index, inputs, Kind::Depthwise, None)?,
+                Op::Convolution { window, .. } | Op::Depthwise { window } => {
+                    let kind =
+                        if matches!(node.op, Op::Depthwise { .. }) { Kind::Depthwise } else { Kind::Convolution };
+                    let inputs = lowered.delayed(graph, index, inputs, window)?;
+                    lowered.stage(graph, index, inputs, kind, None)?
+                }
+                Op::Gru { units } => lowered.gru(graph, index, inputs[0], *units)?,
                 Op::AveragePool { .. } => lowered.stage(graph, index, inputs, Kind::AveragePool, None)?,
                 Op::MaxPool { .. } => lowered.stage(graph, index, inputs, Kind::MaxPool, None)?,
                 Op::Add => lowered.stage(graph, index, inputs, Kind::Add, None)?,
@@ -75,10 +116,87 @@ impl Lowered {
         Ok(lowered)
     }
 
-    fn tensor(&mut self, node: usize, shape: [usize; 3]) -> u16 {
+    fn tensor(&mut self, values: Values, shape: [usize; 3]) -> u16 {
         self.shapes.push(shape);
-        self.nodes.push(node);
+        self.values.push(values);
         (self.shapes.len() - 1) as u16
+    }
+
+    /// Returns the shape of a tensor: of a series, that of one step.
+    fn step_of(&self, shape: [usize; 3]) -> [usize; 3] {
+        if self.streamed { [1, 1, shape[2]] } else { shape }
+    }
+
+    /// Returns what a window of a streamed network reads: the steps that it reaches back to, which a delay keeps.
+    fn delayed(&mut self, graph: &Graph, node: usize, inputs: Vec<u16>, window: &ops::Window) -> Result<Vec<u16>> {
+        let layer = &graph.nodes[node];
+        let shape = graph.nodes[layer.inputs[0]].shape;
+        if !self.streamed || shape[..2] == [1, 1] {
+            return Ok(inputs);
+        }
+        let reach = (window.kernel[1] - 1) * window.dilation[1];
+        if window.kernel[0] != 1 || window.stride != [1, 1] || window.pad[1] != reach {
+            bail!(
+                "layer {:?}: a network that runs a step at a time has convolutions of stride 1 with padding = \"causal\" alone",
+                layer.name
+            );
+        }
+        if reach == 0 {
+            return Ok(inputs);
+        }
+        let output = self.shapes.len() as u16;
+        self.stages.push(Stage {
+            name: format!("{}.delay", layer.name),
+            kind: Kind::Delay,
+            inputs: vec![output, inputs[0]],
+            ..Stage::plain(node)
+        });
+        self.held.push(usize::from(output));
+        let values = self.values[usize::from(inputs[0])];
+        Ok(vec![self.tensor(values, [1, reach + 1, shape[2]])])
+    }
+
+    /// Adds the sixteen operators of a step of a recurrent layer and returns the tensor of its state.
+    fn gru(&mut self, graph: &Graph, node: usize, input: u16, units: usize) -> Result<u16> {
+        let name = &graph.nodes[node].name;
+        let first = self.shapes.len() as u16;
+        let at = |part: Part| first + part as u16;
+        let state = at(Part::Result);
+        let mut push = |part: Part, kind: Kind, inputs: &[u16], weighted: Weighted, activation: Option<Activation>| {
+            self.stages.push(Stage {
+                name: format!("{name}.{}", format!("{part:?}").to_lowercase()),
+                kind,
+                inputs: inputs.to_vec(),
+                activation,
+                weighted,
+                subtracts: part == Part::Difference,
+                ..Stage::plain(node)
+            });
+            let values = if part == Part::Result { Values::Node(node) } else { Values::Part(node, part) };
+            self.shapes.push([1, 1, units]);
+            self.values.push(values);
+        };
+        let (sigmoid, tanh) = (Some(Activation::Sigmoid), Some(Activation::Tanh));
+        let whole = Weighted::Whole;
+        let gates = [
+            (Part::InputUpdate, Part::StateUpdate, Part::SumUpdate, Part::Update, state, sigmoid),
+            (Part::InputReset, Part::StateReset, Part::SumReset, Part::Reset, state, sigmoid),
+            (Part::InputNew, Part::StateNew, Part::SumNew, Part::New, at(Part::Kept), tanh),
+        ];
+        for (gate, (x, h, sum, result, read, activation)) in gates.into_iter().enumerate() {
+            if gate == 2 {
+                push(Part::Kept, Kind::Multiply, &[at(Part::Reset), state], whole, None);
+            }
+            push(x, Kind::Dense, &[input], Weighted::GateInput(gate), None);
+            push(h, Kind::Dense, &[read], Weighted::GateState(gate), None);
+            push(sum, Kind::Add, &[at(x), at(h)], whole, None);
+            push(result, Kind::Table, &[at(sum)], whole, activation);
+        }
+        push(Part::Difference, Kind::Add, &[state, at(Part::New)], whole, None);
+        push(Part::Mixed, Kind::Multiply, &[at(Part::Update), at(Part::Difference)], whole, None);
+        push(Part::Result, Kind::Add, &[at(Part::New), at(Part::Mixed)], whole, None);
+        self.held.push(usize::from(state));
+        Ok(state)
     }
 
     fn producer(&mut self, tensor: u16) -> Option<&mut Stage> {
@@ -93,27 +211,46 @@ impl Lowered {
         kind: Kind,
         activation: Option<Activation>,
     ) -> Result<u16> {
-        let window = match &graph.nodes[node].op {
+        let layer = &graph.nodes[node];
+        let window = match &layer.op {
+            Op::Convolution { window, .. } | Op::Depthwise { window } if self.streamed => {
+                // The delay holds exactly what the window reaches back to.
+                Some(format_window(&ops::Window { pad: [0, 0], ..*window })?)
+            }
             Op::Convolution { window, .. }
             | Op::Depthwise { window }
             | Op::AveragePool { window }
             | Op::MaxPool { window } => Some(format_window(window)?),
             _ => None,
         };
-        self.stages.push(Stage {
-            name: graph.nodes[node].name.clone(),
-            kind,
-            inputs,
-            window,
-            node,
-            bits: 8,
-            activation,
-        });
-        Ok(self.tensor(node, graph.nodes[node].shape))
+        let series = layer.inputs.iter().any(|&input| graph.nodes[input].shape[1] > 1);
+        if self.streamed && series && matches!(kind, Kind::Dense | Kind::AveragePool | Kind::MaxPool) {
+            bail!(
+                "layer {:?} looks at a whole series, but the network runs a step at a time: put \"last\" before it",
+                layer.name
+            );
+        }
+        self.stages.push(Stage { name: layer.name.clone(), kind, inputs, window, activation, ..Stage::plain(node) });
+        Ok(self.tensor(Values::Node(node), self.step_of(layer.shape)))
     }
 }
 
 impl Stage {
+    /// Returns a stage that says nothing but its node.
+    fn plain(node: usize) -> Self {
+        Self {
+            name: String::new(),
+            kind: Kind::Concat,
+            inputs: Vec::new(),
+            window: None,
+            node,
+            bits: 8,
+            activation: None,
+            weighted: Weighted::Whole,
+            subtracts: false,
+        }
+    }
+
     /// Returns whether its weights may have 4 bits.
     pub(super) fn has_free_width(&self) -> bool {
         matches!(self.kind, Kind::Dense | Kind::Convolution)

@@ -36,7 +36,10 @@ impl Ranges {
                 continue;
             };
             let first = usize::from(operator.inputs[0]);
-            let (input, read) = (&ranges[first], program.tensors[first]);
+            let read = program.tensors[first];
+            // What is held from run to run may be read before it is written.
+            let unknown = vec![[-128, 127]; usize::from(read.0.channels)];
+            let input = ranges.get(first).filter(|_| !program.held.contains(&first)).unwrap_or(&unknown);
             let clamp = [i64::from(operator.clamp.min), i64::from(operator.clamp.max)];
             let zero = i64::from(read.1.zero_point);
             let of_rows = |rows: &Channels, channel_of: &dyn Fn(usize, usize) -> usize, padded: bool| {
@@ -75,7 +78,9 @@ impl Ranges {
                     input.iter().map(|&[least, most]| [end(least, i64::min), end(most, i64::max)]).collect()
                 }
                 // Not looked into: their channels may take any value that the clamp allows.
-                Constants::Add(_) | Constants::Concat => vec![clamp; channels],
+                Constants::Add(_) | Constants::Concat | Constants::Multiply { .. } | Constants::Delay => {
+                    vec![clamp; channels]
+                }
             });
         }
         Self(ranges)
@@ -141,7 +146,7 @@ fn groups(program: &Program) -> Vec<Vec<usize>> {
                     group.push(output);
                 }
             }
-            Constants::Add(_) | Constants::Concat => {}
+            Constants::Add(_) | Constants::Concat | Constants::Multiply { .. } | Constants::Delay => {}
         }
     }
     groups
@@ -150,8 +155,9 @@ fn groups(program: &Program) -> Vec<Vec<usize>> {
 /// Returns the channels that a group can do without.
 fn dead_channels(program: &Program, ranges: &Ranges, group: &[usize]) -> BTreeSet<usize> {
     let channels = usize::from(program.tensors[group[0]].0.channels);
-    let held = |tensor: usize| program.heads.iter().any(|&head| usize::from(head) == tensor);
-    if group.iter().any(|&tensor| held(tensor)) {
+    let kept =
+        |tensor: usize| program.heads.iter().any(|&head| usize::from(head) == tensor) || program.held.contains(&tensor);
+    if group.iter().any(|&tensor| kept(tensor)) {
         return BTreeSet::new();
     }
     let absorbs = |channel: usize| {
@@ -165,7 +171,7 @@ fn dead_channels(program: &Program, ranges: &Ranges, group: &[usize]) -> BTreeSe
                         value == i64::from(program.tensors[input].1.zero_point) || !pads(program, operator, output)
                     }),
                     Constants::Dense(_) => value.is_some(),
-                    Constants::Add(_) | Constants::Concat => false,
+                    Constants::Add(_) | Constants::Concat | Constants::Multiply { .. } | Constants::Delay => false,
                     // Part of the group itself.
                     _ => value.is_some() && group.contains(&output),
                 }

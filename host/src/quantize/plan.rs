@@ -44,15 +44,23 @@ impl Life {
 impl Plan {
     /// Returns the problem for tensors of some shapes, the first `sources` of which are there from the start.
     ///
-    /// Without `overlaps` no two tensors that are alive at the same time share a byte.
-    pub fn new(shapes: &[Shape], sources: usize, steps: &[Step<'_>], heads: &[u16], overlaps: bool) -> Self {
+    /// Tensors in `held` stay from one run to the next: they are alive at all times. Without `overlaps` no two tensors that
+    /// are alive at the same time share a byte.
+    pub fn new(
+        shapes: &[Shape],
+        sources: usize,
+        steps: &[Step<'_>],
+        heads: &[u16],
+        held: &[usize],
+        overlaps: bool,
+    ) -> Self {
         let lives = shapes
             .iter()
             .enumerate()
             .map(|(index, shape)| Life {
                 // Moments are counted from 0, before the first operator; operator i runs at moment i + 1.
-                birth: (index + 1).saturating_sub(sources),
-                death: last_use(index, steps, heads) + 1,
+                birth: if held.contains(&index) { 0 } else { (index + 1).saturating_sub(sources) },
+                death: if held.contains(&index) { steps.len() } else { last_use(index, steps, heads) } + 1,
                 len: (shape.len() as u32).next_multiple_of(ALIGNMENT),
             })
             .collect();
@@ -63,7 +71,8 @@ impl Plan {
             for (place, &input) in step.inputs.iter().enumerate() {
                 let input = usize::from(input);
                 let repeated = step.inputs.iter().filter(|&&other| usize::from(other) == input).count() > 1;
-                if last_use(input, steps, heads) != index || repeated {
+                let kept = held.contains(&input) || held.contains(&output);
+                if last_use(input, steps, heads) != index || repeated || kept {
                     continue;
                 }
                 let overlap = Overlap::of(step.kind, step.window.as_ref(), step.inputs, place, &read, shapes[output]);
@@ -225,7 +234,7 @@ mod tests {
         let steps: Vec<Step<'_>> =
             inputs.iter().map(|inputs| Step { kind: Kind::Convolution, inputs, window: Some(window) }).collect();
         let arena = |overlaps| {
-            let plan = Plan::new(&[shape; 5], 1, &steps, &[4], overlaps);
+            let plan = Plan::new(&[shape; 5], 1, &steps, &[4], &[], overlaps);
             plan.arena_len(&plan.place())
         };
         assert_eq!(arena(false), 2 * 16_384);

@@ -14,6 +14,8 @@ pub(super) struct Program {
     pub(super) operators: Vec<Operator>,
     /// The tensor of each head.
     pub(super) heads: Vec<u16>,
+    /// The tensors that stay from one run to the next.
+    pub(super) held: Vec<usize>,
 }
 
 /// One operator.
@@ -38,6 +40,8 @@ pub(super) enum Constants {
     MaxPool,
     Table(Box<[i8; 256]>),
     Concat,
+    Multiply { multiplier: i32, shift: u8 },
+    Delay,
 }
 
 /// A row for each output channel.
@@ -91,14 +95,15 @@ impl Program {
     pub(super) fn placed(&self, overlaps: bool) -> Result<Vec<Tensor>> {
         let steps: Vec<Step<'_>> = self.operators.iter().map(Operator::step).collect();
         let shapes: Vec<Shape> = self.tensors.iter().map(|&(shape, _)| shape).collect();
-        let offsets = Plan::new(&shapes, self.sources, &steps, &self.heads, overlaps).place();
+        let offsets = Plan::new(&shapes, self.sources, &steps, &self.heads, &self.held, overlaps).place();
         self.tensors
             .iter()
             .zip(offsets)
             .enumerate()
             .map(|(index, (&(shape, quantization), offset))| {
-                let last_use = u16::try_from(plan::last_use(index, &steps, &self.heads))?;
-                Ok(Tensor { shape, quantization, offset, last_use })
+                let held = self.held.contains(&index);
+                let last_use = if held { steps.len() } else { plan::last_use(index, &steps, &self.heads) };
+                Ok(Tensor { shape, quantization, offset, last_use: u16::try_from(last_use)?, held })
             })
             .collect()
     }
@@ -143,6 +148,8 @@ impl Constants {
             Self::MaxPool => Kind::MaxPool,
             Self::Table(_) => Kind::Table,
             Self::Concat => Kind::Concat,
+            Self::Multiply { .. } => Kind::Multiply,
+            Self::Delay => Kind::Delay,
         }
     }
 
@@ -155,9 +162,11 @@ impl Constants {
                 bytes.extend([*shift, 0, 0, 0]);
                 bytes
             }
-            Self::AveragePool { multiplier, shift } => [multiplier.to_le_bytes(), [*shift, 0, 0, 0]].concat(),
+            Self::AveragePool { multiplier, shift } | Self::Multiply { multiplier, shift } => {
+                [multiplier.to_le_bytes(), [*shift, 0, 0, 0]].concat()
+            }
             Self::Table(answers) => answers.iter().map(|answer| answer.cast_unsigned()).collect(),
-            Self::MaxPool | Self::Concat => Vec::new(),
+            Self::MaxPool | Self::Concat | Self::Delay => Vec::new(),
         }
     }
 }

@@ -123,6 +123,11 @@ pub enum Arch {
     /// `depth` (4) dense layers of `width` (128), a bottleneck of 8, and as many layers again; with these defaults on 640
     /// values and a head over the input the anomaly net of MLPerf Tiny.
     Autoencoder,
+    /// `depth` (4) residual blocks of causal convolutions over a series, `width` (16) channels, each block reaching twice as
+    /// far back (Bai, Kolter, Koltun 2018); runs on the board a step at a time.
+    Tcn,
+    /// `depth` (1) gated recurrent layers of `width` (24) units (Cho et al. 2014); runs on the board a step at a time.
+    Gru,
     /// The layers in `layers`.
     Layers,
 }
@@ -133,7 +138,7 @@ pub enum Arch {
 pub struct Layer {
     /// What it computes.
     pub kind: LayerKind,
-    /// conv: channels of the result; dense: units.
+    /// conv: channels of the result; dense, gru: units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<usize>,
     /// conv, depthwise, pools: `n` or `[height, width]`; over a series `n` spans time.
@@ -202,6 +207,10 @@ pub enum LayerKind {
     GlobalAverage,
     /// The sum of `layers` and `shortcut`.
     Residual,
+    /// A gated recurrent layer over a series; the network runs on the board a step at a time.
+    Gru,
+    /// The last step of a series; the network runs on the board a step at a time.
+    Last,
     /// Values dropped while training.
     Dropout,
     /// Where the facts enter, in the place of `fuse_at`.

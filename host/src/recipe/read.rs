@@ -174,7 +174,7 @@ impl Net {
         let sized = !matches!(self.arch, Arch::Mlp | Arch::Cnn | Arch::Cnn1d | Arch::Layers);
         ensure!(
             sized || (self.width.is_none() && self.depth.is_none()),
-            "width and depth belong to dscnn, resnet, mobilenet-v1 and autoencoder"
+            "width and depth belong to dscnn, resnet, mobilenet-v1, autoencoder, tcn and gru"
         );
         for (name, size) in [("width", self.width), ("depth", self.depth)] {
             ensure!(size.is_none_or(|size| (1..=4096).contains(&size)), "{name} is {size:?}, expected 1 to 4096");

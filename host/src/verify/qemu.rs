@@ -79,10 +79,11 @@ pub fn on_qemu(board: &Board, bytes: &[u8], samples: &[Sample]) -> Result<Verify
 fn encode(samples: &[Sample]) -> Vec<u8> {
     let sizes = samples.first().map_or([0, 0], |sample| [sample.input.len(), sample.facts.len()]);
     let mut bytes = b"ATSV".to_vec();
-    for word in [1, samples.len(), sizes[0], sizes[1]] {
+    for word in [2, samples.len(), sizes[0], sizes[1]] {
         bytes.extend((word as u32).to_le_bytes());
     }
     for sample in samples {
+        bytes.extend(u32::from(sample.starts).to_le_bytes());
         bytes.extend(sample.input.iter().flat_map(|value| value.to_le_bytes()));
         for fact in &sample.facts {
             bytes.extend(u32::from(fact.is_some()).to_le_bytes());

@@ -35,6 +35,16 @@ impl Operator {
                         }
                         Kind::Table(entries) => i64::from(entries[usize::from(first.at(y, x, c) as u8)]),
                         Kind::Concat => concat(&inputs, y, x, c),
+                        Kind::Multiply { multiplier, shift } => {
+                            let a = first.at(y, x, c) - i64::from(first.tensor.zero_point);
+                            let b = inputs[1].broadcast(y, x, c) - i64::from(inputs[1].tensor.zero_point);
+                            i64::from(output.zero_point) + requantize(a * b, *multiplier, *shift)
+                        }
+                        Kind::Delay => {
+                            let new = inputs[1];
+                            let kept = output.width - new.tensor.width;
+                            if x < kept { first.at(y, x + new.tensor.width, c) } else { new.at(y, x - kept, c) }
+                        }
                     };
                     result.push(wide.clamp(i64::from(self.least), i64::from(self.greatest)) as i8);
                 }
@@ -317,7 +327,7 @@ mod tests {
     }
 
     fn tensor([height, width, channels]: [usize; 3], zero_point: i8) -> Tensor {
-        Tensor { height, width, channels, zero_point, scale: 1.0, arena_offset: 0, last_use: 0 }
+        Tensor { height, width, channels, zero_point, scale: 1.0, arena_offset: 0, last_use: 0, held: false }
     }
 
     /// Every channel with a factor of 1/8.

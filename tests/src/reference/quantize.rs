@@ -186,6 +186,7 @@ mod tests {
             scale,
             arena_offset: 0,
             last_use: 0,
+            held: false,
         };
         let fact = |encoder| Fact { name: String::new(), unit: String::new(), encoder };
         let head = |kind| Head { name: String::new(), tensor: 0, labels: Vec::new(), kind };

@@ -236,12 +236,12 @@ impl<'a> Reader<'a> {
         let width = usize::from(self.u16()?);
         let channels = usize::from(self.u16()?);
         let zero_point = self.i8()?;
-        expect("reserved", self.u8()?, 0)?;
+        let held = self.u8()? == 1;
         let scale = self.f32()?;
         let arena_offset = self.u32()?;
         let last_use = self.u16()?;
         expect("reserved", self.u16()?, 0)?;
-        Ok(Tensor { height, width, channels, zero_point, scale, arena_offset, last_use })
+        Ok(Tensor { height, width, channels, zero_point, scale, arena_offset, last_use, held })
     }
 
     /// The next operator and the number of its kind; its parameters are the next of `weights`.
@@ -261,7 +261,7 @@ impl<'a> Reader<'a> {
             let input = usize::from(self.u16()?);
             if slot >= input_count {
                 expect("unused input", input, 0)?;
-            } else if input >= output {
+            } else if input >= output && !tensors[input].held {
                 return Err(format!("tensor {output} is made of tensor {input}"));
             } else {
                 inputs.push(input);
@@ -289,6 +289,8 @@ impl<'a> Reader<'a> {
             5 => Kind::MaxPool,
             6 => Kind::Table(weights.int8s(256)?),
             7 => Kind::Concat,
+            10 => Kind::Multiply { multiplier: weights.i32()?, shift: weights.padded(1)?[0] },
+            11 => Kind::Delay,
             8 => Kind::Dense(weights.channels4(n, first.values())?),
             9 => Kind::Convolution(weights.channels4(n, taps * first.channels)?),
             _ => return Err(format!("operator of kind {kind}")),
