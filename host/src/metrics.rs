@@ -79,7 +79,7 @@ pub fn measure(target: &Target, samples: &[usize], logits: &[f32]) -> HeadMetric
                 ..HeadMetrics::default()
             }
         }
-        HeadKind::Regression => {
+        HeadKind::Regression | HeadKind::Reconstruction => {
             let (mut squares, mut r2) = (0.0, 0.0);
             for (output, [mean, deviation]) in target.scaling.iter().enumerate() {
                 let (mut error, mut spread, mut sum) = (0.0, 0.0, 0.0);

@@ -268,6 +268,6 @@ fn head_kind(kind: recipe::HeadKind) -> HeadKind {
         recipe::HeadKind::Class => HeadKind::Class,
         recipe::HeadKind::Binary => HeadKind::Binary,
         recipe::HeadKind::Multilabel => HeadKind::Multilabel,
-        recipe::HeadKind::Regression => HeadKind::Regression,
+        recipe::HeadKind::Regression | recipe::HeadKind::Reconstruction => HeadKind::Regression,
     }
 }

@@ -102,6 +102,7 @@ pub struct Arrays {
     /// The inputs, `[samples, ...]`.
     pub input: String,
     /// The targets of each head by its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub heads: BTreeMap<String, String>,
     /// The values of each fact by its name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -254,7 +255,7 @@ pub enum EncoderKind {
 pub struct Head {
     /// What the head is called, in the model and on the board.
     pub name: String,
-    /// `class`, `binary`, `multilabel` or `regression`.
+    /// `class`, `binary`, `multilabel`, `regression` or `reconstruction`.
     pub kind: HeadKind,
     /// csv, one column: class, binary, regression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -285,6 +286,8 @@ pub enum HeadKind {
     Multilabel,
     /// Numbers.
     Regression,
+    /// The input itself, as an autoencoder gives it back.
+    Reconstruction,
 }
 
 /// `[distill]`: how the student learns from the teacher.

@@ -90,6 +90,40 @@ fn integers_agree_with_the_network_that_was_trained_as_if_in_them() {
     assert!(between.len() <= budget, "{} against {budget}", between.len());
 }
 
+/// An autoencoder gives back what it has seen: far better than the mean, which explains nothing.
+#[test]
+fn autoencoder_gives_back_its_input() {
+    let text = r#"
+[data]
+format = "bearing"
+samples = 1500
+[input]
+normalize = "all"
+[[heads]]
+name = "again"
+kind = "reconstruction"
+[student]
+arch = "autoencoder"
+width = 32
+depth = 1
+epochs = 12
+rate = 0.003
+[distill]
+method = "none"
+"#;
+    let recipe = Recipe::parse(text, "autoencoder.toml", "autoencoder", &[]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let report = distill::run(&recipe, &places(folder.path())).unwrap();
+    for student in &report.students {
+        let explained = student.metrics["again"]["r2"].as_f64().unwrap();
+        assert!(explained > 0.2, "{}: {}", student.precision, student.metrics);
+    }
+    let bytes = fs::read(folder.path().join("student.attar")).unwrap();
+    let student = attar_device::Student::parse(&bytes).unwrap();
+    let head = student.model().heads().next().unwrap();
+    assert_eq!(student.model().tensor(head.tensor).unwrap().shape.len(), 128);
+}
+
 #[test]
 fn finished_stages_are_not_run_again_and_changed_ones_are() {
     let folder = tempfile::tempdir().unwrap();

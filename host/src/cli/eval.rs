@@ -40,7 +40,8 @@ pub(super) fn eval(arguments: &Arguments) -> Result<()> {
     let known: Vec<&str> = data.facts.facts.iter().map(|fact| fact.name.as_str()).collect();
     ensure!(facts.is_empty() || facts == known, "the model has the facts {facts:?}, the recipe {known:?}");
     let (expected, got) = (model.input_shape().len(), data.inputs.row_len());
-    ensure!(expected == got, "a sample of the data has {got} values, the model takes {expected}");
+    let series = got.is_multiple_of(expected) && model.tensors().any(|tensor| tensor.held);
+    ensure!(expected == got || series, "a sample of the data has {got} values, the model takes {expected}");
 
     let mut ways = vec![(if facts.is_empty() { "as is".into() } else { "facts true".into() }, FactsGiven::True)];
     if !facts.is_empty() {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use attar::data::csv::Table;
 use attar::data::read_array;
-use attar::nearest;
+use attar::{engine, nearest};
 use attar_device::{Error, Facts, HeadOutput, Session, Student};
 use attar_shared::{FactKind, HeadKind};
 use clap::Args;
@@ -19,7 +19,8 @@ pub(super) struct Arguments {
     /// The model.
     model: PathBuf,
     /// The samples in raw units: CSV with a column for each channel or value, npy, npz, safetensors or IDX. A CSV's
-    /// columns named like facts are those facts.
+    /// columns named like facts are those facts. Of a model over series, a row of a CSV is the next step of one series,
+    /// a row of an array a whole one.
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
     /// A fact for all samples, in its own unit, as in rpm=1772; may be repeated. Those not given are missing.
@@ -37,6 +38,8 @@ pub(super) struct Arguments {
 struct Samples {
     inputs: Vec<Vec<f32>>,
     facts: Vec<(String, Vec<String>)>,
+    /// Whether each is a whole series, which starts afresh.
+    series: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
@@ -59,8 +62,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
                     .with_context(|| format!("{}: sample {index}", arguments.input.display()))?;
             }
         }
-        let outputs =
-            session.run(input, &facts).with_context(|| format!("{}: sample {index}", arguments.input.display()))?;
+        let sample = || format!("{}: sample {index}", arguments.input.display());
+        if samples.series {
+            engine::run_series(&mut session, input, &facts).with_context(sample)?;
+        } else {
+            session.run(input, &facts).with_context(sample)?;
+        }
+        let outputs = session.outputs()?;
         if arguments.json {
             let heads: Map<String, Value> =
                 outputs.heads().map(|head| (head.head().name.to_string(), head_json(&head))).collect();
@@ -82,9 +90,11 @@ fn read_samples(path: &Path, student: &Student<'_>) -> Result<Samples> {
         // One sample may come without the dimension that counts samples.
         let single = array.values.len() == expected;
         let (rows, got) = if single { (1, expected) } else { (array.rows(), array.row_len()) };
-        ensure!(got == expected, "{}: a sample has {got} values, the model takes {expected}", path.display());
-        let inputs = array.values.chunks_exact(expected).take(rows).map(<[f32]>::to_vec).collect();
-        return Ok(Samples { inputs, facts: Vec::new() });
+        // A model that keeps something from run to run takes a whole series, step by step.
+        let series = got != expected && got.is_multiple_of(expected) && model.tensors().any(|tensor| tensor.held);
+        ensure!(got == expected || series, "{}: a sample has {got} values, the model takes {expected}", path.display());
+        let inputs = array.values.chunks_exact(got).take(rows).map(<[f32]>::to_vec).collect();
+        return Ok(Samples { inputs, facts: Vec::new(), series });
     }
     let table = Table::read(path)?;
     let facts: Vec<(String, Vec<String>)> = model
@@ -107,7 +117,7 @@ fn read_samples(path: &Path, student: &Student<'_>) -> Result<Samples> {
         columns.len()
     );
     let inputs = (0..table.rows()).map(|row| columns.iter().map(|column| column[row]).collect()).collect();
-    Ok(Samples { inputs, facts })
+    Ok(Samples { inputs, facts, series: false })
 }
 
 fn set_fact(facts: &mut Facts<'_>, name: &str, value: &str) -> Result<()> {

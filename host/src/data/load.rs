@@ -22,12 +22,22 @@ use crate::{nearest, random};
 /// When a file is missing or broken, a value is not finite, a class out of range or a column unknown; the message names
 /// the file and the line or the sample.
 pub fn load(recipe: &Recipe, folder: &Path) -> Result<Dataset> {
-    let raw = match recipe.data.format {
-        Format::Csv => from_csv(recipe, folder)?,
-        Format::Arrays => from_arrays(recipe, folder)?,
-        Format::Bearing => from_simulator(recipe)?,
-        Format::Random => from_noise(recipe)?,
+    // What gives back the input needs nothing of the source but that.
+    let (own, asked): (Vec<Head>, Vec<Head>) =
+        recipe.heads.iter().cloned().partition(|head| head.kind == HeadKind::Reconstruction);
+    let asked = Recipe { heads: asked, ..recipe.clone() };
+    let mut raw = match recipe.data.format {
+        Format::Csv => from_csv(&asked, folder)?,
+        Format::Arrays => from_arrays(&asked, folder)?,
+        Format::Bearing => from_simulator(&asked)?,
+        Format::Random => from_noise(&asked)?,
     };
+    for head in own {
+        let place = recipe.heads.iter().position(|other| other.name == head.name).unwrap_or(0);
+        let head = Head { kind: HeadKind::Regression, ..head };
+        let target = Target::new(&head, raw.inputs.row_len(), Vec::new(), raw.inputs.values.clone());
+        raw.targets.insert(place.min(raw.targets.len()), target);
+    }
     raw.finish(recipe)
 }
 
@@ -396,7 +406,9 @@ fn target_from_array(head: &Head, array: Array, file: &str) -> Result<Target> {
             }
             Ok(Target::new(head, width, head.labels.clone(), array.values))
         }
-        HeadKind::Regression => Ok(Target::new(head, width, head.labels.clone(), array.values)),
+        HeadKind::Regression | HeadKind::Reconstruction => {
+            Ok(Target::new(head, width, head.labels.clone(), array.values))
+        }
     }
 }
 
@@ -421,11 +433,13 @@ fn from_simulator(recipe: &Recipe) -> Result<Raw> {
             (name, _) => bail!("the simulator has the facts \"rpm\" (number) and \"bearing\" (category), not {name:?}"),
         }
     }
-    let [head] = recipe.heads.as_slice() else { bail!("the simulator has one head of kind \"class\"") };
-    ensure!(head.kind == HeadKind::Class, "the simulator has one head of kind \"class\"");
     let labels = bearing::CLASSES.map(String::from).to_vec();
     let values = windows.class.iter().map(|&class| class as f32).collect();
-    let targets = vec![Target::new(head, labels.len(), labels, values)];
+    let targets = match recipe.heads.as_slice() {
+        [] => Vec::new(),
+        [head] if head.kind == HeadKind::Class => vec![Target::new(head, labels.len(), labels, values)],
+        _ => bail!("the simulator has one head of kind \"class\""),
+    };
     Ok(Raw {
         inputs,
         shape: [1, settings.lines(), 1],

@@ -111,11 +111,12 @@ impl Recipe {
     /// Checks that each format finds the keys that it needs, and none that it does not use.
     fn check_data(&self) -> Result<()> {
         let data = &self.data;
+        let heads: Vec<_> = self.heads.iter().filter(|head| head.kind != HeadKind::Reconstruction).collect();
         match data.format {
             Format::Csv => {
                 ensure!(data.file.is_some(), "data.file is missing: name the CSV file");
                 ensure!(!self.input.columns.is_empty(), "input.columns is missing: name the columns of the input");
-                for head in &self.heads {
+                for head in &heads {
                     let wide = matches!(head.kind, HeadKind::Multilabel) || !head.columns.is_empty();
                     ensure!(
                         if wide { !head.columns.is_empty() } else { head.column.is_some() },
@@ -128,7 +129,7 @@ impl Recipe {
             Format::Arrays => {
                 let train = data.train.as_ref().context("data.train is missing: name the files")?;
                 for part in [Some(train), data.test.as_ref()].into_iter().flatten() {
-                    for head in &self.heads {
+                    for head in &heads {
                         ensure!(part.heads.contains_key(&head.name), "head {:?} has no file in data", head.name);
                     }
                     for fact in &self.facts {
@@ -142,7 +143,7 @@ impl Recipe {
             Format::Random => {
                 ensure!(data.samples.is_some_and(|n| n >= 1), "data.samples is missing or 0");
                 ensure!(!self.input.shape.is_empty(), "input.shape is missing: say how many values to make");
-                for head in &self.heads {
+                for head in &heads {
                     ensure!(
                         head.kind == HeadKind::Regression && head.outputs.is_some(),
                         "head {:?}: random data have regression heads with outputs = N",

@@ -92,7 +92,7 @@ pub fn hard(target: &Target, samples: &[usize], logits: &Tensor) -> Result<Tenso
             let y: Vec<f32> = samples.iter().flat_map(|&sample| target.row(sample)).copied().collect();
             binary_cross_entropy(logits, &rows(y, target.outputs, logits)?)
         }
-        HeadKind::Regression => {
+        HeadKind::Regression | HeadKind::Reconstruction => {
             let y = samples.iter().flat_map(|&sample| {
                 target.row(sample).iter().zip(&target.scaling).map(|(y, [mean, deviation])| (y - mean) / deviation)
             });
