@@ -13,7 +13,7 @@ use crate::reference;
 /// Returns a model that holds every kind of operator, fact and head, and one self-test vector: the golden file.
 pub fn everything() -> Vec<u8> {
     // Zero points near the middle keep its tensors from saturating.
-    let mut draw = Draw(ChaCha8Rng::seed_from_u64(2026), 20);
+    let mut draw = Draw(ChaCha8Rng::seed_from_u64(2026), 20, false);
     let image = Shape { height: 5, width: 7, channels: 2 };
     let mut graph = Builder::new((image, quantization(0.02, -7)), Some((11, quantization(0.03, 3))));
     let same = |kernel: u16| Window { kernel: [kernel; 2], stride: [1, 2], dilation: [1; 2], pad: [kernel / 2; 2] };
@@ -87,7 +87,7 @@ pub fn everything() -> Vec<u8> {
 
 /// Returns a model with random shapes, windows, branches and weights; every kind of operator comes up.
 pub fn random(seed: u64) -> Vec<u8> {
-    let mut draw = Draw(ChaCha8Rng::seed_from_u64(seed), i8::MAX);
+    let mut draw = Draw(ChaCha8Rng::seed_from_u64(seed), i8::MAX, true);
     let series = draw.0.random_bool(0.4);
     let shape = Shape {
         height: if series { 1 } else { draw.0.random_range(2..10) },
@@ -130,8 +130,8 @@ fn quantization(scale: f32, zero_point: i8) -> Quantization {
     Quantization { scale, zero_point }
 }
 
-/// Draws the parts of random models, with zero points up to a greatest.
-struct Draw(ChaCha8Rng, i8);
+/// Draws the parts of random models, with zero points up to a greatest, and with or without weights that are all extremes.
+struct Draw(ChaCha8Rng, i8, bool);
 
 impl Draw {
     fn quantization(&mut self) -> Quantization {
@@ -224,6 +224,10 @@ impl Draw {
         let mut weights: Vec<i8> = (0..count * per_output).map(|_| self.0.random_range(-most..=most)).collect();
         // The least integer is allowed as well, whatever a quantiser makes of it.
         weights[0] = -most - 1;
+        if self.2 && self.0.random_bool(0.1) {
+            // Nothing but extremes.
+            weights.fill_with(|| if self.0.random() { most } else { -most - 1 });
+        }
         let bias = if four { 2_500 } else { 40_000 };
         let biases: Vec<i32> = (0..count).map(|_| self.0.random_range(-bias..bias)).collect();
         let multipliers: Vec<i32> = (0..count).map(|_| self.0.random_range(1 << 30..=i32::MAX)).collect();

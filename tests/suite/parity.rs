@@ -8,12 +8,15 @@ use rand_chacha::ChaCha8Rng;
 
 #[test]
 fn engine_equals_the_specification_on_random_graphs() {
-    let mut kinds = 0;
-    for seed in 0..400 {
+    let (mut kinds, mut operators) = (0, 0);
+    for seed in 0..1200 {
         let bytes = models::random(seed);
-        kinds |= Model::parse(&bytes).unwrap().header().operator_set;
+        let header = *Model::parse(&bytes).unwrap().header();
+        kinds |= header.operator_set;
+        operators += u32::from(header.operator_count);
         compare_all_tensors(&bytes, seed);
     }
+    assert!(operators > 5000, "only {operators} operators were compared");
     assert_eq!(kinds, 0xfff, "some kind of operator never came up");
 }
 
