@@ -148,6 +148,7 @@ impl Axis {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     extern crate std;
     use std::vec::Vec;

@@ -121,7 +121,7 @@ pub fn random(seed: u64) -> Vec<u8> {
         fact_mask: false,
         heads: &[head],
         tests: &[],
-        overlaps: seed % 4 != 0,
+        overlaps: !seed.is_multiple_of(4),
     };
     graph.finish(&frame).unwrap_or_else(|error| panic!("seed {seed}: {error}"))
 }

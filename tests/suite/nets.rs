@@ -117,6 +117,37 @@ fn reference_networks_run_in_their_planned_arena_as_without_overlaps() {
     }
 }
 
+/// A folded network computes what the network with its normalisations does, to the rounding of f32.
+#[test]
+fn folding_normalisations_changes_nothing_but_rounding() {
+    for arch in ["resnet", "dscnn", "mobilenet-v1", "autoencoder"] {
+        let text = format!(
+            "[data]\nformat='random'\nsamples=20\n[input]\nshape=[16,12,2]\n[[heads]]\nname='y'\nkind='regression'\n\
+             outputs=3\n[student]\narch='{arch}'\nwidth=6\n[distill]\nmethod='none'\n"
+        );
+        let recipe = Recipe::parse(&text, "r.toml", "r", &[]).unwrap();
+        let data = data::load(&recipe, "".as_ref()).unwrap();
+        let graph = net::build(&recipe.student, data.input_shape, 0, &[("y".into(), 3)]).unwrap();
+        let mut draw = random::stream(5, "fold");
+        let net = net::Net::new(graph, &mut draw, &Device::Cpu).unwrap();
+        let norms = net.parameters.iter().filter(|(name, _)| name.contains(".norm."));
+        for (name, var) in norms.chain(&net.statistics) {
+            let low = if name.ends_with("variance") || name.ends_with("scale") { 0.3 } else { -0.7 };
+            let values: Vec<f32> = (0..var.elem_count()).map(|_| draw.random_range(low..1.4)).collect();
+            var.set(&Tensor::from_vec(values, var.shape(), &Device::Cpu).unwrap()).unwrap();
+        }
+        let folded = net.folded().unwrap();
+        assert!(folded.parameter_count() < net.parameter_count() && folded.statistics.is_empty(), "{arch}");
+        let samples: Vec<usize> = (0..20).collect();
+        let predict = |net: &net::Net| attar::train::predict(net, &data, &samples, false).unwrap().remove(0);
+        let (whole, folded) = (predict(&net), predict(&folded));
+        let reach = whole.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+        for (a, b) in whole.iter().zip(&folded) {
+            assert!((a - b).abs() < 1e-4 * reach.max(1.0), "{arch}: {a} and {b}");
+        }
+    }
+}
+
 /// Dead channels are taken out without a change of any output: rows of zeros, sums that a ReLU always cuts, before dense
 /// layers, convolutions with and without padding, depthwise ones, pools and tables.
 #[test]

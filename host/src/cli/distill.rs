@@ -87,6 +87,15 @@ fn summary(report: &Report) -> String {
             grouped(u64::from(model.macs))
         ),
     ];
+    if let Some(agreement) = &report.quantization {
+        let equal = agreement.equal_argmax.values().copied().fold(f64::INFINITY, f64::min);
+        let argmax = if equal.is_finite() { format!(" the same answer on {},", percent(equal)) } else { String::new() };
+        let widest = agreement.layers.iter().map(|layer| layer.mean_absolute_difference).fold(0.0, f64::max);
+        lines.push(format!(
+            "network and integers:{argmax} no layer more than {widest:.2} steps of int8 apart in the mean ({} samples)",
+            agreement.samples
+        ));
+    }
     lines.extend(report.verify.iter().map(|verify| {
         format!(
             "verify: {} mismatches ({} samples on {})",
