@@ -147,7 +147,9 @@ fn killed_run_goes_on_to_the_same_bytes() {
     let whole = tempfile::tempdir().unwrap();
     let cut = tempfile::tempdir().unwrap();
     let recipe = whole.path().join("small.toml");
-    fs::write(&recipe, SMALL.replace("epochs = 2", "epochs = 30")).unwrap();
+    // With statistics of normalisations, and with a second training as if in integers.
+    let text = SMALL.replace("epochs = 2", "epochs = 30").replace("separable = true", "separable = true\nnorm = true");
+    fs::write(&recipe, text + "[quantize]\naware_epochs = 10\n").unwrap();
     let run = |out: &Path| {
         let mut command = crate::command::attar();
         command.arg("distill").arg(&recipe).arg("--out").arg(out).args(["--device", "cpu"]);
@@ -155,7 +157,7 @@ fn killed_run_goes_on_to_the_same_bytes() {
     };
     let output = run(&whole.path().join("run")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    for wait in [150, 300, 450] {
+    for wait in [150, 300, 450, 600] {
         let mut child = run(&cut.path().join("run")).stderr(std::process::Stdio::null()).spawn().unwrap();
         std::thread::sleep(std::time::Duration::from_millis(wait));
         child.kill().unwrap();
@@ -163,7 +165,7 @@ fn killed_run_goes_on_to_the_same_bytes() {
     }
     let output = run(&cut.path().join("run")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    for name in ["student.attar", "student.safetensors", "teacher.safetensors"] {
+    for name in ["student.attar", "student.safetensors", "student-integer.safetensors", "teacher.safetensors"] {
         let read = |folder: &Path| fs::read(folder.join("run").join(name)).unwrap();
         assert!(read(whole.path()) == read(cut.path()), "{name} differs after a stop");
     }
