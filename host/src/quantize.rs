@@ -67,7 +67,9 @@ impl<'a> Quantizer<'a> {
     ///
     /// When the device fails, or a range is not to be measured.
     pub fn fake(&self, net: &Net) -> Result<Fake> {
-        Ok(Fake::new(&self.lowered, &self.ranges(net)?))
+        // From the program, which may have widened a scale to fit the format.
+        let program = Program::of(net, &self.lowered, &self.ranges(net)?)?;
+        Ok(Fake::new(&self.lowered, program.tensors.iter().map(|&(_, quantization)| quantization)))
     }
 
     /// Returns the bytes of the `.attar` file of a network with trained parameters.

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use attar_shared::{Kind, Quantization};
 use candle_core::Tensor;
 
-use super::calibrate::Ranges;
 use super::constants;
 use super::lower::{Lowered, Values};
 use crate::net::Hook;
@@ -33,12 +32,11 @@ impl Fake {
     }
 
     /// Returns a hook that rounds weights and results.
-    pub(super) fn new(lowered: &Lowered, ranges: &Ranges) -> Self {
-        let tensors =
-            lowered.values.iter().zip(ranges.quantizations()).filter_map(|(values, quantization)| match values {
-                Values::Node(node) => Some((*node, quantization)),
-                Values::Part(..) => None,
-            });
+    pub(super) fn new(lowered: &Lowered, quantizations: impl Iterator<Item = Quantization>) -> Self {
+        let tensors = lowered.values.iter().zip(quantizations).filter_map(|(values, quantization)| match values {
+            Values::Node(node) => Some((*node, quantization)),
+            Values::Part(..) => None,
+        });
         let tensors = tensors.collect();
         Self { tensors, ..Self::weights_alone(lowered) }
     }
