@@ -13,10 +13,11 @@ mod dense;
 mod depthwise;
 mod max_pool;
 mod multiply;
+mod pair;
 mod table;
 mod window;
 
-pub use add::{add, add_to};
+pub use add::add;
 pub use average_pool::average_pool;
 pub use concat::concat_part;
 pub use convolution::convolution;
@@ -24,7 +25,8 @@ pub use delay::delay;
 pub use dense::dense;
 pub use depthwise::depthwise;
 pub use max_pool::max_pool;
-pub use multiply::{multiply, multiply_to};
+pub use multiply::multiply;
+pub use pair::Pair;
 pub use table::{table, table_over};
 
 use core::ops::Range;

@@ -2,11 +2,9 @@
 
 use core::ops::Range;
 
-use attar_shared::{
-    AddConstants, FACTS_TENSOR, INPUT_TENSOR, Model, Operator, Parameters, Quantization, Requantization, Shape, Tensor,
-};
+use attar_shared::{FACTS_TENSOR, INPUT_TENSOR, Model, Operator, Parameters, Quantization, Shape, Tensor};
 
-use crate::kernels::{self, View, ViewMut};
+use crate::kernels::{self, Pair, View, ViewMut};
 use crate::quantize::round_to_i8;
 use crate::{Error, Facts, Outputs, quantize};
 
@@ -214,11 +212,12 @@ impl<'a> Session<'a> {
             }
             Parameters::Add(constants) => {
                 let b = self.tensor(inputs.get(1).copied().unwrap_or(0));
-                self.add(&a, &b, constants, operator);
+                self.pair(&a, &b, operator, |pair, output| kernels::add(pair, constants, output));
             }
             Parameters::Multiply(factor) => {
                 let b = self.tensor(inputs.get(1).copied().unwrap_or(0));
-                self.multiply(&a, &b, factor, operator);
+                let zeros = (a.quantization.zero_point, b.quantization.zero_point);
+                self.pair(&a, &b, operator, |pair, output| kernels::multiply(pair, zeros, factor, output));
             }
             Parameters::Delay => {
                 let new = self.tensor(inputs.get(1).copied().unwrap_or(0));
@@ -274,39 +273,21 @@ impl<'a> Session<'a> {
         };
     }
 
-    fn add(&mut self, a: &Tensor, b: &Tensor, constants: AddConstants, operator: &Operator<'_>) {
-        let out = self.tensor(operator.output);
-        let swapped =
-            AddConstants { a_multiplier: constants.b_multiplier, b_multiplier: constants.a_multiplier, ..constants };
-        let (x, y, z) = (range(a), range(b), range(&out));
-        if a.offset == b.offset {
-            // A tensor may be added to itself.
-            if let Ok([values, places]) = self.arena.get_disjoint_mut([x, z]) {
-                kernels::add(view(values, a), view(values, b), constants, view_mut(places, &out, operator));
-            }
-        } else if let Ok([first, second, places]) = self.arena.get_disjoint_mut([x.clone(), y.clone(), z.clone()]) {
-            kernels::add(view(first, a), view(second, b), constants, view_mut(places, &out, operator));
-        } else if let Ok([second, places]) = self.arena.get_disjoint_mut([y, z.clone()]) {
-            kernels::add_to(view(second, b), constants, view_mut(places, &out, operator));
-        } else if let Ok([first, places]) = self.arena.get_disjoint_mut([x, z]) {
-            kernels::add_to(view(first, a), swapped, view_mut(places, &out, operator));
-        }
-    }
-
-    fn multiply(&mut self, a: &Tensor, b: &Tensor, factor: Requantization, operator: &Operator<'_>) {
+    /// Calls a kernel on two inputs and the output, which may stand in the place of one of them.
+    fn pair(&mut self, a: &Tensor, b: &Tensor, operator: &Operator<'_>, kernel: impl Fn(Pair<'_>, ViewMut<'_>)) {
         let out = self.tensor(operator.output);
         let (x, y, z) = (range(a), range(b), range(&out));
         if a.offset == b.offset {
-            // A tensor may be multiplied by itself.
+            // A tensor may be taken with itself; then the output stands apart.
             if let Ok([values, places]) = self.arena.get_disjoint_mut([x, z]) {
-                kernels::multiply(view(values, a), view(values, b), factor, view_mut(places, &out, operator));
+                kernel(Pair::Apart(view(values, a), view(values, b)), view_mut(places, &out, operator));
             }
         } else if let Ok([first, second, places]) = self.arena.get_disjoint_mut([x.clone(), y.clone(), z.clone()]) {
-            kernels::multiply(view(first, a), view(second, b), factor, view_mut(places, &out, operator));
+            kernel(Pair::Apart(view(first, a), view(second, b)), view_mut(places, &out, operator));
         } else if let Ok([second, places]) = self.arena.get_disjoint_mut([y, z.clone()]) {
-            kernels::multiply_to(view(second, b), a.quantization.zero_point, factor, view_mut(places, &out, operator));
+            kernel(Pair::OverFirst(view(second, b)), view_mut(places, &out, operator));
         } else if let Ok([first, places]) = self.arena.get_disjoint_mut([x, z]) {
-            kernels::multiply_to(view(first, a), b.quantization.zero_point, factor, view_mut(places, &out, operator));
+            kernel(Pair::OverSecond(view(first, a)), view_mut(places, &out, operator));
         }
     }
 }

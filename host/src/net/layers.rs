@@ -247,3 +247,45 @@ fn window_of(layer: &Layer, shape: [usize; 3], padding: Padding, default_kernel:
     }
     Ok(window)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_as_their_padding_says_for_every_size() {
+        let mut windows = 0;
+        for (len, kernel, stride, dilation) in (1..24).flat_map(|len| {
+            (1..8).flat_map(move |kernel| {
+                (1..5).flat_map(move |stride| (1..4).map(move |dilation| (len, kernel, stride, dilation)))
+            })
+        }) {
+            let layer = |padding| Layer {
+                kernel: Some(Size::Two([1, kernel])),
+                stride: Some(Size::Two([1, stride])),
+                dilation: Some(Size::Two([1, dilation])),
+                padding: Some(padding),
+                ..Layer::of(LayerKind::Conv)
+            };
+            let window = |padding| window_of(&layer(padding), [1, len, 1], Padding::Same, 3);
+            let reach = (kernel - 1) * dilation;
+            let end = |window: &Window| (window.out[1] - 1) * stride + reach;
+            match window(Padding::Valid) {
+                Ok(valid) => {
+                    assert_eq!(valid.pad, [0, 0]);
+                    assert!(end(&valid) < len && end(&valid) + stride >= len, "{valid:?} over {len}");
+                    windows += 1;
+                }
+                Err(_) => assert!(reach >= len),
+            }
+            let same = window(Padding::Same).unwrap();
+            let after = (end(&same) + 1).saturating_sub(same.pad[1] + len);
+            assert_eq!(same.out[1], len.div_ceil(stride), "{same:?} over {len}");
+            assert!(after >= same.pad[1] && after - same.pad[1] <= 1, "{same:?} over {len}: {after} after");
+            let causal = window(Padding::Causal).unwrap();
+            // The last tap of an output is the input at its own place: nothing after it.
+            assert_eq!((causal.pad[1], causal.out[1]), (reach, len.div_ceil(stride)));
+        }
+        assert!(windows > 500);
+    }
+}
