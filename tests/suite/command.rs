@@ -151,6 +151,16 @@ fn bad_recipes_are_refused_with_file_line_and_advice() {
     );
     distill(&student("{ kind = \"convolution\" }", ""), &["r.toml:28", "expected one of `conv`"]);
     let layers = "{ kind = \"conv\", channels = 4 }, { kind = \"facts\" }, { kind = \"global-average\" }";
+    // A network that runs a step at a time sees neither a whole series nor what is still to come.
+    let tail = "{ kind = \"last\" }, { kind = \"facts\" }";
+    distill(
+        &student(&format!("{{ kind = \"gru\", channels = 4 }}, {{ kind = \"max-pool\" }}, {tail}"), ""),
+        &["layer \"max-pool1\"", "put \"last\" before it"],
+    );
+    distill(
+        &student(&format!("{{ kind = \"conv\", channels = 4 }}, {tail}"), ""),
+        &["layer \"conv0\"", "padding = \"causal\""],
+    );
     distill(&student(layers, "[quantize]\nlayers = { conv9 = \"int4\" }"), &["\"conv9\"", "did you mean \"conv0\""]);
     distill(&student(layers, "[quantize]\nweights = \"auto\""), &["needs budget.flash"]);
     distill(&student(layers, "[budget]\nflash = \"16 kb\""), &["budget.flash", "\"16 kb\" is no number of bytes"]);

@@ -20,7 +20,7 @@ pub(super) fn of(
 ) -> Result<Constants> {
     let input = quantizations[usize::from(stage.inputs[0])];
     Ok(match stage.kind {
-        Kind::Dense | Kind::Convolution | Kind::Depthwise | Kind::Dense4 | Kind::Convolution4 => {
+        Kind::Dense | Kind::Convolution | Kind::Depthwise => {
             let weights = Weights::of(net, stage, lowered.shapes[output][2])?;
             let rows = weights.quantized(input, stage.bits);
             let widest = rows.iter().fold(0.0f64, |widest, (scale, _)| widest.max(*scale));
@@ -35,7 +35,7 @@ pub(super) fn of(
             let channels = Channels { rows, bits: stage.bits };
             match stage.kind {
                 Kind::Depthwise => Constants::Depthwise(channels),
-                Kind::Dense | Kind::Dense4 => Constants::Dense(channels),
+                Kind::Dense => Constants::Dense(channels),
                 _ => Constants::Convolution(channels),
             }
         }
@@ -67,6 +67,8 @@ pub(super) fn of(
         }
         Kind::MaxPool => Constants::MaxPool,
         Kind::Concat => Constants::Concat,
+        // A stage has its width in `bits`.
+        Kind::Dense4 | Kind::Convolution4 => bail!("a stage of kind {:?}", stage.kind),
     })
 }
 
