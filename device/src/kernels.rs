@@ -31,7 +31,7 @@ pub use table::{table, table_over};
 
 use core::ops::Range;
 
-use attar_shared::{Clamp, Requantization, Shape, nibbles};
+use attar_shared::{AddConstants, Addend, Clamp, Requantization, Shape, nibbles};
 
 /// A tensor that is read, or what is left of it while an output is written over it.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +59,8 @@ pub struct ViewMut<'a> {
     pub zero_point: i8,
     /// The range that the values are kept in.
     pub clamp: Clamp,
+    /// The addition that joined dense, convolution or depthwise; the values then hold its second input.
+    pub addend: Option<Addend>,
 }
 
 impl<'a> View<'a> {
@@ -88,28 +90,52 @@ impl ViewMut<'_> {
 
     /// Returns what turns an accumulator into an output value.
     fn finish(&self) -> Finish {
-        Finish { zero_point: i32::from(self.zero_point), clamp: self.clamp }
+        let own = (self.zero_point, self.clamp);
+        let (zero_point, clamp) = self.addend.map_or(own, |addend| (addend.zero_point, addend.clamp));
+        let sum = self.addend.map(|addend| (addend.constants, self.clamp));
+        Finish { zero_point: i32::from(zero_point), clamp, sum }
     }
 }
 
-/// The end of every sum: requantise, add the zero point, clamp.
+/// The end of every sum: requantise, add the zero point, clamp; and perhaps an addition to what stands in the place.
 #[derive(Clone, Copy)]
 struct Finish {
     zero_point: i32,
     clamp: Clamp,
+    sum: Option<(AddConstants, Clamp)>,
 }
 
 impl Finish {
     #[inline(always)]
     fn apply(self, accumulator: i32, requantization: Requantization) -> i8 {
-        self.saturate(requantization.apply(accumulator).wrapping_add(self.zero_point))
+        saturate(requantization.apply(accumulator).wrapping_add(self.zero_point), self.clamp)
     }
 
+    /// Writes the answer to its place, which holds what is to be added to it, if anything is.
     #[inline(always)]
-    fn saturate(self, value: i32) -> i8 {
-        // Not Ord::clamp, which panics when the ends are swapped.
-        value.max(i32::from(self.clamp.min)).min(i32::from(self.clamp.max)) as i8
+    fn put(self, place: &mut i8, accumulator: i32, requantization: Requantization) {
+        let value = self.apply(accumulator, requantization);
+        *place = match self.sum {
+            None => value,
+            Some((constants, clamp)) => sum(value, *place, constants, clamp),
+        };
     }
+}
+
+/// Returns `(a * a_multiplier + b * b_multiplier + bias) >> shift`, clamped.
+#[inline(always)]
+fn sum(a: i8, b: i8, constants: AddConstants, clamp: Clamp) -> i8 {
+    let sum = i32::from(a)
+        .wrapping_mul(constants.a_multiplier)
+        .wrapping_add(i32::from(b).wrapping_mul(constants.b_multiplier))
+        .wrapping_add(constants.bias);
+    saturate(sum >> (constants.shift & 31), clamp)
+}
+
+#[inline(always)]
+fn saturate(value: i32, clamp: Clamp) -> i8 {
+    // Not Ord::clamp, which panics when the ends are swapped.
+    value.max(i32::from(clamp.min)).min(i32::from(clamp.max)) as i8
 }
 
 /// Channels that are summed side by side where a window slides over each channel by itself.

@@ -241,16 +241,30 @@ impl<'a> Session<'a> {
 
     /// Calls a kernel on input and output: once where they share no byte, otherwise pixel by pixel in the order in which
     /// the output never covers what is still to be read. The parser has held their places against that order.
+    ///
+    /// What is to be added stands in the output's places when the kernel is called.
     fn slide(&mut self, input: &Tensor, operator: &Operator<'_>, kernel: impl Fn(View<'_>, ViewMut<'_>)) {
         let out = self.tensor(operator.output);
+        let addend = operator.addend.and(operator.inputs().get(1)).map(|&index| self.tensor(index));
         let (from, to) = (range(input), range(&out));
-        if let Ok([values, places]) = self.arena.get_disjoint_mut([from.clone(), to.clone()]) {
-            return kernel(view(values, input), view_mut(places, &out, operator));
+        if self.arena.get_disjoint_mut([from.clone(), to.clone()]).is_ok() {
+            if let Some(addend) = &addend {
+                lay(self.arena, range(addend), to.clone());
+            }
+            if let Ok([values, places]) = self.arena.get_disjoint_mut([from, to]) {
+                kernel(view(values, input), view_mut(places, &out, operator));
+            }
+            return;
         }
         let pixel = usize::from(out.shape.channels).max(1);
         let mut run = |first: usize| {
             let start = to.start.wrapping_add(first.wrapping_mul(pixel));
             let end = start.wrapping_add(pixel);
+            if let Some(addend) = &addend {
+                let before = if addend.shape.is_vector() { 0 } else { first.wrapping_mul(pixel) };
+                let begin = range(addend).start.wrapping_add(before);
+                lay(self.arena, begin..begin.wrapping_add(pixel), start..end);
+            }
             let forwards = to.start < from.start;
             let (low, high) = self.arena.split_at_mut_checked(if forwards { end } else { start })?;
             let (values, skipped, places) = if forwards {
@@ -297,10 +311,24 @@ fn range(tensor: &Tensor) -> Range<usize> {
     start..start.saturating_add(tensor.shape.len())
 }
 
+/// Copies values to places that are as many, or as often as they fit; those that stand in their places stay.
+fn lay(arena: &mut [i8], values: Range<usize>, places: Range<usize>) {
+    if let Ok([values, places]) = arena.get_disjoint_mut([values, places]) {
+        places.iter_mut().zip(values.iter().cycle()).for_each(|(place, &value)| *place = value);
+    }
+}
+
 fn view<'v>(values: &'v [i8], tensor: &Tensor) -> View<'v> {
     View { values, skipped: 0, shape: tensor.shape, zero_point: tensor.quantization.zero_point }
 }
 
 fn view_mut<'v>(values: &'v mut [i8], tensor: &Tensor, operator: &Operator<'_>) -> ViewMut<'v> {
-    ViewMut { values, first: 0, shape: tensor.shape, zero_point: tensor.quantization.zero_point, clamp: operator.clamp }
+    ViewMut {
+        values,
+        first: 0,
+        shape: tensor.shape,
+        zero_point: tensor.quantization.zero_point,
+        clamp: operator.clamp,
+        addend: operator.addend,
+    }
 }

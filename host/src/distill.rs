@@ -260,14 +260,10 @@ impl Run<'_> {
             schedule: recipe::Schedule::Cosine,
             ..recipe.student.clone()
         };
-        let tuned = self.fit(
-            &stage.aware(&recipe.quantize, flash)?,
-            net.folded()?,
-            &how,
-            objective,
-            with_facts,
-            Some(&quantizer),
-        )?;
+        let mut start = net.folded()?;
+        quantizer.follow_ranges(&mut start)?;
+        let aware = stage.aware(&recipe.quantize, flash)?;
+        let tuned = self.fit(&aware, start, &how, objective, with_facts, Some(&quantizer))?;
         let bytes = quantizer.file(&tuned)?;
         let score = |bytes: &[u8]| -> Result<f64> {
             let validation = &self.data.splits.validation;
@@ -324,7 +320,7 @@ impl Run<'_> {
     fn fit(
         &mut self,
         stage: &Stage,
-        net: Net,
+        mut net: Net,
         how: &recipe::Net,
         objective: Objective<'_>,
         with_facts: bool,
@@ -347,7 +343,7 @@ impl Run<'_> {
             checkpoint: Some(&checkpoint),
             aware,
         };
-        let trained = train::train(&net, &task)?;
+        let trained = train::train(&mut net, &task)?;
         stage.save(&path, &net, &trained.epochs)?;
         if checkpoint.exists() {
             fs::remove_file(&checkpoint).with_context(|| format!("cannot remove {}", checkpoint.display()))?;

@@ -58,13 +58,13 @@ pub trait Hook {
     /// When the device fails.
     fn result(&self, node: usize, result: Tensor) -> candle_core::Result<Tensor>;
 
-    /// Sees what a step of a recurrent node computes on its way, `[batch, units]`.
+    /// Returns what a step of a recurrent node computes on its way, `[batch, units]`, as it is to be used.
     ///
     /// # Errors
     ///
     /// When the device fails.
-    fn part(&self, _node: usize, _part: gru::Part, _value: &Tensor) -> candle_core::Result<()> {
-        Ok(())
+    fn part(&self, _node: usize, _part: gru::Part, value: Tensor) -> candle_core::Result<Tensor> {
+        Ok(value)
     }
 }
 
@@ -204,7 +204,7 @@ impl Net {
                     let weights = gru::Weights { input, state, bias: parameter()?.clone() };
                     gru::forward(argument()?, &weights, |part, value| match hook {
                         Some(hook) => hook.part(index, part, value),
-                        None => Ok(()),
+                        None => Ok(value),
                     })?
                 }
                 Op::Last => {

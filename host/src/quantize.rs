@@ -12,7 +12,9 @@ mod program;
 
 use anyhow::{Context, Result};
 use attar_device::{Session, Step, Student};
-use attar_shared::{Definition, HeadDefinition, HeadKind, InputDefinition, Quantization, Tensor, TestDefinition};
+use attar_shared::{
+    Clamp, Definition, HeadDefinition, HeadKind, InputDefinition, Quantization, Tensor, TestDefinition,
+};
 use rand::seq::SliceRandom;
 
 use crate::data::{Dataset, Target};
@@ -24,7 +26,7 @@ pub use agreement::{Agreement, LayerAgreement};
 use calibrate::Ranges;
 pub use fake::Fake;
 use lower::Lowered;
-use program::{Operator, Program};
+use program::{Constants, Operator, Program};
 
 /// Returns the bytes of the `.attar` file of a trained network.
 ///
@@ -61,14 +63,14 @@ impl<'a> Quantizer<'a> {
         Ok(quantizer)
     }
 
-    /// Returns the network as the board will compute it, its ranges measured now.
+    /// Returns the network as the board will compute it, with the ranges that it carries or, if none, measured now.
     ///
     /// # Errors
     ///
     /// When the device fails, or a range is not to be measured.
     pub fn fake(&self, net: &Net) -> Result<Fake> {
         // From the program, which may have widened a scale to fit the format.
-        let program = Program::of(net, &self.lowered, &self.ranges(net)?)?;
+        let program = self.by_stage(net)?;
         Ok(Fake::new(&self.lowered, program.tensors.iter().map(|&(_, quantization)| quantization)))
     }
 
@@ -82,8 +84,14 @@ impl<'a> Quantizer<'a> {
     /// When the network does not fit the format: too large a shape, too many tensors, or names that are too long.
     pub fn file(&self, net: &Net) -> Result<Vec<u8>> {
         let mut program = Program::of(net, &self.lowered, &self.ranges(net)?)?;
+        if self.how.fuse {
+            program = passes::fuse_activations(program);
+        }
         if self.how.drop_dead {
             program = passes::drop_dead_channels(program);
+        }
+        if self.how.fuse {
+            program = passes::fuse_additions(program);
         }
         let file = File::new(program, self.data, self.how.overlap)?;
         let plain = file.encode(self.data, &[])?;
@@ -99,7 +107,7 @@ impl<'a> Quantizer<'a> {
     ///
     /// As [`Quantizer::file`].
     pub fn layers(&self, net: &Net) -> Result<Vec<(String, usize, usize, u64)>> {
-        let program = Program::of(net, &self.lowered, &self.ranges(net)?)?;
+        let program = self.by_stage(net)?;
         let bytes = program.parameters();
         let layers = program.operators.iter().enumerate().map(|(index, operator)| {
             let output = program.tensors[program.output(index)].0.len();
@@ -114,8 +122,26 @@ impl<'a> Quantizer<'a> {
         widths.fold([4, 8], |[widest, narrowest], bits| [widest.max(bits), narrowest.min(bits)])
     }
 
+    /// Returns the integers with an operator for each stage, before passes that mingle stages.
+    fn by_stage(&self, net: &Net) -> Result<Program> {
+        Ok(passes::fuse_activations(Program::of(net, &self.lowered, &self.ranges(net)?)?))
+    }
+
+    /// Measures the ranges of a network and lets it carry them with it: the first time as they are, then the mean of what
+    /// it carried and what is measured now, so that no range jumps with the weights of one moment.
+    ///
+    /// # Errors
+    ///
+    /// When the device fails, or a range is not to be measured.
+    pub fn follow_ranges(&self, net: &mut Net) -> Result<()> {
+        Ranges::measure(net, &self.lowered, self.data, &self.samples)?.carry(net)
+    }
+
     fn ranges(&self, net: &Net) -> Result<Ranges> {
-        Ranges::measure(net, &self.lowered, self.data, &self.samples)
+        match Ranges::carried(net, &self.lowered)? {
+            Some(ranges) => Ok(ranges),
+            None => Ranges::measure(net, &self.lowered, self.data, &self.samples),
+        }
     }
 }
 
@@ -135,31 +161,60 @@ struct Vector {
 }
 
 impl Program {
-    /// Returns the integers of a network whose ranges are known.
+    /// Returns the integers of a network whose ranges are known, an operator for each step of its computation: an
+    /// activation that a clamp can take over stands as a table after its operator, and [`passes`] join the two.
     fn of(net: &Net, lowered: &Lowered, ranges: &Ranges) -> Result<Self> {
         let mut quantizations: Vec<Quantization> = ranges.quantizations();
-        let mut operators = Vec::new();
-        for (index, stage) in lowered.stages.iter().enumerate() {
-            let output = lowered.sources + index;
-            let constants = constants::of(net, lowered, stage, output, &mut quantizations)
-                .with_context(|| format!("layer {:?}", stage.name))?;
-            operators.push(Operator {
-                name: stage.name.clone(),
-                inputs: stage.inputs.clone(),
-                clamp: stage.clamp(quantizations[output]),
-                window: stage.window,
-                constants,
-            });
+        let constants = lowered
+            .stages
+            .iter()
+            .enumerate()
+            .map(|(index, stage)| {
+                constants::of(net, lowered, stage, lowered.sources + index, &mut quantizations)
+                    .with_context(|| format!("layer {:?}", stage.name))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        // A stage with such an activation writes two tensors, of which the second is the stage's.
+        let mut place: Vec<usize> = (0..lowered.sources).collect();
+        for stage in &lowered.stages {
+            let before = place.last().map_or(0, |last| last + 1);
+            place.push(before + usize::from(stage.has_joined()));
         }
-        let shapes = lowered.shapes.iter().map(|&shape| program::format_shape(shape));
-        let tensors = shapes.zip(quantizations).map(|(shape, q)| Ok((shape?, q))).collect::<Result<_>>()?;
-        Ok(Self {
+        let inputs = |tensors: &[u16]| tensors.iter().map(|&tensor| place[usize::from(tensor)] as u16).collect();
+        let mut program = Self {
             sources: lowered.sources,
-            tensors,
-            operators,
-            heads: lowered.heads.clone(),
-            held: lowered.held.clone(),
-        })
+            tensors: Vec::new(),
+            operators: Vec::new(),
+            heads: inputs(&lowered.heads),
+            held: lowered.held.iter().map(|&tensor| place[tensor]).collect(),
+        };
+        let mut push_tensor = |tensor: usize, count: usize| -> Result<()> {
+            let shape = program::format_shape(lowered.shapes[tensor])?;
+            program.tensors.extend(vec![(shape, quantizations[tensor]); count]);
+            Ok(())
+        };
+        for source in 0..lowered.sources {
+            push_tensor(source, 1)?;
+        }
+        for ((index, stage), constants) in lowered.stages.iter().enumerate().zip(constants) {
+            let output = lowered.sources + index;
+            push_tensor(output, 1 + usize::from(stage.has_joined()))?;
+            let operator = |inputs, window, constants| Operator {
+                name: stage.name.clone(),
+                inputs,
+                clamp: Clamp::ALL,
+                window,
+                constants,
+                addend: None,
+            };
+            program.operators.push(operator(inputs(&stage.inputs), stage.window, constants));
+            if stage.has_joined() {
+                let clamp = stage.clamp(quantizations[output]);
+                let table = Constants::Table(Box::new(program::clamp_table(clamp)));
+                program.operators.push(operator(vec![place[output] as u16 - 1], None, table));
+            }
+        }
+        Ok(program)
     }
 }
 

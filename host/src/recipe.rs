@@ -376,6 +376,10 @@ pub struct Quantize {
     /// Whether channels that never change are taken out; without it the file is larger and the answers are the same.
     #[serde(default = "yes")]
     pub drop_dead: bool,
+    /// Whether activations and additions join the operator before them; without it there are more operators and the
+    /// answers are the same.
+    #[serde(default = "yes")]
+    pub fuse: bool,
 }
 
 impl Quantize {
@@ -403,6 +407,7 @@ impl Default for Quantize {
             tests: Self::default_tests(),
             overlap: true,
             drop_dead: true,
+            fuse: true,
         }
     }
 }

@@ -42,7 +42,7 @@ pub struct Task<'a> {
     pub seed: u64,
     /// Where the state is kept after each epoch, if it is.
     pub checkpoint: Option<&'a Path>,
-    /// What weights and values are rounded by on their way, if they are; ranges are measured anew before each epoch.
+    /// What weights and values are rounded by on their way, if they are; ranges follow the network after each epoch.
     pub aware: Option<&'a Quantizer<'a>>,
 }
 
@@ -69,7 +69,7 @@ pub struct Epoch {
 /// # Errors
 ///
 /// When the loss is no longer finite, the device fails, or the work was stopped.
-pub fn train(net: &Net, task: &Task<'_>) -> Result<Trained> {
+pub fn train(net: &mut Net, task: &Task<'_>) -> Result<Trained> {
     let data = task.data;
     let how = task.how;
     let mut state = match task.checkpoint {
@@ -79,8 +79,7 @@ pub fn train(net: &Net, task: &Task<'_>) -> Result<Trained> {
     let steps = data.splits.train.len().div_ceil(how.batch);
     let mut progress = Progress::new(task.title, steps * how.epochs);
     progress.advance(steps * state.epochs.len());
-    let measure = || task.aware.map(|aware| aware.fake(net)).transpose();
-    let mut fake = measure()?;
+    let mut fake = task.aware.map(|aware| aware.fake(net)).transpose()?;
     while state.epochs.len() < how.epochs {
         let hook = fake.as_ref().map(|fake| fake as &dyn Hook);
         let epoch = state.epochs.len();
@@ -115,7 +114,10 @@ pub fn train(net: &Net, task: &Task<'_>) -> Result<Trained> {
         }
         let loss = total / order.len() as f64;
         // Validation sees the network as it would be exported now.
-        fake = measure()?;
+        if let Some(aware) = task.aware {
+            aware.follow_ranges(net)?;
+            fake = Some(aware.fake(net)?);
+        }
         let validation = validate(net, task, fake.as_ref().map(|fake| fake as &dyn Hook))?;
         let best = state.epochs.iter().filter_map(|epoch| epoch.validation).fold(f64::NEG_INFINITY, f64::max);
         if validation.is_none_or(|score| score > best) {

@@ -31,8 +31,8 @@ pub use header::{HEADER_BYTES, Header};
 pub use input::{Input, InputDefinition};
 pub use model::{Model, TestVector};
 pub use operator::{
-    AddConstants, Channels, Clamp, Kind, MAX_INPUTS, Operator, OperatorDefinition, Parameters, Requantization, Weights,
-    Window, nibbles,
+    AddConstants, Addend, Channels, Clamp, Kind, MAX_INPUTS, Operator, OperatorDefinition, Parameters, Requantization,
+    Weights, Window, nibbles,
 };
 pub use overlap::Overlap;
 pub use tensor::{Quantization, Shape, Tensor};

@@ -14,6 +14,8 @@ pub struct Operator<'a> {
     pub parameters: Parameters<'a>,
     /// The range that the output is kept in: a fused ReLU or clamp.
     pub clamp: Clamp,
+    /// What is added to the results of dense, convolution and depthwise before they are written, if anything is.
+    pub addend: Option<Addend>,
     /// The tensor that is written.
     pub output: u16,
     inputs: [u16; MAX_INPUTS],
@@ -165,6 +167,20 @@ pub struct AddConstants {
     pub shift: u8,
 }
 
+/// An addition that joined the operator before it: the second input is added to what the operator alone would write.
+///
+/// With y the result of the operator alone, from its own zero point and clamp, and b the value of the second input, the
+/// output is that of [`Parameters::Add`] for y and b.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addend {
+    /// The addition.
+    pub constants: AddConstants,
+    /// The int8 that stands for zero among the results of the operator alone.
+    pub zero_point: i8,
+    /// The range that those results are kept in.
+    pub clamp: Clamp,
+}
+
 impl Clamp {
     /// Every int8.
     pub const ALL: Self = Self { min: i8::MIN, max: i8::MAX };
@@ -207,6 +223,9 @@ pub(crate) struct Context<'a, F: Fn(u16) -> Option<Tensor>> {
     pub(crate) output_index: u16,
     pub(crate) tensor: F,
 }
+
+/// Bytes of an addition's constants, by itself or after the weights of what it joined.
+pub(crate) const ADDITION_BYTES: usize = 16;
 
 /// Bytes of an operator's record.
 pub(crate) const OPERATOR_BYTES: usize = 32;
@@ -304,8 +323,10 @@ impl<'a> Operator<'a> {
             1 | 9 => Parameters::Convolution(window, channels(outputs, taps.checked_mul(usize::from(first.channels)))?),
             2 => Parameters::Depthwise(window, channels(1, taps.checked_mul(outputs))?),
             3 => {
-                used = 16;
-                Parameters::Add(AddConstants::decode(&mut blob_cursor)?)
+                used = ADDITION_BYTES;
+                let constants = AddConstants::decode(&mut blob_cursor)?;
+                blob_cursor.zeros(3)?;
+                Parameters::Add(constants)
             }
             4 | 10 => {
                 used = 8;
@@ -327,8 +348,16 @@ impl<'a> Operator<'a> {
             11 => Parameters::Delay,
             _ => return Err(Defect::Kind),
         };
+        let joined =
+            matches!(parameters, Parameters::Dense(_) | Parameters::Convolution(..) | Parameters::Depthwise(..));
+        let addend = if joined && input_count > 1 {
+            used += ADDITION_BYTES;
+            Some(Addend::decode(&mut blob_cursor)?)
+        } else {
+            None
+        };
         let used = u32::try_from(used).map_err(|_| Defect::TooLarge)?;
-        let operator = Self { parameters, clamp, output: context.output_index, inputs, input_count };
+        let operator = Self { parameters, clamp, addend, output: context.output_index, inputs, input_count };
         if operator.window().is_none() && window != Window::NONE {
             return Err(Defect::Unused);
         }
@@ -340,6 +369,7 @@ impl<'a> Operator<'a> {
         let wanted = match self.parameters {
             Parameters::Add(_) | Parameters::Multiply(_) | Parameters::Delay => 2..=2,
             Parameters::Concat => 2..=MAX_INPUTS,
+            _ if self.addend.is_some() => 2..=2,
             _ => 1..=1,
         };
         if !wanted.contains(&usize::from(self.input_count)) {
@@ -366,6 +396,11 @@ impl<'a> Operator<'a> {
         };
         let unclamped = || if self.clamp == Clamp::ALL { Ok(()) } else { Err(Defect::Unused) };
         let fits = |good: bool| if good { Ok(()) } else { Err(Defect::Shape) };
+        if let Some(addend) = self.addend {
+            let b = at(self.inputs[1])?.shape;
+            fits(b == out || (b.is_vector() && b.channels == out.channels))?;
+            addend.check()?;
+        }
         match self.parameters {
             Parameters::Dense(channels) => {
                 fits(out.is_vector())?;
@@ -524,10 +559,7 @@ fn magnitude(row: &[u8]) -> u64 {
 
 impl AddConstants {
     fn decode(cursor: &mut Cursor<'_>) -> Result<Self, Defect> {
-        let constants =
-            Self { a_multiplier: cursor.i32()?, b_multiplier: cursor.i32()?, bias: cursor.i32()?, shift: cursor.u8()? };
-        cursor.zeros(3)?;
-        Ok(constants)
+        Ok(Self { a_multiplier: cursor.i32()?, b_multiplier: cursor.i32()?, bias: cursor.i32()?, shift: cursor.u8()? })
     }
 
     fn check(self) -> Result<(), Defect> {
@@ -540,12 +572,29 @@ impl AddConstants {
     }
 }
 
+impl Addend {
+    fn decode(cursor: &mut Cursor<'_>) -> Result<Self, Defect> {
+        Ok(Self {
+            constants: AddConstants::decode(cursor)?,
+            zero_point: cursor.u8()?.cast_signed(),
+            clamp: Clamp { min: cursor.u8()?.cast_signed(), max: cursor.u8()?.cast_signed() },
+        })
+    }
+
+    fn check(self) -> Result<(), Defect> {
+        if self.clamp.min > self.clamp.max {
+            return Err(Defect::Clamp);
+        }
+        self.constants.check()
+    }
+}
+
 /// An operator of a model that is to be written; the n-th writes the n-th tensor after the sources.
 #[derive(Debug, Clone, Copy)]
 pub struct OperatorDefinition<'a> {
     /// What is computed.
     pub kind: Kind,
-    /// The tensors that are read, 1 to 4.
+    /// The tensors that are read, 1 to 4; the second of dense, convolution and depthwise is an [`Addend`]'s.
     pub inputs: &'a [u16],
     /// The range that the output is kept in.
     pub clamp: Clamp,

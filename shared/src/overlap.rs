@@ -46,10 +46,20 @@ impl Overlap {
         output: Shape,
     ) -> Self {
         let Some(&input) = shapes.get(place) else { return Self::Never };
+        let apart = inputs.first() != inputs.get(1);
+        let weighted =
+            matches!(kind, Kind::Dense | Kind::Dense4 | Kind::Convolution | Kind::Convolution4 | Kind::Depthwise);
         match (kind, window) {
-            (_, Some(window)) => window.slide(input, output),
             // Value by value, so the place of a value is free once its own answer is known.
-            (Kind::Add | Kind::Multiply, _) if input == output && inputs.first() != inputs.get(1) => Self::At(0),
+            (Kind::Add | Kind::Multiply, _) if input == output && apart => Self::At(0),
+            _ if weighted && place == 1 => {
+                if input == output && apart {
+                    Self::At(0)
+                } else {
+                    Self::Never
+                }
+            }
+            (_, Some(window)) if apart => window.slide(input, output),
             (Kind::Table, _) => Self::At(0),
             // A part of a vector may stand where it has to go.
             (Kind::Concat, _) if output.is_vector() => {

@@ -164,5 +164,12 @@ pub fn average(multiplier: i32, shift: u8) -> Vec<u8> {
 
 /// Returns the parameters of an addition.
 pub fn addition(a: i32, b: i32, bias: i32, shift: u8) -> Vec<u8> {
-    [a.to_le_bytes(), b.to_le_bytes(), bias.to_le_bytes(), [shift, 0, 0, 0]].concat()
+    joined_addition(a, b, bias, shift, [0; 3])
+}
+
+/// Returns the parameters of an addition that joined the operator before it, whose results have a zero point, a least and a
+/// greatest value of their own.
+pub fn joined_addition(a: i32, b: i32, bias: i32, shift: u8, [zero_point, least, greatest]: [i8; 3]) -> Vec<u8> {
+    let own = [zero_point, least, greatest].map(i8::cast_unsigned);
+    [a.to_le_bytes(), b.to_le_bytes(), bias.to_le_bytes(), [shift, own[0], own[1], own[2]]].concat()
 }

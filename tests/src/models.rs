@@ -7,7 +7,7 @@ use attar_shared::{
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::build::{Builder, Frame, addition, average, channels, channels4};
+use crate::build::{Builder, Frame, addition, average, channels, channels4, joined_addition};
 use crate::reference;
 
 /// Returns a model that holds every kind of operator, fact and head, and one self-test vector: the golden file.
@@ -36,6 +36,12 @@ pub fn everything() -> Vec<u8> {
     let added = draw.add(&mut graph, coarse, projected, Clamp::ALL);
     let joined = draw.concat(&mut graph, &[added, added]);
     let averaged = draw.average(&mut graph, joined, ([2, 2], [1, 1], [1, 1]), relu);
+    let recent = draw.recent(&mut graph, projected, 3);
+    let scaled = draw.multiply(&mut graph, recent, projected);
+    let whole = Window { kernel: [1, 3], stride: [1; 2], dilation: [1; 2], pad: [0; 2] };
+    let width = graph.shape(averaged).channels;
+    let averaged =
+        draw.weighted(&mut graph, Kind::Convolution, scaled, width, Some(whole), [1, 1], relu, Some(averaged));
     let fault = draw.channels(&mut graph, Kind::Dense, averaged, 3, None, [1, 1], Clamp::ALL);
     let alarm = draw.channels(&mut graph, Kind::Dense, averaged, 1, None, [1, 1], Clamp::ALL);
     let causes = draw.channels(&mut graph, Kind::Dense4, averaged, 2, None, [1, 1], Clamp::ALL);
@@ -108,7 +114,10 @@ pub fn random(seed: u64) -> Vec<u8> {
     }
     let outputs = draw.0.random_range(2..9);
     let kind = if draw.0.random_bool(0.3) { Kind::Dense4 } else { Kind::Dense };
-    let logits = draw.channels(&mut graph, kind, trunk, outputs, None, [1, 1], Clamp::ALL);
+    let mut logits = draw.channels(&mut graph, kind, trunk, outputs, None, [1, 1], Clamp::ALL);
+    if draw.0.random_bool(0.3) {
+        logits = draw.weighted(&mut graph, kind, trunk, outputs, None, [1, 1], Clamp::ALL, Some(logits));
+    }
     let head =
         HeadDefinition { name: "y", kind: HeadKind::Class, tensor: logits, labels: &[], gains: &[], offsets: &[] };
     let facts = [
@@ -141,7 +150,7 @@ impl Draw {
     /// Adds a layer of any kind that the shape allows.
     fn layer(&mut self, graph: &mut Builder, input: u16) -> u16 {
         let shape = graph.shape(input);
-        match self.0.random_range(0..9) {
+        match self.0.random_range(0..11) {
             0 | 1 => {
                 let (window, out) = self.window(shape);
                 let outputs = self.0.random_range(1..20);
@@ -166,6 +175,30 @@ impl Draw {
                 self.multiply(graph, input, curved)
             }
             8 if shape.height == 1 => self.delay(graph, input),
+            9 => {
+                // Two branches of one shape, the second of which takes the first in.
+                let (window, out) = self.window(shape);
+                let outputs = self.0.random_range(1..20);
+                let kind = if self.0.random_bool(0.3) { Kind::Convolution4 } else { Kind::Convolution };
+                let branch = if self.0.random_bool(0.3) {
+                    self.channels(graph, Kind::Dense, input, outputs, None, [1, 1], Clamp::ALL)
+                } else {
+                    self.channels(graph, kind, input, outputs, Some(window), out, Clamp::ALL)
+                };
+                let clamp = self.clamp();
+                self.weighted(graph, kind, input, outputs, Some(window), out, clamp, Some(branch))
+            }
+            10 => {
+                let (window, out) = self.window(shape);
+                let same = [shape.height, shape.width] == out;
+                let branch = if same && self.0.random_bool(0.5) {
+                    input
+                } else {
+                    self.channels(graph, Kind::Depthwise, input, shape.channels, Some(window), out, Clamp::ALL)
+                };
+                let clamp = self.clamp();
+                self.weighted(graph, Kind::Depthwise, input, shape.channels, Some(window), out, clamp, Some(branch))
+            }
             5 => {
                 let (window, out) = self.window(shape);
                 self.max_pool(graph, input, window.kernel, window.stride, out)
@@ -211,6 +244,22 @@ impl Draw {
         [height, width]: [u16; 2],
         clamp: Clamp,
     ) -> u16 {
+        self.weighted(graph, kind, input, outputs, window, [height, width], clamp, None)
+    }
+
+    /// Adds dense, a convolution or a depthwise one, and to its results another tensor if there is one.
+    #[allow(clippy::too_many_arguments)]
+    fn weighted(
+        &mut self,
+        graph: &mut Builder,
+        kind: Kind,
+        input: u16,
+        outputs: u16,
+        window: Option<Window>,
+        [height, width]: [u16; 2],
+        clamp: Clamp,
+        addend: Option<u16>,
+    ) -> u16 {
         let shape = graph.shape(input);
         let taps = window.map_or(1, |window| window.taps());
         let per_output = match kind {
@@ -235,21 +284,22 @@ impl Draw {
         let spread = if four { 5.0 } else { 80.0 } * (per_output as f64).sqrt();
         let shift = (spread.log2().round() as u8).saturating_sub(1).clamp(1, 31);
         let output = self.quantization();
-        graph.push(
-            kind,
-            &[input],
-            (Shape { height, width, channels: outputs }, output),
-            clamp,
-            window,
-            (
-                if four {
-                    channels4(&biases, &multipliers, &vec![shift; count], &weights, per_output)
-                } else {
-                    channels(&biases, &multipliers, &vec![shift; count], &weights)
-                },
-                weights.len(),
-            ),
-        )
+        let mut parameters = if four {
+            channels4(&biases, &multipliers, &vec![shift; count], &weights, per_output)
+        } else {
+            channels(&biases, &multipliers, &vec![shift; count], &weights)
+        };
+        let mut inputs = vec![input];
+        if let Some(addend) = addend {
+            let own = self.clamp();
+            let zero_point = self.quantization().zero_point;
+            let mut factor = || self.0.random_range(-(1 << 20)..1 << 20);
+            let (a, b, bias) = (factor(), factor(), factor());
+            parameters.extend(joined_addition(a, b, bias, 20, [zero_point, own.min, own.max]));
+            inputs.push(addend);
+        }
+        let shape = Shape { height, width, channels: outputs };
+        graph.push(kind, &inputs, (shape, output), clamp, window, (parameters, weights.len()))
     }
 
     fn table(&mut self, graph: &mut Builder, input: u16) -> u16 {
@@ -309,6 +359,15 @@ impl Draw {
         graph.hold(state);
         let clamp = self.clamp();
         self.add(graph, before, state, clamp)
+    }
+
+    /// Adds the last vectors of a series, as many as are asked for.
+    fn recent(&mut self, graph: &mut Builder, input: u16, width: u16) -> u16 {
+        let (shape, quantization) = (Shape { width, ..graph.shape(input) }, graph.quantization(input));
+        let inputs = [graph.count(), input];
+        let state = graph.push(Kind::Delay, &inputs, (shape, quantization), Clamp::ALL, None, (Vec::new(), 0));
+        graph.hold(state);
+        state
     }
 
     fn concat(&mut self, graph: &mut Builder, inputs: &[u16]) -> u16 {

@@ -104,8 +104,29 @@ pub struct Operator {
     pub least: i8,
     /// No output is above.
     pub greatest: i8,
+    /// What is added to the results of dense, convolution and depthwise.
+    pub addend: Option<Addend>,
     /// The window of kinds that have one, all zeros for others; each pair is rows, columns.
     pub window: Window,
+}
+
+/// An addition of the second input to the result of an operator, which has its own zero point and clamp.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Addend {
+    /// The factor of the result.
+    pub a_multiplier: i32,
+    /// The factor of the second input.
+    pub b_multiplier: i32,
+    /// What is added to both.
+    pub bias: i32,
+    /// How far the sum is shifted to the right.
+    pub shift: u8,
+    /// The zero point of the result before the addition.
+    pub zero_point: i8,
+    /// No result before the addition is below.
+    pub least: i8,
+    /// No result before the addition is above.
+    pub greatest: i8,
 }
 
 /// Where the taps of an output lie, as rows and columns.

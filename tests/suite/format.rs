@@ -4,7 +4,7 @@ use std::fs;
 
 use attar_device::Student;
 use attar_shared::{
-    Defect, Definition, FactDefinition, FactKind, HeadDefinition, InputDefinition, Model, OperatorDefinition,
+    Addend, Defect, Definition, FactDefinition, FactKind, HeadDefinition, InputDefinition, Model, OperatorDefinition,
     Parameters, ParseError, Tensor, TestDefinition, Weights, Window, WriteError,
 };
 use attar_tests::{build, models, reference, root, with_checksum};
@@ -126,7 +126,8 @@ fn each_broken_rule_is_named() {
         ("a head of no kind", heads, vec![4], ParseError::Head(0, Defect::Kind)),
         ("a head without a tensor", heads + 2, vec![99, 0], ParseError::Head(0, Defect::InputIndex)),
         ("an operator of no kind", operators, vec![12], ParseError::Operator(0, Defect::Kind)),
-        ("two inputs for a convolution", operators + 1, vec![2], ParseError::Operator(0, Defect::Count)),
+        ("three inputs for a convolution", operators + 1, vec![3], ParseError::Operator(0, Defect::Count)),
+        ("an addend of another shape", operators + 1, vec![2], ParseError::Operator(0, Defect::Shape)),
         ("a clamp the wrong way round", operators + 2, vec![127, 128], ParseError::Operator(0, Defect::Clamp)),
         ("an operator that reads itself", operators + 4, vec![2], ParseError::Operator(0, Defect::InputIndex)),
         ("an unused input that is set", operators + 6, vec![1], ParseError::Operator(0, Defect::Unused)),
@@ -305,6 +306,11 @@ fn with_definition<R>(model: &Model<'_>, with: impl FnOnce(&Definition<'_>) -> R
                 Parameters::Concat | Parameters::Delay => (None, Vec::new()),
                 Parameters::Multiply(r) => (None, build::average(r.multiplier, r.shift)),
             };
+            let addend = operator.addend.map(|Addend { constants: c, zero_point, clamp }| {
+                let own = [zero_point, clamp.min, clamp.max];
+                build::joined_addition(c.a_multiplier, c.b_multiplier, c.bias, c.shift, own)
+            });
+            let parameters = [parameters, addend.unwrap_or_default()].concat();
             (operator.inputs().to_vec(), window, parameters)
         })
         .collect();

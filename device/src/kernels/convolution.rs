@@ -44,7 +44,7 @@ fn pixels<R: Row, I: Iterator<Item = R>>(
                 };
                 first = first.wrapping_add(kernel_row);
             }
-            *place = finish.apply(sum, requantization);
+            finish.put(place, sum, requantization);
         }
     }
 }

@@ -15,6 +15,6 @@ pub fn dense(input: View<'_>, channels: Channels<'_>, output: ViewMut<'_>) {
 fn rows(input: View<'_>, channels: Channels<'_>, rows: impl Iterator<Item = impl Row>, output: ViewMut<'_>) {
     let finish = output.finish();
     for ((place, row), (bias, requantization)) in output.values.iter_mut().zip(rows).zip(channels.constants()) {
-        *place = finish.apply(row.dot(bias, 0, input.values), requantization);
+        finish.put(place, row.dot(bias, 0, input.values), requantization);
     }
 }

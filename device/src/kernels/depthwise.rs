@@ -34,7 +34,7 @@ pub fn depthwise(input: View<'_>, window: &Window, channels: Channels<'_>, mut o
                 }
             }
             for ((place, sum), (bias, requantization)) in places.iter_mut().zip(sums).zip(&mut constants) {
-                *place = finish.apply(sum.wrapping_add(bias), requantization);
+                finish.put(place, sum.wrapping_add(bias), requantization);
             }
         }
     }

@@ -150,8 +150,10 @@ fn describe_kind(operator: &Operator<'_>) -> String {
         Kind::Multiply => "multiply",
         Kind::Delay => "delay",
     };
+    let sum = if operator.addend.is_some() { " + add" } else { "" };
     let clamped = operator.clamp != attar_shared::Clamp::ALL;
-    if clamped { format!("{name} + relu") } else { name.into() }
+    let relu = if clamped { " + relu" } else { "" };
+    format!("{name}{sum}{relu}")
 }
 
 fn describe_window(operator: &Operator<'_>) -> String {
@@ -166,7 +168,8 @@ fn describe_window(operator: &Operator<'_>) -> String {
 }
 
 fn weight_bytes(operator: &Operator<'_>) -> usize {
-    match operator.parameters {
+    let addition = if operator.addend.is_some() { 16 } else { 0 };
+    let own = match operator.parameters {
         Parameters::Dense(channels) | Parameters::Convolution(_, channels) | Parameters::Depthwise(_, channels) => {
             let (Weights::Eight(bytes) | Weights::Four(bytes)) = channels.weights;
             bytes.len() + 9 * channels.shifts.len()
@@ -175,7 +178,8 @@ fn weight_bytes(operator: &Operator<'_>) -> usize {
         Parameters::Add(_) => 16,
         Parameters::AveragePool(..) | Parameters::Multiply(_) => 8,
         Parameters::MaxPool(_) | Parameters::Concat | Parameters::Delay => 0,
-    }
+    };
+    own + addition
 }
 
 fn bits(operator: &Operator<'_>) -> Option<u32> {

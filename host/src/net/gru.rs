@@ -61,7 +61,7 @@ pub struct Weights {
     pub bias: Tensor,
 }
 
-/// Returns the states after each step; `each` sees every part of every step.
+/// Returns the states after each step; `each` gives every part of every step as it is to be used.
 ///
 /// # Shape
 ///
@@ -70,7 +70,7 @@ pub struct Weights {
 /// # Errors
 ///
 /// When the shapes do not fit each other or the device fails.
-pub fn forward(x: &Tensor, weights: &Weights, mut each: impl FnMut(Part, &Tensor) -> Result<()>) -> Result<Tensor> {
+pub fn forward(x: &Tensor, weights: &Weights, mut each: impl FnMut(Part, Tensor) -> Result<Tensor>) -> Result<Tensor> {
     let (batch, _, steps, channels) = x.dims4()?;
     let units = weights.bias.elem_count() / 3;
     let rows = x.contiguous()?.reshape((batch * steps, channels))?;
@@ -81,28 +81,24 @@ pub fn forward(x: &Tensor, weights: &Weights, mut each: impl FnMut(Part, &Tensor
     let mut h = Tensor::zeros((batch, units), DType::F32, x.device())?;
     let mut states = Vec::with_capacity(steps);
     for step in 0..steps {
-        let mut part = |part: Part, value: Tensor| -> Result<Tensor> {
-            each(part, &value)?;
-            Ok(value)
-        };
         let input = projected.narrow(1, step, 1)?.squeeze(1)?;
         let gate = |gate: usize| input.narrow(1, gate, 1)?.squeeze(1)?.contiguous();
-        let xz = part(Part::InputUpdate, gate(0)?)?;
-        let hz = part(Part::StateUpdate, h.matmul(&update)?)?;
-        let sum = part(Part::SumUpdate, (xz + hz)?)?;
-        let z = part(Part::Update, sigmoid(&sum)?)?;
-        let xr = part(Part::InputReset, gate(1)?)?;
-        let hr = part(Part::StateReset, h.matmul(&reset)?)?;
-        let sum = part(Part::SumReset, (xr + hr)?)?;
-        let r = part(Part::Reset, sigmoid(&sum)?)?;
-        let kept = part(Part::Kept, (&r * &h)?)?;
-        let xn = part(Part::InputNew, gate(2)?)?;
-        let hn = part(Part::StateNew, kept.matmul(&new)?)?;
-        let sum = part(Part::SumNew, (xn + hn)?)?;
-        let n = part(Part::New, sum.tanh()?)?;
-        let difference = part(Part::Difference, (&h - &n)?)?;
-        let mixed = part(Part::Mixed, (z * difference)?)?;
-        h = part(Part::Result, (n + mixed)?)?;
+        let xz = each(Part::InputUpdate, gate(0)?)?;
+        let hz = each(Part::StateUpdate, h.matmul(&update)?)?;
+        let sum = each(Part::SumUpdate, (xz + hz)?)?;
+        let z = each(Part::Update, sigmoid(&sum)?)?;
+        let xr = each(Part::InputReset, gate(1)?)?;
+        let hr = each(Part::StateReset, h.matmul(&reset)?)?;
+        let sum = each(Part::SumReset, (xr + hr)?)?;
+        let r = each(Part::Reset, sigmoid(&sum)?)?;
+        let kept = each(Part::Kept, (&r * &h)?)?;
+        let xn = each(Part::InputNew, gate(2)?)?;
+        let hn = each(Part::StateNew, kept.matmul(&new)?)?;
+        let sum = each(Part::SumNew, (xn + hn)?)?;
+        let n = each(Part::New, sum.tanh()?)?;
+        let difference = each(Part::Difference, (&h - &n)?)?;
+        let mixed = each(Part::Mixed, (z * difference)?)?;
+        h = each(Part::Result, (n + mixed)?)?;
         states.push(h.clone());
     }
     Tensor::stack(&states, 1)?.reshape((batch, 1, steps, units))

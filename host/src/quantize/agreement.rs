@@ -1,17 +1,20 @@
 //! How far the network that was trained as if in integers and the engine that computes in them agree, layer by layer.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use attar_device::{Session, Step, Student};
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::lower::Values;
-use super::{File, Program, Quantizer};
+use super::{Fake, File, Quantizer};
 use crate::data::dataset::FactUse;
 use crate::engine;
 use crate::metrics::first_greatest;
-use crate::net::{Mode, Net};
+use crate::net::gru::Part;
+use crate::net::{Hook, Mode, Net};
 
 /// The agreement of a network and its integers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,13 +45,11 @@ impl Quantizer<'_> {
     ///
     /// As [`Quantizer::file`].
     pub fn agreement(&self, net: &Net, samples: &[usize]) -> Result<Agreement> {
-        let ranges = self.ranges(net)?;
-        // Without passes, so that every operator still is a layer's.
-        let program = Program::of(net, &self.lowered, &ranges)?;
+        let program = self.by_stage(net)?;
         let quantizations: Vec<_> = program.tensors.iter().map(|&(_, quantization)| quantization).collect();
         let bytes = File::new(program, self.data, false)?.encode(self.data, &[])?;
         let student = Student::parse(&bytes)?;
-        let hook = self.fake(net)?;
+        let hook = Seen { fake: self.fake(net)?, parts: RefCell::new(BTreeMap::new()) };
         let mut arena = vec![0; student.model().arena_bytes()];
         let mut session = Session::new(*student.model(), &mut arena)?;
         let mut totals = vec![(0.0f64, 0usize); self.lowered.stages.len()];
@@ -70,9 +71,12 @@ impl Quantizer<'_> {
                 session.step();
                 let tensor = self.lowered.sources + index;
                 let quantization = quantizations[tensor];
-                // What a recurrent layer computes on its way is not rounded in training, only its result is.
-                let Values::Node(node) = self.lowered.values[tensor] else { continue };
-                let floats = results[node].flatten_all()?.to_vec1::<f32>()?;
+                let parts = hook.parts.borrow();
+                let floats = match self.lowered.values[tensor] {
+                    Values::Node(node) => results.get(node),
+                    Values::Part(node, part) => parts.get(&(node, part)),
+                };
+                let floats = floats.context("a tensor without a layer")?.flatten_all()?.to_vec1::<f32>()?;
                 let integers = session.values(tensor as u16).unwrap_or_default();
                 let floats = floats.get(floats.len().saturating_sub(integers.len())..).unwrap_or_default().to_vec();
                 *count += integers.len();
@@ -114,5 +118,27 @@ impl Quantizer<'_> {
                 })
                 .collect(),
         })
+    }
+}
+
+/// Rounds as the board does, and keeps what recurrent layers compute on their way in the last step of a series.
+struct Seen {
+    fake: Fake,
+    parts: RefCell<BTreeMap<(usize, Part), Tensor>>,
+}
+
+impl Hook for Seen {
+    fn weight(&self, node: usize, weight: &Tensor) -> candle_core::Result<Tensor> {
+        self.fake.weight(node, weight)
+    }
+
+    fn result(&self, node: usize, result: Tensor) -> candle_core::Result<Tensor> {
+        self.fake.result(node, result)
+    }
+
+    fn part(&self, node: usize, part: Part, value: Tensor) -> candle_core::Result<Tensor> {
+        let value = self.fake.part(node, part, value)?;
+        self.parts.borrow_mut().insert((node, part), value.clone());
+        Ok(value)
     }
 }

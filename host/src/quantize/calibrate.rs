@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use attar_shared::{INPUT_TENSOR, Kind, Quantization};
-use candle_core::Tensor;
+use candle_core::{Tensor, Var};
 
 use super::fake::Fake;
 use super::lower::{Lowered, Values};
@@ -71,6 +71,30 @@ impl Ranges {
         Ok(Self { ranges })
     }
 
+    /// Returns the ranges that a network carries with it, if it does.
+    pub(super) fn carried(net: &Net, lowered: &Lowered) -> Result<Option<Self>> {
+        let Some((_, var)) = net.statistics.iter().find(|(name, _)| name == CARRIED) else { return Ok(None) };
+        let rows = var.to_vec2::<f32>()?;
+        ensure!(
+            rows.len() == lowered.shapes.len(),
+            "{CARRIED} holds {} ranges, expected {}",
+            rows.len(),
+            lowered.shapes.len()
+        );
+        Ok(Some(Self { ranges: rows.iter().map(|row| [row[0], row[1]]).collect() }))
+    }
+
+    /// Lets a network carry these ranges with it; those that it carries already move half of the way.
+    pub(super) fn carry(&self, net: &mut Net) -> Result<()> {
+        let flat = self.ranges.as_flattened().to_vec();
+        let now = Tensor::from_vec(flat, (self.ranges.len(), 2), net.device())?;
+        match net.statistics.iter().find(|(name, _)| name == CARRIED) {
+            Some((_, var)) => var.set(&((var.as_tensor() + now)? * 0.5)?)?,
+            None => net.statistics.push((CARRIED.into(), Var::from_tensor(&now)?)),
+        }
+        Ok(())
+    }
+
     /// Returns scale and zero point of each tensor.
     pub(super) fn quantizations(&self) -> Vec<Quantization> {
         self.ranges.iter().map(|&range| quantization(range)).collect()
@@ -92,10 +116,10 @@ impl Hook for Parts {
         Ok(result)
     }
 
-    fn part(&self, node: usize, part: Part, value: &Tensor) -> candle_core::Result<()> {
+    fn part(&self, node: usize, part: Part, value: Tensor) -> candle_core::Result<Tensor> {
         let values = value.flatten_all()?.to_vec1::<f32>()?;
         self.seen.borrow_mut().entry((node, part)).or_default().extend(values);
-        Ok(())
+        Ok(value)
     }
 }
 
@@ -149,6 +173,9 @@ fn share_ranges(lowered: &Lowered, ranges: &mut [[f32; 2]]) {
         }
     }
 }
+
+/// What ranges are called among the statistics of a network.
+const CARRIED: &str = "quantize.ranges";
 
 /// Values of a tensor that are looked at for each candidate.
 const MAX_VALUES: usize = 200_000;

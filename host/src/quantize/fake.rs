@@ -8,6 +8,7 @@ use candle_core::Tensor;
 use super::constants;
 use super::lower::{Lowered, Values};
 use crate::net::Hook;
+use crate::net::gru::Part;
 use crate::net::ops::{self, Rounding, Scales};
 
 /// What every node's weights and result are rounded to.
@@ -15,8 +16,8 @@ use crate::net::ops::{self, Rounding, Scales};
 pub struct Fake {
     /// The width of the weights of nodes that have any, and whether their channels stand in columns.
     weights: BTreeMap<usize, (u32, bool)>,
-    /// The tensors, by the node whose result each holds.
-    tensors: BTreeMap<usize, Quantization>,
+    /// The tensors, by what each holds.
+    tensors: BTreeMap<Values, Quantization>,
 }
 
 impl Fake {
@@ -33,11 +34,7 @@ impl Fake {
 
     /// Returns a hook that rounds weights and results.
     pub(super) fn new(lowered: &Lowered, quantizations: impl Iterator<Item = Quantization>) -> Self {
-        let tensors = lowered.values.iter().zip(quantizations).filter_map(|(values, quantization)| match values {
-            Values::Node(node) => Some((*node, quantization)),
-            Values::Part(..) => None,
-        });
-        let tensors = tensors.collect();
+        let tensors = lowered.values.iter().copied().zip(quantizations).collect();
         Self { tensors, ..Self::weights_alone(lowered) }
     }
 }
@@ -59,11 +56,21 @@ impl Hook for Fake {
     }
 
     fn result(&self, node: usize, result: Tensor) -> candle_core::Result<Tensor> {
-        let Some(&Quantization { scale, zero_point }) = self.tensors.get(&node) else { return Ok(result) };
-        let len = result.elem_count();
+        self.round(Values::Node(node), result)
+    }
+
+    fn part(&self, node: usize, part: Part, value: Tensor) -> candle_core::Result<Tensor> {
+        self.round(if part == Part::Result { Values::Node(node) } else { Values::Part(node, part) }, value)
+    }
+}
+
+impl Fake {
+    fn round(&self, values: Values, tensor: Tensor) -> candle_core::Result<Tensor> {
+        let Some(&Quantization { scale, zero_point }) = self.tensors.get(&values) else { return Ok(tensor) };
+        let len = tensor.elem_count();
         let zero = f32::from(zero_point);
         ops::fake_quantize(
-            &result,
+            &tensor,
             &Rounding { scales: vec![scale], by: Scales::Rows(len), zero, least: -128.0, most: 127.0 },
         )
     }

@@ -27,7 +27,7 @@ pub(super) struct Lowered {
 }
 
 /// What of a graph a tensor holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Values {
     /// The result of a node; of one over a series, a step of it at a time.
     Node(usize),
@@ -254,6 +254,11 @@ impl Stage {
     /// Returns whether its weights may have 4 bits.
     pub(super) fn has_free_width(&self) -> bool {
         matches!(self.kind, Kind::Dense | Kind::Convolution)
+    }
+
+    /// Returns whether an activation that a clamp can take over follows its operator.
+    pub(super) fn has_joined(&self) -> bool {
+        self.kind != Kind::Table && self.activation.is_some()
     }
 
     /// Returns the range that the output is kept in.

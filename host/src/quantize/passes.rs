@@ -2,9 +2,112 @@
 
 use std::collections::BTreeSet;
 
-use attar_shared::{Quantization, Requantization};
+use attar_shared::{Clamp, Quantization, Requantization};
 
-use super::program::{Channels, Constants, Operator, Program, Row};
+use super::program::{Addend, Addition, Channels, Constants, Operator, Program, Row, clamp_table};
+
+/// Joins activations with the operator before them: a table that keeps values in a range becomes a clamp, a table after a
+/// table becomes one.
+pub(super) fn fuse_activations(mut program: Program) -> Program {
+    let mut index = 0;
+    while index < program.operators.len() {
+        index = match fused_activation(&program, index) {
+            Some((earlier, joined)) => {
+                match joined {
+                    Joined::Clamp(clamp) => program.operators[earlier].clamp = clamp,
+                    Joined::Table(answers) => program.operators[earlier].constants = Constants::Table(answers),
+                }
+                program.tensors[program.sources + earlier] = program.tensors[program.sources + index];
+                program.join(index, earlier);
+                index
+            }
+            None => index + 1,
+        };
+    }
+    program
+}
+
+/// What becomes of an operator that an activation joins.
+enum Joined {
+    Clamp(Clamp),
+    Table(Box<[i8; 256]>),
+}
+
+/// Returns the operator that the table at an index can join, and as what.
+fn fused_activation(program: &Program, index: usize) -> Option<(usize, Joined)> {
+    let Constants::Table(answers) = &program.operators[index].constants else { return None };
+    let input = usize::from(program.operators[index].inputs[0]);
+    let earlier = input.checked_sub(program.sources).filter(|&earlier| earlier < index)?;
+    if !program.is_inner(input) || program.readers(input).count() > 1 {
+        return None;
+    }
+    let operator = &program.operators[earlier];
+    match &operator.constants {
+        Constants::Table(first) => {
+            let answer = |q: i8| answers[usize::from(q.cast_unsigned())];
+            Some((earlier, Joined::Table(Box::new(first.map(answer)))))
+        }
+        Constants::MaxPool | Constants::Concat | Constants::Delay => None,
+        _ => {
+            let same = program.tensors[input].1 == program.tensors[program.output(index)].1;
+            let clamp = Clamp { min: *answers.iter().min()?, max: *answers.iter().max()? };
+            let inner = operator.clamp;
+            let keep = |value: i8| value.max(clamp.min).min(clamp.max);
+            let whole = Clamp { min: keep(inner.min), max: keep(inner.max) };
+            (same && **answers == clamp_table(clamp)).then_some((earlier, Joined::Clamp(whole)))
+        }
+    }
+}
+
+/// Joins an addition with the dense layer or convolution that computes one of its inputs: the later of the two, when the
+/// other is there by then.
+pub(super) fn fuse_additions(mut program: Program) -> Program {
+    let mut index = 0;
+    while index < program.operators.len() {
+        index = match fused_addition(&program, index) {
+            Some((earlier, other, addend)) => {
+                let clamp = program.operators[index].clamp;
+                let output = program.tensors[program.output(index)];
+                program.tensors[program.sources + earlier] = output;
+                let operator = &mut program.operators[earlier];
+                operator.inputs.push(other);
+                (operator.clamp, operator.addend) = (clamp, Some(addend));
+                program.join(index, earlier);
+                index
+            }
+            None => index + 1,
+        };
+    }
+    program
+}
+
+/// Returns the operator that the addition at an index can join, the tensor that it then adds, and how.
+fn fused_addition(program: &Program, index: usize) -> Option<(usize, u16, Addend)> {
+    let Constants::Add(addition) = program.operators[index].constants else { return None };
+    let &[a, b] = program.operators[index].inputs.as_slice() else { return None };
+    let output = program.output(index);
+    if a == b || program.held.contains(&output) {
+        return None;
+    }
+    let (result, other) = (usize::from(a.max(b)), a.min(b));
+    let earlier = result.checked_sub(program.sources).filter(|&earlier| earlier < index)?;
+    let operator = &program.operators[earlier];
+    let joins = matches!(
+        operator.constants,
+        Constants::Dense(_) | Constants::Convolution(_) | Constants::Depthwise(_)
+    ) && operator.addend.is_none()
+        && program.is_inner(result)
+        && program.readers(result).count() == 1
+        // A vector that is added at every position stays an operand.
+        && program.tensors[result].0 == program.tensors[output].0;
+    let addition = if usize::from(a) == result {
+        addition
+    } else {
+        Addition { factors: [addition.factors[1], addition.factors[0]], ..addition }
+    };
+    let zero_point = program.tensors[result].1.zero_point;
+    joins.then_some((earlier, other, Addend { addition, zero_point, clamp: operator.clamp }))
+}
 
 /// Takes out channels whose value is the same for every input: weights that are all zero, or sums that a ReLU always cuts.
 ///
@@ -41,6 +144,11 @@ impl Ranges {
             let unknown = vec![[-128, 127]; usize::from(read.0.channels)];
             let input = ranges.get(first).filter(|_| !program.held.contains(&first)).unwrap_or(&unknown);
             let clamp = [i64::from(operator.clamp.min), i64::from(operator.clamp.max)];
+            if operator.addend.is_some() {
+                // Not looked into, as an addition by itself.
+                ranges.push(vec![clamp; channels]);
+                continue;
+            }
             let zero = i64::from(read.1.zero_point);
             let of_rows = |rows: &Channels, channel_of: &dyn Fn(usize, usize) -> usize, padded: bool| {
                 rows.rows
@@ -138,6 +246,9 @@ fn groups(program: &Program) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (index, operator) in program.operators.iter().enumerate() {
         let output = program.output(index);
+        if operator.addend.is_some() {
+            continue;
+        }
         match &operator.constants {
             Constants::Dense(_) | Constants::Convolution(_) => groups.push(vec![output]),
             Constants::Depthwise(_) | Constants::MaxPool | Constants::AveragePool { .. } | Constants::Table(_) => {
@@ -165,6 +276,9 @@ fn dead_channels(program: &Program, ranges: &Ranges, group: &[usize]) -> BTreeSe
             let output = program.output(index);
             operator.inputs.iter().map(|&input| usize::from(input)).filter(|input| group.contains(input)).all(|input| {
                 let value = ranges.constant(input, channel);
+                if operator.inputs.iter().skip(1).any(|&other| usize::from(other) == input) {
+                    return false;
+                }
                 match &operator.constants {
                     // Padding reads as zero: another constant would be missing at the edges.
                     Constants::Convolution(_) => value.is_some_and(|value| {

@@ -27,6 +27,8 @@ pub(super) struct Operator {
     pub(super) clamp: Clamp,
     pub(super) window: Option<Window>,
     pub(super) constants: Constants,
+    /// The addition that joined it, of dense, convolution and depthwise.
+    pub(super) addend: Option<Addend>,
 }
 
 /// What an operator computes with which constants.
@@ -62,8 +64,16 @@ pub(super) struct Row {
     pub(super) weights: Vec<i8>,
 }
 
+/// An addition of the second input to the result of an operator, which has a zero point and a clamp of its own.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Addend {
+    pub(super) addition: Addition,
+    pub(super) zero_point: i8,
+    pub(super) clamp: Clamp,
+}
+
 /// `(a * factors[0] + b * factors[1] + bias) >> shift`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Addition {
     pub(super) factors: [i32; 2],
     pub(super) bias: i32,
@@ -125,13 +135,54 @@ impl Program {
 
     /// Returns the parameters of each operator as they stand in the file.
     pub(super) fn parameters(&self) -> Vec<Vec<u8>> {
-        self.operators.iter().map(|operator| operator.constants.encode()).collect()
+        self.operators.iter().map(Operator::encode).collect()
+    }
+
+    /// Returns the operators that read a tensor.
+    pub(super) fn readers(&self, tensor: usize) -> impl Iterator<Item = usize> + '_ {
+        let reads = move |operator: &Operator| operator.inputs.iter().any(|&input| usize::from(input) == tensor);
+        (0..self.operators.len()).filter(move |&index| reads(&self.operators[index]))
+    }
+
+    /// Returns whether a tensor is seen by nothing but operators, and those of this run.
+    pub(super) fn is_inner(&self, tensor: usize) -> bool {
+        !self.held.contains(&tensor) && self.heads.iter().all(|&head| usize::from(head) != tensor)
+    }
+
+    /// Takes an operator out; what read its output reads the output of an earlier one from then on.
+    pub(super) fn join(&mut self, operator: usize, earlier: usize) {
+        let (gone, stays) = (self.output(operator), self.output(earlier));
+        let place = |tensor: usize| if tensor == gone { stays } else { tensor - usize::from(tensor > gone) };
+        self.operators.remove(operator);
+        self.tensors.remove(gone);
+        let inputs = self.operators.iter_mut().flat_map(|operator| &mut operator.inputs);
+        inputs.chain(&mut self.heads).for_each(|tensor| *tensor = place(usize::from(*tensor)) as u16);
+        self.held.iter_mut().for_each(|tensor| *tensor = place(*tensor));
     }
 }
 
 impl Operator {
     fn step(&self) -> Step<'_> {
         Step { kind: self.constants.kind(), inputs: &self.inputs, window: self.window }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = self.constants.encode();
+        if let Some(Addend { addition, zero_point, clamp }) = self.addend {
+            bytes.extend(addition.encode([zero_point, clamp.min, clamp.max]));
+        }
+        bytes
+    }
+}
+
+impl Addition {
+    /// Returns its sixteen bytes; the last three are what the operator that it joined has of its own.
+    fn encode(self, own: [i8; 3]) -> Vec<u8> {
+        let [a, b] = self.factors;
+        let mut bytes: Vec<u8> = [a, b, self.bias].into_iter().flat_map(i32::to_le_bytes).collect();
+        bytes.push(self.shift);
+        bytes.extend(own.map(i8::cast_unsigned));
+        bytes
     }
 }
 
@@ -157,11 +208,7 @@ impl Constants {
         match self {
             Self::Dense(channels) | Self::Convolution(channels) => channels.encode(false),
             Self::Depthwise(channels) => channels.encode(true),
-            Self::Add(Addition { factors: [a, b], bias, shift }) => {
-                let mut bytes: Vec<u8> = [a, b, bias].into_iter().flat_map(|word| word.to_le_bytes()).collect();
-                bytes.extend([*shift, 0, 0, 0]);
-                bytes
-            }
+            Self::Add(addition) => addition.encode([0; 3]),
             Self::AveragePool { multiplier, shift } | Self::Multiply { multiplier, shift } => {
                 [multiplier.to_le_bytes(), [*shift, 0, 0, 0]].concat()
             }
@@ -196,6 +243,11 @@ impl Channels {
         pad(&mut bytes);
         bytes
     }
+}
+
+/// Returns the table that keeps values in a range.
+pub(super) fn clamp_table(clamp: Clamp) -> [i8; 256] {
+    std::array::from_fn(|byte| (byte as u8).cast_signed().max(clamp.min).min(clamp.max))
 }
 
 fn pad(bytes: &mut Vec<u8>) {

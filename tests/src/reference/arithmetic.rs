@@ -8,14 +8,20 @@ impl Operator {
         let inputs: Vec<Operand<'_>> =
             self.inputs.iter().map(|input| Operand { tensor: &tensors[*input], values: &values[*input] }).collect();
         let first = inputs[0];
+        // The operator alone has a zero point of its own where an addition follows it.
+        let zero_point = i64::from(self.addend.map_or(output.zero_point, |addend| addend.zero_point));
         let mut result = Vec::new();
         for y in 0..output.height {
             for x in 0..output.width {
                 for c in 0..output.channels {
                     let wide = match &self.kind {
-                        Kind::Dense(channels) => dense(channels, first, output, c),
-                        Kind::Convolution(channels) => convolution(channels, &self.window, first, output, [y, x, c]),
-                        Kind::Depthwise(channels) => depthwise(channels, &self.window, first, output, [y, x, c]),
+                        Kind::Dense(channels) => dense(channels, first, zero_point, c),
+                        Kind::Convolution(channels) => {
+                            convolution(channels, &self.window, first, zero_point, [y, x, c])
+                        }
+                        Kind::Depthwise(channels) => {
+                            depthwise(channels, &self.window, first, [output.channels, y, x, c], zero_point)
+                        }
                         Kind::Add { a_multiplier, b_multiplier, bias, shift } => {
                             let a = first.at(y, x, c) * i64::from(*a_multiplier);
                             let b = inputs[1].broadcast(y, x, c) * i64::from(*b_multiplier);
@@ -44,6 +50,15 @@ impl Operator {
                             let new = inputs[1];
                             let kept = output.width - new.tensor.width;
                             if x < kept { first.at(y, x + new.tensor.width, c) } else { new.at(y, x - kept, c) }
+                        }
+                    };
+                    let wide = match self.addend {
+                        None => wide,
+                        Some(addend) => {
+                            let a = wide.clamp(i64::from(addend.least), i64::from(addend.greatest));
+                            let a = a * i64::from(addend.a_multiplier);
+                            let b = inputs[1].broadcast(y, x, c) * i64::from(addend.b_multiplier);
+                            (a + b + i64::from(addend.bias)).div_euclid(1 << addend.shift)
                         }
                     };
                     result.push(wide.clamp(i64::from(self.least), i64::from(self.greatest)) as i8);
@@ -95,20 +110,20 @@ impl Operand<'_> {
     }
 }
 
-fn dense(channels: &Channels, input: Operand<'_>, output: &Tensor, o: usize) -> i64 {
+fn dense(channels: &Channels, input: Operand<'_>, zero_point: i64, o: usize) -> i64 {
     let count = input.values.len();
     let mut sum = 0;
     for (i, x) in input.values.iter().enumerate() {
         sum += i64::from(channels.weights[o * count + i]) * i64::from(*x);
     }
-    channels.output(sum, output, o)
+    channels.output(sum, zero_point, o)
 }
 
 fn convolution(
     channels: &Channels,
     window: &Window,
     input: Operand<'_>,
-    output: &Tensor,
+    zero_point: i64,
     [oy, ox, o]: [usize; 3],
 ) -> i64 {
     let [kernel_height, kernel_width] = window.kernel;
@@ -127,15 +142,15 @@ fn convolution(
             }
         }
     }
-    channels.output(sum, output, o)
+    channels.output(sum, zero_point, o)
 }
 
 fn depthwise(
     channels: &Channels,
     window: &Window,
     input: Operand<'_>,
-    output: &Tensor,
-    [oy, ox, c]: [usize; 3],
+    [depth, oy, ox, c]: [usize; 4],
+    zero_point: i64,
 ) -> i64 {
     let [kernel_height, kernel_width] = window.kernel;
     let mut sum = 0;
@@ -143,7 +158,7 @@ fn depthwise(
         for kx in 0..kernel_width {
             let y = window.position(0, oy, ky, input.tensor.height);
             let x = window.position(1, ox, kx, input.tensor.width);
-            let at = (ky * kernel_width + kx) * output.channels + c;
+            let at = (ky * kernel_width + kx) * depth + c;
             let value = match (y, x) {
                 (Some(y), Some(x)) => input.at(y, x, c),
                 _ => i64::from(input.tensor.zero_point),
@@ -151,7 +166,7 @@ fn depthwise(
             sum += i64::from(channels.weights[at]) * value;
         }
     }
-    channels.output(sum, output, c)
+    channels.output(sum, zero_point, c)
 }
 
 fn concat(inputs: &[Operand<'_>], y: usize, x: usize, c: usize) -> i64 {
@@ -167,9 +182,9 @@ fn concat(inputs: &[Operand<'_>], y: usize, x: usize, c: usize) -> i64 {
 
 impl Channels {
     /// The output of channel `o` before the clamp, from the sum of weights times inputs.
-    fn output(&self, sum: i64, output: &Tensor, o: usize) -> i64 {
+    fn output(&self, sum: i64, zero_point: i64, o: usize) -> i64 {
         let accumulator = i64::from(self.biases[o]) + sum;
-        i64::from(output.zero_point) + requantize(accumulator, self.multipliers[o], self.shifts[o])
+        zero_point + requantize(accumulator, self.multipliers[o], self.shifts[o])
     }
 }
 
@@ -181,6 +196,7 @@ fn requantize(a: i64, m: i32, s: u8) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Addend;
     use super::*;
 
     #[test]
@@ -296,6 +312,23 @@ mod tests {
     }
 
     #[test]
+    fn addend_follows_the_result_with_its_own_zero_point() {
+        // 8 x / 8 around 3, kept below 20; then (2 y - b + 1) >> 1, kept above -4
+        let addend =
+            Addend { a_multiplier: 2, b_multiplier: -1, bias: 1, shift: 1, zero_point: 3, least: -128, greatest: 20 };
+        let operator =
+            Operator { addend: Some(addend), least: -4, ..operator(Kind::Depthwise(eighths(vec![0], vec![8]))) };
+        let operator = Operator {
+            window: Window { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], padding: [0, 0] },
+            ..operator
+        };
+        let input = (tensor([1, 3, 1], 0), vec![4, 50, -6]);
+        let other = (tensor([1, 3, 1], 0), vec![10, 5, 9]);
+        // y is 7, 20, -3
+        assert_eq!(evaluate(operator, &[input, other], tensor([1, 3, 1], 77)), [2, 18, -4]);
+    }
+
+    #[test]
     fn table_is_indexed_by_the_unsigned_byte() {
         let entries = (0..=255_u8).map(|index| (index ^ 0x55) as i8).collect();
         let input = (tensor([2, 1, 2], 0), vec![0, 127, -128, -1]);
@@ -323,7 +356,7 @@ mod tests {
     }
 
     fn operator(kind: Kind) -> Operator {
-        Operator { kind, inputs: Vec::new(), least: -128, greatest: 127, window: Window::default() }
+        Operator { kind, inputs: Vec::new(), least: -128, greatest: 127, addend: None, window: Window::default() }
     }
 
     fn tensor([height, width, channels]: [usize; 3], zero_point: i8) -> Tensor {

@@ -1,6 +1,8 @@
 //! The layout of the file: header, sections, records.
 
-use super::{Channels, Encoder, Fact, Head, HeadKind, Input, Kind, Model, Operator, Tensor, TestVector, Window};
+use super::{
+    Addend, Channels, Encoder, Fact, Head, HeadKind, Input, Kind, Model, Operator, Tensor, TestVector, Window,
+};
 
 impl Model {
     /// The model in a file. Magic, version, length and checksum are checked, then whatever is met on the way.
@@ -295,7 +297,21 @@ impl<'a> Reader<'a> {
             9 => Kind::Convolution(weights.channels4(n, taps * first.channels)?),
             _ => return Err(format!("operator of kind {kind}")),
         };
-        Ok((kind, Operator { kind: parameters, inputs, least, greatest, window }))
+        let joined = matches!(parameters, Kind::Dense(_) | Kind::Convolution(_) | Kind::Depthwise(_));
+        let addend = if joined && input_count == 2 { Some(weights.addend()?) } else { None };
+        Ok((kind, Operator { kind: parameters, inputs, least, greatest, addend, window }))
+    }
+
+    fn addend(&mut self) -> Result<Addend, String> {
+        Ok(Addend {
+            a_multiplier: self.i32()?,
+            b_multiplier: self.i32()?,
+            bias: self.i32()?,
+            shift: self.u8()?,
+            zero_point: self.i8()?,
+            least: self.i8()?,
+            greatest: self.i8()?,
+        })
     }
 
     fn pair(&mut self) -> Result<[usize; 2], String> {
