@@ -2,6 +2,7 @@
 //!
 //! stdout carries results, stderr progress and errors. Exit status 0 is success, 1 failure, 2 wrong usage.
 
+mod compare;
 mod distill;
 mod eval;
 mod inspect;
@@ -32,6 +33,8 @@ enum Command {
     Demo(distill::DemoArguments),
     /// Trains teacher and student by a recipe, and exports, verifies and reports.
     Distill(distill::Arguments),
+    /// Compares runs: a table of their students, and how sure the differences are.
+    Compare(compare::Arguments),
     /// Shows a model: layers, shapes, flash, arena, multiply-accumulates.
     Inspect(inspect::Arguments),
     /// Runs a model on one or many samples.
@@ -51,6 +54,12 @@ struct Common {
     /// Where all randomness starts; the default is the recipe's.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// How many seeds each student is trained from; the table shows mean and deviation.
+    #[arg(long, value_name = "N")]
+    seeds: Option<usize>,
+    /// Also trains students without teacher, without facts, and without training as if in integers.
+    #[arg(long)]
+    ablation: bool,
     /// What trains: auto, cpu, cuda:N or metal.
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: String,
@@ -68,6 +77,7 @@ pub(crate) fn main() -> ExitCode {
     let result = progress::stop_on_ctrl_c().and_then(|()| match cli.command {
         Command::Demo(arguments) => distill::demo(&arguments),
         Command::Distill(arguments) => distill::distill(&arguments),
+        Command::Compare(arguments) => compare::compare(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Eval(arguments) => eval::eval(&arguments),
@@ -83,10 +93,13 @@ pub(crate) fn main() -> ExitCode {
 }
 
 impl Common {
-    /// Returns `--set` with `--seed` among it.
+    /// Returns `--set`, and what other flags set.
     fn sets(&self) -> Vec<String> {
         let seed = self.seed.map(|seed| format!("seed={seed}"));
-        self.sets.iter().cloned().chain(seed).collect()
+        let seeds = self.seeds.map(|seeds| format!("compare.seeds={seeds}"));
+        let all = ["labels", "without_facts", "calibrated"].map(|key| format!("compare.{key}=true"));
+        let ablation = all.into_iter().filter(|_| self.ablation);
+        self.sets.iter().cloned().chain(seed).chain(seeds).chain(ablation).collect()
     }
 
     fn device(&self) -> Result<Device> {

@@ -1,6 +1,7 @@
 //! Data: readers, the built-in simulator, splits, and the way of a sample into a batch.
 
 pub mod array;
+mod augment;
 pub mod bearing;
 pub mod csv;
 pub mod dataset;
@@ -12,6 +13,7 @@ pub mod safetensors;
 mod split;
 
 pub use array::Array;
+pub use augment::{Augment, Mix};
 pub use dataset::{Batch, Dataset, Normalization, Target};
 pub use facts::{FactColumn, FactSchema};
 pub use load::{load, read_array};

@@ -1,31 +1,34 @@
 //! A whole run: teacher, students, file, comparison, report. What is done already is not done again.
 
 mod stage;
+mod teachers;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use attar_device::Student;
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use serde_json::json;
 
 use crate::budget;
-use crate::data::{self, Dataset, Target};
+use crate::data::{self, Dataset};
 use crate::engine::{self, FactsGiven};
 use crate::files;
-use crate::metrics::{self, HeadMetrics};
+use crate::metrics::HeadMetrics;
 use crate::net::{self, Net};
 use crate::progress::say;
 use crate::quantize::{Agreement, Quantizer};
 use crate::random;
-use crate::recipe::{self, Distill, Method, Recipe};
-use crate::report::{self, ModelFigures, Report, SCHEMA, StudentFigures, TeacherFigures};
-use crate::train::{self, Epoch, Objective, Soft};
+use crate::recipe::{self, Recipe};
+use crate::report::{ModelFigures, Report, SCHEMA, StudentFigures};
+use crate::teacher::{Source, Teacher};
+use crate::train::{self, Epoch, Objective};
 use crate::verify;
 use stage::Stage;
+use teachers::Answers;
 
 /// Where a run reads and writes.
 #[derive(Debug, Clone)]
@@ -60,14 +63,20 @@ pub fn run(recipe: &Recipe, places: &Places) -> Result<Report> {
     budget::check(recipe, &data)?;
     let mut run = Run { recipe, places, data: &data, seconds: BTreeMap::new(), curves: Vec::new() };
     run.write_manifest()?;
-    let (teacher, soft) = match &recipe.teacher {
-        Some(how) if recipe.distill.method != Method::None => {
-            let (figures, soft) = run.teacher(how)?;
-            (Some(figures), Some(soft))
+    let teachers = run.teachers()?;
+    for warning in train::loss::warnings(&recipe.distill, &data, recipe.student.batch) {
+        say(&format!("warning: {warning}"));
+    }
+    let mut teacher = None;
+    let mut answers = None;
+    if !teachers.is_empty() {
+        teacher = Some(run.teacher_figures(&teachers)?);
+        answers = Some(run.answers(&teachers)?);
+        if let Some(how) = &recipe.assistant {
+            answers = Some(run.assistant(how, answers.as_ref())?);
         }
-        _ => (None, None),
-    };
-    let (students, exported) = run.students(soft.as_ref())?;
+    }
+    let (students, exported) = run.students(answers.as_ref())?;
     let Exported { bytes, agreement } = exported;
     let verify = vec![verify::on_host(&bytes, &verify::samples_of(&bytes, run.data, run.evaluation())?)?];
     let student = Student::parse(&bytes)?;
@@ -107,6 +116,8 @@ struct Integers {
     /// The network that they are of, without normalisations.
     net: Net,
     bytes: Vec<u8>,
+    /// Those of the student before it was trained on as if in integers.
+    calibrated: Vec<u8>,
     precision: &'static str,
     agreement: Agreement,
 }
@@ -131,94 +142,34 @@ impl Run<'_> {
         if self.data.splits.test.is_empty() { &self.data.splits.train } else { &self.data.splits.test }
     }
 
-    /// Trains the members of the teacher and returns its figures and its logits for the training split.
-    fn teacher(&mut self, how: &recipe::Net) -> Result<(TeacherFigures, Soft)> {
-        let start = Instant::now();
-        let mut members = Vec::new();
-        let mut keys = Vec::new();
-        for member in 0..how.ensemble {
-            let name = if how.ensemble == 1 { "teacher".into() } else { format!("teacher-{member}") };
-            let stage = Stage::new(self.recipe, self.data, how, None, true, self.recipe.seed + member as u64, &name)?;
-            members.push(self.train(&stage, how, Objective::Labels, true)?);
-            keys.push(stage.key);
-        }
-        let test = self.evaluation().to_vec();
-        let test_logits = average(&members, self.data, &test)?;
-        let heads: Vec<HeadMetrics> = self.measure(&test, &test_logits);
-        let soft = self.soft_labels(&members, &keys)?;
-        self.seconds.insert("teacher".into(), start.elapsed().as_secs_f64());
-        let figures = TeacherFigures {
-            parameters: members.iter().map(Net::parameter_count).sum(),
-            accuracy: heads.first().and_then(|head| head.accuracy),
-            metrics: report::metrics_value(self.data, &heads),
-        };
-        if let Some(accuracy) = figures.accuracy {
-            say(&format!("teacher: test accuracy {accuracy:.4}, {} parameters", figures.parameters));
-        }
-        Ok((figures, soft))
-    }
-
-    /// Returns the teacher's logits for the training split, from the cache when teacher and data are those of the cache.
-    fn soft_labels(&self, members: &[Net], keys: &[String]) -> Result<Soft> {
-        let path = self.places.out.join("teacher-logits.safetensors");
-        let key = keys.join(" ");
-        let train = &self.data.splits.train;
-        let cached = train::load_tensors(&path, &Device::Cpu).ok().filter(|(_, note)| *note == key);
-        let tensors = match cached {
-            Some((tensors, _)) => tensors,
-            None => {
-                let logits = average(members, self.data, train)?;
-                let mut tensors = BTreeMap::new();
-                for (target, logits) in self.data.targets.iter().zip(logits) {
-                    let tensor = Tensor::from_vec(logits, (train.len(), target.outputs), &Device::Cpu)?;
-                    tensors.insert(target.name.clone(), tensor);
-                }
-                train::save_tensors(&path, &tensors, &key)?;
-                tensors
-            }
-        };
-        let spread = |target: &Target| -> Result<Vec<f32>> {
-            let mut all = vec![0.0; self.data.len() * target.outputs];
-            let values = tensors.get(&target.name).context("teacher-logits.safetensors lacks a head")?;
-            let values = values.flatten_all()?.to_vec1::<f32>()?;
-            ensure!(values.len() == train.len() * target.outputs, "teacher-logits.safetensors has another length");
-            for (&sample, row) in train.iter().zip(values.chunks_exact(target.outputs)) {
-                all[sample * target.outputs..][..target.outputs].copy_from_slice(row);
-            }
-            Ok(all)
-        };
-        Ok(Soft { logits: self.data.targets.iter().map(spread).collect::<Result<_>>()? })
-    }
-
     /// Trains every kind of student from every seed; returns their figures and the bytes of the exported file.
-    fn students(&mut self, soft: Option<&Soft>) -> Result<(Vec<StudentFigures>, Exported)> {
+    fn students(&mut self, answers: Option<&Answers<'_>>) -> Result<(Vec<StudentFigures>, Exported)> {
         let mut figures = Vec::new();
         let mut exported = None;
         let mut precision = "int8";
         let test = self.evaluation().to_vec();
-        for variant in self.variants(soft.is_some()) {
+        for variant in self.variants(answers.is_some()) {
             let start = Instant::now();
-            let (mut floats, mut integers) = (Vec::new(), Vec::new());
+            let (mut floats, mut calibrated, mut integers) = (Vec::new(), Vec::new(), Vec::new());
             let mut parameters = 0;
             for index in 0..self.recipe.compare.seeds {
                 let seed = self.recipe.seed + index as u64;
-                let objective = match soft {
-                    Some(soft) if variant.distilled => Objective::Distilled(&self.recipe.distill, soft),
-                    _ => Objective::Labels,
-                };
-                let how = &self.recipe.student;
-                let distill = variant.distilled.then_some(&self.recipe.distill);
                 let name = if variant.exported && index == 0 {
                     "student".into()
                 } else {
                     format!("students/{}-{index}", variant.name.replace([',', ' '], ""))
                 };
-                let stage = Stage::new(self.recipe, self.data, how, distill, variant.with_facts, seed, &name)?;
-                let net = self.train(&stage, how, objective, variant.with_facts)?;
+                let answers = answers.filter(|_| variant.distilled);
+                let (stage, net, last) = self.generations(answers, &variant, seed, &name)?;
                 parameters = net.parameter_count();
                 floats.push(train::evaluate(&net, self.data, &test, variant.with_facts)?);
                 if variant.exported {
+                    let objective = self.objective(last.as_ref().or(answers));
                     let integer = self.integers(&stage, &net, objective, variant.with_facts)?;
+                    if self.recipe.compare.calibrated && self.recipe.quantize.aware_epochs > 0 {
+                        let student = Student::parse(&integer.calibrated)?;
+                        calibrated.push(engine::evaluate(&student, self.data, &test, FactsGiven::True)?);
+                    }
                     let student = Student::parse(&integer.bytes)?;
                     integers.push(engine::evaluate(&student, self.data, &test, FactsGiven::True)?);
                     precision = integer.precision;
@@ -234,12 +185,57 @@ impl Run<'_> {
                 StudentFigures::of_seeds(variant.name, kind, precision, parameters, self.data, seeds)
             };
             figures.push(gather("f32", &floats));
+            if !calibrated.is_empty() {
+                figures.push(gather(&format!("{precision}, calibrated"), &calibrated));
+            }
             if variant.exported {
                 figures.push(gather(precision, &integers));
             }
             self.seconds.insert(variant.name.into(), start.elapsed().as_secs_f64());
         }
         Ok((figures, exported.context("no student is exported")?))
+    }
+
+    /// Trains a student, and again from its own answers as often as the recipe says; returns the last stage, its network,
+    /// and the answers that it learned from when they were a student's.
+    fn generations<'s>(
+        &mut self,
+        answers: Option<&Answers<'s>>,
+        variant: &Variant,
+        seed: u64,
+        name: &str,
+    ) -> Result<(Stage, Net, Option<Answers<'s>>)> {
+        let how = &self.recipe.student;
+        let count = if variant.distilled { self.recipe.distill.generations } else { 1 };
+        let mut former: Option<Answers<'_>> = None;
+        for generation in 1..=count {
+            let name = if generation == count { name.to_string() } else { format!("{name}-generation-{generation}") };
+            let of = former.as_ref().or(answers);
+            let stage =
+                Stage::new(self.recipe, self.data, how, of.map(|of| of.key.as_str()), variant.with_facts, seed, &name)?;
+            let net = self.train(&stage, how, self.objective(of), variant.with_facts, &self.all_heads())?;
+            if generation == count {
+                return Ok((stage, net, former));
+            }
+            let teacher = Teacher { source: Source::Nets(vec![net]), heads: self.all_heads(), key: stage.key.clone() };
+            former = Some(self.answers_of(&[teacher], &name)?);
+        }
+        bail!("distill.generations is 0")
+    }
+
+    /// Returns what a student minimises.
+    fn objective<'s>(&self, answers: Option<&'s Answers<'_>>) -> Objective<'s>
+    where
+        Self: 's,
+    {
+        match answers {
+            Some(answers) => Objective::Distilled(&answers.distill, &answers.soft),
+            None => Objective::Labels,
+        }
+    }
+
+    fn all_heads(&self) -> Vec<usize> {
+        (0..self.data.targets.len()).collect()
     }
 
     /// Returns the integers of a trained student: as it is, or trained on as if in integers where that is better on the
@@ -252,7 +248,7 @@ impl Run<'_> {
         let quantizer = Quantizer::new(&folded, data, &recipe.quantize, flash, stage.seed)?;
         let plain = quantizer.file(&folded)?;
         if recipe.quantize.aware_epochs == 0 {
-            return self.compared(&quantizer, folded, plain);
+            return self.compared(&quantizer, folded, plain.clone(), plain);
         }
         let how = recipe::Net {
             epochs: recipe.quantize.aware_epochs,
@@ -263,7 +259,8 @@ impl Run<'_> {
         let mut start = net.folded()?;
         quantizer.follow_ranges(&mut start)?;
         let aware = stage.aware(&recipe.quantize, flash)?;
-        let tuned = self.fit(&aware, start, &how, objective, with_facts, Some(&quantizer))?;
+        let heads = self.all_heads();
+        let tuned = self.fit(&aware, start, &how, objective, with_facts, &heads, Some(&quantizer))?;
         let bytes = quantizer.file(&tuned)?;
         let score = |bytes: &[u8]| -> Result<f64> {
             let validation = &self.data.splits.validation;
@@ -271,15 +268,15 @@ impl Run<'_> {
             Ok(heads.iter().map(HeadMetrics::selection).sum::<f64>())
         };
         if self.data.splits.validation.is_empty() || score(&bytes)? >= score(&plain)? {
-            self.compared(&quantizer, tuned, bytes)
+            self.compared(&quantizer, tuned, bytes, plain)
         } else {
             say(&format!("{}: the integers of the student as it was are better on validation", stage.name));
-            self.compared(&quantizer, folded, plain)
+            self.compared(&quantizer, folded, plain.clone(), plain)
         }
     }
 
     /// Holds a network against its integers.
-    fn compared(&self, quantizer: &Quantizer<'_>, net: Net, bytes: Vec<u8>) -> Result<Integers> {
+    fn compared(&self, quantizer: &Quantizer<'_>, net: Net, bytes: Vec<u8>, calibrated: Vec<u8>) -> Result<Integers> {
         let samples = &self.evaluation()[..self.evaluation().len().min(AGREEMENT)];
         let precision = match quantizer.widths() {
             [8, 8] => "int8",
@@ -287,7 +284,7 @@ impl Run<'_> {
             _ => "int8 and int4",
         };
         let agreement = quantizer.agreement(&net, samples)?;
-        Ok(Integers { net, bytes, precision, agreement })
+        Ok(Integers { net, bytes, calibrated, precision, agreement })
     }
 
     fn variants(&self, with_teacher: bool) -> Vec<Variant> {
@@ -306,17 +303,25 @@ impl Run<'_> {
     }
 
     /// Returns the trained network of a stage, from the run folder when it is there.
-    fn train(&mut self, stage: &Stage, how: &recipe::Net, objective: Objective<'_>, with_facts: bool) -> Result<Net> {
-        let heads: Vec<(String, usize)> =
-            self.data.targets.iter().map(|target| (target.name.clone(), target.outputs)).collect();
+    fn train(
+        &mut self,
+        stage: &Stage,
+        how: &recipe::Net,
+        objective: Objective<'_>,
+        with_facts: bool,
+        answered: &[usize],
+    ) -> Result<Net> {
+        let targets = answered.iter().map(|&head| &self.data.targets[head]);
+        let heads: Vec<(String, usize)> = targets.map(|target| (target.name.clone(), target.outputs)).collect();
         let facts = if with_facts { self.data.facts.width() } else { 0 };
         let graph = net::build(how, self.data.input_shape, facts, &heads)?;
         let mut random = random::stream(stage.seed, &format!("{} weights", stage.role()));
         let net = Net::new(graph, &mut random, &self.places.device)?;
-        self.fit(stage, net, how, objective, with_facts, None)
+        self.fit(stage, net, how, objective, with_facts, answered, None)
     }
 
     /// Trains a network in a stage, or takes it from the run folder when it is there.
+    #[allow(clippy::too_many_arguments)]
     fn fit(
         &mut self,
         stage: &Stage,
@@ -324,6 +329,7 @@ impl Run<'_> {
         how: &recipe::Net,
         objective: Objective<'_>,
         with_facts: bool,
+        heads: &[usize],
         aware: Option<&Quantizer<'_>>,
     ) -> Result<Net> {
         let path = stage.file(&self.places.out);
@@ -338,9 +344,11 @@ impl Run<'_> {
             data: self.data,
             how,
             objective,
+            heads,
             with_facts,
             seed: stage.seed,
             checkpoint: Some(&checkpoint),
+            quiet: false,
             aware,
         };
         let trained = train::train(&mut net, &task)?;
@@ -377,10 +385,6 @@ impl Run<'_> {
         })
     }
 
-    fn measure(&self, samples: &[usize], logits: &[Vec<f32>]) -> Vec<HeadMetrics> {
-        self.data.targets.iter().zip(logits).map(|(target, logits)| metrics::measure(target, samples, logits)).collect()
-    }
-
     fn write_manifest(&self) -> Result<()> {
         let out = &self.places.out;
         let resolved = toml::to_string_pretty(self.recipe)?;
@@ -410,22 +414,6 @@ impl Run<'_> {
         files::write_whole(&out.join("metrics.jsonl"), lines.as_bytes())?;
         files::write_whole(&out.join("report.json"), format!("{:#}\n", serde_json::to_value(report)?).as_bytes())
     }
-}
-
-/// Returns the mean of the members' logits.
-fn average(members: &[Net], data: &Dataset, samples: &[usize]) -> Result<Vec<Vec<f32>>> {
-    let with_facts = !data.facts.facts.is_empty();
-    let mut total: Vec<Vec<f32>> = Vec::new();
-    for member in members {
-        let logits = train::predict(member, data, samples, with_facts)?;
-        if total.is_empty() {
-            total = logits;
-        } else {
-            total.iter_mut().flatten().zip(logits.iter().flatten()).for_each(|(sum, value)| *sum += value);
-        }
-    }
-    total.iter_mut().flatten().for_each(|value| *value /= members.len() as f32);
-    Ok(total)
 }
 
 /// Returns Pearson's correlation, or nothing for values that are all equal.
@@ -459,6 +447,3 @@ pub fn recipe_beside(model: &Path) -> Result<Option<Recipe>> {
     let path = model.with_file_name("recipe.toml");
     if path.exists() { Recipe::read(&path, &[]).map(Some) } else { Ok(None) }
 }
-
-/// What a student is distilled by, for the key of its stage.
-pub(crate) type How<'a> = Option<&'a Distill>;

@@ -2,7 +2,7 @@
 //!
 //! The way of a run: [`recipe::Recipe`] → [`data::load`] → [`distill::run`] (which trains a teacher and students by
 //! [`train`], makes integers of a student by [`quantize`] and checks the file) → [`report::Report`].
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod budget;
@@ -17,6 +17,7 @@ pub mod quantize;
 pub mod random;
 pub mod recipe;
 pub mod report;
+pub mod teacher;
 pub mod train;
 pub mod verify;
 

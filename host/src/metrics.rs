@@ -38,8 +38,18 @@ impl HeadMetrics {
     }
 }
 
-/// Returns the figures of logits for some samples, `[samples, outputs]` row by row.
+/// Returns the figures of logits for some samples, `[samples, outputs]` row by row, over those whose label is known.
 pub fn measure(target: &Target, samples: &[usize], logits: &[f32]) -> HeadMetrics {
+    if samples.iter().all(|&sample| target.row(sample).iter().all(|value| !value.is_nan())) {
+        return measure_known(target, samples, logits);
+    }
+    let whole = |sample: usize| target.row(sample).iter().all(|value| !value.is_nan());
+    let pairs = samples.iter().zip(logits.chunks_exact(target.outputs)).filter(|&(&sample, _)| whole(sample));
+    let (known, rows): (Vec<usize>, Vec<&[f32]>) = pairs.map(|(&sample, row)| (sample, row)).unzip();
+    measure_known(target, &known, &rows.concat())
+}
+
+fn measure_known(target: &Target, samples: &[usize], logits: &[f32]) -> HeadMetrics {
     let rows = logits.chunks_exact(target.outputs);
     match target.kind {
         HeadKind::Class => {

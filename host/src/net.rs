@@ -6,10 +6,11 @@ mod graph;
 pub mod gru;
 mod layers;
 pub mod ops;
+mod tape;
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor, Var};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -17,6 +18,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 pub use graph::{Graph, Node, Op};
 pub use layers::build;
+pub use tape::Tape;
 
 use crate::recipe::Activation;
 
@@ -151,106 +153,16 @@ impl Net {
         hook: Option<&dyn Hook>,
     ) -> Result<Vec<Tensor>> {
         let mut results: Vec<Tensor> = Vec::with_capacity(self.graph.nodes.len());
-        let mut parameters = self.parameters.iter().map(|(_, var)| var.as_tensor());
-        let mut statistics = self.statistics.iter().map(|(_, var)| var);
         for (index, node) in self.graph.nodes.iter().enumerate() {
-            let first = node.inputs.first().map(|&index| &results[index]);
-            let argument = || first.with_context(|| format!("layer {:?} has no input", node.name));
-            let mut parameter = || parameters.next().with_context(|| format!("layer {:?} has no weights", node.name));
-            let mut weights = || -> Result<(Tensor, Tensor)> {
-                let weight = parameter()?;
-                Ok((
-                    match hook {
-                        Some(hook) => hook.weight(index, weight)?,
-                        None => weight.clone(),
-                    },
-                    match self.graph.is_normed(index) {
-                        true => Tensor::zeros(node.shape[2], DType::F32, &self.device)?,
-                        false => parameter()?.clone(),
-                    },
-                ))
-            };
             let result = match &node.op {
                 Op::Input => {
                     let [height, width, channels] = node.shape;
                     input.reshape((input.dim(0)?, height, width, channels))?
                 }
                 Op::Facts => facts.context("the network takes facts and was given none")?.clone(),
-                Op::Dense { outputs } => {
-                    let (weight, bias) = weights()?;
-                    let flat = argument()?.flatten_from(1)?;
-                    let batch = flat.dim(0)?;
-                    flat.matmul(&weight.t()?)?.broadcast_add(&bias)?.reshape((batch, 1, 1, *outputs))?
-                }
-                Op::Convolution { window, .. } => {
-                    let (weight, bias) = weights()?;
-                    ops::conv2d(argument()?, &weight, &bias, window)?
-                }
-                Op::Depthwise { window } => {
-                    let (weight, bias) = weights()?;
-                    ops::depthwise(argument()?, &weight, &bias, window)?
-                }
-                Op::AveragePool { window } if window.out == [1, 1] && window.pad == [0, 0] => {
-                    argument()?.mean_keepdim((1, 2))?
-                }
-                Op::AveragePool { window } => ops::average_pool(argument()?, window)?,
-                Op::MaxPool { window } => ops::max_pool(argument()?, window)?,
-                Op::Gru { .. } => {
-                    let hooked = |weight: &Tensor| match hook {
-                        Some(hook) => hook.weight(index, weight),
-                        None => Ok(weight.clone()),
-                    };
-                    let (input, state) = (hooked(parameter()?)?, hooked(parameter()?)?);
-                    let weights = gru::Weights { input, state, bias: parameter()?.clone() };
-                    gru::forward(argument()?, &weights, |part, value| match hook {
-                        Some(hook) => hook.part(index, part, value),
-                        None => Ok(value),
-                    })?
-                }
-                Op::Last => {
-                    let x = argument()?;
-                    x.narrow(2, x.dim(2)? - 1, 1)?.contiguous()?
-                }
-                Op::Norm => {
-                    let (scale, shift) = (parameter()?, parameter()?);
-                    let moments = statistics.next().zip(statistics.next());
-                    let (mean, variance) = moments.with_context(|| format!("layer {:?} has no moments", node.name))?;
-                    let x = argument()?;
-                    match mode {
-                        Mode::Evaluate => {
-                            let factor = (scale / (variance.as_tensor() + f64::from(ops::EPSILON))?.sqrt()?)?;
-                            let shift = (shift - (mean.as_tensor() * &factor)?)?;
-                            x.broadcast_mul(&factor)?.broadcast_add(&shift)?
-                        }
-                        Mode::Train(_) => {
-                            let count = (x.elem_count() / node.shape[2]) as f64;
-                            let (y, now_mean, now_variance) = ops::batch_norm(x, scale, shift)?;
-                            follow(mean, now_mean, 1.0)?;
-                            follow(variance, now_variance, count / (count - 1.0).max(1.0))?;
-                            y
-                        }
-                    }
-                }
-                Op::Activation(activation) => activate(argument()?, *activation)?,
-                Op::Dropout { share } => match &mut mode {
-                    Mode::Evaluate => argument()?.clone(),
-                    Mode::Train(random) => dropout(argument()?, *share, random)?,
-                },
-                Op::Add => argument()?.broadcast_add(&results[node.inputs[1]])?,
-                Op::Concat => {
-                    let parts: Vec<Tensor> = node
-                        .inputs
-                        .iter()
-                        .map(|&index| {
-                            let part = &results[index];
-                            let (batch, height, width, channels) = part.dims4()?;
-                            if [height, width] == node.shape[..2] {
-                                return Ok(part.clone());
-                            }
-                            Ok(part.broadcast_as((batch, node.shape[0], node.shape[1], channels))?.contiguous()?)
-                        })
-                        .collect::<Result<_>>()?;
-                    Tensor::cat(&parts, 3)?
+                _ => {
+                    let inputs: Vec<&Tensor> = node.inputs.iter().map(|&input| &results[input]).collect();
+                    self.compute(index, &inputs, &mut mode, hook)?
                 }
             };
             results.push(match hook {
@@ -259,6 +171,123 @@ impl Net {
             });
         }
         Ok(results)
+    }
+
+    /// Returns the parameters of a node, in their order.
+    fn parameters_of(&self, index: usize) -> &[(String, Var)] {
+        let count = |index: usize| self.graph.parameter_count(index);
+        let first: usize = (0..index).map(count).sum();
+        self.parameters.get(first..first + count(index)).unwrap_or_default()
+    }
+
+    /// Returns mean and variance that a normalisation has gathered.
+    fn moments_of(&self, index: usize) -> Result<(&Var, &Var)> {
+        let before = self.graph.nodes[..index].iter().filter(|node| node.op == Op::Norm).count();
+        match self.statistics.get(2 * before..2 * before + 2) {
+            Some([(_, mean), (_, variance)]) => Ok((mean, variance)),
+            _ => bail!("layer {:?} has no moments", self.graph.nodes[index].name),
+        }
+    }
+
+    /// Returns what a node computes from its inputs, weights through a hook if there is one.
+    fn compute(
+        &self,
+        index: usize,
+        inputs: &[&Tensor],
+        mode: &mut Mode<'_>,
+        hook: Option<&dyn Hook>,
+    ) -> Result<Tensor> {
+        let node = &self.graph.nodes[index];
+        let parameters = self.parameters_of(index);
+        let parameter = |place: usize| -> Result<&Tensor> {
+            let parameter = parameters.get(place).map(|(_, var)| var.as_tensor());
+            parameter.with_context(|| format!("layer {:?} has too few parameters", node.name))
+        };
+        let hooked = |weight: &Tensor| match hook {
+            Some(hook) => hook.weight(index, weight),
+            None => Ok(weight.clone()),
+        };
+        let weights = || -> Result<(Tensor, Tensor)> {
+            let bias = match self.graph.is_normed(index) {
+                true => Tensor::zeros(node.shape[2], DType::F32, &self.device)?,
+                false => parameter(1)?.clone(),
+            };
+            Ok((hooked(parameter(0)?)?, bias))
+        };
+        let x = *inputs.first().with_context(|| format!("layer {:?} has no input", node.name))?;
+        Ok(match &node.op {
+            Op::Input | Op::Facts => x.clone(),
+            Op::Dense { outputs } => {
+                let (weight, bias) = weights()?;
+                let flat = x.flatten_from(1)?;
+                ops::dense(&flat, &weight, &bias)?.reshape((flat.dim(0)?, 1, 1, *outputs))?
+            }
+            Op::Convolution { window, .. } => {
+                let (weight, bias) = weights()?;
+                ops::conv2d(x, &weight, &bias, window)?
+            }
+            Op::Depthwise { window } => {
+                let (weight, bias) = weights()?;
+                ops::depthwise(x, &weight, &bias, window)?
+            }
+            Op::AveragePool { window } if window.out == [1, 1] && window.pad == [0, 0] => x.mean_keepdim((1, 2))?,
+            Op::AveragePool { window } => ops::average_pool(x, window)?,
+            Op::MaxPool { window } => ops::max_pool(x, window)?,
+            Op::Gru { .. } => {
+                let (input, state) = (hooked(parameter(0)?)?, hooked(parameter(1)?)?);
+                let weights = gru::Weights { input, state, bias: parameter(2)?.clone() };
+                gru::forward(x, &weights, |part, value| match hook {
+                    Some(hook) => hook.part(index, part, value),
+                    None => Ok(value),
+                })?
+            }
+            Op::Last => x.narrow(2, x.dim(2)? - 1, 1)?.contiguous()?,
+            Op::Norm => {
+                let (scale, shift) = (parameter(0)?, parameter(1)?);
+                match mode {
+                    Mode::Evaluate => {
+                        let (mean, variance) = self.moments_of(index)?;
+                        let factor = (scale / (variance.as_tensor() + f64::from(ops::EPSILON))?.sqrt()?)?;
+                        let shift = (shift - (mean.as_tensor() * &factor)?)?;
+                        x.broadcast_mul(&factor)?.broadcast_add(&shift)?
+                    }
+                    Mode::Train(_) => {
+                        let (y, mean, variance) = ops::batch_norm(x, scale, shift)?;
+                        self.follow_moments(index, mean, variance, x.elem_count())?;
+                        y
+                    }
+                }
+            }
+            Op::Activation(activation) => activate(x, *activation)?,
+            Op::Dropout { share } => match mode {
+                Mode::Evaluate => x.clone(),
+                Mode::Train(random) => {
+                    (x * Tensor::from_vec(kept(x.elem_count(), *share, random), x.shape(), x.device())?)?
+                }
+            },
+            Op::Add => x.broadcast_add(inputs.get(1).context("an addition has two inputs")?)?,
+            Op::Concat => {
+                let parts: Vec<Tensor> = inputs
+                    .iter()
+                    .map(|part| {
+                        let (batch, height, width, channels) = part.dims4()?;
+                        if [height, width] == node.shape[..2] {
+                            return Ok((*part).clone());
+                        }
+                        Ok(part.broadcast_as((batch, node.shape[0], node.shape[1], channels))?.contiguous()?)
+                    })
+                    .collect::<Result<_>>()?;
+                Tensor::cat(&parts, 3)?
+            }
+        })
+    }
+
+    /// Moves the moments of a normalisation a tenth of the way to those of a batch of so many values.
+    fn follow_moments(&self, index: usize, mean: Vec<f32>, variance: Vec<f32>, values: usize) -> Result<()> {
+        let (gathered_mean, gathered_variance) = self.moments_of(index)?;
+        let count = (values / self.graph.nodes[index].shape[2]) as f64;
+        follow(gathered_mean, mean, 1.0)?;
+        follow(gathered_variance, variance, count / (count - 1.0).max(1.0))
     }
 
     /// Returns the logits of each head, `[batch, outputs]`.
@@ -330,9 +359,8 @@ fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
     })
 }
 
-/// Zeroes a share of the values and scales the others up, so that the expected value stays.
-fn dropout(x: &Tensor, share: f64, random: &mut ChaCha8Rng) -> Result<Tensor> {
+/// Returns a factor for each value: zero for a share of them, for the others what keeps the expected value.
+fn kept(count: usize, share: f64, random: &mut ChaCha8Rng) -> Vec<f32> {
     let kept = 1.0 / (1.0 - share as f32);
-    let mask: Vec<f32> = (0..x.elem_count()).map(|_| if random.random::<f64>() < share { 0.0 } else { kept }).collect();
-    Ok((x * Tensor::from_vec(mask, x.shape(), x.device())?)?)
+    (0..count).map(|_| if random.random::<f64>() < share { 0.0 } else { kept }).collect()
 }

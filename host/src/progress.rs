@@ -61,6 +61,7 @@ pub fn say(line: &str) {
 pub struct Progress {
     bar: ProgressBar,
     title: String,
+    /// 0 for work of which nothing is said.
     total: u64,
     last_line: Instant,
     start: Instant,
@@ -77,10 +78,16 @@ impl Progress {
         Self { bar, title: title.into(), total: total as u64, last_line: Instant::now(), start: Instant::now() }
     }
 
+    /// Returns the progress of work of which nothing is said.
+    pub fn none() -> Self {
+        let (now, bar) = (Instant::now(), ProgressBar::hidden());
+        Self { bar, title: String::new(), total: 0, last_line: now, start: now }
+    }
+
     /// Moves on by some steps.
     pub fn advance(&mut self, steps: usize) {
         self.bar.inc(steps as u64);
-        if self.bar.is_hidden() && self.last_line.elapsed() > QUIET {
+        if self.total > 0 && self.bar.is_hidden() && self.last_line.elapsed() > QUIET {
             self.last_line = Instant::now();
             let done = self.bar.position().max(1);
             let left = self.start.elapsed().as_secs_f64() * (self.total.saturating_sub(done)) as f64 / done as f64;
@@ -91,7 +98,11 @@ impl Progress {
     /// Says a line above the bar.
     pub fn line(&mut self, line: &str) {
         self.last_line = Instant::now();
-        if self.bar.is_hidden() { eprintln!("{line}") } else { self.bar.println(line) }
+        match (self.total, self.bar.is_hidden()) {
+            (0, _) => {}
+            (_, true) => eprintln!("{line}"),
+            (_, false) => self.bar.println(line),
+        }
     }
 }
 

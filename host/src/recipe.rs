@@ -3,6 +3,7 @@
 //! Every section and key is documented at its field here; a key that is not known is refused together with the nearest
 //! one that is.
 
+mod distill;
 mod net;
 mod read;
 
@@ -11,7 +12,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use net::{Activation, Arch, FuseAt, Fusion, Gather, Layer, LayerKind, Net, Padding, Schedule, Size};
+pub use distill::{Balance, Distill, Loss, LossKind, Method, Scheduled};
+pub use net::{
+    Activation, Arch, FuseAt, Fusion, Gather, Layer, LayerKind, Net, OptimizerKind, Padding, Schedule, Size,
+};
 
 /// A whole recipe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,9 +37,18 @@ pub struct Recipe {
     pub facts: Vec<Fact>,
     /// What the network answers.
     pub heads: Vec<Head>,
+    /// How training samples are varied.
+    #[serde(default, skip_serializing_if = "Augment::is_default")]
+    pub augment: Augment,
     /// The large network; left out, the student learns from the labels alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<Net>,
+    /// Several teachers, each for the heads that it names, in the place of one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teachers: Vec<Net>,
+    /// A network between teacher and student: it learns from the teacher, the student from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assistant: Option<Net>,
     /// The small network.
     pub student: Net,
     /// How the student learns from the teacher.
@@ -64,6 +77,9 @@ pub struct Data {
     /// arrays: the files of the training part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train: Option<Arrays>,
+    /// arrays: more inputs for training, without labels: the teacher says what they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlabelled: Option<String>,
     /// arrays: the files of the test part; without them `split.test` cuts one off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<Arrays>,
@@ -272,6 +288,28 @@ pub struct Head {
     /// What the head's loss is multiplied by.
     #[serde(default = "one")]
     pub weight: f64,
+    /// regression: how far an answer is from its label: `mse`, `huber` or `cosine` (the direction of all outputs together).
+    #[serde(default)]
+    pub loss: RegressionLoss,
+    /// What the logits are divided by against the teacher, in the place of the recipe's temperature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Whether labels may be missing: an empty cell, NaN, or a class below 0. What is not known teaches nothing.
+    #[serde(default)]
+    pub partial: bool,
+}
+
+/// How far an answer is from its label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RegressionLoss {
+    /// The square of the distance.
+    #[default]
+    Mse,
+    /// The square up to a deviation, beyond it the distance (Huber 1964).
+    Huber,
+    /// One minus the cosine between all outputs and all labels: for embeddings.
+    Cosine,
 }
 
 /// The kind of a head.
@@ -290,60 +328,51 @@ pub enum HeadKind {
     Reconstruction,
 }
 
-/// `[distill]`: how the student learns from the teacher.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// `[augment]`: how training samples are varied, for teacher and student alike.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Distill {
-    /// `hinton` (soft labels), `mse` (the teacher's outputs) or `none` (labels alone).
+pub struct Augment {
+    /// Positions by which an image or a series is moved at most, along each of its axes.
     #[serde(default)]
-    pub method: Method,
-    /// What the logits are divided by before the soft labels are taken.
-    #[serde(default = "Distill::default_temperature")]
-    pub temperature: f64,
-    /// What the loss against the labels is multiplied by.
-    #[serde(default = "Distill::default_hard")]
-    pub hard: f64,
-    /// What the loss against the teacher is multiplied by.
-    #[serde(default = "Distill::default_soft")]
-    pub soft: f64,
+    pub shift: usize,
+    /// Whether half of the samples are turned round along their width.
+    #[serde(default)]
+    pub flip: bool,
+    /// The least share of each axis that is kept and stretched over all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crop: Option<f64>,
+    /// The deviation of noise, in units of the normalised values.
+    #[serde(default)]
+    pub noise: f64,
+    /// How far from 1 the factor of a sample's values is at most.
+    #[serde(default)]
+    pub scale: f64,
+    /// The parameter of the Beta distribution that the shares of mixed samples come from (Zhang et al. 2018).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mixup: Option<f64>,
+    /// How many views of a sample there are; 0 is a new one in each epoch.
+    #[serde(default)]
+    pub views: usize,
 }
 
-impl Distill {
-    fn default_temperature() -> f64 {
-        4.0
+impl Augment {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 
-    fn default_hard() -> f64 {
-        0.1
+    /// Returns whether samples are varied at all.
+    pub fn is_any(&self) -> bool {
+        Self { views: 0, ..self.clone() } != Self::default()
     }
 
-    fn default_soft() -> f64 {
-        0.9
-    }
-}
-
-impl Default for Distill {
-    fn default() -> Self {
-        Self {
-            method: Method::default(),
-            temperature: Self::default_temperature(),
-            hard: Self::default_hard(),
-            soft: Self::default_soft(),
+    /// Returns how many views a training of some epochs sees.
+    pub fn views_in(&self, epochs: usize) -> usize {
+        match (self.is_any(), self.views) {
+            (false, _) => 1,
+            (true, 0) => epochs.max(1),
+            (true, views) => views,
         }
     }
-}
-
-/// Ways of distillation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Method {
-    /// `T^2 KL(teacher at T, student at T)`.
-    #[default]
-    Hinton,
-    /// The mean of `(student - teacher)^2` over the logits.
-    Mse,
-    /// Labels alone.
-    None,
 }
 
 /// `[quantize]`: how the student becomes integers.
@@ -494,6 +523,9 @@ pub struct Compare {
     /// Also a student that sees neither teacher nor facts.
     #[serde(default)]
     pub without_facts: bool,
+    /// Also the integers of the student before it was trained on as if in integers.
+    #[serde(default)]
+    pub calibrated: bool,
     /// How many seeds each student is trained from; the file is that of the first.
     #[serde(default = "Compare::default_seeds")]
     pub seeds: usize,
@@ -507,7 +539,7 @@ impl Compare {
 
 impl Default for Compare {
     fn default() -> Self {
-        Self { labels: false, without_facts: false, seeds: Self::default_seeds() }
+        Self { labels: false, without_facts: false, calibrated: false, seeds: Self::default_seeds() }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::data::Dataset;
 use crate::metrics::HeadMetrics;
@@ -66,6 +67,9 @@ pub struct StudentFigures {
     pub deviation: f64,
     /// How many seeds.
     pub seeds: usize,
+    /// The first head's accuracy from each seed, for a test of differences.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub accuracies: Vec<f64>,
     /// Each head's figures, means over the seeds.
     pub metrics: Value,
 }
@@ -124,8 +128,46 @@ impl StudentFigures {
             accuracy,
             deviation,
             seeds: seeds.len(),
+            accuracies,
             metrics: mean_of(&metrics),
         }
+    }
+}
+
+/// How sure the difference between two students is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Significance {
+    /// Mean minus mean.
+    pub difference: f64,
+    /// How probable a difference at least as large is when there is none, two-sided; absent with fewer than two seeds.
+    pub p: Option<f64>,
+    /// Whether the seeds of both are the same, so that they were compared one by one.
+    pub paired: bool,
+}
+
+impl Significance {
+    /// Compares figures of two students by seed: paired (Student 1908) when both have as many, otherwise after Welch (1947).
+    ///
+    /// Returns nothing when either has no figures.
+    pub fn between(a: &[f64], b: &[f64]) -> Option<Self> {
+        let ((mean_a, spread_a), (mean_b, spread_b)) = (mean_and_deviation(a), mean_and_deviation(b));
+        let difference = mean_a? - mean_b?;
+        let paired = a.len() == b.len();
+        if a.len() < 2 || b.len() < 2 {
+            return Some(Self { difference, p: None, paired });
+        }
+        let (error, freedom) = if paired {
+            let apart: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
+            (mean_and_deviation(&apart).1 / (a.len() as f64).sqrt(), a.len() as f64 - 1.0)
+        } else {
+            let share = |spread: f64, count: usize| spread * spread / count as f64;
+            let (x, y) = (share(spread_a, a.len()), share(spread_b, b.len()));
+            let by = x * x / (a.len() as f64 - 1.0) + y * y / (b.len() as f64 - 1.0);
+            ((x + y).sqrt(), (x + y).powi(2) / by.max(f64::MIN_POSITIVE))
+        };
+        let t = difference / error.max(f64::MIN_POSITIVE);
+        let distribution = StudentsT::new(0.0, 1.0, freedom.max(1.0)).ok()?;
+        Some(Self { difference, p: Some(2.0 * distribution.cdf(-t.abs())), paired })
     }
 }
 
@@ -145,7 +187,7 @@ pub fn metrics_value(data: &Dataset, heads: &[HeadMetrics]) -> Value {
 }
 
 /// Returns the mean and the sample deviation; no mean of nothing.
-fn mean_and_deviation(values: &[f64]) -> (Option<f64>, f64) {
+pub(crate) fn mean_and_deviation(values: &[f64]) -> (Option<f64>, f64) {
     if values.is_empty() {
         return (None, 0.0);
     }
@@ -177,6 +219,25 @@ fn mean_of(values: &[Value]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Against values from a table of Student's distribution: t = 2.776 is 5 % for four degrees of freedom.
+    #[test]
+    fn significance_is_that_of_students_distribution() {
+        // Differences 1 + d with deviation s: t = mean / (s / sqrt(5)).
+        let b = [0.0; 5];
+        let wanted = 2.776_445;
+        let spread: f64 = 1.0 / wanted * 5f64.sqrt();
+        let unit = (2.5f64).sqrt();
+        let a: Vec<f64> = [-2.0, -1.0, 0.0, 1.0, 2.0].iter().map(|x| 1.0 + x / unit * spread).collect();
+        let paired = Significance::between(&a, &b).unwrap();
+        assert!(paired.paired && (paired.difference - 1.0).abs() < 1e-12);
+        assert!((paired.p.unwrap() - 0.05).abs() < 1e-4, "{paired:?}");
+        // Welch: equal samples of other lengths have no difference.
+        let same = Significance::between(&[1.0, 2.0, 3.0], &[1.0, 2.0, 3.0, 2.0]).unwrap();
+        assert!(!same.paired && (same.p.unwrap() - 1.0).abs() < 1e-9, "{same:?}");
+        assert_eq!(Significance::between(&[1.0], &[0.5]).unwrap().p, None);
+        assert!(Significance::between(&[], &[0.5]).is_none());
+    }
 
     #[test]
     fn means_go_through_nested_objects() {

@@ -4,8 +4,8 @@ use attar::data;
 use attar::data::dataset::FactUse;
 use attar::net::{self, Mode, Net};
 use attar::random;
-use attar::recipe::{Distill, Method, Recipe};
-use attar::train::{Objective, Soft};
+use attar::recipe::{Distill, Method, Recipe, Scheduled};
+use attar::train::{Moment, Objective, Outputs, Soft};
 use candle_core::{Device, Tensor};
 
 use crate::toys::small_recipe;
@@ -41,12 +41,22 @@ fn check(recipe: &Recipe) {
     let graph = net::build(&recipe.student, data.input_shape, data.facts.width(), &heads).unwrap();
     let net = Net::new(graph, &mut random::stream(3, "gradients"), &Device::Cpu).unwrap();
     let samples: Vec<usize> = (0..8).collect();
-    let soft = Soft { logits: vec![(0..data.len() * 4).map(|i| (i % 7) as f32 / 3.0).collect()] };
-    let distill = Distill { method: Method::Hinton, temperature: 2.0, hard: 0.4, soft: 0.6 };
+    let logits = (0..data.len() * 4).map(|i| (i % 7) as f32 / 3.0).collect();
+    let soft = Soft { logits: vec![vec![logits]], network: None };
+    let constant = |value: f64| Some(Scheduled::Constant(value));
+    let distill = Distill {
+        method: Method::Hinton,
+        temperature: constant(2.0),
+        hard: constant(0.4),
+        soft: constant(0.6),
+        ..Distill::default()
+    };
     let loss = || -> Tensor {
         let batch = data.batch(&samples, FactUse::AsKnown, &Device::Cpu).unwrap();
         let logits = net.logits(&batch.input, batch.facts.as_ref(), Mode::Evaluate, None).unwrap();
-        Objective::Distilled(&distill, &soft).loss(&data, &samples, &logits).unwrap()
+        let outputs = Outputs { logits: &logits, features: &[], companions: &[], heads: &[0] };
+        let moment = Moment { epoch: 0.0, epochs: 1, view: 0 };
+        Objective::Distilled(&distill, &soft).loss(&data, &samples, moment, outputs).unwrap()
     };
     let gradients = loss().backward().unwrap();
     let value = || f64::from(loss().to_scalar::<f32>().unwrap());

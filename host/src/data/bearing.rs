@@ -136,6 +136,10 @@ pub struct Windows {
     pub rpm: Vec<f32>,
     /// Indices into [`BEARINGS`].
     pub bearing: Vec<usize>,
+    /// How strong the pulses of the fault are, in g; 0 for a healthy bearing.
+    pub severity: Vec<f32>,
+    /// Whether a gear's pulses come beside them.
+    pub gear: Vec<bool>,
 }
 
 /// Returns windows, as many of each class as of any other.
@@ -144,13 +148,21 @@ pub struct Windows {
 pub fn simulate(count: usize, seed: u64, settings: &Settings) -> Windows {
     let windows: Vec<Window> =
         (0..count).into_par_iter().map(|index| Window::simulate(index, seed, settings)).collect();
-    let mut all =
-        Windows { samples: Vec::with_capacity(count * settings.lines()), class: vec![], rpm: vec![], bearing: vec![] };
+    let mut all = Windows {
+        samples: Vec::with_capacity(count * settings.lines()),
+        class: vec![],
+        rpm: vec![],
+        bearing: vec![],
+        severity: vec![],
+        gear: vec![],
+    };
     for window in windows {
         all.samples.extend(window.samples);
         all.class.push(window.class);
         all.rpm.push(window.rpm as f32);
         all.bearing.push(window.bearing);
+        all.severity.push(window.severity as f32);
+        all.gear.push(window.gear);
     }
     all
 }
@@ -160,6 +172,8 @@ struct Window {
     class: usize,
     rpm: f64,
     bearing: usize,
+    severity: f64,
+    gear: bool,
 }
 
 /// One machine during one window.
@@ -181,13 +195,15 @@ impl Window {
         let values = (settings.window + SETTLING) * DECIMATION;
         let seconds = values as f64 / RATE_HZ;
         let mut machine = Machine { settings, random, seconds, vibration: vec![0.0; values] };
-        machine.run(class, &BEARINGS[bearing], rpm / 60.0);
-        Self { samples: spectrum(&demodulate(&machine.vibration)), class, rpm, bearing }
+        let (severity, gear) = machine.run(class, &BEARINGS[bearing], rpm / 60.0);
+        let severity = if class == 0 { 0.0 } else { severity };
+        Self { samples: spectrum(&demodulate(&machine.vibration)), class, rpm, bearing, severity, gear }
     }
 }
 
 impl Machine<'_> {
-    fn run(&mut self, class: usize, bearing: &Geometry, shaft_hz: f64) {
+    /// Fills the vibration; returns the strength of a fault's pulses, and whether a gear's are there.
+    fn run(&mut self, class: usize, bearing: &Geometry, shaft_hz: f64) -> (f64, bool) {
         let resonance =
             Resonance { hz: self.random.random_range(2500.0..4500.0), damping: self.random.random_range(0.03..0.08) };
         let severity = self.log_uniform(self.settings.severity);
@@ -199,13 +215,14 @@ impl Machine<'_> {
             3 => self.train(bearing.ball() * shaft_hz, severity, &resonance, load(bearing.cage() * shaft_hz)),
             _ => {}
         }
-        self.interfere(shaft_hz, &resonance);
+        let gear = self.interfere(shaft_hz, &resonance);
         let (first, second) = (self.random.random_range(0.0..0.5), self.random.random_range(0.0..0.2));
         for (step, value) in self.vibration.iter_mut().enumerate() {
             let angle = 2.0 * PI * shaft_hz * step as f64 / RATE_HZ + phase;
             let noise: f64 = StandardNormal.sample(&mut self.random);
             *value += first * angle.sin() + second * (2.0 * angle).sin() + self.settings.noise * noise;
         }
+        (severity, gear)
     }
 
     /// Adds pulses at a frequency with slip.
@@ -219,15 +236,16 @@ impl Machine<'_> {
         }
     }
 
-    /// Adds what is no fault: knocks, and in half the windows a gear.
-    fn interfere(&mut self, shaft_hz: f64, resonance: &Resonance) {
+    /// Adds what is no fault: knocks, and in half the windows a gear; returns whether there is one.
+    fn interfere(&mut self, shaft_hz: f64, resonance: &Resonance) -> bool {
         let greatest = self.settings.interference;
         for _ in 0..self.random.random_range(0..4) {
             let (t, strength) =
                 (self.random.random_range(0.0..self.seconds), self.random.random_range(0.0..2.0 * greatest));
             self.pulse(t, strength, resonance);
         }
-        if self.random.random_bool(0.5) {
+        let gear = self.random.random_bool(0.5);
+        if gear {
             let multiple = f64::from(self.random.random_range(2..9u32));
             let strength = self.random.random_range(0.0..greatest);
             let mut t = self.random.random_range(0.0..1.0) / (multiple * shaft_hz);
@@ -236,6 +254,7 @@ impl Machine<'_> {
                 t += 1.0 / (multiple * shaft_hz);
             }
         }
+        gear
     }
 
     fn pulse(&mut self, t: f64, strength: f64, resonance: &Resonance) {

@@ -5,8 +5,8 @@ use candle_core::{Device, Tensor};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Array, FactColumn, FactSchema, Splits};
-use crate::recipe::{HeadKind, Normalize};
+use super::{Array, Augment, FactColumn, FactSchema, Splits};
+use crate::recipe::{HeadKind, Normalize, RegressionLoss};
 
 /// Samples with their facts and targets, all in raw units.
 #[derive(Debug)]
@@ -29,6 +29,10 @@ pub struct Dataset {
     pub targets: Vec<Target>,
     /// Which sample is used for what.
     pub splits: Splits,
+    /// The sample with which a test part of its own begins, if the data have one.
+    pub test_from: Option<usize>,
+    /// How training samples are varied, if they are.
+    pub augment: Option<Augment>,
     /// What tells these data from others: a hash of the files, or of the simulator's settings.
     pub fingerprint: String,
     /// The facts encoded, `[samples, values]`, mask included.
@@ -46,12 +50,16 @@ pub struct Target {
     pub labels: Vec<String>,
     /// Outputs of the head: classes, labels or numbers; 1 for a binary head.
     pub outputs: usize,
-    /// `[samples, width]`: a class's index (width 1), 0 and 1, or numbers in their unit.
+    /// `[samples, width]`: a class's index (width 1), 0 and 1, or numbers in their unit; NaN where the label is not known.
     pub values: Vec<f32>,
     /// regression: mean and deviation of each output over the training split; the network learns `(y - mean) / deviation`.
     pub scaling: Vec<[f32; 2]>,
     /// What the head's loss is multiplied by.
     pub weight: f64,
+    /// regression: how far from a label the network's answer is.
+    pub loss: RegressionLoss,
+    /// What the head's logits are divided by against the teacher, in the place of the recipe's.
+    pub temperature: Option<f64>,
 }
 
 /// `x * gain + offset` for each channel, or one pair for all.
@@ -110,30 +118,39 @@ impl Dataset {
     ///
     /// When the device refuses an allocation.
     pub fn batch(&self, samples: &[usize], facts: FactUse<'_>, device: &Device) -> Result<Batch> {
-        let mut values = Vec::with_capacity(samples.len() * self.inputs.row_len());
-        let Normalization { gains, offsets } = &self.normalization;
-        for &sample in samples {
-            let row = self.input(sample);
-            match (gains.as_slice(), offsets.as_slice()) {
-                ([gain], [offset]) => values.extend(row.iter().map(|x| x * gain + offset)),
-                _ => {
-                    for pixel in row.chunks_exact(gains.len()) {
-                        values.extend(
-                            pixel.iter().zip(gains.iter().zip(offsets)).map(|(x, (gain, offset))| x * gain + offset),
-                        );
-                    }
-                }
-            }
-        }
-        let [height, width, channels] = self.input_shape;
-        let input = Tensor::from_vec(values, (samples.len(), height, width, channels), device)?;
-        Ok(Batch { input, facts: self.fact_batch(samples, facts, device)? })
+        self.tensors(samples.len(), self.rows(samples), self.fact_rows(samples, facts), device)
     }
 
-    fn fact_batch(&self, samples: &[usize], facts: FactUse<'_>, device: &Device) -> Result<Option<Tensor>> {
+    /// Returns rows of inputs and facts as tensors.
+    ///
+    /// # Errors
+    ///
+    /// When there are too few values, or the device refuses an allocation.
+    pub fn tensors(&self, count: usize, input: Vec<f32>, facts: Option<Vec<f32>>, device: &Device) -> Result<Batch> {
+        let [height, width, channels] = self.input_shape;
+        let input = Tensor::from_vec(input, (count, height, width, channels), device)?;
+        let facts = match facts {
+            Some(values) => {
+                let width = values.len() / count.max(1);
+                Some(Tensor::from_vec(values, (count, 1, 1, width), device)?)
+            }
+            None => None,
+        };
+        Ok(Batch { input, facts })
+    }
+
+    /// Returns the normalised values of samples, row by row.
+    pub fn rows(&self, samples: &[usize]) -> Vec<f32> {
+        let mut values = Vec::with_capacity(samples.len() * self.inputs.row_len());
+        samples.iter().for_each(|&sample| self.normalization.extend(&mut values, self.input(sample)));
+        values
+    }
+
+    /// Returns the encoded facts of samples, row by row, if there are any and they are used.
+    pub fn fact_rows(&self, samples: &[usize], facts: FactUse<'_>) -> Option<Vec<f32>> {
         let width = self.facts.width();
         if width == 0 || matches!(facts, FactUse::Without) {
-            return Ok(None);
+            return None;
         }
         let mut values = Vec::with_capacity(samples.len() * width);
         for &sample in samples {
@@ -150,7 +167,7 @@ impl Dataset {
                 }
             }
         }
-        Ok(Some(Tensor::from_vec(values, (samples.len(), 1, 1, width), device)?))
+        Some(values)
     }
 }
 
@@ -160,6 +177,11 @@ impl Target {
         if self.kind == HeadKind::Class { 1 } else { self.outputs }
     }
 
+    /// Returns whether something of a sample's label is known.
+    pub fn is_known(&self, sample: usize) -> bool {
+        self.row(sample).iter().any(|value| !value.is_nan())
+    }
+
     /// Returns a sample's numbers.
     pub fn row(&self, sample: usize) -> &[f32] {
         &self.values[sample * self.width()..][..self.width()]
@@ -167,6 +189,19 @@ impl Target {
 }
 
 impl Normalization {
+    /// Adds the normalised values of a sample to others.
+    pub(super) fn extend(&self, values: &mut Vec<f32>, raw: &[f32]) {
+        match (self.gains.as_slice(), self.offsets.as_slice()) {
+            ([gain], [offset]) => values.extend(raw.iter().map(|x| x * gain + offset)),
+            (gains, offsets) => {
+                for pixel in raw.chunks_exact(gains.len()) {
+                    let pairs = gains.iter().zip(offsets);
+                    values.extend(pixel.iter().zip(pairs).map(|(x, (gain, offset))| x * gain + offset));
+                }
+            }
+        }
+    }
+
     /// Measures mean and deviation over the training split.
     pub(super) fn measure(inputs: &Array, train: &[usize], channels: usize, how: Normalize) -> Self {
         let groups = match how {
@@ -201,6 +236,9 @@ pub(super) struct Moments {
 
 impl Moments {
     pub(super) fn add(&mut self, x: f32) {
+        if x.is_nan() {
+            return;
+        }
         let x = f64::from(x);
         self.count += 1.0;
         self.sum += x;

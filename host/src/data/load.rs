@@ -11,7 +11,9 @@ use sha2::{Digest, Sha256};
 
 use super::csv::Table;
 use super::dataset::Moments;
-use super::{Array, Dataset, FactColumn, FactSchema, Normalization, Splits, Target, bearing, idx, npy, safetensors};
+use super::{
+    Array, Augment, Dataset, FactColumn, FactSchema, Normalization, Splits, Target, bearing, idx, npy, safetensors,
+};
 use crate::recipe::{Arrays, Fact, FactKind, Format, Fusion, Head, HeadKind, Recipe};
 use crate::{nearest, random};
 
@@ -53,6 +55,8 @@ struct Raw {
     targets: Vec<Target>,
     groups: Option<Vec<usize>>,
     test_from: Option<usize>,
+    /// How many of the last samples have no labels.
+    unlabelled: usize,
     fingerprint: String,
 }
 
@@ -60,12 +64,14 @@ impl Raw {
     fn finish(mut self, recipe: &Recipe) -> Result<Dataset> {
         let samples = self.inputs.rows();
         let split = &recipe.data.split;
-        let splits =
-            Splits::cut(samples, self.groups.as_deref(), self.test_from, [split.test, split.validation], recipe.seed);
+        let labelled = samples - self.unlabelled;
+        let mut splits =
+            Splits::cut(labelled, self.groups.as_deref(), self.test_from, [split.test, split.validation], recipe.seed);
+        splits.train.extend(labelled..samples);
         ensure!(!splits.train.is_empty(), "{samples} samples leave none to train on after the splits");
         let channels = self.shape[2];
         let normalization = Normalization::measure(&self.inputs, &splits.train, channels, recipe.input.normalize);
-        let mut nets = recipe.teacher.iter().chain([&recipe.student]);
+        let mut nets = recipe.all_teachers().chain(&recipe.assistant).chain([&recipe.student]);
         let mask = nets.all(|net| net.fusion != Fusion::Sum);
         let facts = FactSchema::measure(&recipe.facts, &self.categories, &self.fact_columns, &splits.train, mask)?;
         let encoded_facts = facts.encode(&self.fact_columns, samples);
@@ -85,6 +91,8 @@ impl Raw {
             fact_columns: self.fact_columns,
             targets: self.targets,
             splits,
+            test_from: self.test_from,
+            augment: Augment::new(&recipe.augment, recipe.seed),
             fingerprint: self.fingerprint,
             encoded_facts,
         })
@@ -94,7 +102,17 @@ impl Raw {
 impl Target {
     fn new(head: &Head, outputs: usize, labels: Vec<String>, values: Vec<f32>) -> Self {
         let scaling = vec![[0.0, 1.0]; outputs];
-        Self { name: head.name.clone(), kind: head.kind, labels, outputs, values, scaling, weight: head.weight }
+        Self {
+            name: head.name.clone(),
+            kind: head.kind,
+            labels,
+            outputs,
+            values,
+            scaling,
+            weight: head.weight,
+            loss: head.loss,
+            temperature: head.temperature,
+        }
     }
 
     fn measure_scaling(&mut self, train: &[usize]) {
@@ -113,7 +131,7 @@ impl Target {
         let mut random = random::stream(seed, "label noise");
         for &sample in train {
             let (chance, step) = (random.random::<f64>(), random.random_range(1..self.outputs));
-            if chance < share {
+            if chance < share && self.is_known(sample) {
                 self.values[sample] = ((self.values[sample] as usize + step) % self.outputs) as f32;
             }
         }
@@ -144,7 +162,18 @@ fn from_csv(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     };
     let shape = [1, 1, columns.len()];
     let fingerprint = fingerprint(&[path])?;
-    Ok(Raw { inputs, shape, channels, categories, fact_columns, targets, groups, test_from: None, fingerprint })
+    Ok(Raw {
+        inputs,
+        shape,
+        channels,
+        categories,
+        fact_columns,
+        targets,
+        groups,
+        test_from: None,
+        unlabelled: 0,
+        fingerprint,
+    })
 }
 
 fn fact_from_column(table: &Table, fact: &Fact, path: &Path) -> Result<(Vec<String>, FactColumn)> {
@@ -194,13 +223,17 @@ fn target_from_columns(table: &Table, head: &Head, path: &Path) -> Result<Target
         let texts: Vec<&str> = column.texts().into_iter().collect();
         let mut labels = head.labels.clone();
         if labels.is_empty() {
-            labels = texts.iter().map(|text| text.to_string()).collect();
+            labels = texts.iter().filter(|text| !text.is_empty()).map(|text| text.to_string()).collect();
             labels.sort_unstable();
             labels.dedup();
         }
         ensure!(labels.len() >= 2, "head {:?} has {} class, expected two or more", head.name, labels.len());
         let mut values = Vec::with_capacity(texts.len());
         for (row, text) in texts.iter().enumerate() {
+            if text.is_empty() && head.partial {
+                values.push(f32::NAN);
+                continue;
+            }
             let class = labels.iter().position(|label| label == text).with_context(|| {
                 format!(
                     "{}:{}: head {:?} has no class {text:?}, expected one of {}",
@@ -225,9 +258,13 @@ fn target_from_columns(table: &Table, head: &Head, path: &Path) -> Result<Target
     let mut columns = Vec::new();
     for name in &names {
         let column = table.column(name)?;
-        let numbers = column.numbers()?;
+        let numbers: Vec<f32> = if head.partial {
+            column.numbers_or_missing()?.into_iter().map(|value| value.unwrap_or(f32::NAN)).collect()
+        } else {
+            column.numbers()?
+        };
         if head.kind != HeadKind::Regression
-            && let Some(row) = numbers.iter().position(|&value| value != 0.0 && value != 1.0)
+            && let Some(row) = numbers.iter().position(|&value| value != 0.0 && value != 1.0 && !value.is_nan())
         {
             bail!(
                 "{}:{}: column {name:?} holds {}, a {} head takes 0 and 1",
@@ -260,6 +297,11 @@ fn from_arrays(recipe: &Recipe, folder: &Path) -> Result<Raw> {
         test_from = Some(part.inputs.rows());
         part.append(test)?;
     }
+    let labelled = part.inputs.rows();
+    if let Some(reference) = &recipe.data.unlabelled {
+        part.append_unlabelled(reference, folder, &mut files)?;
+    }
+    let unlabelled = part.inputs.rows() - labelled;
     let sample_shape = &part.inputs.shape[1..];
     let declared = if recipe.input.shape.is_empty() { sample_shape } else { &recipe.input.shape };
     let shape = channels_last(declared)?;
@@ -274,7 +316,7 @@ fn from_arrays(recipe: &Recipe, folder: &Path) -> Result<Raw> {
         .heads
         .iter()
         .zip(part.heads)
-        .map(|(head, array)| target_from_array(head, array, &train.heads[&head.name]))
+        .map(|(head, array)| target_from_array(head, array, labelled, &train.heads[&head.name]))
         .collect::<Result<_>>()?;
     let mut categories = Vec::new();
     let mut fact_columns = Vec::new();
@@ -306,6 +348,7 @@ fn from_arrays(recipe: &Recipe, folder: &Path) -> Result<Raw> {
         targets,
         groups: None,
         test_from,
+        unlabelled,
         fingerprint,
     })
 }
@@ -318,6 +361,22 @@ struct Part {
 }
 
 impl Part {
+    /// Adds inputs that have neither labels nor facts.
+    fn append_unlabelled(&mut self, reference: &str, folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+        let (file, member) = reference.split_once('#').map_or((reference, None), |(file, member)| (file, Some(member)));
+        let path = folder.join(file);
+        let inputs = read_array(&path, member)?;
+        files.push(path);
+        inputs.refuse_non_finite(reference)?;
+        let rows = inputs.rows();
+        let nothing = |like: &Array| {
+            let shape = std::iter::once(rows).chain(like.shape.iter().skip(1).copied()).collect();
+            Array { shape, values: vec![f32::NAN; rows * like.row_len()] }
+        };
+        let (heads, facts) = (self.heads.iter().map(nothing).collect(), self.facts.iter().map(nothing).collect());
+        self.append(Self { inputs, heads, facts }).with_context(|| format!("data.unlabelled = {reference:?}"))
+    }
+
     fn append(&mut self, other: Self) -> Result<()> {
         let pairs = std::iter::once((&mut self.inputs, other.inputs))
             .chain(self.heads.iter_mut().zip(other.heads))
@@ -380,9 +439,27 @@ pub fn read_array(path: &Path, member: Option<&str>) -> Result<Array> {
     }
 }
 
-fn target_from_array(head: &Head, array: Array, file: &str) -> Result<Target> {
-    array.refuse_non_finite(file)?;
+fn target_from_array(head: &Head, mut array: Array, labelled: usize, file: &str) -> Result<Target> {
     let width = array.row_len();
+    if head.partial {
+        // NaN, or a class below 0, is a label that is not known.
+        let unknown = |value: f32| value.is_nan() || (head.kind == HeadKind::Class && value < 0.0);
+        array.values.iter_mut().filter(|value| unknown(**value)).for_each(|value| *value = f32::NAN);
+        if let Some(place) = array.values.iter().position(|value| value.is_infinite()) {
+            bail!("{file}: sample {} holds {}", place / width.max(1), array.values[place]);
+        }
+    } else {
+        // Behind the labelled samples stand those without any label.
+        let end = labelled * width;
+        if let Some(place) = array.values[..end].iter().position(|value| !value.is_finite()) {
+            bail!(
+                "{file}: sample {} holds {}, expected a finite number; with partial = true in the head it is a label \
+                 that is not known",
+                place / width.max(1),
+                array.values[place]
+            );
+        }
+    }
     match head.kind {
         HeadKind::Class => {
             ensure!(width == 1, "{file}: a class head takes one index for each sample, the file has {width}");
@@ -391,7 +468,7 @@ fn target_from_array(head: &Head, array: Array, file: &str) -> Result<Target> {
             ensure!(classes >= 2, "{file}: head {:?} has one class, expected two or more", head.name);
             for (sample, &class) in array.values.iter().enumerate() {
                 ensure!(
-                    class.fract() == 0.0 && (0.0..classes as f32).contains(&class),
+                    class.is_nan() || class.fract() == 0.0 && (0.0..classes as f32).contains(&class),
                     "{file}: sample {sample} has class {class}, head {:?} has classes 0 to {}",
                     head.name,
                     classes - 1
@@ -401,7 +478,8 @@ fn target_from_array(head: &Head, array: Array, file: &str) -> Result<Target> {
         }
         HeadKind::Binary | HeadKind::Multilabel => {
             ensure!(head.kind == HeadKind::Multilabel || width == 1, "{file}: a binary head takes one value a sample");
-            if let Some(place) = array.values.iter().position(|&value| value != 0.0 && value != 1.0) {
+            if let Some(place) = array.values.iter().position(|&value| value != 0.0 && value != 1.0 && !value.is_nan())
+            {
                 bail!("{file}: sample {} holds {}, expected 0 or 1", place / width, array.values[place]);
             }
             Ok(Target::new(head, width, head.labels.clone(), array.values))
@@ -433,13 +511,26 @@ fn from_simulator(recipe: &Recipe) -> Result<Raw> {
             (name, _) => bail!("the simulator has the facts \"rpm\" (number) and \"bearing\" (category), not {name:?}"),
         }
     }
-    let labels = bearing::CLASSES.map(String::from).to_vec();
-    let values = windows.class.iter().map(|&class| class as f32).collect();
-    let targets = match recipe.heads.as_slice() {
-        [] => Vec::new(),
-        [head] if head.kind == HeadKind::Class => vec![Target::new(head, labels.len(), labels, values)],
-        _ => bail!("the simulator has one head of kind \"class\""),
-    };
+    let targets = recipe
+        .heads
+        .iter()
+        .map(|head| match (head.kind, head.name.as_str()) {
+            (HeadKind::Class, _) => {
+                let labels = bearing::CLASSES.map(String::from).to_vec();
+                let values = windows.class.iter().map(|&class| class as f32).collect();
+                Ok(Target::new(head, labels.len(), labels, values))
+            }
+            (HeadKind::Regression, "severity") => Ok(Target::new(head, 1, vec!["g".into()], windows.severity.clone())),
+            (HeadKind::Binary, "gear") => {
+                let values = windows.gear.iter().map(|&gear| f32::from(u8::from(gear))).collect();
+                Ok(Target::new(head, 1, vec!["no".into(), "yes".into()], values))
+            }
+            (_, name) => bail!(
+                "the simulator has heads of kind \"class\" (the fault), \"severity\" (regression) and \"gear\" (binary), \
+                 not {name:?}"
+            ),
+        })
+        .collect::<Result<_>>()?;
     Ok(Raw {
         inputs,
         shape: [1, settings.lines(), 1],
@@ -449,6 +540,7 @@ fn from_simulator(recipe: &Recipe) -> Result<Raw> {
         targets,
         groups: None,
         test_from: None,
+        unlabelled: 0,
         fingerprint: format!("bearing simulator, {samples} windows, seed {}, {settings:?}", recipe.data.seed),
     })
 }
@@ -482,6 +574,7 @@ fn from_noise(recipe: &Recipe) -> Result<Raw> {
         targets,
         groups: None,
         test_from: None,
+        unlabelled: 0,
         fingerprint: format!("random data, {samples} samples of {shape:?}, seed {}", recipe.data.seed),
     })
 }

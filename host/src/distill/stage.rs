@@ -7,7 +7,6 @@ use anyhow::Result;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::How;
 use crate::data::Dataset;
 use crate::files;
 use crate::net::Net;
@@ -30,13 +29,13 @@ impl Stage {
         recipe: &Recipe,
         data: &Dataset,
         how: &recipe::Net,
-        distill: How<'_>,
+        answers: Option<&str>,
         with_facts: bool,
         seed: u64,
         name: &str,
     ) -> Result<Self> {
-        // A student depends on its teacher as a whole, a teacher on nothing but itself.
-        let teacher = distill.map(|distill| (distill, &recipe.teacher));
+        // A student depends on what its teacher said and on how it is to learn from that, a teacher on nothing but itself.
+        let teacher = answers.map(|answers| (&recipe.distill, answers, recipe.all_teachers().next()));
         let inputs = json!([
             env!("CARGO_PKG_VERSION"),
             data.fingerprint,
@@ -46,6 +45,7 @@ impl Stage {
             recipe.facts,
             recipe.heads,
             data.facts.mask,
+            recipe.augment,
             how,
             teacher,
             with_facts,

@@ -6,7 +6,8 @@ use crate::recipe::{Activation, Arch, FuseAt, Gather, Layer, LayerKind, Net, Pad
 pub(super) fn layers(net: &Net, input: [usize; 3]) -> Vec<Layer> {
     let mut layers = match net.arch {
         Arch::Layers => return with_dropout(net, net.layers.clone()),
-        Arch::Mlp => Vec::new(),
+        // Files are no families; a recipe that asks a student to be one is refused when it is read.
+        Arch::Mlp | Arch::Onnx | Arch::Saved => Vec::new(),
         Arch::Cnn | Arch::Cnn1d => stages(net, input[2]),
         Arch::Dscnn => dscnn(net, input),
         Arch::Resnet => resnet(net),

@@ -114,6 +114,16 @@ impl Graph {
         }
     }
 
+    /// Returns how many parameters a node has: weights and bias, or what takes their place.
+    pub fn parameter_count(&self, index: usize) -> usize {
+        match self.nodes[index].op {
+            Op::Norm => 2,
+            Op::Gru { .. } => 3,
+            Op::Dense { .. } | Op::Convolution { .. } | Op::Depthwise { .. } => 2 - usize::from(self.is_normed(index)),
+            _ => 0,
+        }
+    }
+
     /// Returns whether a batch normalisation follows a node with weights; its shift then takes the place of the bias.
     pub fn is_normed(&self, index: usize) -> bool {
         self.readers(index).any(|node| node.op == Op::Norm)

@@ -11,8 +11,10 @@
 
 mod activation;
 mod convolution;
+mod dense;
 mod depthwise;
 mod fake;
+mod gemm;
 mod geometry;
 mod norm;
 mod pool;
@@ -26,6 +28,12 @@ use candle_core::{DType, Result, Tensor, bail};
 pub use fake::{Rounding, Scales};
 pub use geometry::Window;
 pub use norm::EPSILON;
+
+pub(super) use convolution::Convolution;
+pub(super) use dense::Dense;
+pub(super) use depthwise::Depthwise;
+pub(super) use norm::BatchNorm;
+pub(crate) use storage::{accumulate, vectorized, with_floats, with_floats_mut};
 
 /// The convolution of `x` with `weight`, plus `bias` for each output channel.
 ///
@@ -53,6 +61,25 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, bias: &Tensor, window: &Window) -> Re
     } else {
         portable::conv2d(x, &weight, bias, window)
     }
+}
+
+/// `x` times the transpose of `weight`, plus `bias`.
+///
+/// # Shape
+/// `x` is `[batch, inputs]`, `weight` `[outputs, inputs]`, `bias` `[outputs]`; the result is `[batch, outputs]`.
+///
+/// # Errors
+/// When the shapes do not fit each other, or a tensor is not of 32-bit floats.
+pub fn dense(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    const OP: &str = "dense";
+    let (_, inputs) = x.dims2()?;
+    let (outputs, expected) = weight.dims2()?;
+    if inputs != expected {
+        bail!("{OP}: input has shape {:?}, expected [batch, {expected}]", x.dims())
+    }
+    check_vector(OP, bias, outputs)?;
+    check_floats(OP, &[x, weight, bias])?;
+    if x.device().is_cpu() { dense::dense(x, weight, bias) } else { portable::dense(x, weight, bias) }
 }
 
 /// The convolution of each channel of `x` with a kernel of its own, plus `bias` for each channel.

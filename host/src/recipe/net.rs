@@ -1,5 +1,8 @@
 //! `[teacher]` and `[student]`: the layers of a network and how it is trained.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 /// Keys of `[teacher]` and `[student]`: the layers of a network and how it is trained.
@@ -39,6 +42,27 @@ pub struct Net {
     /// cnn, cnn1d: what follows the stages: `global-average` or `flatten`.
     #[serde(default)]
     pub gather: Gather,
+    /// arch "onnx": the file, below `--data`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// arch "onnx": what raw values are divided by, before `mean` and `deviation`.
+    #[serde(default = "Net::default_divide")]
+    pub divide: f32,
+    /// arch "onnx": what is subtracted from the divided values, for all channels or for each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mean: Vec<f32>,
+    /// arch "onnx": what they are divided by then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deviation: Vec<f32>,
+    /// arch "saved": the logits of the samples that are not of the test part, in the order of the files, for each head.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub logits: BTreeMap<String, String>,
+    /// arch "saved": those of the test part.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub test_logits: BTreeMap<String, String>,
+    /// teachers: the heads that the network answers; all when left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub heads: Vec<String>,
     /// arch "layers": the layers from the input to the heads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<Layer>,
@@ -65,12 +89,39 @@ pub struct Net {
     /// Samples in a step.
     #[serde(default = "Net::default_batch")]
     pub batch: usize,
-    /// Adam's learning rate at the start.
+    /// What takes the steps: `adam`, `adamw` or `sgd`.
+    #[serde(default)]
+    pub optimizer: OptimizerKind,
+    /// The learning rate at the start.
     #[serde(default = "Net::default_rate")]
     pub rate: f64,
-    /// How the rate goes on: `cosine` (to zero) or `constant`.
+    /// How the rate goes on: `cosine` (to zero), `constant` or `steps`.
     #[serde(default)]
     pub schedule: Schedule,
+    /// schedule "steps": after which epochs the rate falls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<usize>,
+    /// schedule "steps": what the rate is multiplied by then.
+    #[serde(default = "Net::default_step_factor")]
+    pub step_factor: f64,
+    /// Epochs over which the rate rises from zero first.
+    #[serde(default)]
+    pub warm_up: f64,
+    /// What of a weight is taken away at each step, times the rate: 0.01 for adamw and 0 for the others when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decay: Option<f64>,
+    /// sgd: what of the last step is taken again.
+    #[serde(default = "Net::default_momentum")]
+    pub momentum: f64,
+    /// The greatest length of all gradients together; longer ones are shortened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f64>,
+    /// What of the running mean of the weights stays at each step, as 0.999; the mean is validated and kept then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average: Option<f64>,
+    /// Epochs without a better validation after which the training ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<usize>,
     /// teacher: how many are trained, each from another seed; their logits are averaged.
     #[serde(default = "Net::default_ensemble")]
     pub ensemble: usize,
@@ -90,6 +141,18 @@ impl Net {
 
     fn default_rate() -> f64 {
         0.001
+    }
+
+    fn default_divide() -> f32 {
+        1.0
+    }
+
+    fn default_step_factor() -> f64 {
+        0.1
+    }
+
+    fn default_momentum() -> f64 {
+        0.9
     }
 
     fn default_ensemble() -> usize {
@@ -130,6 +193,10 @@ pub enum Arch {
     Gru,
     /// The layers in `layers`.
     Layers,
+    /// teacher: a network from an ONNX file.
+    Onnx,
+    /// teacher: logits that were saved elsewhere.
+    Saved,
 }
 
 /// An entry of `layers`.
@@ -299,4 +366,19 @@ pub enum Schedule {
     Cosine,
     /// The rate throughout.
     Constant,
+    /// The rate times a factor after some epochs.
+    Steps,
+}
+
+/// What takes the steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerKind {
+    /// Adam; a decay joins the gradient.
+    #[default]
+    Adam,
+    /// Adam with a decay beside the gradient.
+    Adamw,
+    /// Gradient descent with momentum; a decay joins the gradient.
+    Sgd,
 }

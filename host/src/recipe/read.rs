@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use super::{Arch, Format, Fusion, HeadKind, Method, Net, Recipe, Weights};
+use super::{Arch, Format, Fusion, HeadKind, Net, Recipe, Schedule, Weights};
 use crate::nearest;
 
 impl Recipe {
@@ -71,27 +71,25 @@ impl Recipe {
             self.data.split.test + self.data.split.validation
         );
         share("data.label_noise", self.data.label_noise)?;
-        let teacher = self.teacher.iter().map(|net| ("teacher", net));
-        for (section, net) in teacher.chain([("student", &self.student)]) {
+        ensure!(
+            self.teacher.is_none() || self.teachers.is_empty(),
+            "[teacher] is one network, [[teachers]] are several: take one of the two"
+        );
+        let teachers = self.all_teachers().map(|net| ("teacher", net));
+        let assistant = self.assistant.iter().map(|net| ("assistant", net));
+        for (section, net) in teachers.chain(assistant).chain([("student", &self.student)]) {
             net.check().with_context(|| format!("[{section}]"))?;
+            let foreign = matches!(net.arch, Arch::Onnx | Arch::Saved);
+            ensure!(section == "teacher" || !foreign, "[{section}] arch \"onnx\" and \"saved\" are teachers");
+            ensure!(section == "teacher" || net.heads.is_empty(), "[{section}] heads belongs to teachers");
             share(&format!("{section}.dropout"), net.dropout)?;
             share(&format!("{section}.fact_dropout"), net.fact_dropout)?;
         }
         ensure!(self.student.ensemble == 1, "[student] ensemble is {}, a student is one net", self.student.ensemble);
         ensure!(self.compare.seeds >= 1, "compare.seeds is 0, expected at least 1");
         ensure!(self.quantize.calibration >= 1, "quantize.calibration is 0, expected at least 1");
-        ensure!(
-            self.distill.temperature > 0.0,
-            "distill.temperature is {}, expected more than 0",
-            self.distill.temperature
-        );
-        for (name, weight) in [("hard", self.distill.hard), ("soft", self.distill.soft)] {
-            ensure!(weight >= 0.0 && weight.is_finite(), "distill.{name} is {weight}, expected 0 or more");
-        }
-        if self.distill.method != Method::None {
-            ensure!(self.teacher.is_some(), "[teacher] is missing: describe it, or set distill.method = \"none\"");
-            ensure!(self.distill.hard + self.distill.soft > 0.0, "distill.hard and distill.soft are both 0");
-        }
+        self.check_distill()?;
+        self.check_augment()?;
         for (name, bytes) in [("flash", &self.budget.flash), ("ram", &self.budget.ram)] {
             bytes.as_ref().map(super::Bytes::get).transpose().with_context(|| format!("budget.{name}"))?;
         }
@@ -106,6 +104,119 @@ impl Recipe {
             "quantize.layers takes \"int8\" and \"int4\""
         );
         self.check_data()
+    }
+
+    /// Returns the teachers, whichever way they are written.
+    pub fn all_teachers(&self) -> impl Iterator<Item = &Net> {
+        self.teacher.iter().chain(&self.teachers)
+    }
+
+    fn check_distill(&self) -> Result<()> {
+        let distill = &self.distill;
+        let terms = distill.terms();
+        let teachers: Vec<&Net> = self.all_teachers().collect();
+        for term in &terms {
+            let ends = term.temperature.map_or([1.0; 2], super::Scheduled::ends);
+            ensure!(
+                ends.iter().all(|&t| t > 0.0 && t.is_finite()),
+                "distill.temperature is {}, expected more than 0",
+                ends.iter().copied().fold(f64::INFINITY, f64::min)
+            );
+            let constants =
+                [("alpha", term.alpha), ("beta", term.beta), ("gamma", term.gamma), ("warm_up", term.warm_up)];
+            for (name, value) in constants {
+                ensure!(
+                    value.is_none_or(|value| value >= 0.0 && value.is_finite()),
+                    "distill: {name} is {value:?}, expected 0 or more"
+                );
+            }
+        }
+        let weights = terms.iter().filter_map(|term| Some(("soft", term.weight?)));
+        for (name, weight) in weights.chain([("hard", distill.hard_weight())]) {
+            let bad = weight.ends().into_iter().find(|weight| !(*weight >= 0.0 && weight.is_finite()));
+            ensure!(bad.is_none(), "distill.{name} is {}, expected 0 or more", bad.unwrap_or_default());
+        }
+        for head in &self.heads {
+            ensure!(head.temperature.is_none_or(|t| t > 0.0), "head {:?}: temperature is not above 0", head.name);
+            ensure!(head.weight >= 0.0 && head.weight.is_finite(), "head {:?}: weight is {}", head.name, head.weight);
+            ensure!(
+                head.loss == super::RegressionLoss::Mse || head.kind == HeadKind::Regression,
+                "head {:?}: loss belongs to heads of kind \"regression\"",
+                head.name
+            );
+        }
+        ensure!(
+            (1..=20).contains(&distill.generations),
+            "distill.generations is {}, expected 1 to 20",
+            distill.generations
+        );
+        if terms.is_empty() {
+            ensure!(distill.generations == 1, "distill.generations needs a method: a student learns from what it was");
+            return Ok(());
+        }
+        ensure!(!teachers.is_empty(), "[teacher] is missing: describe it, or set distill.method = \"none\"");
+        let all = [distill.hard_weight()]
+            .into_iter()
+            .chain(terms.iter().map(|term| term.weight.unwrap_or(super::Scheduled::Constant(1.0))));
+        ensure!(all.into_iter().any(|weight| weight.ends() != [0.0; 2]), "distill.hard and distill.soft are both 0");
+        for teacher in &teachers {
+            for name in &teacher.heads {
+                let names = || self.heads.iter().map(|head| head.name.as_str());
+                ensure!(
+                    names().any(|known| known == name),
+                    "a teacher answers head {name:?}, which there is not{}",
+                    nearest(name, names()).map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default()
+                );
+            }
+        }
+        for head in &self.heads {
+            let answering =
+                teachers.iter().filter(|net| net.heads.is_empty() || net.heads.contains(&head.name)).count();
+            ensure!(answering < 2, "head {:?} has {answering} teachers: say in each which heads it answers", head.name);
+            let learns = answering > 0 || distill.balance == super::Balance::Uncertainty || head.weight > 0.0;
+            ensure!(learns, "head {:?} has neither a teacher nor a weight for its labels", head.name);
+        }
+        let looks = terms.iter().any(|term| term.kind.is_of_features());
+        ensure!(
+            !looks
+                || (teachers.len() == 1
+                    && teachers[0].ensemble == 1
+                    && self.assistant.is_none()
+                    && distill.generations == 1),
+            "losses of layers look into one network: a single [teacher] with ensemble = 1, without assistant and generations"
+        );
+        Ok(())
+    }
+
+    fn check_augment(&self) -> Result<()> {
+        let augment = &self.augment;
+        ensure!(
+            augment.crop.is_none_or(|crop| crop > 0.0 && crop <= 1.0),
+            "augment.crop is {:?}, expected above 0 to 1",
+            augment.crop
+        );
+        for (name, value, below) in [("noise", augment.noise, f64::INFINITY), ("scale", augment.scale, 1.0)] {
+            ensure!(value >= 0.0 && value < below, "augment.{name} is {value}, expected from 0 to below {below}");
+        }
+        ensure!(
+            augment.mixup.is_none_or(|alpha| alpha > 0.0 && alpha.is_finite()),
+            "augment.mixup is {:?}, expected more than 0",
+            augment.mixup
+        );
+        ensure!(
+            augment.mixup.is_none() || self.facts.is_empty(),
+            "augment.mixup would mix facts as well, which stay as they are"
+        );
+        ensure!(
+            !augment.is_any() || self.all_teachers().all(|net| net.arch != Arch::Saved),
+            "[augment] varies the samples, of which saved logits say nothing: take the teacher itself"
+        );
+        ensure!(augment.is_any() || augment.views == 0, "augment.views without anything that varies");
+        ensure!(
+            !augment.is_any() || self.heads.iter().all(|head| head.kind != HeadKind::Reconstruction),
+            "[augment] would change what a reconstruction has to give back"
+        );
+        Ok(())
     }
 
     /// Checks that each format finds the keys that it needs, and none that it does not use.
@@ -153,8 +264,8 @@ impl Recipe {
             }
         }
         ensure!(
-            data.format == Format::Arrays || (data.train.is_none() && data.test.is_none()),
-            "data.train and data.test belong to format \"arrays\""
+            data.format == Format::Arrays || (data.train.is_none() && data.test.is_none() && data.unlabelled.is_none()),
+            "data.train, data.test and data.unlabelled belong to format \"arrays\""
         );
         ensure!(data.format == Format::Csv || data.file.is_none(), "data.file belongs to format \"csv\"");
         ensure!(data.format == Format::Csv || data.split.group.is_none(), "data.split.group belongs to format \"csv\"");
@@ -180,6 +291,21 @@ impl Net {
         for (name, size) in [("width", self.width), ("depth", self.depth)] {
             ensure!(size.is_none_or(|size| (1..=4096).contains(&size)), "{name} is {size:?}, expected 1 to 4096");
         }
+        let onnx = self.arch == Arch::Onnx;
+        ensure!(
+            onnx || (self.file.is_none() && self.divide == 1.0 && self.mean.is_empty() && self.deviation.is_empty()),
+            "file, divide, mean and deviation belong to arch \"onnx\""
+        );
+        ensure!(!onnx || self.file.is_some(), "arch \"onnx\" needs file = \"FILE.onnx\"");
+        let good = |x: &f32| x.is_finite() && *x != 0.0;
+        ensure!(good(&self.divide), "divide is {}, expected a number other than 0", self.divide);
+        ensure!(self.deviation.iter().all(good), "deviation holds {:?}, expected numbers other than 0", self.deviation);
+        let saved = self.arch == Arch::Saved;
+        ensure!(
+            saved || (self.logits.is_empty() && self.test_logits.is_empty()),
+            "logits and test_logits belong to arch \"saved\""
+        );
+        ensure!(!saved || !self.logits.is_empty(), "arch \"saved\" needs logits = {{ HEAD = \"FILE\" }}");
         let listed = self.arch == Arch::Layers;
         ensure!(listed || self.layers.is_empty(), "layers belongs to arch \"layers\"");
         ensure!(!listed || !self.layers.is_empty(), "arch \"layers\" needs layers = [...]");
@@ -204,6 +330,22 @@ impl Net {
         ensure!(self.batch >= 1, "batch is 0, expected at least 1");
         ensure!(self.ensemble >= 1, "ensemble is 0, expected at least 1");
         ensure!(self.rate > 0.0 && self.rate.is_finite(), "rate is {}, expected more than 0", self.rate);
+        ensure!(
+            (self.schedule == Schedule::Steps) != self.steps.is_empty(),
+            "steps = [...] and schedule = \"steps\" belong together"
+        );
+        ensure!(self.warm_up >= 0.0 && self.warm_up.is_finite(), "warm_up is {}, expected 0 or more", self.warm_up);
+        let positive = |name: &str, value: Option<f64>, below: f64| {
+            let good = value.is_none_or(|value| value >= 0.0 && value < below);
+            ensure!(good, "{name} is {}, expected from 0 to below {below}", value.unwrap_or_default());
+            Ok(())
+        };
+        positive("decay", self.decay, f64::INFINITY)?;
+        positive("momentum", Some(self.momentum), 1.0)?;
+        positive("average", self.average, 1.0)?;
+        positive("step_factor", Some(self.step_factor), f64::INFINITY)?;
+        ensure!(self.clip.is_none_or(|clip| clip > 0.0), "clip is {:?}, expected more than 0", self.clip);
+        ensure!(self.patience != Some(0), "patience is 0, expected at least 1");
         ensure!(
             self.fusion != Fusion::Sum || self.fact_dropout == 0.0,
             "fusion \"sum\" has no mask that tells a missing fact from 0: set fact_dropout = 0"
@@ -339,15 +481,33 @@ epochs = 3
     #[test]
     fn readme_names_every_key_and_its_example_is_a_recipe() {
         let readme = include_str!("../../README.md");
-        let keys = [include_str!("../recipe.rs"), include_str!("net.rs")].concat();
+        let keys = [include_str!("../recipe.rs"), include_str!("net.rs"), include_str!("distill.rs")].concat();
         let keys = keys.lines().filter_map(|line| {
             let (key, _) = line.strip_prefix("    pub ")?.split_once(':')?;
             (!key.contains(' ')).then_some(key)
         });
-        let sections =
-            ["data", "input", "facts", "heads", "teacher", "student", "distill", "quantize", "compare", "budget"];
+        let sections = [
+            "data",
+            "input",
+            "facts",
+            "heads",
+            "augment",
+            "teacher",
+            "teachers",
+            "assistant",
+            "student",
+            "distill",
+            "losses",
+            "quantize",
+            "compare",
+            "budget",
+        ];
         for key in keys {
-            let named = if sections.contains(&key) { format!("[{key}]") } else { format!("`{key}`") };
+            let named = match key {
+                "losses" => "[[distill.losses]]".into(),
+                _ if sections.contains(&key) => format!("[{key}]"),
+                _ => format!("`{key}`"),
+            };
             assert!(readme.contains(&named), "host/README.md does not name {key}");
         }
         let blocks: Vec<&str> = readme.split("```toml").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();

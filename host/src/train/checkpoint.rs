@@ -6,24 +6,25 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 
-use super::{Adam, Epoch};
+use super::{Epoch, Optimizer};
 use crate::files;
 use crate::net::Net;
+use crate::recipe;
 
 /// The state between two epochs.
 pub(super) struct Checkpoint {
-    pub(super) adam: Adam,
+    pub(super) optimizer: Optimizer,
     pub(super) best: BTreeMap<String, Tensor>,
     pub(super) epochs: Vec<Epoch>,
 }
 
 impl Checkpoint {
-    pub(super) fn start(net: &Net) -> Result<Self> {
-        Ok(Self { adam: Adam::new(&net.parameters)?, best: net.snapshot()?, epochs: Vec::new() })
+    pub(super) fn start(net: &Net, how: &recipe::Net) -> Result<Self> {
+        Ok(Self { optimizer: Optimizer::new(&net.parameters, how)?, best: net.snapshot()?, epochs: Vec::new() })
     }
 
     /// Reads a state and puts its parameters into the network.
-    pub(super) fn load(path: &Path, net: &Net) -> Result<Self> {
+    pub(super) fn load(path: &Path, net: &Net, how: &recipe::Net) -> Result<Self> {
         let (tensors, note) = load_tensors(path, net.device())?;
         let part = |prefix: &str| -> BTreeMap<String, Tensor> {
             tensors
@@ -31,39 +32,24 @@ impl Checkpoint {
                 .filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.to_string(), tensor.clone())))
                 .collect()
         };
-        let moments = |prefix: &str| -> Result<Vec<Tensor>> {
-            let part = part(prefix);
-            net.parameters
-                .iter()
-                .map(|(name, _)| part.get(name).cloned().with_context(|| format!("{prefix}{name} is missing")))
-                .collect()
-        };
         let read = || -> Result<Self> {
             let epochs: Vec<Epoch> = serde_json::from_str(&note)?;
             let steps = tensors.get("steps").context("steps are missing")?.to_vec1::<u32>()?;
+            let mut optimizer = Optimizer::new(&net.parameters, how)?;
+            optimizer.restore(&net.parameters, &part("optimizer."), steps.first().copied().unwrap_or(0) as usize)?;
             net.restore(&part("now."))?;
-            Ok(Self {
-                adam: Adam {
-                    first: moments("first.")?,
-                    second: moments("second.")?,
-                    steps: steps.first().copied().unwrap_or(0) as usize,
-                },
-                best: part("best."),
-                epochs,
-            })
+            Ok(Self { optimizer, best: part("best."), epochs })
         };
         read().with_context(|| format!("{}: not a checkpoint of this network; delete it to start anew", path.display()))
     }
 
     pub(super) fn save(&self, path: &Path, net: &Net) -> Result<()> {
         let mut tensors: BTreeMap<String, Tensor> = BTreeMap::new();
-        for ((name, _), (first, second)) in net.parameters.iter().zip(self.adam.first.iter().zip(&self.adam.second)) {
-            tensors.insert(format!("first.{name}"), first.clone());
-            tensors.insert(format!("second.{name}"), second.clone());
-        }
+        let state = self.optimizer.state(&net.parameters);
+        tensors.extend(state.into_iter().map(|(name, tensor)| (format!("optimizer.{name}"), tensor)));
         tensors.extend(net.snapshot()?.into_iter().map(|(name, tensor)| (format!("now.{name}"), tensor)));
         tensors.extend(self.best.iter().map(|(name, tensor)| (format!("best.{name}"), tensor.clone())));
-        tensors.insert("steps".into(), Tensor::new(&[self.adam.steps as u32], &Device::Cpu)?);
+        tensors.insert("steps".into(), Tensor::new(&[self.optimizer.steps as u32], &Device::Cpu)?);
         save_tensors(path, &tensors, &serde_json::to_string(&self.epochs)?)
     }
 }

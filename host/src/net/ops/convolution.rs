@@ -3,28 +3,32 @@
 //! again.
 
 use super::Window;
-use super::storage::{accumulate, floats, total, with_floats};
-use candle_core::{CpuStorage, CustomOp3, Device, Layout, Result, Shape, Tensor};
+use super::gemm::{Matrix, product};
+use super::storage::{accumulate, floats, total, vectorized, with_floats};
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
+use std::cell::RefCell;
 use std::ops::Range;
 
 /// See [`super::conv2d`]; here `weight` is `[out, kh * kw * channels]`.
 pub(super) fn conv2d(x: &Tensor, weight: &Tensor, bias: &Tensor, window: &Window) -> Result<Tensor> {
     let (batch, height, width, channels) = x.dims4()?;
-    let plan = Plan { window: *window, batch, input: [height, width], channels, out: bias.elem_count() };
+    let plan = Convolution { window: *window, batch, input: [height, width], channels, out: bias.elem_count() };
     x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, plan)
 }
 
 /// One convolution's geometry.
-struct Plan {
-    window: Window,
-    batch: usize,
-    input: [usize; 2],
-    channels: usize,
-    out: usize,
+pub(crate) struct Convolution {
+    pub(crate) window: Window,
+    pub(crate) batch: usize,
+    /// Height and width.
+    pub(crate) input: [usize; 2],
+    pub(crate) channels: usize,
+    /// Channels of the result.
+    pub(crate) out: usize,
 }
 
-impl CustomOp3 for Plan {
+impl CustomOp3 for Convolution {
     fn name(&self) -> &'static str {
         "conv2d"
     }
@@ -38,9 +42,8 @@ impl CustomOp3 for Plan {
         bias: &CpuStorage,
         bias_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let weight = floats(weight, weight_layout)?;
-        let weight = Tensor::from_slice(weight, (self.out, self.patch()), &Device::Cpu)?;
-        let y = self.forward(floats(x, x_layout)?, &weight.t()?, floats(bias, bias_layout)?)?;
+        let (weight, bias) = (floats(weight, weight_layout)?, floats(bias, bias_layout)?);
+        let y = self.forward(floats(x, x_layout)?, weight, Some(bias));
         let [oh, ow] = self.window.out;
         Ok((CpuStorage::F32(y), (self.batch, oh, ow, self.out).into()))
     }
@@ -54,21 +57,20 @@ impl CustomOp3 for Plan {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let grad = grad.contiguous()?;
-        let grad = grad.reshape((self.batch * self.window.positions(), self.out))?;
-        let weight_values = weight.detach();
-        let mut dx = vec![0.0; if x.track_op() { x.elem_count() } else { 0 }];
-        let (dweight, dbias) = with_floats(x, |x| self.backward(x, &weight_values, &grad, &mut dx))?;
-        let dx = match x.track_op() {
-            true => Some(Tensor::from_vec(dx, x.shape(), x.device())?),
-            false => None,
-        };
+        let gradients = with_floats(x, |values| {
+            with_floats(weight, |weight| {
+                with_floats(&grad, |grad| Ok(self.backward(values, weight, grad, x.track_op())))
+            })
+        })?;
+        let [dx, dweight, dbias] = gradients;
+        let dx = if x.track_op() { Some(Tensor::from_vec(dx, x.shape(), x.device())?) } else { None };
         let dweight = Tensor::from_vec(dweight, weight.shape(), weight.device())?;
         let dbias = Tensor::from_vec(dbias, self.out, weight.device())?;
         Ok((dx, Some(dweight), Some(dbias)))
     }
 }
 
-impl Plan {
+impl Convolution {
     /// Values in a patch: what one output position sees.
     fn patch(&self) -> usize {
         self.window.kernel[0] * self.window.kernel[1] * self.channels
@@ -84,132 +86,154 @@ impl Plan {
         (BLOCK / (self.window.out[1] * self.patch())).max(1)
     }
 
-    fn forward(&self, x: &[f32], weight: &Tensor, bias: &[f32]) -> Result<Vec<f32>> {
+    /// The result for `x`, with weights `[out, kh * kw * channels]`.
+    pub(crate) fn forward(&self, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
         let [oh, ow] = self.window.out;
         let mut y = vec![0.0; self.batch * oh * ow * self.out];
         let rows = self.block_rows();
-        y.par_chunks_mut(rows * ow * self.out).enumerate().try_for_each(|(block, y)| {
-            let first = block * rows;
+        y.par_chunks_mut(rows * ow * self.out).enumerate().for_each(|(block, y)| {
+            if let Some(bias) = bias {
+                y.chunks_exact_mut(self.out).for_each(|y| y.copy_from_slice(bias));
+            }
             let count = y.len() / (ow * self.out);
-            let product = self.unfold(x, first, count)?.matmul(weight)?;
-            with_floats(&product, |product| {
-                for (y, product) in y.chunks_exact_mut(self.out).zip(product.chunks_exact(self.out)) {
-                    for ((y, product), bias) in y.iter_mut().zip(product).zip(bias) {
-                        *y = product + bias;
-                    }
-                }
-                Ok(())
-            })
-        })?;
-        Ok(y)
+            let shape = [count * ow, self.out, self.patch()];
+            self.with_patches(x, block * rows, count, |patches| {
+                let (a, b) = (Matrix::rows(patches, self.patch()), Matrix::transposed(weight, self.patch()));
+                product(y, shape, a, b, bias.is_some(), false);
+            });
+        });
+        y
     }
 
-    /// The gradients of weight and bias; adds that of the input to `dx` unless that is empty.
-    fn backward(&self, x: &[f32], weight: &Tensor, grad: &Tensor, dx: &mut [f32]) -> Result<(Vec<f32>, Vec<f32>)> {
-        // Whole images to a task: no two tasks add to the same input. Their number depends on the
-        // batch alone, and so do the sums.
+    /// The gradients of input, weight and bias; that of the input is empty unless it is asked for.
+    pub(crate) fn backward(&self, x: &[f32], weight: &[f32], grad: &[f32], with_input: bool) -> [Vec<f32>; 3] {
+        let dx = match (with_input, self.window.stride) {
+            (false, _) => Vec::new(),
+            (true, [1, 1]) => self.backward_input(weight, grad),
+            (true, _) => self.backward_strided_input(weight, grad),
+        };
+        // Whole images to a task. Their number depends on the batch alone, and so do the sums.
         let images = self.batch.div_ceil(TASKS).max(1);
-        let tasks = self.batch.div_ceil(images);
-        let mut dx = dx.chunks_mut(images * self.image());
-        let shares: Vec<&mut [f32]> = (0..tasks).map(|_| dx.next().unwrap_or_default()).collect();
-        let parts: Vec<(Vec<f32>, Vec<f32>)> = shares
+        let parts: Vec<[Vec<f32>; 2]> = (0..self.batch.div_ceil(images))
             .into_par_iter()
-            .enumerate()
-            .map(|(task, dx)| self.backward_images(x, weight, grad, dx, task * images, images))
-            .collect::<Result<_>>()?;
-        let (dweight, dbias) = parts.into_iter().unzip();
-        Ok((total(dweight, self.out * self.patch()), total(dbias, self.out)))
+            .map(|task| self.backward_weights(x, grad, task * images..((task + 1) * images).min(self.batch)))
+            .collect();
+        let (dweight, dbias) = parts.into_iter().map(|[dweight, dbias]| (dweight, dbias)).unzip();
+        [dx, total(dweight, self.out * self.patch()), total(dbias, self.out)]
     }
 
-    /// [`backward`](Self::backward) for `images` images from the `first` on, as far as there are.
-    fn backward_images(
-        &self,
-        x: &[f32],
-        weight: &Tensor,
-        grad: &Tensor,
-        dx: &mut [f32],
-        first: usize,
-        images: usize,
-    ) -> Result<(Vec<f32>, Vec<f32>)> {
+    /// The gradients of weight and bias by some images.
+    fn backward_weights(&self, x: &[f32], grad: &[f32], images: Range<usize>) -> [Vec<f32>; 2] {
         let [oh, ow] = self.window.out;
         let mut dweight = vec![0.0; self.out * self.patch()];
         let mut dbias = vec![0.0; self.out];
-        let rows = first * oh..((first + images) * oh).min(self.batch * oh);
+        let rows = images.start * oh..images.end * oh;
         for row in rows.clone().step_by(self.block_rows()) {
             let count = self.block_rows().min(rows.end - row);
-            let grad = grad.narrow(0, row * ow, count * ow)?;
-            with_floats(&grad, |grad| {
-                for grad in grad.chunks_exact(self.out) {
-                    accumulate(&mut dbias, grad);
-                }
-                Ok(())
-            })?;
-            let patches = self.unfold(x, row, count)?;
-            with_floats(&grad.t()?.matmul(&patches)?, |part| {
-                accumulate(&mut dweight, part);
-                Ok(())
-            })?;
-            if !dx.is_empty() {
-                let dpatches = grad.matmul(weight)?;
-                with_floats(&dpatches, |dpatches| {
-                    self.fold(dx, dpatches, row - first * oh);
-                    Ok(())
-                })?;
-            }
+            let grad = &grad[row * ow * self.out..][..count * ow * self.out];
+            vectorized(|| grad.chunks_exact(self.out).for_each(|grad| accumulate(&mut dbias, grad)));
+            let shape = [self.out, self.patch(), count * ow];
+            self.with_patches(x, row, count, |patches| {
+                let (a, b) = (Matrix::transposed(grad, self.out), Matrix::rows(patches, self.patch()));
+                product(&mut dweight, shape, a, b, true, false);
+            });
         }
-        Ok((dweight, dbias))
+        [dweight, dbias]
     }
 
-    /// The patches of `count` output rows from the `first` of the batch on: a matrix of
-    /// `[count * ow, patch]`.
-    fn unfold(&self, x: &[f32], first: usize, count: usize) -> Result<Tensor> {
+    /// The gradient of the input of a convolution of stride 1: that of the result convolved with the kernel turned round.
+    fn backward_input(&self, weight: &[f32], grad: &[f32]) -> Vec<f32> {
+        let [kh, kw] = self.window.kernel;
+        let turned = |axis: usize| {
+            let reach = (self.window.kernel[axis] - 1) * self.window.dilation[axis];
+            reach - self.window.pad[axis]
+        };
+        let back = Self {
+            window: Window { pad: [turned(0), turned(1)], out: self.input, ..self.window },
+            batch: self.batch,
+            input: self.window.out,
+            channels: self.out,
+            out: self.channels,
+        };
+        let taps = kh * kw;
+        let mut kernel = vec![0.0; weight.len()];
+        for (o, filter) in weight.chunks_exact(self.patch()).enumerate() {
+            for (tap, values) in filter.chunks_exact(self.channels).enumerate() {
+                for (c, value) in values.iter().enumerate() {
+                    kernel[(c * taps + taps - 1 - tap) * self.out + o] = *value;
+                }
+            }
+        }
+        back.forward(grad, &kernel, None)
+    }
+
+    /// The gradient of the input of any convolution: the gradients of the patches folded back.
+    fn backward_strided_input(&self, weight: &[f32], grad: &[f32]) -> Vec<f32> {
         let [oh, ow] = self.window.out;
-        let shape = (count * ow, self.patch());
+        let mut dx = vec![0.0; self.batch * self.image()];
+        dx.par_chunks_mut(self.image()).zip(grad.par_chunks(oh * ow * self.out)).for_each(|(dx, grad)| {
+            for row in (0..oh).step_by(self.block_rows()) {
+                let count = self.block_rows().min(oh - row);
+                let grad = &grad[row * ow * self.out..][..count * ow * self.out];
+                let shape = [count * ow, self.patch(), self.out];
+                with_scratch(count * ow * self.patch(), |dpatches| {
+                    let (a, b) = (Matrix::rows(grad, self.out), Matrix::rows(weight, self.patch()));
+                    product(dpatches, shape, a, b, false, false);
+                    vectorized(|| self.fold(dx, dpatches, row));
+                });
+            }
+        });
+        dx
+    }
+
+    /// Calls `each` with the patches of `count` output rows from the `first` of the batch on: a matrix of
+    /// `[count * ow, patch]`.
+    fn with_patches(&self, x: &[f32], first: usize, count: usize, each: impl FnOnce(&[f32])) {
+        let ow = self.window.out[1];
         if self.is_pointwise() {
             let line = ow * self.channels;
-            return Tensor::from_slice(&x[first * line..][..count * line], shape, &Device::Cpu);
+            return each(&x[first * line..][..count * line]);
         }
-        let [kh, kw] = self.window.kernel;
-        let mut patches = Vec::with_capacity(count * ow * self.patch());
-        let zeros = |patches: &mut Vec<f32>, taps: usize| {
-            patches.resize(patches.len() + taps * self.channels, 0.0);
-        };
-        for row in first..first + count {
-            let image = &x[row / oh * self.image()..][..self.image()];
-            let ky = self.window.taps(0, row % oh, self.input[0]);
-            for ox in 0..ow {
-                let kx = self.window.taps(1, ox, self.input[1]);
-                zeros(&mut patches, ky.start * kw);
-                for tap in ky.clone() {
-                    zeros(&mut patches, kx.start);
-                    self.runs([row % oh, ox], tap, &kx, |_, run| {
-                        patches.extend_from_slice(&image[run]);
-                    });
-                    zeros(&mut patches, kw - kx.end);
-                }
-                zeros(&mut patches, (kh - ky.end) * kw);
-            }
-        }
-        Tensor::from_vec(patches, shape, &Device::Cpu)
+        with_scratch(count * ow * self.patch(), |patches| {
+            vectorized(|| self.unfold(x, first, patches));
+            each(patches);
+        });
     }
 
-    /// Adds to the images `dx` the gradient of the patches of their output rows from `first` on.
-    fn fold(&self, dx: &mut [f32], dpatches: &[f32], first: usize) {
+    /// Writes the patches of output rows from the `first` of the batch on.
+    fn unfold(&self, x: &[f32], first: usize, patches: &mut [f32]) {
         let [oh, ow] = self.window.out;
-        if self.is_pointwise() {
-            let start = first * ow * self.channels;
-            accumulate(&mut dx[start..][..dpatches.len()], dpatches);
-            return;
-        }
-        for (line, dpatches) in dpatches.chunks_exact(ow * self.patch()).enumerate() {
+        let [kh, kw] = self.window.kernel;
+        for (line, patches) in patches.chunks_exact_mut(ow * self.patch()).enumerate() {
             let row = first + line;
-            let image = &mut dx[row / oh * self.image()..][..self.image()];
+            let image = &x[row / oh * self.image()..][..self.image()];
             let ky = self.window.taps(0, row % oh, self.input[0]);
+            for (ox, patch) in patches.chunks_exact_mut(self.patch()).enumerate() {
+                let kx = self.window.taps(1, ox, self.input[1]);
+                if ky.len() < kh || kx.len() < kw {
+                    patch.fill(0.0);
+                }
+                for tap in ky.clone() {
+                    self.runs([row % oh, ox], tap, &kx, |from, run| {
+                        let len = run.len();
+                        patch[from..from + len].copy_from_slice(&image[run]);
+                    });
+                }
+            }
+        }
+    }
+
+    /// Adds to the image `dx` the gradient of the patches of its output rows from `first` on.
+    fn fold(&self, dx: &mut [f32], dpatches: &[f32], first: usize) {
+        let ow = self.window.out[1];
+        for (line, dpatches) in dpatches.chunks_exact(ow * self.patch()).enumerate() {
+            let oy = first + line;
+            let ky = self.window.taps(0, oy, self.input[0]);
             for (ox, dpatch) in dpatches.chunks_exact(self.patch()).enumerate() {
                 let kx = self.window.taps(1, ox, self.input[1]);
                 for tap in ky.clone() {
-                    self.runs([row % oh, ox], tap, &kx, |from, run| {
-                        accumulate(&mut image[run], &dpatch[from..]);
+                    self.runs([oy, ox], tap, &kx, |from, run| {
+                        accumulate(&mut dx[run], &dpatch[from..]);
                     });
                 }
             }
@@ -218,6 +242,7 @@ impl Plan {
 
     /// Calls `each` for the runs of values that lie side by side in both a patch and its image, in
     /// the row `ky` of taps: where the run starts in the patch, and its range in the image.
+    #[inline(always)]
     fn runs(&self, [oy, ox]: [usize; 2], ky: usize, kx: &Range<usize>, mut each: impl FnMut(usize, Range<usize>)) {
         let line = self.window.input(0, oy, ky) * self.input[1];
         let mut run = |tap: usize, taps: usize| {
@@ -240,9 +265,22 @@ impl Plan {
     }
 }
 
-/// Values in a block of patches: a megabyte, about what a core's second cache holds. Smaller blocks
-/// pay for more calls of the matrix product, larger ones leave the cache.
-const BLOCK: usize = 1 << 18;
+/// Calls `each` with so many values of memory that the thread keeps; they hold anything.
+fn with_scratch(len: usize, each: impl FnOnce(&mut [f32])) {
+    thread_local! {
+        static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    }
+    SCRATCH.with_borrow_mut(|scratch| {
+        if scratch.len() < len {
+            scratch.resize(len, 0.0);
+        }
+        each(&mut scratch[..len]);
+    });
+}
+
+/// Values in a block of patches: what a core's second cache holds beside weights and result. Smaller blocks pay for more
+/// calls of the matrix product, larger ones leave the cache.
+const BLOCK: usize = 1 << 17;
 
 /// Parts into which the backward pass splits a batch.
 const TASKS: usize = 16;

@@ -1,26 +1,28 @@
-//! The depthwise convolution on the CPU: one pass over the taps, all channels side by side.
+//! The depthwise convolution on the CPU: all taps of a block of channels at a time, in registers.
 
 use super::Window;
-use super::storage::{accumulate, floats, total, with_floats};
+use super::storage::{accumulate, floats, total, vectorized, with_floats};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// See [`super::depthwise()`].
 pub(super) fn depthwise(x: &Tensor, weight: &Tensor, bias: &Tensor, window: &Window) -> Result<Tensor> {
     let (batch, height, width, channels) = x.dims4()?;
-    let plan = Plan { window: *window, batch, input: [height, width], channels };
+    let plan = Depthwise { window: *window, batch, input: [height, width], channels };
     x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, plan)
 }
 
 /// One depthwise convolution's geometry.
-struct Plan {
-    window: Window,
-    batch: usize,
-    input: [usize; 2],
-    channels: usize,
+pub(crate) struct Depthwise {
+    pub(crate) window: Window,
+    pub(crate) batch: usize,
+    /// Height and width.
+    pub(crate) input: [usize; 2],
+    pub(crate) channels: usize,
 }
 
-impl CustomOp3 for Plan {
+impl CustomOp3 for Depthwise {
     fn name(&self) -> &'static str {
         "depthwise"
     }
@@ -35,14 +37,9 @@ impl CustomOp3 for Plan {
         bias_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (x, weight) = (floats(x, x_layout)?, floats(weight, weight_layout)?);
-        let bias = floats(bias, bias_layout)?;
-        let mut y = vec![0.0; self.batch * self.result()];
-        y.par_chunks_mut(self.result())
-            .zip(x.par_chunks(self.image()))
-            .for_each(|(y, x)| self.forward(x, weight, bias, y));
+        let y = self.forward(x, weight, Some(floats(bias, bias_layout)?));
         let [oh, ow] = self.window.out;
-        let shape = (self.batch, oh, ow, self.channels);
-        Ok((CpuStorage::F32(y), shape.into()))
+        Ok((CpuStorage::F32(y), (self.batch, oh, ow, self.channels).into()))
     }
 
     fn bwd(
@@ -54,21 +51,20 @@ impl CustomOp3 for Plan {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let grad = grad.contiguous()?;
-        let mut dx = vec![0.0; if x.track_op() { x.elem_count() } else { 0 }];
-        let (dweight, dbias) = with_floats(x, |x| {
-            with_floats(weight, |weight| with_floats(&grad, |grad| Ok(self.backward(x, weight, grad, &mut dx))))
+        let gradients = with_floats(x, |values| {
+            with_floats(weight, |weight| {
+                with_floats(&grad, |grad| Ok(self.backward(values, weight, grad, x.track_op())))
+            })
         })?;
-        let dx = match x.track_op() {
-            true => Some(Tensor::from_vec(dx, x.shape(), x.device())?),
-            false => None,
-        };
+        let [dx, dweight, dbias] = gradients;
+        let dx = if x.track_op() { Some(Tensor::from_vec(dx, x.shape(), x.device())?) } else { None };
         let dweight = Tensor::from_vec(dweight, weight.shape(), weight.device())?;
         let dbias = Tensor::from_vec(dbias, bias.shape(), bias.device())?;
         Ok((dx, Some(dweight), Some(dbias)))
     }
 }
 
-impl Plan {
+impl Depthwise {
     /// Values in an image of the input.
     fn image(&self) -> usize {
         self.input[0] * self.input[1] * self.channels
@@ -79,76 +75,183 @@ impl Plan {
         self.window.positions() * self.channels
     }
 
-    fn forward(&self, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
-        for y in y.chunks_exact_mut(self.channels) {
-            y.copy_from_slice(bias);
-        }
-        self.each_tap(|from, to, tap| {
-            let (y, x) = (&mut y[to..][..self.channels], &x[from..][..self.channels]);
-            let weight = &weight[tap..][..self.channels];
-            for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
-                *y += x * weight;
-            }
-        });
-    }
-
-    /// The gradients of weight and bias; adds that of the input to `dx` unless that is empty.
-    fn backward(&self, x: &[f32], weight: &[f32], grad: &[f32], dx: &mut [f32]) -> (Vec<f32>, Vec<f32>) {
-        let mut dx = dx.chunks_mut(self.image());
-        let shares: Vec<&mut [f32]> = (0..self.batch).map(|_| dx.next().unwrap_or_default()).collect();
-        let (dweight, dbias) = shares
-            .into_par_iter()
+    /// The result for `x`, with weights `[kh, kw, channels]`.
+    pub(crate) fn forward(&self, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+        let mut y = vec![0.0; self.batch * self.result()];
+        y.par_chunks_mut(self.result())
             .zip(x.par_chunks(self.image()))
+            .for_each(|(y, x)| Arch::new().dispatch(Forward { plan: self, x, weight, bias, y }));
+        y
+    }
+
+    /// The gradients of input, weight and bias; that of the input is empty unless it is asked for.
+    pub(crate) fn backward(&self, x: &[f32], weight: &[f32], grad: &[f32], with_input: bool) -> [Vec<f32>; 3] {
+        let dx = match (with_input, self.window.stride) {
+            (false, _) => Vec::new(),
+            (true, [1, 1]) => self.backward_input(weight, grad),
+            (true, _) => self.backward_strided_input(weight, grad),
+        };
+        let (dweight, dbias) = x
+            .par_chunks(self.image())
             .zip(grad.par_chunks(self.result()))
-            .map(|((dx, x), grad)| self.backward_image(x, weight, grad, dx))
+            .map(|(x, grad)| Arch::new().dispatch(Weights { plan: self, x, grad }))
             .unzip();
-        (total(dweight, weight.len()), total(dbias, self.channels))
+        [dx, total(dweight, weight.len()), total(dbias, self.channels)]
     }
 
-    fn backward_image(&self, x: &[f32], weight: &[f32], grad: &[f32], dx: &mut [f32]) -> (Vec<f32>, Vec<f32>) {
-        let mut dbias = vec![0.0; self.channels];
-        for grad in grad.chunks_exact(self.channels) {
-            accumulate(&mut dbias, grad);
-        }
-        let mut dweight = vec![0.0; weight.len()];
-        self.each_tap(|from, to, tap| {
-            let grad = &grad[to..][..self.channels];
-            let x = &x[from..][..self.channels];
-            let dweight = &mut dweight[tap..][..self.channels];
-            for ((dweight, x), grad) in dweight.iter_mut().zip(x).zip(grad) {
-                *dweight += x * grad;
-            }
-            if !dx.is_empty() {
-                let weight = &weight[tap..][..self.channels];
-                let dx = &mut dx[from..][..self.channels];
-                for ((dx, weight), grad) in dx.iter_mut().zip(weight).zip(grad) {
-                    *dx += weight * grad;
-                }
-            }
-        });
-        (dweight, dbias)
+    /// The gradient of the input of a convolution of stride 1: that of the result convolved with the kernel turned round.
+    fn backward_input(&self, weight: &[f32], grad: &[f32]) -> Vec<f32> {
+        let turned =
+            [0, 1].map(|axis| (self.window.kernel[axis] - 1) * self.window.dilation[axis] - self.window.pad[axis]);
+        let back = Self {
+            window: Window { pad: turned, out: self.input, ..self.window },
+            batch: self.batch,
+            input: self.window.out,
+            channels: self.channels,
+        };
+        let kernel: Vec<f32> = weight.chunks_exact(self.channels).rev().flatten().copied().collect();
+        back.forward(grad, &kernel, None)
     }
 
-    /// Calls `each` for the taps of all output positions of an image, with where the channels
-    /// start in the input, in the result and in the weights.
-    fn each_tap(&self, mut each: impl FnMut(usize, usize, usize)) {
+    /// The gradient of the input of any convolution, tap by tap.
+    fn backward_strided_input(&self, weight: &[f32], grad: &[f32]) -> Vec<f32> {
         let window = &self.window;
-        for oy in 0..window.out[0] {
-            let rows = window.taps(0, oy, self.input[0]);
-            for ox in 0..window.out[1] {
-                let to = (oy * window.out[1] + ox) * self.channels;
-                let columns = window.taps(1, ox, self.input[1]);
-                for ky in rows.clone() {
-                    let line = window.input(0, oy, ky) * self.input[1];
-                    for kx in columns.clone() {
-                        let from = (line + window.input(1, ox, kx)) * self.channels;
-                        each(from, to, (ky * window.kernel[1] + kx) * self.channels);
+        let mut dx = vec![0.0; self.batch * self.image()];
+        let images = dx.par_chunks_mut(self.image()).zip(grad.par_chunks(self.result()));
+        images.for_each(|(dx, grad)| {
+            vectorized(|| {
+                for (at, grad) in grad.chunks_exact(self.channels).enumerate() {
+                    let (oy, ox) = (at / window.out[1], at % window.out[1]);
+                    for ky in window.taps(0, oy, self.input[0]) {
+                        let line = window.input(0, oy, ky) * self.input[1];
+                        for kx in window.taps(1, ox, self.input[1]) {
+                            let dx = &mut dx[(line + window.input(1, ox, kx)) * self.channels..][..self.channels];
+                            let weight = &weight[(ky * window.kernel[1] + kx) * self.channels..][..self.channels];
+                            for ((dx, weight), grad) in dx.iter_mut().zip(weight).zip(grad) {
+                                *dx += weight * grad;
+                            }
+                        }
                     }
                 }
+            });
+        });
+        dx
+    }
+}
+
+/// The result of an image.
+struct Forward<'a> {
+    plan: &'a Depthwise,
+    x: &'a [f32],
+    weight: &'a [f32],
+    bias: Option<&'a [f32]>,
+    y: &'a mut [f32],
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { plan: Depthwise { window, input, channels, .. }, x, weight, bias, y } = self;
+        let channels = *channels;
+        for (at, pixel) in y.chunks_exact_mut(channels).enumerate() {
+            let (oy, ox) = (at / window.out[1], at % window.out[1]);
+            let (rows, columns) = (window.taps(0, oy, input[0]), window.taps(1, ox, input[1]));
+            let taps = rows.flat_map(|ky| {
+                let line = window.input(0, oy, ky) * input[1];
+                columns.clone().map(move |kx| {
+                    let x = &x[(line + window.input(1, ox, kx)) * channels..][..channels];
+                    (x, &weight[(ky * window.kernel[1] + kx) * channels..][..channels])
+                })
+            });
+            sum_products(simd, pixel, bias, taps);
+        }
+    }
+}
+
+/// The gradients of weight and bias by an image.
+struct Weights<'a> {
+    plan: &'a Depthwise,
+    x: &'a [f32],
+    grad: &'a [f32],
+}
+
+impl WithSimd for Weights<'_> {
+    type Output = (Vec<f32>, Vec<f32>);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
+        let Self { plan: Depthwise { window, input, channels, .. }, x, grad } = self;
+        let channels = *channels;
+        let mut dbias = vec![0.0; channels];
+        grad.chunks_exact(channels).for_each(|grad| accumulate(&mut dbias, grad));
+        let mut dweight = vec![0.0; window.kernel[0] * window.kernel[1] * channels];
+        for (place, dweight) in dweight.chunks_exact_mut(channels).enumerate() {
+            let (ky, kx) = (place / window.kernel[1], place % window.kernel[1]);
+            let reached = |axis: usize, tap: usize| {
+                (0..window.out[axis]).filter(move |&o| window.taps(axis, o, input[axis]).contains(&tap))
+            };
+            let pixels = reached(0, ky).flat_map(|oy| {
+                let line = window.input(0, oy, ky) * input[1];
+                reached(1, kx).map(move |ox| {
+                    let x = &x[(line + window.input(1, ox, kx)) * channels..][..channels];
+                    (x, &grad[(oy * window.out[1] + ox) * channels..][..channels])
+                })
+            });
+            sum_products(simd, dweight, None, pixels);
+        }
+        (dweight, dbias)
+    }
+}
+
+/// Sets sums to a start, or zero, plus the products of pairs of equally long rows; blocks of sums stay in registers.
+#[inline(always)]
+fn sum_products<'a, S: Simd>(
+    simd: S,
+    sums: &mut [f32],
+    start: Option<&[f32]>,
+    pairs: impl Iterator<Item = (&'a [f32], &'a [f32])> + Clone,
+) {
+    match start {
+        Some(start) => sums.copy_from_slice(start),
+        None => sums.fill(0.0),
+    }
+    let (vectors, rest) = S::as_mut_simd_f32s(sums);
+    let whole = vectors.len() * S::F32_LANES;
+    for (block, sums) in vectors.chunks_mut(BLOCK).enumerate() {
+        let first = block * BLOCK;
+        if let Ok(sums) = <&mut [S::f32s; BLOCK]>::try_from(&mut *sums) {
+            let mut lanes = *sums;
+            for (a, b) in pairs.clone() {
+                let (a, b) = (&S::as_simd_f32s(a).0[first..][..BLOCK], &S::as_simd_f32s(b).0[first..][..BLOCK]);
+                for (lane, (&a, &b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
+                    *lane = simd.mul_add_f32s(a, b, *lane);
+                }
+            }
+            *sums = lanes;
+        } else {
+            for (place, sum) in sums.iter_mut().enumerate() {
+                let mut lane = *sum;
+                for (a, b) in pairs.clone() {
+                    let (a, b) = (S::as_simd_f32s(a).0[first + place], S::as_simd_f32s(b).0[first + place]);
+                    lane = simd.mul_add_f32s(a, b, lane);
+                }
+                *sum = lane;
+            }
+        }
+    }
+    if !rest.is_empty() {
+        for (a, b) in pairs {
+            for (sum, (a, b)) in rest.iter_mut().zip(a[whole..].iter().zip(&b[whole..])) {
+                *sum += a * b;
             }
         }
     }
 }
+
+/// Vectors of sums that stay in registers.
+const BLOCK: usize = 4;
 
 #[cfg(test)]
 mod tests {

@@ -19,6 +19,11 @@ pub(super) fn conv2d(x: &Tensor, weight: &Tensor, bias: &Tensor, window: &Window
     ))
 }
 
+/// See [`super::dense`].
+pub(super) fn dense(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    x.matmul(&weight.t()?)?.broadcast_add(bias)
+}
+
 /// See [`super::depthwise()`].
 pub(super) fn depthwise(x: &Tensor, weight: &Tensor, bias: &Tensor, window: &Window) -> Result<Tensor> {
     let weight = weight.flatten_to(1)?;

@@ -1,0 +1,98 @@
+//! `attar compare`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use attar::report::{Report, Significance, StudentFigures};
+use clap::Args;
+use serde_json::json;
+
+use super::table::{grouped, percent, table};
+use super::{print, print_json};
+
+/// Arguments of `compare`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Folders of runs, or their report.json; the others are held against the first.
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// Prints the table as one JSON array.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A student of a run.
+struct Row {
+    run: String,
+    student: StudentFigures,
+    flash_bytes: usize,
+}
+
+pub(super) fn compare(arguments: &Arguments) -> Result<()> {
+    let mut rows = Vec::new();
+    for run in &arguments.runs {
+        let report = read(run)?;
+        let name = run.file_stem().unwrap_or(run.as_os_str()).to_string_lossy().into_owned();
+        let flash_bytes = report.model.flash_bytes;
+        rows.extend(report.students.into_iter().map(|student| Row { run: name.clone(), student, flash_bytes }));
+    }
+    let base = rows
+        .iter()
+        .rev()
+        .filter(|row| row.run == rows[0].run)
+        .find(|row| row.student.accuracy.is_some())
+        .context("the first run has no accuracy to compare by")?;
+    let against = |row: &Row| {
+        let same = std::ptr::eq(row, base);
+        (!same).then(|| Significance::between(&row.student.accuracies, &base.student.accuracies)).flatten()
+    };
+    if arguments.json {
+        let rows: Vec<_> =
+            rows.iter().map(|row| json!({"run": row.run, "student": row.student, "against": against(row)})).collect();
+        return print_json(&rows);
+    }
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            let student = &row.student;
+            let accuracy = student.accuracy.map_or("-".into(), |accuracy| {
+                let spread =
+                    if student.seeds > 1 { format!(" ± {:.2}", student.deviation * 100.0) } else { String::new() };
+                format!("{:.2} %{spread}", accuracy * 100.0)
+            });
+            let significance = against(row);
+            vec![
+                format!("{}: {}, {} facts, {}", row.run, student.name, student.facts, student.precision),
+                grouped(student.parameters as u64),
+                if student.precision == "f32" { String::new() } else { grouped(row.flash_bytes as u64) },
+                student.seeds.to_string(),
+                accuracy,
+                significance.map_or(String::new(), |s| format!("{:+.2}", s.difference * 100.0)),
+                significance
+                    .and_then(|s| s.p)
+                    .map_or(String::new(), |p| if p < 0.001 { "< 0.001".into() } else { format!("{p:.3}") }),
+            ]
+        })
+        .collect();
+    let header = ["student", "parameters", "flash", "seeds", "accuracy", "points", "p"];
+    let paired = rows.iter().filter_map(against).any(|significance| significance.paired);
+    let note = format!(
+        "points and p: against {}: {}, {}, {}; two-sided {}",
+        base.run,
+        base.student.name,
+        base.student.precision,
+        base.student.accuracy.map(percent).unwrap_or_default(),
+        if paired { "paired t-test over the seeds" } else { "t-test of Welch" }
+    );
+    print(&format!("{}\n\n{note}", table(&header, &cells)))
+}
+
+fn read(run: &Path) -> Result<Report> {
+    let path = if run.is_dir() { run.join("report.json") } else { run.to_path_buf() };
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}: is it the folder of a finished run?", path.display()))?;
+    let report: Report =
+        serde_json::from_str(&text).with_context(|| format!("{}: not a report of attar distill", path.display()))?;
+    ensure!(!report.students.is_empty(), "{}: holds no students", path.display());
+    Ok(report)
+}

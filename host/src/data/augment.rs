@@ -1,0 +1,226 @@
+//! Augmentation: views of a sample that differ as the sensor's world does, the same for teacher and student.
+//!
+//! A view follows from the recipe's seed, the view's number and the sample alone, so that what the teacher said of it can
+//! be kept.
+
+use std::borrow::Cow;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Beta, Distribution, StandardNormal};
+
+use super::Dataset;
+use crate::recipe;
+
+/// How samples are varied.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Augment {
+    how: recipe::Augment,
+    seed: u64,
+}
+
+/// What a sample is mixed with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Mix {
+    /// The other sample.
+    pub partner: usize,
+    /// Its share, at most one half.
+    pub share: f32,
+}
+
+impl Augment {
+    /// Returns the augmentation of a recipe, if it asks for any.
+    pub fn new(how: &recipe::Augment, seed: u64) -> Option<Self> {
+        how.is_any().then(|| Self { how: how.clone(), seed })
+    }
+
+    /// Returns the stream of a sample's view; `purpose` keeps what is drawn for different things apart.
+    fn stream(&self, sample: usize, view: usize, purpose: u64) -> ChaCha8Rng {
+        let parts = [self.seed, view as u64, sample as u64, purpose];
+        // SplitMix64's finaliser, once a part.
+        let mixed = parts.into_iter().fold(0u64, |state, part| {
+            let mut z = state ^ part.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            z ^ (z >> 31)
+        });
+        ChaCha8Rng::seed_from_u64(mixed)
+    }
+
+    /// Returns what a sample's view is mixed with.
+    fn mix(&self, data: &Dataset, sample: usize, view: usize) -> Option<Mix> {
+        let alpha = self.how.mixup.filter(|&alpha| alpha > 0.0)?;
+        let mut random = self.stream(sample, view, 1);
+        let drawn: f64 = Beta::new(alpha, alpha).ok()?.sample(&mut random);
+        let train = &data.splits.train;
+        Some(Mix { partner: train[random.random_range(0..train.len())], share: drawn.min(1.0 - drawn) as f32 })
+    }
+
+    /// Returns a view of a sample, `[height, width, channels]` in raw units.
+    fn view<'a>(&self, data: &'a Dataset, sample: usize, view: usize) -> Cow<'a, [f32]> {
+        let raw = data.input(sample);
+        let mut random = self.stream(sample, view, 0);
+        let how = &self.how;
+        let [height, width, _] = data.input_shape;
+        let moves = how.shift > 0 || how.flip || how.crop.is_some();
+        let mut values = if moves {
+            let flip = how.flip && random.random::<bool>();
+            let mut axis = |len: usize| {
+                let shift = if len > 1 && how.shift > 0 {
+                    random.random_range(-(how.shift as i64)..=how.shift as i64) as f64
+                } else {
+                    0.0
+                };
+                let part = match how.crop {
+                    Some(least) if len > 1 => random.random_range(least..=1.0),
+                    _ => 1.0,
+                };
+                let start = random.random_range(0.0..=1.0) * (1.0 - part) * len as f64;
+                Axis { start: start + shift, step: part, len }
+            };
+            let (rows, columns) = (axis(height), axis(width));
+            Cow::Owned(moved(raw, data.input_shape, rows, columns, flip))
+        } else {
+            Cow::Borrowed(raw)
+        };
+        if how.scale > 0.0 {
+            let factor = 1.0 + random.random_range(-how.scale..=how.scale) as f32;
+            values.to_mut().iter_mut().for_each(|x| *x *= factor);
+        }
+        if how.noise > 0.0 {
+            let gains = &data.normalization.gains;
+            for (place, x) in values.to_mut().iter_mut().enumerate() {
+                let draw: f32 = StandardNormal.sample(&mut random);
+                // The noise is in units of the normalised values.
+                *x += draw * how.noise as f32 / gains[place % gains.len()];
+            }
+        }
+        values
+    }
+}
+
+impl Dataset {
+    /// Returns how many views of the samples a training of some epochs sees.
+    pub fn views(&self, epochs: usize) -> usize {
+        self.augment.as_ref().map_or(1, |augment| augment.how.views_in(epochs))
+    }
+
+    /// Returns what samples are mixed with in a view, if they are.
+    pub fn mix(&self, samples: &[usize], view: usize) -> Option<Vec<Mix>> {
+        let augment = self.augment.as_ref()?;
+        samples.iter().map(|&sample| augment.mix(self, sample, view)).collect()
+    }
+
+    /// Returns a view of a sample in raw units.
+    pub fn raw_view(&self, sample: usize, view: usize) -> Cow<'_, [f32]> {
+        let Some(augment) = &self.augment else { return Cow::Borrowed(self.input(sample)) };
+        let mut values = augment.view(self, sample, view);
+        if let Some(Mix { partner, share }) = augment.mix(self, sample, view) {
+            let other = augment.view(self, partner, view);
+            let pairs = values.to_mut().iter_mut().zip(other.iter());
+            pairs.for_each(|(x, other)| *x = *x * (1.0 - share) + other * share);
+        }
+        values
+    }
+
+    /// Returns the normalised values of a view of samples, row by row.
+    pub fn rows_of_view(&self, samples: &[usize], view: usize) -> Vec<f32> {
+        if self.augment.is_none() {
+            return self.rows(samples);
+        }
+        let mut values = Vec::with_capacity(samples.len() * self.inputs.row_len());
+        for &sample in samples {
+            self.normalization.extend(&mut values, &self.raw_view(sample, view));
+        }
+        values
+    }
+}
+
+/// Where along an axis a position of a view comes from.
+#[derive(Clone, Copy)]
+struct Axis {
+    start: f64,
+    step: f64,
+    len: usize,
+}
+
+impl Axis {
+    /// Returns the two positions next to the place of a position, and the share of the second.
+    fn between(&self, position: usize) -> (usize, usize, f32) {
+        let last = (self.len - 1) as f64;
+        // Middles of positions stretch over each other; what lies beyond an edge is the edge.
+        let at = (self.start + (position as f64 + 0.5) * self.step - 0.5).clamp(0.0, last);
+        let first = at.floor();
+        (first as usize, (first + 1.0).min(last) as usize, (at - first) as f32)
+    }
+}
+
+/// Returns a sample whose rows and columns come from elsewhere in it, between positions by the nearest ones' shares.
+fn moved(raw: &[f32], [_, width, channels]: [usize; 3], rows: Axis, columns: Axis, flip: bool) -> Vec<f32> {
+    let mut values = Vec::with_capacity(raw.len());
+    for y in 0..rows.len {
+        let (top, bottom, down) = rows.between(y);
+        for x in 0..columns.len {
+            let (left, right, along) = columns.between(if flip { columns.len - 1 - x } else { x });
+            let at = |y: usize, x: usize, c: usize| raw[(y * width + x) * channels + c];
+            for c in 0..channels {
+                let line = |y: usize| at(y, left, c) * (1.0 - along) + at(y, right, c) * along;
+                values.push(line(top) * (1.0 - down) + line(bottom) * down);
+            }
+        }
+    }
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::Recipe;
+
+    fn data(augment: &str) -> Dataset {
+        let text = format!(
+            "[data]\nformat='random'\nsamples=50\n[input]\nshape=[5,7,2]\n[[heads]]\nname='y'\nkind='regression'\n\
+             outputs=2\n[student]\narch='mlp'\n[distill]\nmethod='none'\n[augment]\n{augment}\n"
+        );
+        crate::data::load(&Recipe::parse(&text, "r.toml", "r", &[]).unwrap(), "".as_ref()).unwrap()
+    }
+
+    #[test]
+    fn views_differ_and_come_back_the_same() {
+        for augment in ["shift=2", "flip=true", "crop=0.6", "noise=0.2", "scale=0.3", "mixup=0.4"] {
+            let data = data(augment);
+            let samples: Vec<usize> = data.splits.train.iter().copied().take(8).collect();
+            let (first, again) = (data.rows_of_view(&samples, 3), data.rows_of_view(&samples, 3));
+            assert_eq!(first, again, "{augment}");
+            assert_ne!(first, data.rows_of_view(&samples, 4), "{augment}");
+            assert_ne!(first, data.rows(&samples), "{augment}");
+            let alone = data.rows_of_view(&samples[3..4], 3);
+            assert_eq!(alone, first[3 * 70..4 * 70], "{augment}: a view depends on its batch");
+        }
+        let plain = data("");
+        assert_eq!(plain.rows_of_view(&[1, 2], 5), plain.rows(&[1, 2]));
+    }
+
+    #[test]
+    fn a_shift_moves_pixels_and_repeats_the_edge_and_a_flip_turns_rows() {
+        let raw: Vec<f32> = (0..12).map(|x| x as f32).collect();
+        let axis = |start: f64, len: usize| Axis { start, step: 1.0, len };
+        let got = moved(&raw, [3, 4, 1], axis(1.0, 3), axis(-1.0, 4), false);
+        assert_eq!(got, [4.0, 4.0, 5.0, 6.0, 8.0, 8.0, 9.0, 10.0, 8.0, 8.0, 9.0, 10.0]);
+        let got = moved(&raw, [3, 4, 1], axis(0.0, 3), axis(0.0, 4), true);
+        assert_eq!(got[..4], [3.0, 2.0, 1.0, 0.0]);
+        // Half of a row stretched over all of it: between neighbours by their shares.
+        let half = Axis { start: 0.0, step: 0.5, len: 4 };
+        assert_eq!(moved(&raw, [3, 4, 1], axis(0.0, 3), half, false)[..4], [0.0, 0.25, 0.75, 1.25]);
+    }
+
+    #[test]
+    fn mixes_have_the_shares_that_they_say() {
+        let data = data("mixup=1.0");
+        let sample = data.splits.train[0];
+        let mix = data.mix(&[sample], 2).unwrap()[0];
+        assert!(mix.share > 0.0 && mix.share <= 0.5 && data.splits.train.contains(&mix.partner));
+        let (own, other) = (data.input(sample)[3], data.input(mix.partner)[3]);
+        assert!((data.raw_view(sample, 2)[3] - (own * (1.0 - mix.share) + other * mix.share)).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,65 @@
+//! Benchmarks that print tables; `tests/bench` builds and runs them.
+
+mod distillation;
+mod training;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// As the command itself has it, without which training is half as fast.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Measures and prints tables.
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// A training step beside PyTorch's, with equal threads.
+    Training {
+        /// Prints one array of flat objects.
+        #[arg(long)]
+        json: bool,
+        /// How long each net is measured, twice.
+        #[arg(long, default_value_t = 3.0)]
+        seconds: f64,
+    },
+    /// This process times its own steps and prints a line for each net.
+    #[command(hide = true)]
+    Steps {
+        #[arg(long)]
+        seconds: f64,
+        /// One net alone.
+        #[arg(long)]
+        net: Option<String>,
+    },
+    /// Generalised distillation on synthetic data (Lopez-Paz et al. 2016), beside the published figures.
+    Distillation {
+        /// Prints one array of flat objects.
+        #[arg(long)]
+        json: bool,
+        /// How often each experiment is repeated.
+        #[arg(long, default_value_t = 100)]
+        repeats: usize,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().what {
+        What::Training { json, seconds } => training::beside_torch(json, seconds),
+        What::Steps { seconds, net } => training::steps(seconds, net.as_deref()),
+        What::Distillation { json, repeats } => distillation::table(json, repeats),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
