@@ -3,6 +3,7 @@
 mod command;
 mod data;
 mod device;
+mod distillation;
 mod format;
 mod gradients;
 mod nets;

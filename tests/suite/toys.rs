@@ -8,6 +8,7 @@ use attar::distill::{self, Places};
 use attar::recipe::Recipe;
 use attar_tests::root;
 use candle_core::Device;
+use rand::Rng;
 
 /// A linear teacher and a linear student, 10 -> 10.
 #[test]
@@ -141,15 +142,16 @@ fn finished_stages_are_not_run_again_and_changed_ones_are() {
     assert_ne!((third.0, third.1), second, "a changed teacher was not trained again");
 }
 
-/// Kills the command in the middle, at several moments; the run that goes on ends with the bytes of one that never stopped.
+/// Kills the command in the middle, at twenty moments; the run that goes on ends with the bytes of one that never stopped.
 #[test]
 fn killed_run_goes_on_to_the_same_bytes() {
     let whole = tempfile::tempdir().unwrap();
     let cut = tempfile::tempdir().unwrap();
     let recipe = whole.path().join("small.toml");
     // With statistics of normalisations, and with a second training as if in integers.
-    let text = SMALL.replace("epochs = 2", "epochs = 30").replace("separable = true", "separable = true\nnorm = true");
-    fs::write(&recipe, text + "[quantize]\naware_epochs = 10\n").unwrap();
+    let text = SMALL.replace("epochs = 2", "epochs = 80").replace("separable = true", "separable = true\nnorm = true");
+    let text = text + "average = 0.9\n[augment]\nnoise = 0.1\nviews = 3\n[quantize]\naware_epochs = 20\n";
+    fs::write(&recipe, text).unwrap();
     let run = |out: &Path| {
         let mut command = crate::command::attar();
         command.arg("distill").arg(&recipe).arg("--out").arg(out).args(["--device", "cpu"]);
@@ -157,12 +159,23 @@ fn killed_run_goes_on_to_the_same_bytes() {
     };
     let output = run(&whole.path().join("run")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    for wait in [150, 300, 450, 600] {
+    let mut random = attar::random::stream(20, "moments");
+    let mut kills = 0;
+    while kills < 20 {
         let mut child = run(&cut.path().join("run")).stderr(std::process::Stdio::null()).spawn().unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(wait));
-        child.kill().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(random.random_range(60..260)));
+        let running = child.try_wait().unwrap().is_none();
+        kills += usize::from(running);
+        if running {
+            child.kill().unwrap();
+        }
         child.wait().unwrap();
+        assert!(running || kills > 9, "the run was over after {kills} kills");
+        if !running {
+            break;
+        }
     }
+    eprintln!("killed {kills} times");
     let output = run(&cut.path().join("run")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     for name in ["student.attar", "student.safetensors", "student-integer.safetensors", "teacher.safetensors"] {

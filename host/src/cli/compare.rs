@@ -7,6 +7,7 @@ use attar::report::{Report, Significance, StudentFigures};
 use clap::Args;
 use serde_json::json;
 
+use super::distill::{figure, figure_names};
 use super::table::{grouped, percent, table};
 use super::{print, print_json};
 
@@ -51,6 +52,15 @@ pub(super) fn compare(arguments: &Arguments) -> Result<()> {
             rows.iter().map(|row| json!({"run": row.run, "student": row.student, "against": against(row)})).collect();
         return print_json(&rows);
     }
+    let mut names: Vec<String> = Vec::new();
+    for name in rows.iter().flat_map(|row| figure_names(&row.student.metrics)) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    // The first head's accuracy has a column of its own.
+    let first = figure_names(&rows[0].student.metrics).into_iter().find(|name| name.ends_with(" accuracy"));
+    names.retain(|name| Some(name) != first.as_ref());
     let cells: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
@@ -61,7 +71,7 @@ pub(super) fn compare(arguments: &Arguments) -> Result<()> {
                 format!("{:.2} %{spread}", accuracy * 100.0)
             });
             let significance = against(row);
-            vec![
+            let mut cells = vec![
                 format!("{}: {}, {} facts, {}", row.run, student.name, student.facts, student.precision),
                 grouped(student.parameters as u64),
                 if student.precision == "f32" { String::new() } else { grouped(row.flash_bytes as u64) },
@@ -71,10 +81,13 @@ pub(super) fn compare(arguments: &Arguments) -> Result<()> {
                 significance
                     .and_then(|s| s.p)
                     .map_or(String::new(), |p| if p < 0.001 { "< 0.001".into() } else { format!("{p:.3}") }),
-            ]
+            ];
+            cells.extend(names.iter().map(|name| figure(&student.metrics, name)));
+            cells
         })
         .collect();
-    let header = ["student", "parameters", "flash", "seeds", "accuracy", "points", "p"];
+    let mut header = vec!["student", "parameters", "flash", "seeds", "accuracy", "points", "p"];
+    header.extend(names.iter().map(String::as_str));
     let paired = rows.iter().filter_map(against).any(|significance| significance.paired);
     let note = format!(
         "points and p: against {}: {}, {}, {}; two-sided {}",

@@ -53,7 +53,7 @@ fn perform(recipe: &Recipe, data: PathBuf, common: &Common) -> Result<()> {
 
 /// Returns the table of a run and what its file takes.
 fn summary(report: &Report) -> String {
-    let names: Vec<String> = figure_names(report);
+    let names = report.students.first().map(|student| figure_names(&student.metrics)).unwrap_or_default();
     let mut header = vec!["", "parameters"];
     header.extend(names.iter().map(String::as_str));
     let figures = |metrics: &Value| -> Vec<String> { names.iter().map(|name| figure(metrics, name)).collect() };
@@ -139,9 +139,9 @@ fn gains(report: &Report) -> String {
     .join(", ")
 }
 
-/// Returns `head figure` for each figure that the first row has, most telling first.
-fn figure_names(report: &Report) -> Vec<String> {
-    let Some(Value::Object(heads)) = report.students.first().map(|student| &student.metrics) else { return Vec::new() };
+/// Returns `head figure` for each figure of some heads, most telling first.
+pub(super) fn figure_names(metrics: &Value) -> Vec<String> {
+    let Value::Object(heads) = metrics else { return Vec::new() };
     let order = ["accuracy", "f1", "average_precision", "rmse", "r2"];
     heads
         .iter()
@@ -151,7 +151,8 @@ fn figure_names(report: &Report) -> Vec<String> {
         .collect()
 }
 
-fn figure(metrics: &Value, name: &str) -> String {
+/// Returns a figure as a table shows it.
+pub(super) fn figure(metrics: &Value, name: &str) -> String {
     let value = name.rsplit_once(' ').and_then(|(head, figure)| metrics.get(head)?.get(figure)?.as_f64());
     match value {
         Some(value) if name.ends_with("rmse") || name.ends_with("r2") => format!("{value:.4}"),

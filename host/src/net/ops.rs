@@ -33,6 +33,7 @@ pub(super) use convolution::Convolution;
 pub(super) use dense::Dense;
 pub(super) use depthwise::Depthwise;
 pub(super) use norm::BatchNorm;
+pub(super) use pool::MaxPool;
 pub(crate) use storage::{accumulate, vectorized, with_floats, with_floats_mut};
 
 /// The convolution of `x` with `weight`, plus `bias` for each output channel.

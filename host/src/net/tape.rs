@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::graph::Op;
-use super::ops::{self, BatchNorm, Convolution, Dense, Depthwise, vectorized, with_floats};
+use super::ops::{self, BatchNorm, Convolution, Dense, Depthwise, MaxPool, vectorized, with_floats};
 use super::{Mode, Net, kept};
 use crate::recipe::Activation;
 
@@ -169,6 +169,10 @@ impl<'a> Tape<'a> {
                 });
                 (values, Saved::Nothing)
             }
+            Op::MaxPool { window } => {
+                let pool = MaxPool::new(*window, self.batch, net.graph.nodes[first].shape);
+                (pool.forward(x), Saved::Nothing)
+            }
             Op::Dropout { share } => {
                 let kept = kept(x.len(), *share, random);
                 (x.iter().zip(&kept).map(|(x, kept)| x * kept).collect(), Saved::Dropout(kept))
@@ -256,6 +260,10 @@ impl<'a> Tape<'a> {
                 });
                 Ok(Back::to_input(dx))
             }
+            Op::MaxPool { window } => {
+                let pool = MaxPool::new(*window, self.batch, net.graph.nodes[first].shape);
+                Ok(Back::to_input(pool.backward(&self.values[first], &self.values[index], &gradient)))
+            }
             Op::Dropout { .. } => {
                 let Saved::Dropout(kept) = &self.saved[index] else { unreachable_state(&node.name)? };
                 gradient.iter_mut().zip(kept).for_each(|(gradient, kept)| *gradient *= kept);
@@ -293,7 +301,8 @@ impl<'a> Tape<'a> {
         let graph = &self.net.graph;
         let mut readers = graph.readers(index);
         let rectifier = readers.next().is_some_and(|reader| reader.op == Op::Activation(Activation::Relu));
-        let own = !matches!(graph.nodes[index].op, Op::Input | Op::Facts | Op::Activation(_));
+        // Its own values are what a pool goes back by.
+        let own = !matches!(graph.nodes[index].op, Op::Input | Op::Facts | Op::Activation(_) | Op::MaxPool { .. });
         // What candle computed apart keeps its values in its own tensor.
         rectifier && own && readers.next().is_none() && !graph.heads.contains(&index) && !watched.contains(&index)
     }

@@ -15,7 +15,8 @@ pub(super) fn average_pool(x: &Tensor, window: &Window) -> Result<Tensor> {
     x.contiguous()?.apply_op1(AveragePool(Plan::new(x, window)?))
 }
 
-struct MaxPool(Plan);
+/// One maximum pool's geometry.
+pub(crate) struct MaxPool(Plan);
 
 impl CustomOp1 for MaxPool {
     fn name(&self) -> &'static str {
@@ -23,8 +24,26 @@ impl CustomOp1 for MaxPool {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        Ok((CpuStorage::F32(self.forward(floats(storage, layout)?)), self.0.shape()))
+    }
+
+    fn bwd(&self, x: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let grad = grad.contiguous()?;
+        let dx = with_floats(x, |x| with_floats(y, |y| with_floats(&grad, |grad| Ok(self.backward(x, y, grad)))))?;
+        Tensor::from_vec(dx, x.shape(), x.device()).map(Some)
+    }
+}
+
+impl MaxPool {
+    /// Returns a pool over `batch` inputs of height, width and channels.
+    pub(crate) fn new(window: Window, batch: usize, [height, width, channels]: [usize; 3]) -> Self {
+        Self(Plan { window, batch, input: [height, width], channels })
+    }
+
+    /// The greatest values.
+    pub(crate) fn forward(&self, x: &[f32]) -> Vec<f32> {
         let plan = &self.0;
-        plan.forward(floats(storage, layout)?, |x, y| {
+        plan.forward(x, |x, y| {
             y.fill(f32::NEG_INFINITY);
             plan.each_tap(|from, to| {
                 let (y, x) = (&mut y[to..][..plan.channels], &x[from..][..plan.channels]);
@@ -35,30 +54,26 @@ impl CustomOp1 for MaxPool {
         })
     }
 
-    fn bwd(&self, x: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+    /// The gradient of the input; `y` is what [`MaxPool::forward`] gave.
+    pub(crate) fn backward(&self, x: &[f32], y: &[f32], grad: &[f32]) -> Vec<f32> {
         let plan = &self.0;
-        let dx = with_floats(x, |x| {
-            with_floats(y, |y| {
-                plan.backward(grad, |image, grad, dx| {
-                    let x = &x[image * plan.image()..][..plan.image()];
-                    let y = &y[image * plan.result()..][..plan.result()];
-                    // What no input has taken yet. Masks, not branches: this becomes vector
-                    // instructions.
-                    let mut left = grad.to_vec();
-                    plan.each_tap(|from, to| {
-                        let dx = &mut dx[from..][..plan.channels];
-                        let values = x[from..].iter().zip(&y[to..]);
-                        for ((dx, left), (&x, &y)) in dx.iter_mut().zip(&mut left[to..]).zip(values) {
-                            let takes = (x == y) | (x.is_nan() & y.is_nan());
-                            let taken = left.to_bits() & u32::from(takes).wrapping_neg();
-                            *dx += f32::from_bits(taken);
-                            *left = f32::from_bits(left.to_bits() ^ taken);
-                        }
-                    });
-                })
-            })
-        })?;
-        Tensor::from_vec(dx, x.shape(), x.device()).map(Some)
+        plan.backward(grad, |image, grad, dx| {
+            let x = &x[image * plan.image()..][..plan.image()];
+            let y = &y[image * plan.result()..][..plan.result()];
+            // What no input has taken yet. Masks, not branches: this becomes vector
+            // instructions.
+            let mut left = grad.to_vec();
+            plan.each_tap(|from, to| {
+                let dx = &mut dx[from..][..plan.channels];
+                let values = x[from..].iter().zip(&y[to..]);
+                for ((dx, left), (&x, &y)) in dx.iter_mut().zip(&mut left[to..]).zip(values) {
+                    let takes = (x == y) | (x.is_nan() & y.is_nan());
+                    let taken = left.to_bits() & u32::from(takes).wrapping_neg();
+                    *dx += f32::from_bits(taken);
+                    *left = f32::from_bits(left.to_bits() ^ taken);
+                }
+            });
+        })
     }
 }
 
@@ -72,7 +87,7 @@ impl CustomOp1 for AveragePool {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let plan = &self.0;
         let share = plan.share();
-        plan.forward(floats(storage, layout)?, |x, y| {
+        let y = plan.forward(floats(storage, layout)?, |x, y| {
             plan.each_tap(|from, to| {
                 let (y, x) = (&mut y[to..][..plan.channels], &x[from..][..plan.channels]);
                 for (y, x) in y.iter_mut().zip(x) {
@@ -80,19 +95,22 @@ impl CustomOp1 for AveragePool {
                 }
             });
             y.iter_mut().for_each(|y| *y *= share);
-        })
+        });
+        Ok((CpuStorage::F32(y), plan.shape()))
     }
 
     fn bwd(&self, x: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let plan = &self.0;
         let share = plan.share();
-        let dx = plan.backward(grad, |_, grad, dx| {
-            plan.each_tap(|from, to| {
-                let dx = &mut dx[from..][..plan.channels];
-                for (dx, grad) in dx.iter_mut().zip(&grad[to..][..plan.channels]) {
-                    *dx += grad * share;
-                }
-            });
+        let dx = with_floats(&grad.contiguous()?, |grad| {
+            Ok(plan.backward(grad, |_, grad, dx| {
+                plan.each_tap(|from, to| {
+                    let dx = &mut dx[from..][..plan.channels];
+                    for (dx, grad) in dx.iter_mut().zip(&grad[to..][..plan.channels]) {
+                        *dx += grad * share;
+                    }
+                });
+            }))
         })?;
         Tensor::from_vec(dx, x.shape(), x.device()).map(Some)
     }
@@ -128,26 +146,27 @@ impl Plan {
     }
 
     /// The result, whose images `pool` makes from images of the input; they start at zero.
-    fn forward(&self, x: &[f32], pool: impl Fn(&[f32], &mut [f32]) + Sync) -> Result<(CpuStorage, Shape)> {
+    fn forward(&self, x: &[f32], pool: impl Fn(&[f32], &mut [f32]) + Sync) -> Vec<f32> {
         let mut y = vec![0.0; self.batch * self.result()];
         y.par_chunks_mut(self.result()).zip(x.par_chunks(self.image())).for_each(|(y, x)| pool(x, y));
+        y
+    }
+
+    /// The shape of the result.
+    fn shape(&self) -> Shape {
         let [oh, ow] = self.window.out;
-        let shape = (self.batch, oh, ow, self.channels);
-        Ok((CpuStorage::F32(y), shape.into()))
+        (self.batch, oh, ow, self.channels).into()
     }
 
     /// The gradient of the input, to whose images `spread` adds: it takes the number of the image,
     /// the gradient of its result, and the gradient of the image, zero at the start.
-    fn backward(&self, grad: &Tensor, spread: impl Fn(usize, &[f32], &mut [f32]) + Sync) -> Result<Vec<f32>> {
+    fn backward(&self, grad: &[f32], spread: impl Fn(usize, &[f32], &mut [f32]) + Sync) -> Vec<f32> {
         let mut dx = vec![0.0; self.batch * self.image()];
-        with_floats(&grad.contiguous()?, |grad| {
-            dx.par_chunks_mut(self.image())
-                .zip(grad.par_chunks(self.result()))
-                .enumerate()
-                .for_each(|(image, (dx, grad))| spread(image, grad, dx));
-            Ok(())
-        })?;
-        Ok(dx)
+        dx.par_chunks_mut(self.image())
+            .zip(grad.par_chunks(self.result()))
+            .enumerate()
+            .for_each(|(image, (dx, grad))| spread(image, grad, dx));
+        dx
     }
 
     /// Calls `each` for the taps of all output positions of an image, row by row, with where the
