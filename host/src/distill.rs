@@ -254,6 +254,11 @@ impl Run<'_> {
             epochs: recipe.quantize.aware_epochs,
             rate: recipe.quantize.aware_rate,
             schedule: recipe::Schedule::Cosine,
+            optimizer: recipe::OptimizerKind::Adam,
+            warm_up: 0.0,
+            decay: None,
+            average: None,
+            patience: None,
             ..recipe.student.clone()
         };
         let mut start = net.folded()?;
@@ -265,7 +270,7 @@ impl Run<'_> {
         let score = |bytes: &[u8]| -> Result<f64> {
             let validation = &self.data.splits.validation;
             let heads = engine::evaluate(&Student::parse(bytes)?, self.data, validation, FactsGiven::True)?;
-            Ok(heads.iter().map(HeadMetrics::selection).sum::<f64>())
+            Ok(heads.iter().filter_map(HeadMetrics::selection).sum::<f64>())
         };
         if self.data.splits.validation.is_empty() || score(&bytes)? >= score(&plain)? {
             self.compared(&quantizer, tuned, bytes, plain)
@@ -348,6 +353,7 @@ impl Run<'_> {
             with_facts,
             seed: stage.seed,
             checkpoint: Some(&checkpoint),
+            after: aware.map(|_| self.recipe.student.epochs),
             quiet: false,
             aware,
         };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::data::Target;
-use crate::recipe::HeadKind;
+use crate::recipe::{HeadKind, RegressionLoss};
 
 /// The figures of one head; those that do not fit its kind are absent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub struct HeadMetrics {
     /// regression: the share of the variance that is explained, the mean over the outputs.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub r2: Option<f64>,
+    /// regression of a direction: the mean cosine between answers and labels.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cosine: Option<f64>,
     /// multilabel: each label by itself.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub labels: BTreeMap<String, HeadMetrics>,
@@ -33,19 +36,27 @@ pub struct HeadMetrics {
 impl HeadMetrics {
     /// Returns what a checkpoint is chosen by, greater is better: for a rare positive class average precision, since
     /// accuracy hardly moves there.
-    pub fn selection(&self) -> f64 {
-        self.average_precision.or(self.accuracy).or(self.r2).unwrap_or(0.0)
+    ///
+    /// Absent when no label is known.
+    pub fn selection(&self) -> Option<f64> {
+        self.average_precision.or(self.accuracy).or(self.cosine).or(self.r2)
     }
 }
 
 /// Returns the figures of logits for some samples, `[samples, outputs]` row by row, over those whose label is known.
 pub fn measure(target: &Target, samples: &[usize], logits: &[f32]) -> HeadMetrics {
-    if samples.iter().all(|&sample| target.row(sample).iter().all(|value| !value.is_nan())) {
+    if matches!(target.kind, HeadKind::Multilabel | HeadKind::Regression) {
+        // Each output by itself leaves out what is not known of it.
         return measure_known(target, samples, logits);
     }
-    let whole = |sample: usize| target.row(sample).iter().all(|value| !value.is_nan());
-    let pairs = samples.iter().zip(logits.chunks_exact(target.outputs)).filter(|&(&sample, _)| whole(sample));
-    let (known, rows): (Vec<usize>, Vec<&[f32]>) = pairs.map(|(&sample, row)| (sample, row)).unzip();
+    let rows = samples.iter().zip(logits.chunks_exact(target.outputs)).filter(|&(&sample, _)| target.is_known(sample));
+    let (known, rows): (Vec<usize>, Vec<&[f32]>) = rows.map(|(&sample, row)| (sample, row)).unzip();
+    if known.is_empty() {
+        return HeadMetrics::default();
+    }
+    if known.len() == samples.len() {
+        return measure_known(target, samples, logits);
+    }
     measure_known(target, &known, &rows.concat())
 }
 
@@ -71,12 +82,19 @@ fn measure_known(target: &Target, samples: &[usize], logits: &[f32]) -> HeadMetr
         HeadKind::Multilabel => {
             let labels: Vec<HeadMetrics> = (0..target.outputs)
                 .map(|label| {
-                    let actual = samples.iter().map(|&sample| target.row(sample)[label] > 0.5);
-                    one_label(actual, logits.chunks_exact(target.outputs).map(|row| row[label]))
+                    let rows = samples.iter().zip(logits.chunks_exact(target.outputs));
+                    let known = rows.filter(|&(&sample, _)| !target.row(sample)[label].is_nan());
+                    let pairs: Vec<(bool, f32)> =
+                        known.map(|(&sample, row)| (target.row(sample)[label] > 0.5, row[label])).collect();
+                    if pairs.is_empty() {
+                        return HeadMetrics::default();
+                    }
+                    one_label(pairs.iter().map(|pair| pair.0), pairs.iter().map(|pair| pair.1))
                 })
                 .collect();
             let mean = |figure: fn(&HeadMetrics) -> Option<f64>| {
-                Some(labels.iter().filter_map(figure).sum::<f64>() / labels.len() as f64)
+                let known: Vec<f64> = labels.iter().filter_map(figure).collect();
+                (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
             };
             HeadMetrics {
                 accuracy: mean(|m| m.accuracy),
@@ -90,23 +108,51 @@ fn measure_known(target: &Target, samples: &[usize], logits: &[f32]) -> HeadMetr
             }
         }
         HeadKind::Regression | HeadKind::Reconstruction => {
-            let (mut squares, mut r2) = (0.0, 0.0);
+            let (mut squares, mut r2, mut outputs) = (0.0, 0.0, 0.0);
             for (output, [mean, deviation]) in target.scaling.iter().enumerate() {
-                let (mut error, mut spread, mut sum) = (0.0, 0.0, 0.0);
+                let (mut error, mut spread, mut sum, mut count) = (0.0, 0.0, 0.0, 0.0);
                 for (&sample, row) in samples.iter().zip(logits.chunks_exact(target.outputs)) {
                     let y = f64::from(target.row(sample)[output]);
+                    if y.is_nan() {
+                        continue;
+                    }
                     error += (f64::from(row[output] * deviation + mean) - y).powi(2);
                     spread += y * y;
                     sum += y;
+                    count += 1.0;
                 }
-                let count = samples.len().max(1) as f64;
-                let variance = spread / count - (sum / count).powi(2);
-                squares += error / count / target.outputs as f64;
-                r2 += (1.0 - error / count / variance.max(1e-12)) / target.outputs as f64;
+                if count > 0.0 {
+                    let variance = spread / count - (sum / count).powi(2);
+                    squares += error / count;
+                    r2 += 1.0 - error / count / variance.max(1e-12);
+                    outputs += 1.0;
+                }
+            }
+            if outputs == 0.0 {
+                return HeadMetrics::default();
+            }
+            let (squares, r2) = (squares / outputs, r2 / outputs);
+            if target.loss == RegressionLoss::Cosine {
+                let cosine = mean_cosine(target, samples, logits);
+                return HeadMetrics { cosine, rmse: Some(squares.sqrt()), ..HeadMetrics::default() };
             }
             HeadMetrics { rmse: Some(squares.sqrt()), r2: Some(r2), ..HeadMetrics::default() }
         }
     }
+}
+
+/// Returns the mean cosine between answers and labels over the samples whose labels are all known.
+fn mean_cosine(target: &Target, samples: &[usize], logits: &[f32]) -> Option<f64> {
+    let rows = samples.iter().zip(logits.chunks_exact(target.outputs));
+    let cosines: Vec<f64> = rows
+        .filter(|(sample, _)| target.row(**sample).iter().all(|y| !y.is_nan()))
+        .map(|(&sample, row)| {
+            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
+            let y = target.row(sample);
+            dot(row, y) / (dot(row, row) * dot(y, y)).sqrt().max(1e-12)
+        })
+        .collect();
+    (!cosines.is_empty()).then(|| cosines.iter().sum::<f64>() / cosines.len() as f64)
 }
 
 /// Returns the place of the greatest value, the first of several that are equal.
@@ -170,6 +216,35 @@ mod tests {
         let mut equal = [(0.5, true), (0.5, false), (0.5, false), (0.5, false)];
         assert!((average_precision(&mut equal).unwrap() - 0.25).abs() < 1e-12);
         assert_eq!(average_precision(&mut [(0.5, false)]), None);
+    }
+
+    /// What is not known of one output takes nothing from the others; a head of which nothing is known chooses nothing.
+    #[test]
+    fn unknown_labels_are_left_out_output_by_output() {
+        let target = |kind: HeadKind, values: &[f32]| Target {
+            name: "y".into(),
+            kind,
+            labels: vec!["a".into(), "b".into()],
+            outputs: 2,
+            values: values.to_vec(),
+            scaling: vec![[0.0, 1.0]; 2],
+            weight: 1.0,
+            loss: RegressionLoss::Mse,
+            temperature: None,
+        };
+        let nan = f32::NAN;
+        let labels = target(HeadKind::Multilabel, &[1.0, nan, 0.0, nan, nan, 1.0]);
+        let figures = measure(&labels, &[0, 1, 2], &[2.0, 5.0, -1.0, 5.0, 3.0, 0.5]);
+        assert_eq!((figures.labels["a"].accuracy, figures.labels["b"].accuracy), (Some(1.0), Some(1.0)));
+        let numbers = target(HeadKind::Regression, &[1.0, nan, 3.0, 4.0]);
+        let figures = measure(&numbers, &[0, 1], &[1.0, 9.0, 3.0, 6.0]);
+        assert!((figures.rmse.unwrap() - 2f64.sqrt()).abs() < 1e-9, "{figures:?}");
+        for kind in [HeadKind::Multilabel, HeadKind::Regression] {
+            assert_eq!(measure(&target(kind, &[nan; 4]), &[0, 1], &[1.0; 4]).selection(), None);
+        }
+        let directions = Target { loss: RegressionLoss::Cosine, ..target(HeadKind::Regression, &[3.0, 4.0]) };
+        let figures = measure(&directions, &[0], &[0.6, 0.8]);
+        assert!((figures.selection().unwrap() - 1.0).abs() < 1e-6, "{figures:?}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use distill::{Balance, Distill, Loss, LossKind, Method, Scheduled};
+pub use distill::{Balance, Distill, Linear, Loss, LossKind, Method, Scheduled};
 pub use net::{
     Activation, Arch, FuseAt, Fusion, Gather, Layer, LayerKind, Net, OptimizerKind, Padding, Schedule, Size,
 };
@@ -370,7 +370,7 @@ impl Augment {
         match (self.is_any(), self.views) {
             (false, _) => 1,
             (true, 0) => epochs.max(1),
-            (true, views) => views,
+            (true, views) => views.min(epochs.max(1)),
         }
     }
 }

@@ -146,13 +146,13 @@ pub struct Significance {
 }
 
 impl Significance {
-    /// Compares figures of two students by seed: paired (Student 1908) when both have as many, otherwise after Welch (1947).
+    /// Compares figures of two students by seed: paired (Student 1908) when the seeds are the same, otherwise after Welch (1947).
     ///
     /// Returns nothing when either has no figures.
-    pub fn between(a: &[f64], b: &[f64]) -> Option<Self> {
+    pub fn between(a: &[f64], b: &[f64], same_seeds: bool) -> Option<Self> {
         let ((mean_a, spread_a), (mean_b, spread_b)) = (mean_and_deviation(a), mean_and_deviation(b));
         let difference = mean_a? - mean_b?;
-        let paired = a.len() == b.len();
+        let paired = same_seeds && a.len() == b.len();
         if a.len() < 2 || b.len() < 2 {
             return Some(Self { difference, p: None, paired });
         }
@@ -229,14 +229,14 @@ mod tests {
         let spread: f64 = 1.0 / wanted * 5f64.sqrt();
         let unit = (2.5f64).sqrt();
         let a: Vec<f64> = [-2.0, -1.0, 0.0, 1.0, 2.0].iter().map(|x| 1.0 + x / unit * spread).collect();
-        let paired = Significance::between(&a, &b).unwrap();
+        let paired = Significance::between(&a, &b, true).unwrap();
         assert!(paired.paired && (paired.difference - 1.0).abs() < 1e-12);
         assert!((paired.p.unwrap() - 0.05).abs() < 1e-4, "{paired:?}");
         // Welch: equal samples of other lengths have no difference.
-        let same = Significance::between(&[1.0, 2.0, 3.0], &[1.0, 2.0, 3.0, 2.0]).unwrap();
+        let same = Significance::between(&[1.0, 2.0, 3.0], &[1.0, 2.0, 3.0, 2.0], true).unwrap();
         assert!(!same.paired && (same.p.unwrap() - 1.0).abs() < 1e-9, "{same:?}");
-        assert_eq!(Significance::between(&[1.0], &[0.5]).unwrap().p, None);
-        assert!(Significance::between(&[], &[0.5]).is_none());
+        assert_eq!(Significance::between(&[1.0], &[0.5], true).unwrap().p, None);
+        assert!(Significance::between(&[], &[0.5], true).is_none());
     }
 
     #[test]

@@ -94,8 +94,12 @@ impl Teacher {
                 (1.0 / (how.divide * deviation), -mean / deviation)
             })
             .unzip();
-        let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let file = crate::files::hex(&Sha256::digest(&bytes));
+        let mut hash = Sha256::new();
+        for file in onnx.files() {
+            let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            hash.update(Sha256::digest(&bytes));
+        }
+        let file = crate::files::hex(&hash.finalize());
         let key = json!([file, how.divide, how.mean, how.deviation, heads]).to_string();
         let key = crate::files::hex(&Sha256::digest(key));
         Ok(Self { source: Source::Onnx(Box::new(onnx), OnnxInput { gains, offsets }), heads, key })
@@ -151,11 +155,16 @@ impl Teacher {
                         "the teacher's answers are not all finite: are divide, mean and deviation those of its training?"
                     );
                 }
+                standardize(data, &self.heads, &mut all);
                 Ok(Some(all))
             }
             Source::Saved(saved) => {
                 ensure!(view.is_none(), "saved logits say nothing of varied samples");
-                Ok(saved.rows(samples))
+                let mut all = saved.rows(samples);
+                if let Some(all) = &mut all {
+                    standardize(data, &self.heads, all);
+                }
+                Ok(all)
             }
         }
     }
@@ -176,6 +185,20 @@ impl OnnxInput {
             values.extend(raw.iter().enumerate().map(|(at, x)| x * self.gains[at % count] + self.offsets[at % count]));
         }
         values
+    }
+}
+
+/// Brings what a teacher from elsewhere says of a regression, in the target's own unit, to what networks here learn: mean 0 and
+/// deviation 1 over the training split.
+fn standardize(data: &Dataset, heads: &[usize], logits: &mut [Vec<f32>]) {
+    for (&head, logits) in heads.iter().zip(logits) {
+        let target = &data.targets[head];
+        if target.kind == recipe::HeadKind::Regression {
+            for (place, y) in logits.iter_mut().enumerate() {
+                let [mean, deviation] = target.scaling[place % target.outputs];
+                *y = (*y - mean) / deviation;
+            }
+        }
     }
 }
 

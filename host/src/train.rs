@@ -45,6 +45,8 @@ pub struct Task<'a> {
     pub seed: u64,
     /// Where the state is kept after each epoch, if it is.
     pub checkpoint: Option<&'a Path>,
+    /// Epochs of the training that this one goes on from, if it does: where the schedules of losses stand.
+    pub after: Option<usize>,
     /// Whether nothing is said of its progress.
     pub quiet: bool,
     /// What weights and values are rounded by on their way, if they are; ranges follow the network after each epoch.
@@ -107,7 +109,9 @@ fn train_with(net: &mut Net, task: &Task<'_>, own: usize, layers: &[Features]) -
             check_stopped()?;
             let hook = fake.as_ref().map(|fake| fake as &dyn Hook);
             let done = epoch as f64 + step as f64 / steps as f64;
-            let moment = Moment { epoch: done, epochs: how.epochs, view: epoch % views };
+            // What goes on from a finished training stands at its end.
+            let (done_of_loss, epochs) = task.after.map_or((done, how.epochs), |after| (after as f64, after));
+            let moment = Moment { epoch: done_of_loss, epochs, view: epoch % views };
             let batch = Step { samples, moment, own, layers };
             let (value, gradients) = gradients(net, task, batch, &mut random, hook)?;
             if !value.is_finite() {
@@ -348,7 +352,8 @@ fn validate(net: &Net, task: &Task<'_>, hook: Option<&dyn Hook>) -> Result<Optio
         .zip(&logits)
         .map(|(&head, logits)| metrics::measure(&task.data.targets[head], samples, logits))
         .collect();
-    Ok(Some(heads.iter().map(HeadMetrics::selection).sum::<f64>() / heads.len().max(1) as f64))
+    let scores: Vec<f64> = heads.iter().filter_map(HeadMetrics::selection).collect();
+    Ok((!scores.is_empty()).then(|| scores.iter().sum::<f64>() / scores.len() as f64))
 }
 
 /// Samples in a pass that does not train.

@@ -166,6 +166,7 @@ fn fit(data: &Dataset, objective: Objective<'_>) -> Result<Net> {
         with_facts: false,
         seed: 0,
         checkpoint: None,
+        after: None,
         aware: None,
         quiet: true,
     };

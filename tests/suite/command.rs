@@ -52,6 +52,54 @@ fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// Runs are held against the first, whatever their folders are called, and a folder without a report is named.
+#[test]
+fn runs_are_compared_with_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("small.toml"), crate::toys::SMALL).unwrap();
+    for (out, seed, epochs) in [("a/run", "0", "1"), ("b/run", "0", "6")] {
+        let epochs = format!("student.epochs={epochs}");
+        let sets = ["distill", "small.toml", "--out", out, "--seed", seed, "--seeds", "3", "--set", &epochs];
+        let output = in_folder(folder.path(), &sets);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    let rows = json(&in_folder(folder.path(), &["compare", "a/run", "b/run", "--json"]));
+    let rows = rows.as_array().unwrap();
+    assert_eq!((rows.len(), rows[1]["against"].is_null(), rows[3]["against"].is_null()), (4, true, false));
+    let (base, other) = (&rows[1]["student"], &rows[3]["student"]);
+    assert_eq!(base["accuracies"].as_array().unwrap().len(), 3);
+    let difference = other["accuracy"].as_f64().unwrap() - base["accuracy"].as_f64().unwrap();
+    assert!((rows[3]["against"]["difference"].as_f64().unwrap() - difference).abs() < 1e-12);
+    assert!(rows[3]["against"]["paired"].as_bool().unwrap() && rows[3]["against"]["p"].is_number());
+    let table = text(&in_folder(folder.path(), &["compare", "a/run", "b/run/report.json"]).stdout);
+    assert!(table.contains("points") && table.contains("paired where the seeds are the same"), "{table}");
+    fails(folder.path(), &["compare", "a"], &["a/report.json", "folder of a finished run"]);
+    fails(folder.path(), &["compare", "small.toml"], &["small.toml", "not a report"]);
+}
+
+/// One command tells what labels, teacher, facts and integers each bring.
+#[test]
+fn ablation_shows_every_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("{}\n[quantize]\naware_epochs = 1\n", crate::toys::SMALL);
+    fs::write(folder.path().join("small.toml"), text).unwrap();
+    let report = json(&in_folder(folder.path(), &["distill", "small.toml", "--ablation", "--seeds", "2", "--json"]));
+    let names: Vec<(&str, &str, u64)> = report["students"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| (s["name"].as_str().unwrap(), s["precision"].as_str().unwrap(), s["seeds"].as_u64().unwrap()))
+        .collect();
+    let expected = [
+        ("labels, no facts", "f32", 2),
+        ("labels", "f32", 2),
+        ("distilled", "f32", 2),
+        ("distilled", "int8, calibrated", 2),
+        ("distilled", "int8", 2),
+    ];
+    assert_eq!(names, expected);
+}
+
 #[test]
 fn report_has_the_documented_shape_and_is_the_same_on_stdout() {
     let printed: Value = serde_json::from_slice(&fs::read(RUN.join("report-on-stdout.json")).unwrap()).unwrap();

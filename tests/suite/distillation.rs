@@ -137,6 +137,9 @@ fn assistants_and_generations_pass_knowledge_on() {
     assert!(files.contains(&"assistant.safetensors".into()) && assisted != plain);
     let (reborn, files) = student(SMALL, &["distill.generations=3"]);
     assert!(files.contains(&"student-generation-2.safetensors".into()) && reborn != plain, "{files:?}");
+    // Whoever learns longest sees the most views of varied samples, each with the teacher's answer to it.
+    let (_, files) = student(&assistant, &["augment.noise=0.2", "assistant.epochs=5", "student.epochs=3"]);
+    assert!(files.contains(&"teacher-logits-4.safetensors".into()), "{files:?}");
 }
 
 /// Logits that were saved elsewhere teach as their teacher did, to the byte; wrong counts are refused.
@@ -299,6 +302,14 @@ fn onnx_teacher_gives_the_logits_of_its_framework() {
 
 #[test]
 fn teachers_and_augmentations_that_cannot_be_are_refused() {
+    for (loss, expected) in [
+        ("kind='hinton'\nstudent='conv0'", "has no key student"),
+        ("kind='mse'\nweight={start=1,end=0,epochs=5}", "expected a number, or { start"),
+    ] {
+        let message = refused(&format!("{SMALL}[[distill.losses]]\n{loss}\n"), &[]);
+        assert!(message.contains(expected), "{message}");
+    }
+
     let start = SMALL.find("[student]").unwrap();
     let message = refused(&format!("{}[student]\narch='onnx'\nfile='x.onnx'\n", &SMALL[..start]), &[]);
     assert!(message.contains("[student] arch \"onnx\" and \"saved\" are teachers"), "{message}");
@@ -307,6 +318,8 @@ fn teachers_and_augmentations_that_cannot_be_are_refused() {
         (&["teacher.file=x.onnx"], "belong to arch \"onnx\""),
         (&["augment.mixup=0.2"], "would mix facts"),
         (&["augment.crop=1.5"], "augment.crop"),
+        (&["assistant.arch=mlp", "assistant.ensemble=2"], "an assistant is one net"),
+        (&["heads.partial=true"], "not a key of a table"),
         (&["augment.views=3"], "without anything that varies"),
         (&["student.average=1.0"], "average is 1"),
         (&["student.schedule=steps"], "belong together"),

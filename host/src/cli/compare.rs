@@ -25,27 +25,29 @@ pub(super) struct Arguments {
 /// A student of a run.
 struct Row {
     run: String,
+    /// The run's place among the arguments.
+    place: usize,
+    /// Where its seeds start.
+    seed: u64,
     student: StudentFigures,
     flash_bytes: usize,
 }
 
 pub(super) fn compare(arguments: &Arguments) -> Result<()> {
     let mut rows = Vec::new();
-    for run in &arguments.runs {
+    for (place, run) in arguments.runs.iter().enumerate() {
         let report = read(run)?;
-        let name = run.file_stem().unwrap_or(run.as_os_str()).to_string_lossy().into_owned();
+        let (name, seed) = (run.display().to_string(), report.seed);
         let flash_bytes = report.model.flash_bytes;
-        rows.extend(report.students.into_iter().map(|student| Row { run: name.clone(), student, flash_bytes }));
+        let students = report.students.into_iter();
+        rows.extend(students.map(|student| Row { run: name.clone(), place, seed, student, flash_bytes }));
     }
-    let base = rows
-        .iter()
-        .rev()
-        .filter(|row| row.run == rows[0].run)
-        .find(|row| row.student.accuracy.is_some())
-        .context("the first run has no accuracy to compare by")?;
+    let base = rows.iter().rev().find(|row| row.place == 0).context("the first run has no students")?;
     let against = |row: &Row| {
         let same = std::ptr::eq(row, base);
-        (!same).then(|| Significance::between(&row.student.accuracies, &base.student.accuracies)).flatten()
+        (!same)
+            .then(|| Significance::between(&row.student.accuracies, &base.student.accuracies, row.seed == base.seed))
+            .flatten()
     };
     if arguments.json {
         let rows: Vec<_> =
@@ -88,14 +90,12 @@ pub(super) fn compare(arguments: &Arguments) -> Result<()> {
         .collect();
     let mut header = vec!["student", "parameters", "flash", "seeds", "accuracy", "points", "p"];
     header.extend(names.iter().map(String::as_str));
-    let paired = rows.iter().filter_map(against).any(|significance| significance.paired);
     let note = format!(
-        "points and p: against {}: {}, {}, {}; two-sided {}",
+        "points and p: against {}: {}, {}, {}; two-sided t-test, paired where the seeds are the same, otherwise Welch's",
         base.run,
         base.student.name,
         base.student.precision,
-        base.student.accuracy.map(percent).unwrap_or_default(),
-        if paired { "paired t-test over the seeds" } else { "t-test of Welch" }
+        base.student.accuracy.map_or("which has no accuracy".into(), percent)
     );
     print(&format!("{}\n\n{note}", table(&header, &cells)))
 }

@@ -142,7 +142,7 @@ fn gains(report: &Report) -> String {
 /// Returns `head figure` for each figure of some heads, most telling first.
 pub(super) fn figure_names(metrics: &Value) -> Vec<String> {
     let Value::Object(heads) = metrics else { return Vec::new() };
-    let order = ["accuracy", "f1", "average_precision", "rmse", "r2"];
+    let order = ["accuracy", "f1", "average_precision", "cosine", "rmse", "r2"];
     heads
         .iter()
         .flat_map(|(head, figures)| {
@@ -155,7 +155,9 @@ pub(super) fn figure_names(metrics: &Value) -> Vec<String> {
 pub(super) fn figure(metrics: &Value, name: &str) -> String {
     let value = name.rsplit_once(' ').and_then(|(head, figure)| metrics.get(head)?.get(figure)?.as_f64());
     match value {
-        Some(value) if name.ends_with("rmse") || name.ends_with("r2") => format!("{value:.4}"),
+        Some(value) if name.ends_with("rmse") || name.ends_with("r2") || name.ends_with("cosine") => {
+            format!("{value:.4}")
+        }
         Some(value) => percent(value),
         None => "-".into(),
     }

@@ -14,7 +14,7 @@ use super::dataset::Moments;
 use super::{
     Array, Augment, Dataset, FactColumn, FactSchema, Normalization, Splits, Target, bearing, idx, npy, safetensors,
 };
-use crate::recipe::{Arrays, Fact, FactKind, Format, Fusion, Head, HeadKind, Recipe};
+use crate::recipe::{Arrays, Fact, FactKind, Format, Fusion, Head, HeadKind, Recipe, RegressionLoss};
 use crate::{nearest, random};
 
 /// Returns the data that a recipe names, below `folder`.
@@ -70,6 +70,17 @@ impl Raw {
         splits.train.extend(labelled..samples);
         ensure!(!splits.train.is_empty(), "{samples} samples leave none to train on after the splits");
         let channels = self.shape[2];
+        let (augment, [height, width, _]) = (&recipe.augment, self.shape);
+        ensure!(
+            height * width > 1 || (augment.shift == 0 && augment.crop.is_none() && !augment.flip),
+            "augment.shift, flip and crop move positions; samples of {:?} have none: declare input.shape",
+            self.shape
+        );
+        ensure!(
+            width > 1 || !augment.flip,
+            "augment.flip turns rows round; samples of {:?} have one column",
+            self.shape
+        );
         let normalization = Normalization::measure(&self.inputs, &splits.train, channels, recipe.input.normalize);
         let mut nets = recipe.all_teachers().chain(&recipe.assistant).chain([&recipe.student]);
         let mask = nets.all(|net| net.fusion != Fusion::Sum);
@@ -116,7 +127,8 @@ impl Target {
     }
 
     fn measure_scaling(&mut self, train: &[usize]) {
-        if self.kind != HeadKind::Regression {
+        // A direction has neither mean nor scale.
+        if self.kind != HeadKind::Regression || self.loss == RegressionLoss::Cosine {
             return;
         }
         let mut moments = vec![Moments::default(); self.outputs];
@@ -322,6 +334,13 @@ fn from_arrays(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let mut fact_columns = Vec::new();
     for (fact, array) in recipe.facts.iter().zip(part.facts) {
         let count = fact.values.len();
+        let width = array.row_len();
+        ensure!(
+            width == 1,
+            "{}: fact {:?} has {width} values a sample, expected one",
+            train.facts[&fact.name],
+            fact.name
+        );
         ensure!(fact.kind != FactKind::Category || count > 0, "fact {:?}: values are missing", fact.name);
         let limit = match fact.kind {
             FactKind::Number => None,
@@ -367,6 +386,7 @@ impl Part {
         let path = folder.join(file);
         let inputs = read_array(&path, member)?;
         files.push(path);
+        ensure!(!inputs.shape.is_empty(), "data.unlabelled = {reference:?}: holds a single number, expected samples");
         inputs.refuse_non_finite(reference)?;
         let rows = inputs.rows();
         let nothing = |like: &Array| {

@@ -35,7 +35,7 @@ impl Stage {
         name: &str,
     ) -> Result<Self> {
         // A student depends on what its teacher said and on how it is to learn from that, a teacher on nothing but itself.
-        let teacher = answers.map(|answers| (&recipe.distill, answers, recipe.all_teachers().next()));
+        let teacher = answers.map(|answers| (&recipe.distill, answers));
         let inputs = json!([
             env!("CARGO_PKG_VERSION"),
             data.fingerprint,

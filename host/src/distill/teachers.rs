@@ -38,9 +38,10 @@ impl<'a> Run<'a> {
         let several = recipe.all_teachers().count() > 1;
         let mut teachers = Vec::new();
         for (place, how) in recipe.all_teachers().enumerate() {
-            let heads: Vec<usize> = (0..self.data.targets.len())
-                .filter(|&head| how.heads.is_empty() || how.heads.contains(&self.data.targets[head].name))
-                .collect();
+            // In the order in which the teacher gives them.
+            let place_of = |name: &String| self.data.targets.iter().position(|target| target.name == *name);
+            let heads: Vec<usize> =
+                if how.heads.is_empty() { self.all_heads() } else { how.heads.iter().filter_map(place_of).collect() };
             if matches!(how.arch, Arch::Onnx | Arch::Saved) {
                 teachers.push(Teacher::from_files(how, self.data, &self.places.data, heads)?);
                 continue;
@@ -50,7 +51,7 @@ impl<'a> Run<'a> {
             for member in 0..how.ensemble {
                 let mut name = "teacher".to_string();
                 if several {
-                    name += &format!("-{}", how.heads.join("-"));
+                    name += &format!("-{place}");
                 }
                 if how.ensemble > 1 {
                     name += &format!("-{member}");
@@ -122,10 +123,22 @@ impl<'a> Run<'a> {
         let recipe = self.recipe;
         let data = self.data;
         let varied = recipe.augment.is_any();
-        let views = data.views(recipe.student.epochs);
+        // As many as whoever learns longest from them sees.
+        let learners = recipe.assistant.iter().map(|net| net.epochs);
+        let longest = learners.chain([recipe.student.epochs, recipe.quantize.aware_epochs]).max();
+        let views = data.views(longest.unwrap_or(1));
         let keys: Vec<&str> = teachers.iter().map(|teacher| teacher.key.as_str()).collect();
         let train = &data.splits.train;
-        let key = json!([keys, data.fingerprint, recipe.data, recipe.input, recipe.seed, recipe.augment, train.len()]);
+        let key = json!([
+            keys,
+            data.fingerprint,
+            recipe.data,
+            recipe.input,
+            recipe.seed,
+            recipe.augment,
+            recipe.heads,
+            train.len()
+        ]);
         let key = files::hex(&Sha256::digest(key.to_string()));
         let mut logits = Vec::new();
         for view in 0..views {
@@ -153,6 +166,10 @@ impl<'a> Run<'a> {
                     tensors
                 }
             };
+            for head in teachers.iter().flat_map(|teacher| &teacher.heads) {
+                let name = &data.targets[*head].name;
+                ensure!(tensors.contains_key(name), "{}: holds nothing for head {name:?}; delete it", path.display());
+            }
             logits.push(self.spread(&tensors).with_context(|| path.display().to_string())?);
         }
         Ok(Answers { distill: recipe.distill.clone(), soft: Soft { logits, network: None }, key })

@@ -61,7 +61,7 @@ impl Distill {
             } else {
                 None
             };
-            Loss { weight: self.soft.or(usual), temperature: self.temperature, ..Loss::of(kind) }
+            Loss { weight: self.soft.or(usual), temperature: self.temperature, is_method: true, ..Loss::of(kind) }
         });
         own.into_iter().chain(self.losses.iter().cloned()).collect()
     }
@@ -134,6 +134,9 @@ pub struct Loss {
     /// hint, attention, relational: the layer of the teacher.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<String>,
+    /// Whether it is that of `method`.
+    #[serde(skip)]
+    pub(crate) is_method: bool,
 }
 
 impl Loss {
@@ -149,7 +152,29 @@ impl Loss {
             warm_up: None,
             student: None,
             teacher: None,
+            is_method: false,
         }
+    }
+}
+
+impl Loss {
+    /// Checks that only keys are given that the kind has.
+    pub(super) fn check_keys(&self) -> anyhow::Result<()> {
+        use LossKind::{Attention, Dist, Dkd, Hint, Hinton, Relational, Standardized};
+        let rules: [(&str, bool, &[LossKind]); 7] = [
+            // That of `method` is the recipe's, which other heads and losses may use.
+            ("temperature", self.temperature.is_some() && !self.is_method, &[Hinton, Standardized, Dkd, Dist]),
+            ("alpha", self.alpha.is_some(), &[Dkd]),
+            ("beta", self.beta.is_some(), &[Dkd, Dist, Relational]),
+            ("gamma", self.gamma.is_some(), &[Dist, Relational]),
+            ("warm_up", self.warm_up.is_some(), &[Dkd]),
+            ("student", self.student.is_some(), &[Hint, Attention, Relational]),
+            ("teacher", self.teacher.is_some(), &[Hint, Attention, Relational]),
+        ];
+        for (key, present, kinds) in rules {
+            anyhow::ensure!(!present || kinds.contains(&self.kind), "distill.losses: {:?} has no key {key}", self.kind);
+        }
+        Ok(())
     }
 }
 
@@ -204,12 +229,17 @@ pub enum Scheduled {
     /// The same throughout.
     Constant(f64),
     /// From the first step to the last.
-    Linear {
-        /// At the first step.
-        start: f64,
-        /// At the last step.
-        end: f64,
-    },
+    Linear(Linear),
+}
+
+/// Both ends of a number that changes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Linear {
+    /// At the first step.
+    pub start: f64,
+    /// At the last step.
+    pub end: f64,
 }
 
 impl Scheduled {
@@ -217,7 +247,7 @@ impl Scheduled {
     pub fn at(self, share: f64) -> f64 {
         match self {
             Self::Constant(value) => value,
-            Self::Linear { start, end } => start + (end - start) * share,
+            Self::Linear(Linear { start, end }) => start + (end - start) * share,
         }
     }
 

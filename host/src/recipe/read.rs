@@ -85,6 +85,15 @@ impl Recipe {
             share(&format!("{section}.dropout"), net.dropout)?;
             share(&format!("{section}.fact_dropout"), net.fact_dropout)?;
         }
+        if let Some(net) = &self.assistant {
+            ensure!(net.ensemble == 1, "[assistant] ensemble is {}, an assistant is one net", net.ensemble);
+            let learns = !self.distill.terms().is_empty();
+            ensure!(learns, "[assistant] stands between teacher and student, but distill.method is \"none\"");
+        }
+        for head in self.heads.iter().filter(|head| head.partial) {
+            let known = matches!(self.data.format, Format::Csv | Format::Arrays);
+            ensure!(known, "head {:?}: partial belongs to data of format \"csv\" and \"arrays\"", head.name);
+        }
         ensure!(self.student.ensemble == 1, "[student] ensemble is {}, a student is one net", self.student.ensemble);
         ensure!(self.compare.seeds >= 1, "compare.seeds is 0, expected at least 1");
         ensure!(self.quantize.calibration >= 1, "quantize.calibration is 0, expected at least 1");
@@ -116,6 +125,7 @@ impl Recipe {
         let terms = distill.terms();
         let teachers: Vec<&Net> = self.all_teachers().collect();
         for term in &terms {
+            term.check_keys()?;
             let ends = term.temperature.map_or([1.0; 2], super::Scheduled::ends);
             ensure!(
                 ends.iter().all(|&t| t > 0.0 && t.is_finite()),
@@ -301,6 +311,7 @@ impl Net {
         ensure!(good(&self.divide), "divide is {}, expected a number other than 0", self.divide);
         ensure!(self.deviation.iter().all(good), "deviation holds {:?}, expected numbers other than 0", self.deviation);
         let saved = self.arch == Arch::Saved;
+        ensure!(!(onnx || saved) || self.ensemble == 1, "ensemble belongs to networks that are trained here");
         ensure!(
             saved || (self.logits.is_empty() && self.test_logits.is_empty()),
             "logits and test_logits belong to arch \"saved\""

@@ -1,5 +1,6 @@
 //! Teachers from ONNX files, run on the CPU by tract.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,8 @@ pub struct Onnx {
     /// As they will be filled.
     outputs: Vec<Output>,
     parameters: usize,
+    /// The file and those beside it that hold weights.
+    files: Vec<PathBuf>,
 }
 
 /// What one output of a network came to.
@@ -66,6 +69,10 @@ impl Onnx {
         check_graph(path, graph, &|operator| reader.op_register.0.contains_key(operator))?;
         let floats = graph.initializer.iter().filter(|tensor| [1, 10, 11].contains(&tensor.data_type));
         let parameters = floats.map(|tensor| tensor.dims.iter().product::<i64>() as usize).sum();
+        let beside =
+            graph.initializer.iter().flat_map(|tensor| &tensor.external_data).filter(|entry| entry.key == "location");
+        let beside: BTreeSet<PathBuf> = beside.map(|entry| path.with_file_name(&entry.value)).collect();
+        let files: Vec<PathBuf> = [path.to_path_buf()].into_iter().chain(beside).collect();
         let declared = take_input(path, graph)?;
         // Only the input decides on shapes: a batch by name elsewhere would not go with the number put in its place.
         graph.value_info.clear();
@@ -81,7 +88,16 @@ impl Onnx {
             let shape: Vec<usize> = [batch].into_iter().chain(tail).collect();
             match guarded(|| plan(path, &reader, &model, &shape)) {
                 Ok((plan, outputs)) => {
-                    return Ok(Self { path: path.into(), plan, input, shape, channels_first, outputs, parameters });
+                    return Ok(Self {
+                        path: path.into(),
+                        plan,
+                        input,
+                        shape,
+                        channels_first,
+                        outputs,
+                        parameters,
+                        files,
+                    });
                 }
                 Err(error) => _ = refused.get_or_insert((shape, error)),
             }
@@ -139,6 +155,11 @@ impl Onnx {
     /// Returns the name and the width of each output, in the order of the file.
     pub fn outputs(&self) -> impl ExactSizeIterator<Item = (&str, usize)> {
         self.outputs.iter().map(|output| (output.name.as_str(), output.width))
+    }
+
+    /// Returns the file and those beside it that hold its weights.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     /// Returns the number of floats among the weights of the file.

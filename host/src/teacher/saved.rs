@@ -75,7 +75,8 @@ impl Saved {
             }
             all.push((target.outputs, values));
         }
-        let key = crate::files::hex(&Sha256::digest(json!([hashes, heads]).to_string()));
+        let key = json!([hashes, heads, how.logits, how.test_logits]).to_string();
+        let key = crate::files::hex(&Sha256::digest(key));
         Ok(Self { key, heads: all })
     }
 

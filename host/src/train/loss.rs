@@ -28,7 +28,7 @@ mod features;
 mod hard;
 mod soft;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use candle_core::{Tensor, Var};
 
 use super::rows;
@@ -205,8 +205,9 @@ impl Soft<'_> {
         like: &Tensor,
     ) -> Result<Option<Tensor>> {
         let views = self.logits.len();
-        ensure!(views > 0, "the teacher has said nothing");
-        let logits = self.logits[view % views].get(head).context("the teacher has too few heads")?;
+        let logits =
+            self.logits.get(view).with_context(|| format!("the teacher has seen {views} views, not view {view}"))?;
+        let logits = logits.get(head).context("the teacher has too few heads")?;
         if logits.is_empty() {
             return Ok(None);
         }
@@ -241,6 +242,10 @@ pub fn warnings(distill: &Distill, data: &Dataset, batch: usize) -> Vec<String> 
                 )),
                 LossKind::Dkd | LossKind::Dist | LossKind::Standardized if labels => warnings.push(format!(
                     "head {:?} is no class head: {name:?} means \"hinton\" there",
+                    target.name
+                )),
+                LossKind::Cosine if target.outputs == 1 => warnings.push(format!(
+                    "head {:?} has one output, which has no direction: \"cosine\" teaches nothing there; take \"mse\"",
                     target.name
                 )),
                 LossKind::Dist if batch < 8 => warnings.push(format!(

@@ -5,6 +5,7 @@ use super::storage::{accumulate, floats, total, vectorized, with_floats};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// See [`super::depthwise()`].
 pub(super) fn depthwise(x: &Tensor, weight: &Tensor, bias: &Tensor, window: &Window) -> Result<Tensor> {
@@ -73,6 +74,14 @@ impl Depthwise {
     /// Values in an image of the result.
     fn result(&self) -> usize {
         self.window.positions() * self.channels
+    }
+
+    /// The outputs along an axis whose tap lies on the input.
+    fn reached(&self, axis: usize, tap: usize) -> Range<usize> {
+        let is_reached = |o: &usize| self.window.taps(axis, *o, self.input[axis]).contains(&tap);
+        let first = (0..self.window.out[axis]).find(is_reached).unwrap_or(self.window.out[axis]);
+        let end = (first..self.window.out[axis]).find(|o| !is_reached(o)).unwrap_or(self.window.out[axis]);
+        first..end
     }
 
     /// The result for `x`, with weights `[kh, kw, channels]`.
@@ -153,19 +162,35 @@ impl WithSimd for Forward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { plan: Depthwise { window, input, channels, .. }, x, weight, bias, y } = self;
-        let channels = *channels;
-        for (at, pixel) in y.chunks_exact_mut(channels).enumerate() {
-            let (oy, ox) = (at / window.out[1], at % window.out[1]);
-            let (rows, columns) = (window.taps(0, oy, input[0]), window.taps(1, ox, input[1]));
-            let taps = rows.flat_map(|ky| {
-                let line = window.input(0, oy, ky) * input[1];
-                columns.clone().map(move |kx| {
-                    let x = &x[(line + window.input(1, ox, kx)) * channels..][..channels];
-                    (x, &weight[(ky * window.kernel[1] + kx) * channels..][..channels])
-                })
-            });
-            sum_products(simd, pixel, bias, taps);
+        let Self { plan, x, weight, bias, y } = self;
+        for (at, pixel) in y.chunks_exact_mut(plan.channels).enumerate() {
+            let (oy, ox) = (at / plan.window.out[1], at % plan.window.out[1]);
+            let (rows, columns) = (plan.window.taps(0, oy, plan.input[0]), plan.window.taps(1, ox, plan.input[1]));
+            sum_products(simd, pixel, bias, &Taps { plan, x, weight, at: [oy, ox], rows, columns });
+        }
+    }
+}
+
+/// The taps of a pixel: inputs and weights.
+struct Taps<'a> {
+    plan: &'a Depthwise,
+    x: &'a [f32],
+    weight: &'a [f32],
+    at: [usize; 2],
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+impl Pairs for Taps<'_> {
+    #[inline(always)]
+    fn each(&self, mut pair: impl FnMut(&[f32], &[f32])) {
+        let Depthwise { window, input, channels, .. } = self.plan;
+        for ky in self.rows.clone() {
+            let line = window.input(0, self.at[0], ky) * input[1];
+            for kx in self.columns.clone() {
+                let x = &self.x[(line + window.input(1, self.at[1], kx)) * channels..][..*channels];
+                pair(x, &self.weight[(ky * window.kernel[1] + kx) * channels..][..*channels]);
+            }
         }
     }
 }
@@ -182,76 +207,98 @@ impl WithSimd for Weights<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
-        let Self { plan: Depthwise { window, input, channels, .. }, x, grad } = self;
-        let channels = *channels;
+        let Self { plan, x, grad } = self;
+        let channels = plan.channels;
         let mut dbias = vec![0.0; channels];
         grad.chunks_exact(channels).for_each(|grad| accumulate(&mut dbias, grad));
-        let mut dweight = vec![0.0; window.kernel[0] * window.kernel[1] * channels];
+        let mut dweight = vec![0.0; plan.window.kernel[0] * plan.window.kernel[1] * channels];
         for (place, dweight) in dweight.chunks_exact_mut(channels).enumerate() {
-            let (ky, kx) = (place / window.kernel[1], place % window.kernel[1]);
-            let reached = |axis: usize, tap: usize| {
-                (0..window.out[axis]).filter(move |&o| window.taps(axis, o, input[axis]).contains(&tap))
-            };
-            let pixels = reached(0, ky).flat_map(|oy| {
-                let line = window.input(0, oy, ky) * input[1];
-                reached(1, kx).map(move |ox| {
-                    let x = &x[(line + window.input(1, ox, kx)) * channels..][..channels];
-                    (x, &grad[(oy * window.out[1] + ox) * channels..][..channels])
-                })
-            });
-            sum_products(simd, dweight, None, pixels);
+            let tap = [place / plan.window.kernel[1], place % plan.window.kernel[1]];
+            let [rows, columns] = [0, 1].map(|axis| plan.reached(axis, tap[axis]));
+            sum_products(simd, dweight, None, &Pixels { plan, x, grad, tap, rows, columns });
         }
         (dweight, dbias)
     }
 }
 
-/// Sets sums to a start, or zero, plus the products of pairs of equally long rows; blocks of sums stay in registers.
-#[inline(always)]
-fn sum_products<'a, S: Simd>(
-    simd: S,
-    sums: &mut [f32],
-    start: Option<&[f32]>,
-    pairs: impl Iterator<Item = (&'a [f32], &'a [f32])> + Clone,
-) {
-    match start {
-        Some(start) => sums.copy_from_slice(start),
-        None => sums.fill(0.0),
-    }
-    let (vectors, rest) = S::as_mut_simd_f32s(sums);
-    let whole = vectors.len() * S::F32_LANES;
-    for (block, sums) in vectors.chunks_mut(BLOCK).enumerate() {
-        let first = block * BLOCK;
-        if let Ok(sums) = <&mut [S::f32s; BLOCK]>::try_from(&mut *sums) {
-            let mut lanes = *sums;
-            for (a, b) in pairs.clone() {
-                let (a, b) = (&S::as_simd_f32s(a).0[first..][..BLOCK], &S::as_simd_f32s(b).0[first..][..BLOCK]);
-                for (lane, (&a, &b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
-                    *lane = simd.mul_add_f32s(a, b, *lane);
-                }
-            }
-            *sums = lanes;
-        } else {
-            for (place, sum) in sums.iter_mut().enumerate() {
-                let mut lane = *sum;
-                for (a, b) in pairs.clone() {
-                    let (a, b) = (S::as_simd_f32s(a).0[first + place], S::as_simd_f32s(b).0[first + place]);
-                    lane = simd.mul_add_f32s(a, b, lane);
-                }
-                *sum = lane;
-            }
-        }
-    }
-    if !rest.is_empty() {
-        for (a, b) in pairs {
-            for (sum, (a, b)) in rest.iter_mut().zip(a[whole..].iter().zip(&b[whole..])) {
-                *sum += a * b;
+/// The pixels that a tap sees: inputs and gradients of the result.
+struct Pixels<'a> {
+    plan: &'a Depthwise,
+    x: &'a [f32],
+    grad: &'a [f32],
+    tap: [usize; 2],
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+impl Pairs for Pixels<'_> {
+    #[inline(always)]
+    fn each(&self, mut pair: impl FnMut(&[f32], &[f32])) {
+        let Depthwise { window, input, channels, .. } = self.plan;
+        for oy in self.rows.clone() {
+            let line = window.input(0, oy, self.tap[0]) * input[1];
+            for ox in self.columns.clone() {
+                let x = &self.x[(line + window.input(1, ox, self.tap[1])) * channels..][..*channels];
+                pair(x, &self.grad[(oy * window.out[1] + ox) * channels..][..*channels]);
             }
         }
     }
 }
 
-/// Vectors of sums that stay in registers.
-const BLOCK: usize = 4;
+/// Pairs of equally long rows.
+trait Pairs {
+    /// Calls `pair` with each.
+    fn each(&self, pair: impl FnMut(&[f32], &[f32]));
+}
+
+/// Sets sums to a start, or zero, plus the products of pairs of equally long rows; blocks of sums stay in registers.
+#[inline(always)]
+fn sum_products<S: Simd>(simd: S, sums: &mut [f32], start: Option<&[f32]>, pairs: &impl Pairs) {
+    match start {
+        Some(start) => sums.copy_from_slice(start),
+        None => sums.fill(0.0),
+    }
+    let (vectors, rest) = S::as_mut_simd_f32s(sums);
+    let mut first = 0;
+    let mut left = vectors;
+    while !left.is_empty() {
+        let count = match left.len() {
+            4.. => 4,
+            2.. => 2,
+            _ => 1,
+        };
+        let (block, others) = left.split_at_mut(count);
+        match count {
+            4 => sum_block::<S, 4>(simd, block, first, pairs),
+            2 => sum_block::<S, 2>(simd, block, first, pairs),
+            _ => sum_block::<S, 1>(simd, block, first, pairs),
+        }
+        first += count;
+        left = others;
+    }
+    let whole = first * S::F32_LANES;
+    if !rest.is_empty() {
+        pairs.each(|a, b| {
+            for (sum, (a, b)) in rest.iter_mut().zip(a[whole..].iter().zip(&b[whole..])) {
+                *sum += a * b;
+            }
+        });
+    }
+}
+
+/// Adds products to `N` vectors of sums, of which the first is the `first` of a row.
+#[inline(always)]
+fn sum_block<S: Simd, const N: usize>(simd: S, sums: &mut [S::f32s], first: usize, pairs: &impl Pairs) {
+    let Ok(sums) = <&mut [S::f32s; N]>::try_from(sums) else { return };
+    let mut lanes = *sums;
+    pairs.each(|a, b| {
+        let (a, b) = (&S::as_simd_f32s(a).0[first..][..N], &S::as_simd_f32s(b).0[first..][..N]);
+        for (lane, (&a, &b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
+            *lane = simd.mul_add_f32s(a, b, *lane);
+        }
+    });
+    *sums = lanes;
+}
 
 #[cfg(test)]
 mod tests {

@@ -22,11 +22,9 @@ impl<'a> Matrix<'a> {
 
     /// Whether `rows` by `columns` values are all there.
     fn holds(&self, rows: usize, columns: usize) -> bool {
-        let last = |count: usize, stride: usize| count.checked_sub(1).map(|count| count * stride);
-        match (last(rows, self.strides[0]), last(columns, self.strides[1])) {
-            (Some(down), Some(along)) => down + along < self.values.len(),
-            _ => true,
-        }
+        let (Some(rows), Some(columns)) = (rows.checked_sub(1), columns.checked_sub(1)) else { return true };
+        let last = rows.checked_mul(self.strides[0]).zip(columns.checked_mul(self.strides[1]));
+        last.and_then(|(down, along)| down.checked_add(along)).is_some_and(|last| last < self.values.len())
     }
 }
 
@@ -37,7 +35,7 @@ impl<'a> Matrix<'a> {
 /// # Panics
 /// When a matrix has too few values.
 pub(crate) fn product(y: &mut [f32], [m, n, k]: [usize; 3], a: Matrix<'_>, b: Matrix<'_>, add: bool, parallel: bool) {
-    assert!(y.len() == m * n && a.holds(m, k) && b.holds(k, n), "a matrix of a product is too short");
+    assert!(m.checked_mul(n) == Some(y.len()) && a.holds(m, k) && b.holds(k, n), "a matrix of a product is too short");
     if y.is_empty() {
         return;
     }
@@ -50,8 +48,8 @@ pub(crate) fn product(y: &mut [f32], [m, n, k]: [usize; 3], a: Matrix<'_>, b: Ma
     let parallelism = if parallel { Parallelism::Rayon(0) } else { Parallelism::None };
     let [a_rows, a_columns] = a.strides.map(|stride| stride as isize);
     let [b_rows, b_columns] = b.strides.map(|stride| stride as isize);
-    // SAFETY: by the assertion above every place of the three matrices that the strides lead to lies in its slice; `y` is
-    // borrowed alone, and a slice of floats is aligned and initialised.
+    // SAFETY: by the assertion above, whose arithmetic is checked, every place of the three matrices that the strides lead to
+    // lies in its slice, whose length fits an isize; `y` is borrowed alone, and a slice of floats is aligned and initialised.
     #[allow(unsafe_code)]
     unsafe {
         gemm::gemm(

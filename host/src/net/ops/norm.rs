@@ -269,7 +269,7 @@ fn chunk(channels: usize) -> usize {
 }
 
 /// Values in a chunk.
-const VALUES: usize = 4096;
+const VALUES: usize = 8192;
 
 /// Columns whose sums stay in registers.
 const LANES: usize = 32;

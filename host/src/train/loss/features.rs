@@ -6,7 +6,7 @@ use candle_core::{DType, Tensor, Var};
 use super::hard::huber;
 use super::{Moment, default_weight, name_of, named};
 use crate::nearest;
-use crate::net::{Graph, Net};
+use crate::net::{Graph, Net, Op};
 use crate::recipe::{Loss, LossKind};
 
 /// A layer of the student and one of the teacher that a loss compares.
@@ -39,6 +39,12 @@ impl Features {
             Ok(found)
         };
         let (own, its) = (node(student, "student", &loss.student)?, node(&teacher.graph, "teacher", &loss.teacher)?);
+        // On the board, and in training as if in integers, a normalisation is part of the layer before it.
+        ensure!(
+            student.nodes[own].op != Op::Norm && !student.is_normed(own),
+            "loss {name:?}: the student's layer {:?} is joined with its normalisation; name what follows, its activation",
+            student.nodes[own].name
+        );
         let shapes = [student.nodes[own].shape, teacher.graph.nodes[its].shape];
         ensure!(
             loss.kind == LossKind::Relational || shapes[0][..2] == shapes[1][..2],

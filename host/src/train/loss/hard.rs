@@ -89,7 +89,8 @@ fn weighed(
             let count: f32 = is_known.iter().sum();
             let y = rows(y.into_iter().map(|y| if y.is_nan() { 0.0 } else { y }).collect(), target.outputs, &logits)?;
             if target.loss == RegressionLoss::Cosine {
-                return Ok(Some(weigh(cosine_distance(&logits, &y)?)?.mean_all()?));
+                let known = (&logits * rows(is_known, target.outputs, &logits)?)?;
+                return Ok(Some(weigh(cosine_distance(&known, &y)?)?.mean_all()?));
             }
             let apart = (&logits - y)?;
             let terms = if target.loss == RegressionLoss::Huber { huber(&apart)? } else { apart.sqr()? };

@@ -149,6 +149,7 @@ mod tests {
     use candle_core::{Device, Var};
 
     use super::*;
+    use crate::recipe::Linear;
 
     const MOMENT: Moment = Moment { epoch: 40.0, epochs: 80, view: 0 };
 
@@ -294,8 +295,8 @@ mod tests {
     #[test]
     fn weights_and_temperatures_follow_their_schedules() {
         let loss = Loss {
-            weight: Some(Scheduled::Linear { start: 1.0, end: 0.0 }),
-            temperature: Some(Scheduled::Linear { start: 8.0, end: 2.0 }),
+            weight: Some(Scheduled::Linear(Linear { start: 1.0, end: 0.0 })),
+            temperature: Some(Scheduled::Linear(Linear { start: 8.0, end: 2.0 })),
             ..Loss::of(LossKind::Hinton)
         };
         let (student, teacher) = pair();

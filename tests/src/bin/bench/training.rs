@@ -90,6 +90,7 @@ pub(crate) fn steps(seconds: f64, net: Option<&str>) -> Result<()> {
             with_facts: false,
             seed: 0,
             checkpoint: None,
+            after: None,
             aware: None,
             quiet: true,
         };
