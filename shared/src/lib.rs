@@ -12,6 +12,7 @@
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod bytes;
+mod channels;
 mod error;
 mod fact;
 mod head;
@@ -24,6 +25,7 @@ mod tensor;
 mod write;
 
 pub use bytes::{F32s, I32s, Strings};
+pub use channels::{Channels, Weights, nibbles};
 pub use error::{Defect, ParseError, WriteError};
 pub use fact::{Encoder, Fact, FactDefinition, FactKind};
 pub use head::{Head, HeadDefinition, HeadKind, Rescale};
@@ -31,8 +33,7 @@ pub use header::{HEADER_BYTES, Header};
 pub use input::{Input, InputDefinition};
 pub use model::{Model, TestVector};
 pub use operator::{
-    AddConstants, Addend, Channels, Clamp, Kind, MAX_INPUTS, Operator, OperatorDefinition, Parameters, Requantization,
-    Weights, Window, nibbles,
+    AddConstants, Addend, Clamp, Kind, MAX_INPUTS, Operator, OperatorDefinition, Parameters, Requantization, Window,
 };
 pub use overlap::Overlap;
 pub use tensor::{Quantization, Shape, Tensor};

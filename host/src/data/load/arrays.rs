@@ -1,0 +1,220 @@
+//! Data from arrays: IDX, npy, npz and safetensors files, for training and test, with and without labels.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::super::{Array, FactColumn, Target, idx, npy, safetensors};
+use super::{Raw, channels_last, fingerprint};
+use crate::recipe::{Arrays, FactKind, Head, HeadKind, Recipe};
+
+pub(super) fn from_arrays(recipe: &Recipe, folder: &Path) -> Result<Raw> {
+    let train = recipe.data.train.as_ref().context("data.train is missing")?;
+    let mut files = Vec::new();
+    let mut part = read_part(recipe, train, folder, &mut files)?;
+    let mut test_from = None;
+    if let Some(test) = &recipe.data.test {
+        let test = read_part(recipe, test, folder, &mut files)?;
+        test_from = Some(part.inputs.rows());
+        part.append(test)?;
+    }
+    let labelled = part.inputs.rows();
+    if let Some(reference) = &recipe.data.unlabelled {
+        part.append_unlabelled(reference, folder, &mut files)?;
+    }
+    let unlabelled = part.inputs.rows() - labelled;
+    let sample_shape = &part.inputs.shape[1..];
+    let declared = if recipe.input.shape.is_empty() { sample_shape } else { &recipe.input.shape };
+    let shape = channels_last(declared)?;
+    ensure!(
+        shape.iter().product::<usize>() == part.inputs.row_len(),
+        "input.shape {declared:?} has {} values, a sample of {} has {}",
+        shape.iter().product::<usize>(),
+        train.input,
+        part.inputs.row_len()
+    );
+    let targets = recipe
+        .heads
+        .iter()
+        .zip(part.heads)
+        .map(|(head, array)| target_from_array(head, array, labelled, &train.heads[&head.name]))
+        .collect::<Result<_>>()?;
+    let mut categories = Vec::new();
+    let mut fact_columns = Vec::new();
+    for (fact, array) in recipe.facts.iter().zip(part.facts) {
+        let count = fact.values.len();
+        let width = array.row_len();
+        ensure!(
+            width == 1,
+            "{}: fact {:?} has {width} values a sample, expected one",
+            train.facts[&fact.name],
+            fact.name
+        );
+        ensure!(fact.kind != FactKind::Category || count > 0, "fact {:?}: values are missing", fact.name);
+        let limit = match fact.kind {
+            FactKind::Number => None,
+            FactKind::Flag => Some(2),
+            FactKind::Category => Some(count),
+        };
+        let column: FactColumn = array.values.iter().map(|value| (!value.is_nan()).then_some(*value)).collect();
+        for (sample, value) in column.iter().enumerate() {
+            let good =
+                value.is_none_or(|v| limit.map_or(v.is_finite(), |n| v.fract() == 0.0 && (0.0..n as f32).contains(&v)));
+            ensure!(good, "{}: sample {sample}: fact {:?} is {value:?}", train.facts[&fact.name], fact.name);
+        }
+        categories.push(fact.values.clone());
+        fact_columns.push(column);
+    }
+    let fingerprint = fingerprint(&files)?;
+    let inputs = part.inputs;
+    Ok(Raw {
+        inputs,
+        shape,
+        channels: Vec::new(),
+        categories,
+        fact_columns,
+        targets,
+        groups: None,
+        test_from,
+        unlabelled,
+        fingerprint,
+    })
+}
+
+/// The arrays of one part, heads and facts in the order of the recipe.
+struct Part {
+    inputs: Array,
+    heads: Vec<Array>,
+    facts: Vec<Array>,
+}
+
+impl Part {
+    /// Adds inputs that have neither labels nor facts.
+    fn append_unlabelled(&mut self, reference: &str, folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+        let (file, member) = reference.split_once('#').map_or((reference, None), |(file, member)| (file, Some(member)));
+        let path = folder.join(file);
+        let inputs = read_array(&path, member)?;
+        files.push(path);
+        ensure!(!inputs.shape.is_empty(), "data.unlabelled = {reference:?}: holds a single number, expected samples");
+        inputs.refuse_non_finite(reference)?;
+        let rows = inputs.rows();
+        let nothing = |like: &Array| {
+            let shape = std::iter::once(rows).chain(like.shape.iter().skip(1).copied()).collect();
+            Array { shape, values: vec![f32::NAN; rows * like.row_len()] }
+        };
+        let (heads, facts) = (self.heads.iter().map(nothing).collect(), self.facts.iter().map(nothing).collect());
+        self.append(Self { inputs, heads, facts }).with_context(|| format!("data.unlabelled = {reference:?}"))
+    }
+
+    fn append(&mut self, other: Self) -> Result<()> {
+        let pairs = std::iter::once((&mut self.inputs, other.inputs))
+            .chain(self.heads.iter_mut().zip(other.heads))
+            .chain(self.facts.iter_mut().zip(other.facts));
+        for (array, mut more) in pairs {
+            ensure!(
+                array.shape[1..] == more.shape[1..],
+                "training samples have shape {:?}, test samples {:?}",
+                &array.shape[1..],
+                &more.shape[1..]
+            );
+            array.shape[0] += more.shape[0];
+            array.values.append(&mut more.values);
+        }
+        Ok(())
+    }
+}
+
+fn read_part(recipe: &Recipe, part: &Arrays, folder: &Path, files: &mut Vec<PathBuf>) -> Result<Part> {
+    let mut read = |reference: &str| {
+        let (file, member) = reference.split_once('#').map_or((reference, None), |(file, member)| (file, Some(member)));
+        let path = folder.join(file);
+        files.push(path.clone());
+        read_array(&path, member)
+    };
+    let inputs = read(&part.input)?;
+    ensure!(!inputs.shape.is_empty() && inputs.rows() > 0, "{}: holds no sample", part.input);
+    inputs.refuse_non_finite(&part.input)?;
+    let mut array_for = |name: &str, reference: &str| {
+        let array = read(reference)?;
+        let rows = array.shape.first().copied().unwrap_or(0);
+        ensure!(
+            rows == inputs.rows(),
+            "{reference} has {rows} samples for {name:?}, {} has {}",
+            part.input,
+            inputs.rows()
+        );
+        Ok(array)
+    };
+    let heads =
+        recipe.heads.iter().map(|head| array_for(&head.name, &part.heads[&head.name])).collect::<Result<_>>()?;
+    let facts =
+        recipe.facts.iter().map(|fact| array_for(&fact.name, &part.facts[&fact.name])).collect::<Result<_>>()?;
+    Ok(Part { inputs, heads, facts })
+}
+
+/// Returns the array in a file, whose reader is chosen by its name.
+///
+/// # Errors
+///
+/// When the file cannot be read or is broken.
+pub fn read_array(path: &Path, member: Option<&str>) -> Result<Array> {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("npy" | "npz") => npy::read(path, member),
+        Some("safetensors") => safetensors::read(path, member),
+        _ => {
+            ensure!(member.is_none(), "{}: only .npz and .safetensors files have members", path.display());
+            idx::read(path)
+        }
+    }
+}
+
+fn target_from_array(head: &Head, mut array: Array, labelled: usize, file: &str) -> Result<Target> {
+    let width = array.row_len();
+    if head.partial {
+        // NaN, or a class below 0, is a label that is not known.
+        let unknown = |value: f32| value.is_nan() || (head.kind == HeadKind::Class && value < 0.0);
+        array.values.iter_mut().filter(|value| unknown(**value)).for_each(|value| *value = f32::NAN);
+        if let Some(place) = array.values.iter().position(|value| value.is_infinite()) {
+            bail!("{file}: sample {} holds {}", place / width.max(1), array.values[place]);
+        }
+    } else {
+        // Behind the labelled samples stand those without any label.
+        let end = labelled * width;
+        if let Some(place) = array.values[..end].iter().position(|value| !value.is_finite()) {
+            bail!(
+                "{file}: sample {} holds {}, expected a finite number; with partial = true in the head it is a label \
+                 that is not known",
+                place / width.max(1),
+                array.values[place]
+            );
+        }
+    }
+    match head.kind {
+        HeadKind::Class => {
+            ensure!(width == 1, "{file}: a class head takes one index for each sample, the file has {width}");
+            let greatest = array.values.iter().fold(0.0f32, |a, &b| a.max(b)) as usize;
+            let classes = if head.labels.is_empty() { greatest + 1 } else { head.labels.len() };
+            ensure!(classes >= 2, "{file}: head {:?} has one class, expected two or more", head.name);
+            for (sample, &class) in array.values.iter().enumerate() {
+                ensure!(
+                    class.is_nan() || class.fract() == 0.0 && (0.0..classes as f32).contains(&class),
+                    "{file}: sample {sample} has class {class}, head {:?} has classes 0 to {}",
+                    head.name,
+                    classes - 1
+                );
+            }
+            Ok(Target::new(head, classes, head.labels.clone(), array.values))
+        }
+        HeadKind::Binary | HeadKind::Multilabel => {
+            ensure!(head.kind == HeadKind::Multilabel || width == 1, "{file}: a binary head takes one value a sample");
+            if let Some(place) = array.values.iter().position(|&value| value != 0.0 && value != 1.0 && !value.is_nan())
+            {
+                bail!("{file}: sample {} holds {}, expected 0 or 1", place / width, array.values[place]);
+            }
+            Ok(Target::new(head, width, head.labels.clone(), array.values))
+        }
+        HeadKind::Regression | HeadKind::Reconstruction => {
+            Ok(Target::new(head, width, head.labels.clone(), array.values))
+        }
+    }
+}
