@@ -165,12 +165,13 @@ impl Program {
     /// activation that a clamp can take over stands as a table after its operator, and [`passes`] join the two.
     fn of(net: &Net, lowered: &Lowered, ranges: &Ranges) -> Result<Self> {
         let mut quantizations: Vec<Quantization> = ranges.quantizations();
+        constants::widen(net, lowered, &mut quantizations)?;
         let constants = lowered
             .stages
             .iter()
             .enumerate()
             .map(|(index, stage)| {
-                constants::of(net, lowered, stage, lowered.sources + index, &mut quantizations)
+                constants::of(net, lowered, stage, lowered.sources + index, &quantizations)
                     .with_context(|| format!("layer {:?}", stage.name))
             })
             .collect::<Result<Vec<_>>>()?;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail, ensure};
-use attar_shared::{INPUT_TENSOR, Kind, Quantization};
+use attar_shared::{INPUT_TENSOR, Quantization};
 use candle_core::{Tensor, Var};
 
 use super::fake::Fake;
@@ -154,23 +154,12 @@ fn quantization([least, greatest]: [f32; 2]) -> Quantization {
     Quantization { scale, zero_point }
 }
 
-/// Gives the tensors that have to share their scale the union of their ranges: those of a max pool and of a concat.
+/// Gives the tensors that have to share their scale the union of their ranges: those of a max pool, a concat, a delay.
 fn share_ranges(lowered: &Lowered, ranges: &mut [[f32; 2]]) {
-    // Each pass carries a range one operator further; a graph of n operators is done after n passes at most.
-    for _ in 0..lowered.stages.len() {
-        let before = ranges.to_vec();
-        for (index, stage) in lowered.stages.iter().enumerate() {
-            if !matches!(stage.kind, Kind::MaxPool | Kind::Concat | Kind::Delay) {
-                continue;
-            }
-            let members: Vec<usize> =
-                stage.inputs.iter().map(|&input| usize::from(input)).chain([lowered.sources + index]).collect();
-            let union = members.iter().fold([0.0f32, 0.0], |[a, b], &m| [a.min(ranges[m][0]), b.max(ranges[m][1])]);
-            members.iter().for_each(|&member| ranges[member] = union);
-        }
-        if before == ranges {
-            return;
-        }
+    for tensor in 0..ranges.len() {
+        let members = lowered.sharing(tensor);
+        let union = members.iter().fold([0.0f32, 0.0], |[a, b], &m| [a.min(ranges[m][0]), b.max(ranges[m][1])]);
+        members.iter().for_each(|&member| ranges[member] = union);
     }
 }
 

@@ -8,29 +8,55 @@ use super::program::{Addition, Channels, Constants, Row};
 use crate::net::Net;
 use crate::recipe::Activation;
 
-/// Returns the constants of an operator.
-///
-/// The output's scale is widened where the factor from accumulator to output would not fit the format.
+/// Widens the scales of outputs for which the factor from accumulator to output would not fit the format, together with those
+/// of the tensors that share them.
+pub(super) fn widen(net: &Net, lowered: &Lowered, quantizations: &mut [Quantization]) -> Result<()> {
+    let weighted: Vec<(usize, &Stage, Weights)> = lowered
+        .stages
+        .iter()
+        .enumerate()
+        .filter(|(_, stage)| matches!(stage.kind, Kind::Dense | Kind::Convolution | Kind::Depthwise))
+        .map(|(index, stage)| {
+            let output = lowered.sources + index;
+            let weights = Weights::of(net, stage, lowered.shapes[output][2]);
+            Ok((output, stage, weights.with_context(|| format!("layer {:?}", stage.name))?))
+        })
+        .collect::<Result<_>>()?;
+    // What is widened may ask for more of what reads it: a pass carries it one operator further.
+    for _ in 0..=lowered.stages.len() {
+        let mut settled = true;
+        for (output, stage, weights) in &weighted {
+            let input = quantizations[usize::from(stage.inputs[0])];
+            let widest =
+                weights.quantized(input, stage.bits).iter().fold(0.0f64, |widest, (scale, _)| widest.max(*scale));
+            let least = f64::from(input.scale) * widest * 4.0;
+            if f64::from(quantizations[*output].scale) < least * 1.00005 {
+                // A little more than that, so that rounding to f32 does not undo it.
+                let scale = (least * 1.0001) as f32;
+                lowered.sharing(*output).into_iter().for_each(|tensor| quantizations[tensor].scale = scale);
+                settled = false;
+            }
+        }
+        if settled {
+            return Ok(());
+        }
+    }
+    bail!("the scales of tensors that depend on each other do not settle")
+}
+
+/// Returns the constants of an operator, whose scales [`widen`] has seen to.
 pub(super) fn of(
     net: &Net,
     lowered: &Lowered,
     stage: &Stage,
     output: usize,
-    quantizations: &mut [Quantization],
+    quantizations: &[Quantization],
 ) -> Result<Constants> {
     let input = quantizations[usize::from(stage.inputs[0])];
     Ok(match stage.kind {
         Kind::Dense | Kind::Convolution | Kind::Depthwise => {
             let weights = Weights::of(net, stage, lowered.shapes[output][2])?;
             let rows = weights.quantized(input, stage.bits);
-            let widest = rows.iter().fold(0.0f64, |widest, (scale, _)| widest.max(*scale));
-            let least_scale = f64::from(input.scale) * widest * 4.0 * 1.0001;
-            if f64::from(quantizations[output].scale) < least_scale {
-                if shares_scale(lowered, output) {
-                    bail!("its output shares a scale that is too fine for its weights");
-                }
-                quantizations[output].scale = least_scale as f32;
-            }
             let rows = weights.rows(rows, input, quantizations[output])?;
             let channels = Channels { rows, bits: stage.bits };
             match stage.kind {
@@ -201,14 +227,6 @@ fn addition(a: Quantization, b: Quantization, output: Quantization, subtracts: b
         }
         shift -= 1;
     }
-}
-
-/// Returns whether other tensors must have the scale of this one.
-fn shares_scale(lowered: &Lowered, tensor: usize) -> bool {
-    lowered.stages.iter().any(|stage| {
-        matches!(stage.kind, Kind::MaxPool | Kind::Concat | Kind::Delay)
-            && stage.inputs.iter().any(|&input| usize::from(input) == tensor)
-    })
 }
 
 fn function(activation: Activation, x: f32) -> f32 {

@@ -116,6 +116,23 @@ impl Lowered {
         Ok(lowered)
     }
 
+    /// Returns the tensors that must have one scale with this one, itself among them.
+    pub(super) fn sharing(&self, tensor: usize) -> Vec<usize> {
+        let mut members = vec![tensor];
+        let mut next = 0;
+        while let Some(&member) = members.get(next) {
+            for (index, stage) in self.stages.iter().enumerate() {
+                let output = self.sources + index;
+                let all: Vec<usize> = stage.inputs.iter().map(|&input| usize::from(input)).chain([output]).collect();
+                if matches!(stage.kind, Kind::MaxPool | Kind::Concat | Kind::Delay) && all.contains(&member) {
+                    members.extend(all.into_iter().filter(|other| !members.contains(other)).collect::<Vec<_>>());
+                }
+            }
+            next += 1;
+        }
+        members
+    }
+
     fn tensor(&mut self, values: Values, shape: [usize; 3]) -> u16 {
         self.shapes.push(shape);
         self.values.push(values);
