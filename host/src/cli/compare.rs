@@ -44,8 +44,10 @@ pub(super) fn compare(arguments: &Arguments) -> Result<()> {
     }
     let base = rows.iter().rev().find(|row| row.place == 0).context("the first run has no students")?;
     let against = |row: &Row| {
-        let same = std::ptr::eq(row, base);
-        (!same)
+        // An accuracy is compared with one of the same head alone.
+        let of = |row: &Row| figure_names(&row.student.metrics).into_iter().find(|name| name.ends_with(" accuracy"));
+        let comparable = !std::ptr::eq(row, base) && of(row) == of(base);
+        comparable
             .then(|| Significance::between(&row.student.accuracies, &base.student.accuracies, row.seed == base.seed))
             .flatten()
     };

@@ -2,7 +2,7 @@
 //!
 //! z_s and z_t are the logits of student and teacher, p^T = softmax(z / T). A divergence is summed over the classes; means
 //! are over the batch, over the samples whose label is known where labels are needed. A new loss is a function in this
-//! folder and a line in [`soft`] or [`features`].
+//! folder and a line in `soft` or `features`.
 //!
 //! | kind | loss of a class head | defaults | source |
 //! |---|---|---|---|

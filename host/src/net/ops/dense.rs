@@ -4,7 +4,7 @@ use super::gemm::{Matrix, product};
 use super::storage::{accumulate, floats, vectorized, with_floats};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
-/// See [`super::dense`].
+/// See [`super::dense()`].
 pub(super) fn dense(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     let (batch, inputs) = x.dims2()?;
     let plan = Dense { batch, inputs, outputs: bias.elem_count() };

@@ -19,7 +19,7 @@ pub(super) fn conv2d(x: &Tensor, weight: &Tensor, bias: &Tensor, window: &Window
     ))
 }
 
-/// See [`super::dense`].
+/// See [`super::dense()`].
 pub(super) fn dense(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     x.matmul(&weight.t()?)?.broadcast_add(bias)
 }
