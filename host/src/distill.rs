@@ -163,21 +163,18 @@ impl Run<'_> {
                 let (stage, net, last) = self.generations(answers, &variant, seed, &name)?;
                 parameters = net.parameter_count();
                 floats.push(train::evaluate(&net, self.data, &test, variant.with_facts)?);
-                if variant.exported {
-                    let objective = self.objective(last.as_ref().or(answers));
-                    let integer = self.integers(&stage, &net, objective, variant.with_facts)?;
-                    if self.recipe.compare.calibrated && self.recipe.quantize.aware_epochs > 0 {
-                        let student = Student::parse(&integer.calibrated)?;
-                        calibrated.push(engine::evaluate(&student, self.data, &test, FactsGiven::True)?);
-                    }
-                    let student = Student::parse(&integer.bytes)?;
-                    integers.push(engine::evaluate(&student, self.data, &test, FactsGiven::True)?);
-                    precision = integer.precision;
-                    if index == 0 {
-                        self.export(&integer.bytes, &integer.net, variant.with_facts)?;
-                        let agreement = integer.agreement;
-                        exported = Some(Exported { bytes: integer.bytes, agreement });
-                    }
+                let objective = self.objective(last.as_ref().or(answers));
+                let integer = self.integers(&stage, &net, objective, variant.with_facts)?;
+                if variant.exported && self.recipe.compare.calibrated && self.recipe.quantize.aware_epochs > 0 {
+                    let student = Student::parse(&integer.calibrated)?;
+                    calibrated.push(engine::evaluate(&student, self.data, &test, FactsGiven::True)?);
+                }
+                let student = Student::parse(&integer.bytes)?;
+                integers.push(engine::evaluate(&student, self.data, &test, FactsGiven::True)?);
+                precision = integer.precision;
+                if variant.exported && index == 0 {
+                    self.export(&integer.bytes, &integer.net, variant.with_facts)?;
+                    exported = Some(Exported { bytes: integer.bytes, agreement: integer.agreement });
                 }
             }
             let kind = (variant.with_facts, variant.distilled);
@@ -188,9 +185,7 @@ impl Run<'_> {
             if !calibrated.is_empty() {
                 figures.push(gather(&format!("{precision}, calibrated"), &calibrated));
             }
-            if variant.exported {
-                figures.push(gather(precision, &integers));
-            }
+            figures.push(gather(precision, &integers));
             self.seconds.insert(variant.name.into(), start.elapsed().as_secs_f64());
         }
         Ok((figures, exported.context("no student is exported")?))
@@ -345,17 +340,12 @@ impl Run<'_> {
         }
         let checkpoint = stage.checkpoint(&self.places.out);
         let task = train::Task {
-            title: &stage.name,
-            data: self.data,
-            how,
-            objective,
-            heads,
             with_facts,
             seed: stage.seed,
             checkpoint: Some(&checkpoint),
             after: aware.map(|_| self.recipe.student.epochs),
-            quiet: false,
             aware,
+            ..train::Task::new(&stage.name, self.data, how, objective, heads)
         };
         let trained = train::train(&mut net, &task)?;
         stage.save(&path, &net, &trained.epochs)?;

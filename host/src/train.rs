@@ -53,6 +53,31 @@ pub struct Task<'a> {
     pub aware: Option<&'a Quantizer<'a>>,
 }
 
+impl<'a> Task<'a> {
+    /// Returns a task without facts, checkpoint or rounding, from seed 0, that says how it gets on.
+    pub fn new(
+        title: &'a str,
+        data: &'a Dataset,
+        how: &'a recipe::Net,
+        objective: Objective<'a>,
+        heads: &'a [usize],
+    ) -> Self {
+        Self {
+            title,
+            data,
+            how,
+            objective,
+            heads,
+            with_facts: false,
+            seed: 0,
+            checkpoint: None,
+            after: None,
+            quiet: false,
+            aware: None,
+        }
+    }
+}
+
 /// What a training came to.
 #[derive(Debug, Clone)]
 pub struct Trained {

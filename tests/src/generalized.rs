@@ -157,19 +157,7 @@ fn fit(data: &Dataset, objective: Objective<'_>) -> Result<Net> {
     let how: attar::recipe::Net = toml::from_str(&how)?;
     let graph = net::build(&how, data.input_shape, 0, &[("y".into(), 1)])?;
     let mut net = Net::new(graph, &mut random::stream(0, "logistic regression"), &Device::Cpu)?;
-    let task = Task {
-        title: "logistic regression",
-        data,
-        how: &how,
-        objective,
-        heads: &[0],
-        with_facts: false,
-        seed: 0,
-        checkpoint: None,
-        after: None,
-        aware: None,
-        quiet: true,
-    };
+    let task = Task { quiet: true, ..Task::new("logistic regression", data, &how, objective, &[0]) };
     train::train(&mut net, &task)?;
     Ok(net)
 }

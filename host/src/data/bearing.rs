@@ -90,6 +90,16 @@ impl Geometry {
         0.5 * (1.0 - self.ratio())
     }
 
+    /// Returns how often the shaft frequency fits into that of a class's fault; nothing for a healthy bearing.
+    pub fn fault(&self, class: usize) -> Option<f64> {
+        match CLASSES[class] {
+            "inner" => Some(self.inner()),
+            "outer" => Some(self.outer()),
+            "ball" => Some(self.ball()),
+            _ => None,
+        }
+    }
+
     fn ratio(&self) -> f64 {
         self.ball_mm / self.pitch_mm * self.contact_degrees.to_radians().cos()
     }
@@ -138,8 +148,8 @@ pub struct Windows {
     pub bearing: Vec<usize>,
     /// How strong the pulses of the fault are, in g; 0 for a healthy bearing.
     pub severity: Vec<f32>,
-    /// Whether a gear's pulses come beside them.
-    pub gear: Vec<bool>,
+    /// How often the pulses of the fault come, in Hz; NaN for a healthy bearing, which has none.
+    pub pulse_hz: Vec<f32>,
 }
 
 /// Returns windows, as many of each class as of any other.
@@ -154,7 +164,7 @@ pub fn simulate(count: usize, seed: u64, settings: &Settings) -> Windows {
         rpm: vec![],
         bearing: vec![],
         severity: vec![],
-        gear: vec![],
+        pulse_hz: vec![],
     };
     for window in windows {
         all.samples.extend(window.samples);
@@ -162,7 +172,7 @@ pub fn simulate(count: usize, seed: u64, settings: &Settings) -> Windows {
         all.rpm.push(window.rpm as f32);
         all.bearing.push(window.bearing);
         all.severity.push(window.severity as f32);
-        all.gear.push(window.gear);
+        all.pulse_hz.push(window.pulse_hz as f32);
     }
     all
 }
@@ -173,7 +183,7 @@ struct Window {
     rpm: f64,
     bearing: usize,
     severity: f64,
-    gear: bool,
+    pulse_hz: f64,
 }
 
 /// One machine during one window.
@@ -195,15 +205,22 @@ impl Window {
         let values = (settings.window + SETTLING) * DECIMATION;
         let seconds = values as f64 / RATE_HZ;
         let mut machine = Machine { settings, random, seconds, vibration: vec![0.0; values] };
-        let (severity, gear) = machine.run(class, &BEARINGS[bearing], rpm / 60.0);
-        let severity = if class == 0 { 0.0 } else { severity };
-        Self { samples: spectrum(&demodulate(&machine.vibration)), class, rpm, bearing, severity, gear }
+        let pulse_hz = BEARINGS[bearing].fault(class).map(|ratio| ratio * rpm / 60.0);
+        let severity = machine.run(class, &BEARINGS[bearing], rpm / 60.0);
+        Self {
+            samples: spectrum(&demodulate(&machine.vibration)),
+            class,
+            rpm,
+            bearing,
+            severity: if pulse_hz.is_some() { severity } else { 0.0 },
+            pulse_hz: pulse_hz.unwrap_or(f64::NAN),
+        }
     }
 }
 
 impl Machine<'_> {
-    /// Fills the vibration; returns the strength of a fault's pulses, and whether a gear's are there.
-    fn run(&mut self, class: usize, bearing: &Geometry, shaft_hz: f64) -> (f64, bool) {
+    /// Fills the vibration; returns the strength of a fault's pulses.
+    fn run(&mut self, class: usize, bearing: &Geometry, shaft_hz: f64) -> f64 {
         let resonance =
             Resonance { hz: self.random.random_range(2500.0..4500.0), damping: self.random.random_range(0.03..0.08) };
         let severity = self.log_uniform(self.settings.severity);
@@ -215,14 +232,14 @@ impl Machine<'_> {
             3 => self.train(bearing.ball() * shaft_hz, severity, &resonance, load(bearing.cage() * shaft_hz)),
             _ => {}
         }
-        let gear = self.interfere(shaft_hz, &resonance);
+        self.interfere(shaft_hz, &resonance);
         let (first, second) = (self.random.random_range(0.0..0.5), self.random.random_range(0.0..0.2));
         for (step, value) in self.vibration.iter_mut().enumerate() {
             let angle = 2.0 * PI * shaft_hz * step as f64 / RATE_HZ + phase;
             let noise: f64 = StandardNormal.sample(&mut self.random);
             *value += first * angle.sin() + second * (2.0 * angle).sin() + self.settings.noise * noise;
         }
-        (severity, gear)
+        severity
     }
 
     /// Adds pulses at a frequency with slip.
@@ -236,16 +253,15 @@ impl Machine<'_> {
         }
     }
 
-    /// Adds what is no fault: knocks, and in half the windows a gear; returns whether there is one.
-    fn interfere(&mut self, shaft_hz: f64, resonance: &Resonance) -> bool {
+    /// Adds what is no fault: knocks, and in half the windows a gear.
+    fn interfere(&mut self, shaft_hz: f64, resonance: &Resonance) {
         let greatest = self.settings.interference;
         for _ in 0..self.random.random_range(0..4) {
             let (t, strength) =
                 (self.random.random_range(0.0..self.seconds), self.random.random_range(0.0..2.0 * greatest));
             self.pulse(t, strength, resonance);
         }
-        let gear = self.random.random_bool(0.5);
-        if gear {
+        if self.random.random_bool(0.5) {
             let multiple = f64::from(self.random.random_range(2..9u32));
             let strength = self.random.random_range(0.0..greatest);
             let mut t = self.random.random_range(0.0..1.0) / (multiple * shaft_hz);
@@ -254,7 +270,6 @@ impl Machine<'_> {
                 t += 1.0 / (multiple * shaft_hz);
             }
         }
-        gear
     }
 
     fn pulse(&mut self, t: f64, strength: f64, resonance: &Resonance) {
@@ -386,12 +401,14 @@ mod tests {
         for (index, lines) in windows.samples.chunks_exact(512).enumerate() {
             let bearing = &BEARINGS[windows.bearing[index]];
             let shaft_hz = f64::from(windows.rpm[index]) / 60.0;
-            let fault_hz = [0.0, bearing.inner(), bearing.outer(), bearing.ball()][windows.class[index]] * shaft_hz;
             let mean = lines.iter().sum::<f32>() / 512.0;
             if windows.class[index] == 0 {
                 let greatest = lines.iter().fold(0.0f32, |a, &b| a.max(b));
                 assert!(greatest < 25.0, "{index}: a healthy bearing has a line of {greatest} dB");
+                assert!(windows.pulse_hz[index].is_nan() && windows.severity[index] == 0.0);
             } else {
+                let fault_hz = [0.0, bearing.inner(), bearing.outer(), bearing.ball()][windows.class[index]] * shaft_hz;
+                assert!((f64::from(windows.pulse_hz[index]) - fault_hz).abs() < 1e-3 * fault_hz);
                 let line = (fault_hz * 1.024).round() as usize - 1;
                 let peak = lines[line - 1..=line + 1].iter().fold(0.0f32, |a, &b| a.max(b));
                 assert!(peak > mean + 15.0, "{index}: class {}, {peak} over {mean} dB", windows.class[index]);

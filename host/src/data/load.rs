@@ -331,12 +331,12 @@ fn from_simulator(recipe: &Recipe) -> Result<Raw> {
                 Ok(Target::new(head, labels.len(), labels, values))
             }
             (HeadKind::Regression, "severity") => Ok(Target::new(head, 1, vec!["g".into()], windows.severity.clone())),
-            (HeadKind::Binary, "gear") => {
-                let values = windows.gear.iter().map(|&gear| f32::from(u8::from(gear))).collect();
-                Ok(Target::new(head, 1, vec!["no".into(), "yes".into()], values))
+            (HeadKind::Regression, "pulse_rate") => {
+                ensure!(head.partial, "head \"pulse_rate\": a healthy bearing has none: set partial = true");
+                Ok(Target::new(head, 1, vec!["Hz".into()], windows.pulse_hz.clone()))
             }
             (_, name) => bail!(
-                "the simulator has heads of kind \"class\" (the fault), \"severity\" (regression) and \"gear\" (binary), \
+                "the simulator has heads of kind \"class\" (the fault), and \"severity\" and \"pulse_rate\" (regression), \
                  not {name:?}"
             ),
         })

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::graph::Op;
-use super::ops::{self, BatchNorm, Convolution, Dense, Depthwise, MaxPool, vectorized, with_floats};
+use super::ops::{self, BatchNorm, Convolution, Dense, Depthwise, Layer, MaxPool, vectorized, with_floats};
 use super::{Mode, Net, kept};
 use crate::recipe::Activation;
 
@@ -137,14 +137,9 @@ impl<'a> Tape<'a> {
         Ok(match &node.op {
             Op::Dense { .. } | Op::Convolution { .. } | Op::Depthwise { .. } => {
                 let layer = self.layer(index);
-                let forward = |weight: &[f32], bias: Option<&[f32]>| match &layer {
-                    Layer::Dense(plan) => plan.forward(x, weight, bias),
-                    Layer::Convolution(plan) => plan.forward(x, weight, bias),
-                    Layer::Depthwise(plan) => plan.forward(x, weight, bias),
-                };
                 let values = with_floats(parameters[0], |weight| match parameters.get(1) {
-                    Some(bias) => with_floats(bias, |bias| Ok(forward(weight, Some(bias)))),
-                    None => Ok(forward(weight, None)),
+                    Some(bias) => with_floats(bias, |bias| Ok(layer.forward(x, weight, Some(bias)))),
+                    None => Ok(layer.forward(x, weight, None)),
                 })?;
                 (values, Saved::Nothing)
             }
@@ -230,13 +225,8 @@ impl<'a> Tape<'a> {
             Op::Dense { .. } | Op::Convolution { .. } | Op::Depthwise { .. } => {
                 let (layer, x) = (self.layer(index), &self.values[first]);
                 let weight = net.parameters_of(index)[0].1.as_tensor();
-                let [dx, dweight, dbias] = with_floats(weight, |weight| {
-                    Ok(match &layer {
-                        Layer::Dense(plan) => plan.backward(x, weight, &gradient, wanted[0]),
-                        Layer::Convolution(plan) => plan.backward(x, weight, &gradient, wanted[0]),
-                        Layer::Depthwise(plan) => plan.backward(x, weight, &gradient, wanted[0]),
-                    })
-                })?;
+                let [dx, dweight, dbias] =
+                    with_floats(weight, |weight| Ok(layer.backward(x, weight, &gradient, wanted[0])))?;
                 Ok(Back { of_parameters: tensors(vec![dweight, dbias])?, of_inputs: vec![dx] })
             }
             Op::Norm => {
@@ -308,25 +298,18 @@ impl<'a> Tape<'a> {
     }
 
     /// Returns the sizes of a layer with weights.
-    fn layer(&self, index: usize) -> Layer {
+    fn layer(&self, index: usize) -> Box<dyn Layer> {
         let node = &self.net.graph.nodes[index];
         let [height, width, channels] = self.net.graph.nodes[node.inputs[0]].shape;
         let (batch, input) = (self.batch, [height, width]);
         match &node.op {
             Op::Convolution { outputs, window } => {
-                Layer::Convolution(Convolution { window: *window, batch, input, channels, out: *outputs })
+                Box::new(Convolution { window: *window, batch, input, channels, out: *outputs })
             }
-            Op::Depthwise { window } => Layer::Depthwise(Depthwise { window: *window, batch, input, channels }),
-            _ => Layer::Dense(Dense { batch, inputs: height * width * channels, outputs: node.shape[2] }),
+            Op::Depthwise { window } => Box::new(Depthwise { window: *window, batch, input, channels }),
+            _ => Box::new(Dense { batch, inputs: height * width * channels, outputs: node.shape[2] }),
         }
     }
-}
-
-/// A layer with weights.
-enum Layer {
-    Dense(Dense),
-    Convolution(Convolution),
-    Depthwise(Depthwise),
 }
 
 /// The gradients that a node passes on; an empty one is none.

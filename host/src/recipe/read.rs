@@ -91,8 +91,8 @@ impl Recipe {
             ensure!(learns, "[assistant] stands between teacher and student, but distill.method is \"none\"");
         }
         for head in self.heads.iter().filter(|head| head.partial) {
-            let known = matches!(self.data.format, Format::Csv | Format::Arrays);
-            ensure!(known, "head {:?}: partial belongs to data of format \"csv\" and \"arrays\"", head.name);
+            let known = self.data.format != Format::Random;
+            ensure!(known, "head {:?}: partial belongs to data with labels, not to format \"random\"", head.name);
         }
         ensure!(self.student.ensemble == 1, "[student] ensemble is {}, a student is one net", self.student.ensemble);
         ensure!(self.compare.seeds >= 1, "compare.seeds is 0, expected at least 1");

@@ -4,8 +4,9 @@
 
 use super::Window;
 use super::gemm::{Matrix, product};
-use super::storage::{accumulate, floats, total, vectorized, with_floats};
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+use super::layer::{self, Layer};
+use super::storage::{accumulate, total, vectorized};
+use candle_core::{Result, Shape, Tensor};
 use rayon::prelude::*;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -14,7 +15,7 @@ use std::ops::Range;
 pub(super) fn conv2d(x: &Tensor, weight: &Tensor, bias: &Tensor, window: &Window) -> Result<Tensor> {
     let (batch, height, width, channels) = x.dims4()?;
     let plan = Convolution { window: *window, batch, input: [height, width], channels, out: bias.elem_count() };
-    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, plan)
+    layer::apply(plan, x, weight, bias)
 }
 
 /// One convolution's geometry.
@@ -28,66 +29,18 @@ pub(crate) struct Convolution {
     pub(crate) out: usize,
 }
 
-impl CustomOp3 for Convolution {
+impl Layer for Convolution {
     fn name(&self) -> &'static str {
         "conv2d"
     }
 
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (weight, bias) = (floats(weight, weight_layout)?, floats(bias, bias_layout)?);
-        let y = self.forward(floats(x, x_layout)?, weight, Some(bias));
+    fn shape(&self) -> Shape {
         let [oh, ow] = self.window.out;
-        Ok((CpuStorage::F32(y), (self.batch, oh, ow, self.out).into()))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        _bias: &Tensor,
-        _y: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let grad = grad.contiguous()?;
-        let gradients = with_floats(x, |values| {
-            with_floats(weight, |weight| {
-                with_floats(&grad, |grad| Ok(self.backward(values, weight, grad, x.track_op())))
-            })
-        })?;
-        let [dx, dweight, dbias] = gradients;
-        let dx = if x.track_op() { Some(Tensor::from_vec(dx, x.shape(), x.device())?) } else { None };
-        let dweight = Tensor::from_vec(dweight, weight.shape(), weight.device())?;
-        let dbias = Tensor::from_vec(dbias, self.out, weight.device())?;
-        Ok((dx, Some(dweight), Some(dbias)))
-    }
-}
-
-impl Convolution {
-    /// Values in a patch: what one output position sees.
-    fn patch(&self) -> usize {
-        self.window.kernel[0] * self.window.kernel[1] * self.channels
-    }
-
-    /// Values in an image of the input.
-    fn image(&self) -> usize {
-        self.input[0] * self.input[1] * self.channels
-    }
-
-    /// Output rows whose patches fill one block.
-    fn block_rows(&self) -> usize {
-        (BLOCK / (self.window.out[1] * self.patch())).max(1)
+        (self.batch, oh, ow, self.out).into()
     }
 
     /// The result for `x`, with weights `[out, kh * kw * channels]`.
-    pub(crate) fn forward(&self, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+    fn forward(&self, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
         let [oh, ow] = self.window.out;
         let mut y = vec![0.0; self.batch * oh * ow * self.out];
         let rows = self.block_rows();
@@ -105,8 +58,7 @@ impl Convolution {
         y
     }
 
-    /// The gradients of input, weight and bias; that of the input is empty unless it is asked for.
-    pub(crate) fn backward(&self, x: &[f32], weight: &[f32], grad: &[f32], with_input: bool) -> [Vec<f32>; 3] {
+    fn backward(&self, x: &[f32], weight: &[f32], grad: &[f32], with_input: bool) -> [Vec<f32>; 3] {
         let dx = match (with_input, self.window.stride) {
             (false, _) => Vec::new(),
             (true, [1, 1]) => self.backward_input(weight, grad),
@@ -120,6 +72,23 @@ impl Convolution {
             .collect();
         let (dweight, dbias) = parts.into_iter().map(|[dweight, dbias]| (dweight, dbias)).unzip();
         [dx, total(dweight, self.out * self.patch()), total(dbias, self.out)]
+    }
+}
+
+impl Convolution {
+    /// Values in a patch: what one output position sees.
+    fn patch(&self) -> usize {
+        self.window.kernel[0] * self.window.kernel[1] * self.channels
+    }
+
+    /// Values in an image of the input.
+    fn image(&self) -> usize {
+        self.input[0] * self.input[1] * self.channels
+    }
+
+    /// Output rows whose patches fill one block.
+    fn block_rows(&self) -> usize {
+        (BLOCK / (self.window.out[1] * self.patch())).max(1)
     }
 
     /// The gradients of weight and bias by some images.

@@ -1,14 +1,15 @@
 //! The dense layer on the CPU: matrix products that start from the bias.
 
 use super::gemm::{Matrix, product};
-use super::storage::{accumulate, floats, vectorized, with_floats};
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+use super::layer::{self, Layer};
+use super::storage::{accumulate, vectorized};
+use candle_core::{Result, Shape, Tensor};
 
 /// See [`super::dense()`].
 pub(super) fn dense(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     let (batch, inputs) = x.dims2()?;
     let plan = Dense { batch, inputs, outputs: bias.elem_count() };
-    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, plan)
+    layer::apply(plan, x, weight, bias)
 }
 
 /// The sizes of a dense layer.
@@ -18,50 +19,17 @@ pub(crate) struct Dense {
     pub(crate) outputs: usize,
 }
 
-impl CustomOp3 for Dense {
+impl Layer for Dense {
     fn name(&self) -> &'static str {
         "dense"
     }
 
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (x, weight) = (floats(x, x_layout)?, floats(weight, weight_layout)?);
-        let y = self.forward(x, weight, Some(floats(bias, bias_layout)?));
-        Ok((CpuStorage::F32(y), (self.batch, self.outputs).into()))
+    fn shape(&self) -> Shape {
+        (self.batch, self.outputs).into()
     }
 
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        _y: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let grad = grad.contiguous()?;
-        let gradients = with_floats(x, |values| {
-            with_floats(weight, |weight| {
-                with_floats(&grad, |grad| Ok(self.backward(values, weight, grad, x.track_op())))
-            })
-        })?;
-        let [dx, dweight, dbias] = gradients;
-        let dx = if x.track_op() { Some(Tensor::from_vec(dx, x.shape(), x.device())?) } else { None };
-        let dweight = Tensor::from_vec(dweight, weight.shape(), weight.device())?;
-        let dbias = Tensor::from_vec(dbias, bias.shape(), bias.device())?;
-        Ok((dx, Some(dweight), Some(dbias)))
-    }
-}
-
-impl Dense {
     /// The result for `x`, with weights `[outputs, inputs]`.
-    pub(crate) fn forward(&self, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+    fn forward(&self, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
         let mut y = vec![0.0; self.batch * self.outputs];
         if let Some(bias) = bias {
             y.chunks_exact_mut(self.outputs).for_each(|y| y.copy_from_slice(bias));
@@ -72,8 +40,7 @@ impl Dense {
         y
     }
 
-    /// The gradients of input, weight and bias; that of the input is empty unless it is asked for.
-    pub(crate) fn backward(&self, x: &[f32], weight: &[f32], grad: &[f32], with_input: bool) -> [Vec<f32>; 3] {
+    fn backward(&self, x: &[f32], weight: &[f32], grad: &[f32], with_input: bool) -> [Vec<f32>; 3] {
         let mut dx = vec![0.0; if with_input { x.len() } else { 0 }];
         if with_input {
             let (a, b) = (Matrix::rows(grad, self.outputs), Matrix::rows(weight, self.inputs));

@@ -1,8 +1,9 @@
 //! The depthwise convolution on the CPU: all taps of a block of channels at a time, in registers.
 
 use super::Window;
-use super::storage::{accumulate, floats, total, vectorized, with_floats};
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+use super::layer::{self, Layer};
+use super::storage::{accumulate, total, vectorized};
+use candle_core::{Result, Shape, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -11,7 +12,7 @@ use std::ops::Range;
 pub(super) fn depthwise(x: &Tensor, weight: &Tensor, bias: &Tensor, window: &Window) -> Result<Tensor> {
     let (batch, height, width, channels) = x.dims4()?;
     let plan = Depthwise { window: *window, batch, input: [height, width], channels };
-    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, plan)
+    layer::apply(plan, x, weight, bias)
 }
 
 /// One depthwise convolution's geometry.
@@ -23,45 +24,37 @@ pub(crate) struct Depthwise {
     pub(crate) channels: usize,
 }
 
-impl CustomOp3 for Depthwise {
+impl Layer for Depthwise {
     fn name(&self) -> &'static str {
         "depthwise"
     }
 
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (x, weight) = (floats(x, x_layout)?, floats(weight, weight_layout)?);
-        let y = self.forward(x, weight, Some(floats(bias, bias_layout)?));
+    fn shape(&self) -> Shape {
         let [oh, ow] = self.window.out;
-        Ok((CpuStorage::F32(y), (self.batch, oh, ow, self.channels).into()))
+        (self.batch, oh, ow, self.channels).into()
     }
 
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        _y: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let grad = grad.contiguous()?;
-        let gradients = with_floats(x, |values| {
-            with_floats(weight, |weight| {
-                with_floats(&grad, |grad| Ok(self.backward(values, weight, grad, x.track_op())))
-            })
-        })?;
-        let [dx, dweight, dbias] = gradients;
-        let dx = if x.track_op() { Some(Tensor::from_vec(dx, x.shape(), x.device())?) } else { None };
-        let dweight = Tensor::from_vec(dweight, weight.shape(), weight.device())?;
-        let dbias = Tensor::from_vec(dbias, bias.shape(), bias.device())?;
-        Ok((dx, Some(dweight), Some(dbias)))
+    /// The result for `x`, with weights `[kh, kw, channels]`.
+    fn forward(&self, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+        let mut y = vec![0.0; self.batch * self.result()];
+        y.par_chunks_mut(self.result())
+            .zip(x.par_chunks(self.image()))
+            .for_each(|(y, x)| Arch::new().dispatch(Forward { plan: self, x, weight, bias, y }));
+        y
+    }
+
+    fn backward(&self, x: &[f32], weight: &[f32], grad: &[f32], with_input: bool) -> [Vec<f32>; 3] {
+        let dx = match (with_input, self.window.stride) {
+            (false, _) => Vec::new(),
+            (true, [1, 1]) => self.backward_input(weight, grad),
+            (true, _) => self.backward_strided_input(weight, grad),
+        };
+        let (dweight, dbias) = x
+            .par_chunks(self.image())
+            .zip(grad.par_chunks(self.result()))
+            .map(|(x, grad)| Arch::new().dispatch(Weights { plan: self, x, grad }))
+            .unzip();
+        [dx, total(dweight, weight.len()), total(dbias, self.channels)]
     }
 }
 
@@ -82,30 +75,6 @@ impl Depthwise {
         let first = (0..self.window.out[axis]).find(is_reached).unwrap_or(self.window.out[axis]);
         let end = (first..self.window.out[axis]).find(|o| !is_reached(o)).unwrap_or(self.window.out[axis]);
         first..end
-    }
-
-    /// The result for `x`, with weights `[kh, kw, channels]`.
-    pub(crate) fn forward(&self, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-        let mut y = vec![0.0; self.batch * self.result()];
-        y.par_chunks_mut(self.result())
-            .zip(x.par_chunks(self.image()))
-            .for_each(|(y, x)| Arch::new().dispatch(Forward { plan: self, x, weight, bias, y }));
-        y
-    }
-
-    /// The gradients of input, weight and bias; that of the input is empty unless it is asked for.
-    pub(crate) fn backward(&self, x: &[f32], weight: &[f32], grad: &[f32], with_input: bool) -> [Vec<f32>; 3] {
-        let dx = match (with_input, self.window.stride) {
-            (false, _) => Vec::new(),
-            (true, [1, 1]) => self.backward_input(weight, grad),
-            (true, _) => self.backward_strided_input(weight, grad),
-        };
-        let (dweight, dbias) = x
-            .par_chunks(self.image())
-            .zip(grad.par_chunks(self.result()))
-            .map(|(x, grad)| Arch::new().dispatch(Weights { plan: self, x, grad }))
-            .unzip();
-        [dx, total(dweight, weight.len()), total(dbias, self.channels)]
     }
 
     /// The gradient of the input of a convolution of stride 1: that of the result convolved with the kernel turned round.

@@ -81,19 +81,7 @@ pub(crate) fn steps(seconds: f64, net: Option<&str>) -> Result<()> {
         let mut random = random::stream(0, "benchmark");
         let net = Net::new(graph, &mut random, &Device::Cpu)?;
         let mut optimizer = Optimizer::new(&net.parameters, &recipe.student)?;
-        let task = Task {
-            title: name,
-            data: &data,
-            how: &recipe.student,
-            objective: Objective::Labels,
-            heads: &[0],
-            with_facts: false,
-            seed: 0,
-            checkpoint: None,
-            after: None,
-            aware: None,
-            quiet: true,
-        };
+        let task = Task { quiet: true, ..Task::new(name, &data, &recipe.student, Objective::Labels, &[0]) };
         let samples: Vec<usize> = (0..batch).collect();
         let moment = Moment { epoch: 0.0, epochs: 1, view: 0 };
         let step = Step { samples: &samples, moment, own: net.parameters.len(), layers: &[] };
