@@ -44,6 +44,8 @@ pub enum Error {
     UnknownCategory,
     /// The fact is of another kind: a number is set, a category chosen, a flag raised.
     FactKind,
+    /// The fact is computed from others, and cannot be set.
+    ComputedFact,
     /// The fact's value is NaN or infinite.
     FactNotFinite,
     /// The model has no head of that name or index.
@@ -69,6 +71,7 @@ impl fmt::Display for Error {
             Self::UnknownFact => f.write_str("the model has no such fact"),
             Self::UnknownCategory => f.write_str("the fact has no such value"),
             Self::FactKind => f.write_str("the fact is of another kind"),
+            Self::ComputedFact => f.write_str("the fact is computed from others and cannot be set"),
             Self::FactNotFinite => f.write_str("the fact's value is not finite"),
             Self::UnknownHead => f.write_str("the model has no such head"),
             Self::Unfinished => f.write_str("the last operator has not run yet"),

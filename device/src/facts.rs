@@ -1,15 +1,26 @@
 //! Facts on their way into the network: set by name in their own units, encoded here.
 
-use attar_shared::{Encoder, Fact, FactKind, MAX_FACTS, Model};
+use attar_shared::{Encoder, Fact, FactKind, MAX_FACTS, Model, Scaling};
 
 use crate::Error;
+use crate::evaluate::{Scope, evaluate};
 
 /// What is known beside one input; everything is missing until it is set.
 #[derive(Debug, Clone)]
 pub struct Facts<'a> {
     model: Model<'a>,
-    /// A number in its unit, the index of a category, or 1 and 0 for a flag.
-    values: heapless::Vec<Option<f32>, MAX_FACTS>,
+    values: Values,
+}
+
+/// A number in its unit, the index of a category's value, or 1 and 0 for a flag; NaN is missing.
+type Values = heapless::Vec<f32, MAX_FACTS>;
+
+/// All facts of one input, those that are computed among them; see [`Facts::known`].
+#[derive(Debug, Clone)]
+pub struct KnownFacts<'a> {
+    model: Model<'a>,
+    values: Values,
+    clamped: usize,
 }
 
 /// Which fact is meant: its name, or its index in the model.
@@ -32,7 +43,7 @@ impl FactRef for usize {
 
 impl<'a> Facts<'a> {
     pub(crate) fn new(model: Model<'a>) -> Self {
-        let values = (0..model.header().fact_count).map(|_| None).take(MAX_FACTS).collect();
+        let values = (0..model.header().fact_count).map(|_| f32::NAN).take(MAX_FACTS).collect();
         Self { model, values }
     }
 
@@ -40,12 +51,13 @@ impl<'a> Facts<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownFact`], [`Error::FactKind`] when the fact is no number, [`Error::FactNotFinite`].
+    /// [`Error::UnknownFact`], [`Error::ComputedFact`], [`Error::FactKind`] when the fact is no number,
+    /// [`Error::FactNotFinite`].
     pub fn set(&mut self, fact: impl FactRef, value: f32) -> Result<(), Error> {
         let (index, found) = self.find(fact)?;
         match found.kind {
-            FactKind::Number(_) if value.is_finite() => self.put(index, Some(value)),
-            FactKind::Number(_) => Err(Error::FactNotFinite),
+            FactKind::Number { .. } if value.is_finite() => self.put(index, Some(value)),
+            FactKind::Number { .. } => Err(Error::FactNotFinite),
             _ => Err(Error::FactKind),
         }
     }
@@ -57,8 +69,8 @@ impl<'a> Facts<'a> {
     /// [`Error::UnknownFact`], [`Error::FactKind`] when the fact is no category, [`Error::UnknownCategory`].
     pub fn choose(&mut self, fact: impl FactRef, value: &str) -> Result<(), Error> {
         let (index, found) = self.find(fact)?;
-        let FactKind::Category(values) = found.kind else { return Err(Error::FactKind) };
-        let chosen = values.position(value).ok_or(Error::UnknownCategory)?;
+        let FactKind::Category(category) = found.kind else { return Err(Error::FactKind) };
+        let chosen = category.values.position(value).ok_or(Error::UnknownCategory)?;
         self.put(index, Some(chosen as f32))
     }
 
@@ -66,7 +78,7 @@ impl<'a> Facts<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownFact`], [`Error::FactKind`] when the fact is no flag.
+    /// [`Error::UnknownFact`], [`Error::ComputedFact`], [`Error::FactKind`] when the fact is no flag.
     pub fn flag(&mut self, fact: impl FactRef, value: bool) -> Result<(), Error> {
         let (index, found) = self.find(fact)?;
         if found.kind != FactKind::Flag {
@@ -79,25 +91,28 @@ impl<'a> Facts<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownFact`].
+    /// [`Error::UnknownFact`], [`Error::ComputedFact`].
     pub fn clear(&mut self, fact: impl FactRef) -> Result<(), Error> {
         let (index, _) = self.find(fact)?;
         self.put(index, None)
     }
 
     /// Sets a fact of any kind from one number, as files and links carry it: a number in its unit, the index of a
-    /// category, 0 or 1 for a flag; `None` for a missing one.
+    /// category, 0 or 1 for a flag; `None` for a missing one, or one that is computed.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownFact`], [`Error::FactNotFinite`], and [`Error::UnknownCategory`] when the number is no index of
+    /// [`Error::UnknownFact`], [`Error::ComputedFact`], [`Error::FactNotFinite`], and [`Error::UnknownCategory`] when the number is no index of
     /// the category, or neither 0 nor 1 for a flag.
     pub fn set_raw(&mut self, fact: impl FactRef, value: Option<f32>) -> Result<(), Error> {
+        if value.is_none() {
+            return self.put(fact.index_in(&self.model).ok_or(Error::UnknownFact)?, None);
+        }
         let (index, found) = self.find(fact)?;
         if let Some(value) = value {
             let choices = match found.kind {
-                FactKind::Number(_) => None,
-                FactKind::Category(values) => Some(values.len()),
+                FactKind::Number { .. } => None,
+                FactKind::Category(category) => Some(category.values.len()),
                 FactKind::Flag => Some(2),
             };
             if !value.is_finite() {
@@ -115,32 +130,142 @@ impl<'a> Facts<'a> {
         &self.model
     }
 
-    /// Gives each encoded value in turn, the mask last if the model has one.
-    pub(crate) fn encode(&self, mut emit: impl FnMut(f32)) {
-        for (fact, value) in self.model.facts().zip(&self.values) {
-            Encoding::of(&fact).encode(*value, &mut emit);
+    /// Returns all facts of an input: those that were set, and those that are computed from them and from the input.
+    ///
+    /// [`crate::Session::run`] does this by itself; here it can be looked at.
+    pub fn known<T: Copy + Into<f32>>(&self, input: &[T]) -> KnownFacts<'a> {
+        let mut known = KnownFacts { model: self.model, values: self.values.clone(), clamped: 0 };
+        for (index, fact) in self.model.facts().enumerate() {
+            if fact.is_computed() {
+                let value = evaluate(fact.code, &Surroundings { known: &known, input });
+                // A flag is 1 or 0, whatever its code says of yes.
+                let value =
+                    if fact.kind == FactKind::Flag { value.map(|x| if x == 0.0 { 0.0 } else { 1.0 }) } else { value };
+                if let Some(place) = known.values.get_mut(index) {
+                    *place = value.unwrap_or(f32::NAN);
+                }
+            }
+            if let (FactKind::Number { least, greatest }, Some(value)) = (fact.kind, known.value(index))
+                && !(least..=greatest).contains(&value)
+            {
+                known.clamped += 1;
+            }
         }
-        if self.model.has_fact_mask() {
-            self.values.iter().for_each(|value| emit(if value.is_some() { 1.0 } else { 0.0 }));
-        }
+        known
     }
 
     fn find(&self, fact: impl FactRef) -> Result<(usize, Fact<'a>), Error> {
         let index = fact.index_in(&self.model).ok_or(Error::UnknownFact)?;
-        Ok((index, self.model.facts().nth(index).ok_or(Error::UnknownFact)?))
+        let found = self.model.facts().nth(index).ok_or(Error::UnknownFact)?;
+        if found.is_computed() { Err(Error::ComputedFact) } else { Ok((index, found)) }
     }
 
     fn put(&mut self, index: usize, value: Option<f32>) -> Result<(), Error> {
-        *self.values.get_mut(index).ok_or(Error::UnknownFact)? = value;
+        *self.values.get_mut(index).ok_or(Error::UnknownFact)? = value.unwrap_or(f32::NAN);
         Ok(())
+    }
+}
+
+impl KnownFacts<'_> {
+    /// Returns a fact's value: a number in its unit, the index of a category's value, 1 or 0 for a flag; `None` where it is
+    /// missing or the model has no such fact.
+    pub fn get(&self, fact: impl FactRef) -> Option<f32> {
+        self.value(fact.index_in(&self.model)?)
+    }
+
+    /// Returns all values in the order of the model's facts.
+    pub fn values(&self) -> impl ExactSizeIterator<Item = Option<f32>> + '_ {
+        self.values.iter().map(|value| (!value.is_nan()).then_some(*value))
+    }
+
+    /// Returns the values of the computed facts in the order of the model's facts.
+    pub fn computed(&self) -> impl Iterator<Item = Option<f32>> + '_ {
+        self.model.facts().zip(self.values()).filter(|(fact, _)| fact.is_computed()).map(|(_, value)| value)
+    }
+
+    /// Returns how many numbers lay outside the range that training has seen, and were brought into it.
+    pub fn clamped(&self) -> usize {
+        self.clamped
+    }
+
+    fn value(&self, index: usize) -> Option<f32> {
+        self.values.get(index).copied().filter(|value| !value.is_nan())
+    }
+
+    /// Gives each value of the facts tensor in turn, the mask last if the model has one.
+    pub(crate) fn encode(&self, mut emit: impl FnMut(Encoded)) {
+        // A bit for each fact that the network sees, and whether it is known.
+        let (mut seen, mut there) = (0u32, 0u32);
+        for (index, fact) in self.model.facts().enumerate() {
+            let value = self.value(index);
+            seen |= u32::from(fact.is_seen()) << index;
+            there |= u32::from(value.is_some()) << index;
+            match (fact.encoder, value) {
+                (Encoder::Embedding { width, rows }, Some(value)) => {
+                    let width = usize::from(width);
+                    let row = rows.chunks_exact(width.max(1)).nth(value as usize).unwrap_or_default();
+                    row.iter().for_each(|value| emit(Encoded::Integer(value.cast_signed())));
+                }
+                (Encoder::Embedding { width, .. }, None) => (0..width).for_each(|_| emit(Encoded::Value(0.0))),
+                _ => Encoding::of(&fact).encode(value, |value| emit(Encoded::Value(value))),
+            }
+        }
+        if self.model.has_fact_mask() {
+            for index in (0..MAX_FACTS).filter(|index| seen >> index & 1 == 1) {
+                emit(Encoded::Value(if there >> index & 1 == 1 { 1.0 } else { 0.0 }));
+            }
+        }
+    }
+}
+
+/// A value of the facts tensor.
+pub(crate) enum Encoded {
+    /// That is still to be quantised.
+    Value(f32),
+    /// That is quantised already.
+    Integer(i8),
+}
+
+/// What the code of a fact reads.
+struct Surroundings<'s, 'a, T> {
+    known: &'s KnownFacts<'a>,
+    input: &'s [T],
+}
+
+impl<T: Copy + Into<f32>> Scope for Surroundings<'_, '_, T> {
+    fn fact(&self, fact: u8) -> f32 {
+        self.known.values.get(usize::from(fact)).copied().unwrap_or(f32::NAN)
+    }
+
+    fn input(&self, place: u16) -> f32 {
+        self.input.get(usize::from(place)).map_or(f32::NAN, |&value| value.into())
+    }
+
+    fn column(&self, fact: u8, column: u8) -> f32 {
+        let found = self.known.model.facts().nth(usize::from(fact));
+        let (Some(FactKind::Category(category)), Some(value)) =
+            (found.map(|fact| fact.kind), self.known.value(usize::from(fact)))
+        else {
+            return f32::NAN;
+        };
+        category.look_up(usize::from(column), value as usize).unwrap_or(f32::NAN)
     }
 }
 
 /// How a fact becomes values of the facts tensor; training uses it as the board does.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Encoding {
-    /// One value by an encoder.
-    Number(Encoder),
+    /// Nothing.
+    None,
+    /// By a formula, after it was brought between the least and the greatest.
+    Number {
+        /// The formula.
+        scaling: Scaling,
+        /// The least.
+        least: f32,
+        /// The greatest.
+        greatest: f32,
+    },
     /// One-hot over so many values.
     OneHot(usize),
     /// 1 or 0.
@@ -148,30 +273,58 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// Returns the encoding of a fact.
+    /// Returns the encoding of a fact; that of an embedding is one-hot, as before its rows are looked up.
     pub fn of(fact: &Fact<'_>) -> Self {
-        match fact.kind {
-            FactKind::Number(encoder) => Self::Number(encoder),
-            FactKind::Category(values) => Self::OneHot(values.len()),
-            FactKind::Flag => Self::Flag,
+        match (fact.encoder, fact.kind) {
+            (Encoder::Number(scaling), FactKind::Number { least, greatest }) => {
+                Self::Number { scaling, least, greatest }
+            }
+            (Encoder::OneHot | Encoder::Embedding { .. }, FactKind::Category(category)) => {
+                Self::OneHot(category.values.len())
+            }
+            (Encoder::Flag, _) => Self::Flag,
+            _ => Self::None,
+        }
+    }
+
+    /// Returns how many values it gives.
+    pub fn width(self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Number { scaling, .. } => scaling.width(),
+            Self::OneHot(count) => count,
+            Self::Flag => 1,
         }
     }
 
     /// Gives the encoded values in turn; a missing fact is all zeros.
     pub fn encode(self, value: Option<f32>, mut emit: impl FnMut(f32)) {
-        match self {
-            Self::Number(encoder) => emit(value.map_or(0.0, |x| encode_number(encoder, x))),
-            Self::OneHot(count) => {
-                (0..count).for_each(|choice| emit(if value == Some(choice as f32) { 1.0 } else { 0.0 }));
+        match (self, value) {
+            (Self::Number { scaling, least, greatest }, Some(value)) => {
+                let x = if value < least { least } else { value };
+                let x = if x > greatest { greatest } else { x };
+                encode_number(scaling, x, emit);
             }
-            Self::Flag => emit(value.unwrap_or(0.0)),
+            (Self::OneHot(count), Some(value)) => {
+                (0..count).for_each(|choice| emit(if value == choice as f32 { 1.0 } else { 0.0 }));
+            }
+            (Self::Flag, Some(value)) => emit(value),
+            (_, None) => (0..self.width()).for_each(|_| emit(0.0)),
+            (Self::None, _) => {}
         }
     }
 }
 
-fn encode_number(encoder: Encoder, x: f32) -> f32 {
-    match encoder {
-        Encoder::ZScore { mean, deviation } => (x - mean) / deviation,
-        Encoder::Range { low, high } => ((x - low) / (high - low)).clamp(0.0, 1.0),
+fn encode_number(scaling: Scaling, x: f32, mut emit: impl FnMut(f32)) {
+    match scaling {
+        Scaling::ZScore { mean, deviation } => emit((x - mean) / deviation),
+        Scaling::Range { low, high } => emit(((x - low) / (high - low)).clamp(0.0, 1.0)),
+        Scaling::Log { mean, deviation } => emit((libm::logf(x) - mean) / deviation),
+        Scaling::Periodic { period } => {
+            let turns = x / period;
+            let angle = (turns - libm::floorf(turns)) * core::f32::consts::TAU;
+            emit(libm::sinf(angle));
+            emit(libm::cosf(angle));
+        }
     }
 }

@@ -27,6 +27,7 @@
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod error;
+mod evaluate;
 mod facts;
 pub mod kernels;
 mod outputs;
@@ -36,7 +37,8 @@ mod student;
 
 pub use attar_shared as format;
 pub use error::Error;
-pub use facts::{Encoding, FactRef, Facts};
+pub use evaluate::{Scope, evaluate};
+pub use facts::{Encoding, FactRef, Facts, KnownFacts};
 pub use outputs::{HeadOutput, Outputs, Top};
 pub use quantize::{dequantize, quantize, round_to_i8};
 pub use session::{Session, Step};

@@ -4,6 +4,7 @@ use core::ops::Range;
 
 use attar_shared::{FACTS_TENSOR, INPUT_TENSOR, Model, Operator, Parameters, Quantization, Shape, Tensor};
 
+use crate::facts::Encoded;
 use crate::kernels::{self, Pair, View, ViewMut};
 use crate::quantize::round_to_i8;
 use crate::{Error, Facts, Outputs, quantize};
@@ -97,9 +98,12 @@ impl<'a> Session<'a> {
         if self.model.header().fact_count > 0 {
             let tensor = self.tensor(FACTS_TENSOR);
             let mut places = self.arena.get_mut(range(&tensor)).unwrap_or_default().iter_mut();
-            facts.encode(|value| {
+            facts.known(input).encode(|value| {
                 if let Some(place) = places.next() {
-                    *place = quantize(value, tensor.quantization);
+                    *place = match value {
+                        Encoded::Value(value) => quantize(value, tensor.quantization),
+                        Encoded::Integer(value) => value,
+                    };
                 }
             });
         }

@@ -5,6 +5,7 @@ use attar_device::Student;
 use candle_core::Device;
 
 use crate::data::Dataset;
+use crate::facts::Audience;
 use crate::net::{self, Net};
 use crate::quantize::Quantizer;
 use crate::random;
@@ -18,7 +19,7 @@ use crate::recipe::{Quantize, Recipe, Weights};
 /// message lists what each layer takes.
 pub fn check(recipe: &Recipe, data: &Dataset) -> Result<()> {
     let heads: Vec<(String, usize)> = data.targets.iter().map(|target| (target.name.clone(), target.outputs)).collect();
-    let graph = net::build(&recipe.student, data.input_shape, data.facts.width(), &heads)?;
+    let graph = net::build(&recipe.student, data.input_shape, data.facts.input(Audience::Board), &heads)?;
     let net = Net::new(graph, &mut random::stream(recipe.seed, "budget"), &Device::Cpu)?.folded()?;
     // Weights of automatic width may all become narrow.
     let weights = match recipe.quantize.weights {

@@ -5,6 +5,7 @@
 mod compare;
 mod distill;
 mod eval;
+mod facts;
 mod inspect;
 mod run;
 mod table;
@@ -41,6 +42,8 @@ enum Command {
     Run(run::Arguments),
     /// Measures a model with true, missing and shuffled facts.
     Eval(eval::Arguments),
+    /// Explains the facts of a model.
+    Facts(facts::Arguments),
     /// Compares a model's outputs on this machine or a board in QEMU, byte for byte.
     Verify(verify::Arguments),
 }
@@ -81,6 +84,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Eval(arguments) => eval::eval(&arguments),
+        Command::Facts(arguments) => facts::facts(&arguments),
         Command::Verify(arguments) => verify::verify(&arguments),
     });
     match result {

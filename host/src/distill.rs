@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::budget;
 use crate::data::{self, Dataset};
 use crate::engine::{self, FactsGiven};
+use crate::facts::Audience;
 use crate::files;
 use crate::metrics::HeadMetrics;
 use crate::net::{self, Net};
@@ -162,9 +163,9 @@ impl Run<'_> {
                 let answers = answers.filter(|_| variant.distilled);
                 let (stage, net, last) = self.generations(answers, &variant, seed, &name)?;
                 parameters = net.parameter_count();
-                floats.push(train::evaluate(&net, self.data, &test, variant.with_facts)?);
+                floats.push(train::evaluate(&net, self.data, &test)?);
                 let objective = self.objective(last.as_ref().or(answers));
-                let integer = self.integers(&stage, &net, objective, variant.with_facts)?;
+                let integer = self.integers(&stage, &net, objective)?;
                 if variant.exported && self.recipe.compare.calibrated && self.recipe.quantize.aware_epochs > 0 {
                     let student = Student::parse(&integer.calibrated)?;
                     calibrated.push(engine::evaluate(&student, self.data, &test, FactsGiven::True)?);
@@ -173,7 +174,7 @@ impl Run<'_> {
                 integers.push(engine::evaluate(&student, self.data, &test, FactsGiven::True)?);
                 precision = integer.precision;
                 if variant.exported && index == 0 {
-                    self.export(&integer.bytes, &integer.net, variant.with_facts)?;
+                    self.export(&integer.bytes, &integer.net)?;
                     exported = Some(Exported { bytes: integer.bytes, agreement: integer.agreement });
                 }
             }
@@ -201,14 +202,14 @@ impl Run<'_> {
         name: &str,
     ) -> Result<(Stage, Net, Option<Answers<'s>>)> {
         let how = &self.recipe.student;
+        let audience = variant.with_facts.then_some(Audience::Board);
         let count = if variant.distilled { self.recipe.distill.generations } else { 1 };
         let mut former: Option<Answers<'_>> = None;
         for generation in 1..=count {
             let name = if generation == count { name.to_string() } else { format!("{name}-generation-{generation}") };
             let of = former.as_ref().or(answers);
-            let stage =
-                Stage::new(self.recipe, self.data, how, of.map(|of| of.key.as_str()), variant.with_facts, seed, &name)?;
-            let net = self.train(&stage, how, self.objective(of), variant.with_facts, &self.all_heads())?;
+            let stage = Stage::new(self.recipe, self.data, how, of.map(|of| of.key.as_str()), audience, seed, &name)?;
+            let net = self.train(&stage, how, self.objective(of), audience, &self.all_heads())?;
             if generation == count {
                 return Ok((stage, net, former));
             }
@@ -235,7 +236,7 @@ impl Run<'_> {
 
     /// Returns the integers of a trained student: as it is, or trained on as if in integers where that is better on the
     /// validation split.
-    fn integers(&mut self, stage: &Stage, net: &Net, objective: Objective<'_>, with_facts: bool) -> Result<Integers> {
+    fn integers(&mut self, stage: &Stage, net: &Net, objective: Objective<'_>) -> Result<Integers> {
         let recipe = self.recipe;
         let folded = net.folded()?;
         let flash = recipe.budget.flash.as_ref().map(recipe::Bytes::get).transpose()?;
@@ -260,7 +261,7 @@ impl Run<'_> {
         quantizer.follow_ranges(&mut start)?;
         let aware = stage.aware(&recipe.quantize, flash)?;
         let heads = self.all_heads();
-        let tuned = self.fit(&aware, start, &how, objective, with_facts, &heads, Some(&quantizer))?;
+        let tuned = self.fit(&aware, start, &how, objective, &heads, Some(&quantizer))?;
         let bytes = quantizer.file(&tuned)?;
         let score = |bytes: &[u8]| -> Result<f64> {
             let validation = &self.data.splits.validation;
@@ -288,7 +289,7 @@ impl Run<'_> {
     }
 
     fn variants(&self, with_teacher: bool) -> Vec<Variant> {
-        let facts = !self.recipe.facts.is_empty();
+        let facts = self.data.facts.input(Audience::Board).is_some();
         let compare = &self.recipe.compare;
         let mut variants = Vec::new();
         if compare.without_facts && facts {
@@ -308,16 +309,16 @@ impl Run<'_> {
         stage: &Stage,
         how: &recipe::Net,
         objective: Objective<'_>,
-        with_facts: bool,
+        audience: Option<Audience>,
         answered: &[usize],
     ) -> Result<Net> {
         let targets = answered.iter().map(|&head| &self.data.targets[head]);
         let heads: Vec<(String, usize)> = targets.map(|target| (target.name.clone(), target.outputs)).collect();
-        let facts = if with_facts { self.data.facts.width() } else { 0 };
+        let facts = audience.and_then(|audience| self.data.facts.input(audience));
         let graph = net::build(how, self.data.input_shape, facts, &heads)?;
         let mut random = random::stream(stage.seed, &format!("{} weights", stage.role()));
         let net = Net::new(graph, &mut random, &self.places.device)?;
-        self.fit(stage, net, how, objective, with_facts, answered, None)
+        self.fit(stage, net, how, objective, answered, None)
     }
 
     /// Trains a network in a stage, or takes it from the run folder when it is there.
@@ -328,7 +329,6 @@ impl Run<'_> {
         mut net: Net,
         how: &recipe::Net,
         objective: Objective<'_>,
-        with_facts: bool,
         heads: &[usize],
         aware: Option<&Quantizer<'_>>,
     ) -> Result<Net> {
@@ -340,7 +340,6 @@ impl Run<'_> {
         }
         let checkpoint = stage.checkpoint(&self.places.out);
         let task = train::Task {
-            with_facts,
             seed: stage.seed,
             checkpoint: Some(&checkpoint),
             after: aware.map(|_| self.recipe.student.epochs),
@@ -358,7 +357,7 @@ impl Run<'_> {
 
     /// Writes the file; before it takes its place it is read back, parsed, run on its own test vectors, and held against
     /// the network in f32.
-    fn export(&self, bytes: &[u8], net: &Net, with_facts: bool) -> Result<()> {
+    fn export(&self, bytes: &[u8], net: &Net) -> Result<()> {
         let path = self.places.out.join(STUDENT_FILE);
         files::write_checked(&path, bytes, |written| {
             let read = fs::read(written)?;
@@ -366,7 +365,7 @@ impl Run<'_> {
             let mut arena = vec![0; student.model().arena_bytes()];
             student.self_test(&mut arena)?;
             let samples = &self.evaluation()[..self.evaluation().len().min(SELF_CHECK)];
-            let floats = train::predict(net, self.data, samples, with_facts)?;
+            let floats = train::predict(net, self.data, samples)?;
             let integers = engine::predict(&student, self.data, samples, FactsGiven::True)?;
             for (head, target) in self.data.targets.iter().enumerate() {
                 let correlation = correlation(&floats[head], &integers[head]);

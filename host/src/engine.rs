@@ -21,6 +21,8 @@ pub enum FactsGiven {
     MissingOne(usize),
     /// Those of another sample, drawn by a seed.
     Shuffled(u64),
+    /// Those of the sample but for one, which is another's, drawn by a seed.
+    ShuffledOne(usize, u64),
 }
 
 /// Returns the logits of each head for some samples, `[samples, outputs]` row by row, computed by the device engine.
@@ -30,7 +32,7 @@ pub enum FactsGiven {
 /// When a sample does not fit the student, or the work was stopped.
 pub fn predict(student: &Student<'_>, data: &Dataset, samples: &[usize], given: FactsGiven) -> Result<Vec<Vec<f32>>> {
     let mut donors = samples.to_vec();
-    if let FactsGiven::Shuffled(seed) = given {
+    if let FactsGiven::Shuffled(seed) | FactsGiven::ShuffledOne(_, seed) = given {
         donors.shuffle(&mut random::stream(seed, "shuffled facts"));
     }
     let pairs: Vec<(usize, usize)> = samples.iter().copied().zip(donors).collect();
@@ -42,11 +44,13 @@ pub fn predict(student: &Student<'_>, data: &Dataset, samples: &[usize], given: 
             let mut session = Session::new(*student.model(), &mut arena)?;
             let mut logits = vec![Vec::new(); student.model().heads().count()];
             for &(sample, donor) in pairs {
-                let mut facts = facts_of(student, data, donor)?;
+                let mut facts = facts_of(student, data, sample)?;
                 match given {
                     FactsGiven::Missing => facts = student.facts(),
                     FactsGiven::MissingOne(fact) => facts.clear(fact)?,
-                    FactsGiven::True | FactsGiven::Shuffled(_) => {}
+                    FactsGiven::Shuffled(_) => facts = facts_of(student, data, donor)?,
+                    FactsGiven::ShuffledOne(fact, _) => facts.set_raw(fact, data.fact_columns[fact][donor])?,
+                    FactsGiven::True => {}
                 }
                 run_series(&mut session, data.input(sample), &facts)?;
                 let outputs = session.outputs()?;

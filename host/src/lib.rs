@@ -9,6 +9,7 @@ pub mod budget;
 pub mod data;
 pub mod distill;
 pub mod engine;
+pub mod facts;
 pub mod files;
 pub mod metrics;
 pub mod net;

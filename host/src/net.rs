@@ -102,6 +102,14 @@ impl Net {
                 }
                 parameters.push((format!("{}.bias", node.name), Var::zeros(3 * units, DType::F32, device)?));
             }
+            if let Op::Embedding { parts } = &node.op {
+                for (place, (run, width)) in parts.iter().enumerate() {
+                    let draw = |_| -> f32 { StandardNormal.sample(random) };
+                    let values: Vec<f32> = (0..run.len() * width).map(draw).collect();
+                    let tensor = Tensor::from_vec(values, (run.len(), *width), device)?;
+                    parameters.push((format!("{}.rows{place}", node.name), Var::from_tensor(&tensor)?));
+                }
+            }
             let Some(shape) = graph.weight_shape(index) else { continue };
             let fan_in: usize = match node.op {
                 Op::Depthwise { .. } => shape.iter().take(2).product(),
@@ -119,7 +127,15 @@ impl Net {
             parameters
                 .push((format!("{}.weight", node.name), Var::from_tensor(&Tensor::from_vec(values, shape, device)?)?));
             if !graph.is_normed(index) {
-                parameters.push((format!("{}.bias", node.name), Var::zeros(outputs, DType::F32, device)?));
+                // What multiplies begins as a factor of one.
+                let multiplies =
+                    graph.nodes.iter().any(|reader| reader.op == Op::Multiply && reader.inputs[1] == index);
+                let bias = if multiplies {
+                    Var::ones(outputs, DType::F32, device)?
+                } else {
+                    Var::zeros(outputs, DType::F32, device)?
+                };
+                parameters.push((format!("{}.bias", node.name), bias));
             }
         }
         Ok(Self { graph, parameters, statistics, device: device.clone() })
@@ -265,6 +281,21 @@ impl Net {
                     (x * Tensor::from_vec(kept(x.elem_count(), *share, random), x.shape(), x.device())?)?
                 }
             },
+            Op::Embedding { parts } => {
+                let facts = x.flatten_from(1)?;
+                let mut pieces = Vec::new();
+                let mut from = 0;
+                for (place, (run, _)) in parts.iter().enumerate() {
+                    pieces.push(facts.narrow(1, from, run.start - from)?);
+                    pieces.push(facts.narrow(1, run.start, run.len())?.contiguous()?.matmul(parameter(place)?)?);
+                    from = run.end;
+                }
+                pieces.push(facts.narrow(1, from, facts.dim(1)? - from)?);
+                pieces.retain(|piece| piece.elem_count() > 0);
+                let all = Tensor::cat(&pieces, 1)?;
+                all.reshape((all.dim(0)?, 1, 1, node.shape[2]))?
+            }
+            Op::Multiply => x.broadcast_mul(inputs.get(1).context("a product has two inputs")?)?,
             Op::Add => x.broadcast_add(inputs.get(1).context("an addition has two inputs")?)?,
             Op::Concat => {
                 let parts: Vec<Tensor> = inputs
@@ -288,6 +319,13 @@ impl Net {
         let count = (values / self.graph.nodes[index].shape[2]) as f64;
         follow(gathered_mean, mean, 1.0)?;
         follow(gathered_variance, variance, count / (count - 1.0).max(1.0))
+    }
+
+    /// Returns the rows of each embedding, `[values, width]`, in the order of the facts.
+    pub fn embedding_rows(&self) -> impl Iterator<Item = &Tensor> {
+        let embeddings =
+            self.graph.nodes.iter().enumerate().filter(|(_, node)| matches!(node.op, Op::Embedding { .. }));
+        embeddings.flat_map(|(index, _)| self.parameters_of(index)).map(|(_, rows)| rows.as_tensor())
     }
 
     /// Returns the logits of each head, `[batch, outputs]`.

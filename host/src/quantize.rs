@@ -94,11 +94,12 @@ impl<'a> Quantizer<'a> {
             program = passes::fuse_additions(program);
         }
         let file = File::new(program, self.data, self.how.overlap)?;
-        let plain = file.encode(self.data, &[])?;
+        let rows = rows_of_embeddings(net, &file.program)?;
+        let plain = file.encode(self.data, &rows, &[])?;
         let splits = &self.data.splits;
         let tests: Vec<usize> = splits.test.iter().chain(&self.samples).copied().take(self.how.tests).collect();
         let vectors = answers(&plain, self.data, &tests)?;
-        file.encode(self.data, &vectors)
+        file.encode(self.data, &rows, &vectors)
     }
 
     /// Returns what the layers take, for a budget: name, bytes of flash, bytes of the output, multiply-accumulates.
@@ -236,7 +237,8 @@ impl File {
         Ok(Self { program, tensors, gains, offsets })
     }
 
-    fn encode(&self, data: &Dataset, vectors: &[Vector]) -> Result<Vec<u8>> {
+    /// `rows` are those of each embedding among the facts.
+    fn encode(&self, data: &Dataset, rows: &[Vec<u8>], vectors: &[Vector]) -> Result<Vec<u8>> {
         let program = &self.program;
         let parameters = program.parameters();
         let operators = program.definitions(&parameters);
@@ -265,7 +267,7 @@ impl File {
         // Names belong to channels as the data have them.
         let named = data.channels.len() == usize::from(program.tensors[0].0.channels);
         let channels: Vec<&str> = data.channels.iter().filter(|_| named).map(String::as_str).collect();
-        data.facts.with_definitions(|facts| {
+        data.facts.with_definitions(rows, |facts| {
             let definition = Definition {
                 input: InputDefinition {
                     name: &data.input_name,
@@ -286,6 +288,18 @@ impl File {
             Ok(bytes)
         })
     }
+}
+
+/// Returns the rows of each embedding in the integers of the facts tensor.
+fn rows_of_embeddings(net: &Net, program: &Program) -> Result<Vec<Vec<u8>>> {
+    let Some(&(_, quantization)) = program.tensors.get(usize::from(attar_shared::FACTS_TENSOR)) else {
+        return Ok(Vec::new());
+    };
+    let rows = net.embedding_rows().map(|rows| {
+        let rows = rows.flatten_all()?.to_vec1::<f32>()?;
+        Ok(rows.iter().map(|&value| attar_device::quantize(value, quantization).cast_unsigned()).collect())
+    });
+    rows.collect()
 }
 
 /// Runs the engine on some samples, for the self-test vectors.

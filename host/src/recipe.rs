@@ -12,6 +12,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::facts::Fact;
+
 pub use distill::{Balance, Distill, Linear, Loss, LossKind, Method, Scheduled};
 pub use net::{
     Activation, Arch, FuseAt, Fusion, Gather, Layer, LayerKind, Net, OptimizerKind, Padding, Schedule, Size,
@@ -170,6 +172,9 @@ pub struct Input {
     /// csv: the columns that make the input, by the name that they get in the model.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, String>,
+    /// The units of columns, which expressions of facts are held against.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub units: BTreeMap<String, String>,
     /// How raw values are brought to mean 0 and deviation 1: `channel`, `all` or `none`.
     #[serde(default)]
     pub normalize: Normalize,
@@ -187,6 +192,7 @@ impl Default for Input {
             name: Self::default_name(),
             shape: Vec::new(),
             columns: BTreeMap::new(),
+            units: BTreeMap::new(),
             normalize: Normalize::default(),
         }
     }
@@ -203,66 +209,6 @@ pub enum Normalize {
     All,
     /// Raw values are used as they are.
     None,
-}
-
-/// `[[facts]]`: something that is known beside the input.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Fact {
-    /// What the fact is called, in the model and on the board.
-    pub name: String,
-    /// `number`, `category` or `flag`.
-    pub kind: FactKind,
-    /// csv: the column; the default is the name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub column: Option<String>,
-    /// number: the unit in which it is set.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub unit: String,
-    /// number: `z-score` or `range`.
-    #[serde(default)]
-    pub encoder: EncoderKind,
-    /// number, z-score: the mean; measured on the training split when it is not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mean: Option<f32>,
-    /// number, z-score: the deviation; measured on the training split when it is not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deviation: Option<f32>,
-    /// number, range: what becomes 0; measured on the training split when it is not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub low: Option<f32>,
-    /// number, range: what becomes 1; measured on the training split when it is not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub high: Option<f32>,
-    /// category: the values; the default is those of the training data, sorted.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub values: Vec<String>,
-    /// number: so many facts `name_0`, `name_1`, ... of one kind.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub repeat: Option<usize>,
-}
-
-/// The kind of a fact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FactKind {
-    /// A number in a unit.
-    Number,
-    /// One of several values.
-    Category,
-    /// Yes or no.
-    Flag,
-}
-
-/// How a number is encoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EncoderKind {
-    /// `(x - mean) / deviation`.
-    #[default]
-    ZScore,
-    /// `(x - low) / (high - low)`, kept within 0 and 1.
-    Range,
 }
 
 /// `[[heads]]`: something that the network answers.

@@ -206,7 +206,7 @@ fn standardize(data: &Dataset, heads: &[usize], logits: &mut [Vec<f32>]) {
 fn average(nets: &[Net], data: &Dataset, samples: &[usize], view: Option<usize>) -> Result<Vec<Vec<f32>>> {
     let mut total: Vec<Vec<f32>> = Vec::new();
     for net in nets {
-        let logits = train::predict_view(net, data, samples, net.graph.facts().is_some(), view)?;
+        let logits = train::predict_view(net, data, samples, view)?;
         if total.is_empty() {
             total = logits;
         } else {

@@ -39,8 +39,6 @@ pub struct Task<'a> {
     pub objective: Objective<'a>,
     /// The heads that the network answers, as places among the data's.
     pub heads: &'a [usize],
-    /// Whether the network takes the facts.
-    pub with_facts: bool,
     /// Where shuffling, dropout and hidden facts start.
     pub seed: u64,
     /// Where the state is kept after each epoch, if it is.
@@ -54,7 +52,7 @@ pub struct Task<'a> {
 }
 
 impl<'a> Task<'a> {
-    /// Returns a task without facts, checkpoint or rounding, from seed 0, that says how it gets on.
+    /// Returns a task without checkpoint or rounding, from seed 0, that says how it gets on.
     pub fn new(
         title: &'a str,
         data: &'a Dataset,
@@ -62,19 +60,7 @@ impl<'a> Task<'a> {
         objective: Objective<'a>,
         heads: &'a [usize],
     ) -> Self {
-        Self {
-            title,
-            data,
-            how,
-            objective,
-            heads,
-            with_facts: false,
-            seed: 0,
-            checkpoint: None,
-            after: None,
-            quiet: false,
-            aware: None,
-        }
+        Self { title, data, how, objective, heads, seed: 0, checkpoint: None, after: None, quiet: false, aware: None }
     }
 }
 
@@ -159,7 +145,8 @@ fn train_with(net: &mut Net, task: &Task<'_>, own: usize, layers: &[Features]) -
         }
         let validation = validate(net, task, fake.as_ref().map(|fake| fake as &dyn Hook))?;
         let best = state.epochs.iter().filter_map(|epoch| epoch.validation).fold(f64::NEG_INFINITY, f64::max);
-        if validation.is_none_or(|score| score > best) {
+        // Of equal scores the last: its rate was lowest, and a score that sees order alone says nothing of the threshold.
+        if validation.is_none_or(|score| score >= best) {
             state.best = net.snapshot()?;
         }
         for ((_, var), last) in net.parameters.iter().zip(&last) {
@@ -202,7 +189,10 @@ pub fn gradients(
     hook: Option<&dyn Hook>,
 ) -> Result<(f64, Vec<Option<Tensor>>)> {
     let (data, samples) = (task.data, step.samples);
-    let facts = if task.with_facts { FactUse::Dropped(task.how.fact_dropout, random) } else { FactUse::Without };
+    let facts = match net.graph.audience {
+        Some(audience) => FactUse::Dropped(audience, task.how.fact_dropout, random),
+        None => FactUse::Without,
+    };
     let (input, facts) = (data.rows_of_view(samples, step.moment.view), data.fact_rows(samples, facts));
     let heads = &net.graph.heads;
     let watched: Vec<usize> = step.layers.iter().map(|pair| pair.student).collect();
@@ -256,8 +246,7 @@ fn teacher_features(task: &Task<'_>, step: Step<'_>, input: &[f32]) -> Result<Ve
     if step.layers.is_empty() {
         return Ok(Vec::new());
     }
-    let with_facts = teacher.graph.facts().is_some();
-    let facts = task.data.fact_rows(step.samples, if with_facts { FactUse::AsKnown } else { FactUse::Without });
+    let facts = task.data.fact_rows(step.samples, FactUse::of(teacher));
     let batch = task.data.tensors(step.samples.len(), input.to_vec(), facts, teacher.device())?;
     let results = teacher.forward(&batch.input, batch.facts.as_ref(), Mode::Evaluate, None)?;
     Ok(step.layers.iter().map(|pair| results[pair.teacher].detach()).collect())
@@ -307,8 +296,8 @@ fn best_epoch(epochs: &[Epoch]) -> Option<usize> {
 /// # Errors
 ///
 /// When the device fails, or the work was stopped.
-pub fn predict(net: &Net, data: &Dataset, samples: &[usize], with_facts: bool) -> Result<Vec<Vec<f32>>> {
-    predict_through(net, data, samples, with_facts, None, None)
+pub fn predict(net: &Net, data: &Dataset, samples: &[usize]) -> Result<Vec<Vec<f32>>> {
+    predict_through(net, data, samples, None, None)
 }
 
 /// As [`predict`], for a view of the samples if one is named.
@@ -316,33 +305,25 @@ pub fn predict(net: &Net, data: &Dataset, samples: &[usize], with_facts: bool) -
 /// # Errors
 ///
 /// As [`predict`].
-pub fn predict_view(
-    net: &Net,
-    data: &Dataset,
-    samples: &[usize],
-    with_facts: bool,
-    view: Option<usize>,
-) -> Result<Vec<Vec<f32>>> {
-    predict_through(net, data, samples, with_facts, view, None)
+pub fn predict_view(net: &Net, data: &Dataset, samples: &[usize], view: Option<usize>) -> Result<Vec<Vec<f32>>> {
+    predict_through(net, data, samples, view, None)
 }
 
 fn predict_through(
     net: &Net,
     data: &Dataset,
     samples: &[usize],
-    with_facts: bool,
     view: Option<usize>,
     hook: Option<&dyn Hook>,
 ) -> Result<Vec<Vec<f32>>> {
     let mut logits: Vec<Vec<f32>> = vec![Vec::new(); net.graph.heads.len()];
     for samples in samples.chunks(PREDICT_BATCH) {
         check_stopped()?;
-        let facts = if with_facts { FactUse::AsKnown } else { FactUse::Without };
         let input = match view {
             Some(view) => data.rows_of_view(samples, view),
             None => data.rows(samples),
         };
-        let batch = data.tensors(samples.len(), input, data.fact_rows(samples, facts), net.device())?;
+        let batch = data.tensors(samples.len(), input, data.fact_rows(samples, FactUse::of(net)), net.device())?;
         let results = net.logits(&batch.input, batch.facts.as_ref(), Mode::Evaluate, hook)?;
         for (all, tensor) in logits.iter_mut().zip(&results) {
             all.extend(tensor.flatten_all()?.to_vec1::<f32>()?);
@@ -356,8 +337,8 @@ fn predict_through(
 /// # Errors
 ///
 /// As [`predict`].
-pub fn evaluate(net: &Net, data: &Dataset, samples: &[usize], with_facts: bool) -> Result<Vec<HeadMetrics>> {
-    measured(data, samples, &predict(net, data, samples, with_facts)?)
+pub fn evaluate(net: &Net, data: &Dataset, samples: &[usize]) -> Result<Vec<HeadMetrics>> {
+    measured(data, samples, &predict(net, data, samples)?)
 }
 
 fn measured(data: &Dataset, samples: &[usize], logits: &[Vec<f32>]) -> Result<Vec<HeadMetrics>> {
@@ -370,7 +351,7 @@ fn validate(net: &Net, task: &Task<'_>, hook: Option<&dyn Hook>) -> Result<Optio
     if samples.is_empty() {
         return Ok(None);
     }
-    let logits = predict_through(net, task.data, samples, task.with_facts, None, hook)?;
+    let logits = predict_through(net, task.data, samples, None, hook)?;
     let heads: Vec<HeadMetrics> = task
         .heads
         .iter()

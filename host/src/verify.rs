@@ -32,16 +32,22 @@ pub struct Answer {
     pub outputs: Vec<u8>,
     /// Probabilities, or values of a regression, little-endian.
     pub results: Vec<u8>,
+    /// The computed facts, little-endian; a missing one is the NaN of the format.
+    pub facts: Vec<u8>,
 }
 
 impl Answer {
-    /// Reads the answer from a session that has run.
+    /// Reads the answer from a session that has run on an input with some facts.
     ///
     /// # Errors
     ///
     /// When it has not.
-    pub fn of(session: &Session<'_>) -> Result<Self> {
+    pub fn of(session: &Session<'_>, input: &[f32], facts: &Facts<'_>) -> Result<Self> {
         let mut answer = Self::default();
+        let known = facts.known(input);
+        for value in known.computed() {
+            answer.facts.extend(value.unwrap_or(attar_shared::MISSING).to_le_bytes());
+        }
         for head in session.outputs()?.heads() {
             answer.outputs.extend(head.quantized().iter().map(|q| q.cast_unsigned()));
             answer.results.extend(head.probabilities().flat_map(f32::to_le_bytes));
@@ -53,7 +59,9 @@ impl Answer {
     pub fn mismatches(&self, other: &Self) -> usize {
         let differing =
             |a: &[u8], b: &[u8]| a.iter().zip(b).filter(|(a, b)| a != b).count() + a.len().abs_diff(b.len());
-        differing(&self.outputs, &other.outputs) + differing(&self.results, &other.results)
+        differing(&self.outputs, &other.outputs)
+            + differing(&self.results, &other.results)
+            + differing(&self.facts, &other.facts)
     }
 }
 
@@ -73,8 +81,9 @@ pub fn answers(student: &Student<'_>, samples: &[Sample]) -> Result<Vec<Answer>>
             if sample.starts {
                 session.reset();
             }
-            session.run(&sample.input, &facts_of(student, sample)?).with_context(|| format!("sample {index}"))?;
-            Answer::of(&session)
+            let facts = facts_of(student, sample)?;
+            session.run(&sample.input, &facts).with_context(|| format!("sample {index}"))?;
+            Answer::of(&session, &sample.input, &facts)
         })
         .collect()
 }
@@ -100,9 +109,10 @@ pub fn on_host(bytes: &[u8], samples: &[Sample]) -> Result<VerifyFigures> {
         arena.fill(-86);
         let mut session = Session::new(*other.model(), &mut arena)?;
         for (sample, expected) in series.iter().zip(&mut rest) {
-            session.load(&sample.input, &facts_of(&other, sample)?)?;
+            let facts = facts_of(&other, sample)?;
+            session.load(&sample.input, &facts)?;
             while session.step() == Step::More {}
-            mismatches += expected.mismatches(&Answer::of(&session)?);
+            mismatches += expected.mismatches(&Answer::of(&session, &sample.input, &facts)?);
         }
     }
     Ok(VerifyFigures { on: "host".into(), samples: samples.len(), mismatches, instructions: None })
@@ -137,7 +147,7 @@ pub fn samples_of(bytes: &[u8], data: &Dataset, indices: &[usize]) -> Result<Vec
 ///
 /// When the model has no input.
 pub fn random_samples(bytes: &[u8], count: usize, seed: u64) -> Result<Vec<Sample>> {
-    use attar_shared::{Encoder, FactKind};
+    use attar_shared::FactKind;
     let student = Student::parse(bytes)?;
     let model = student.model();
     let input = model.input().context("the model has no input")?;
@@ -157,16 +167,15 @@ pub fn random_samples(bytes: &[u8], count: usize, seed: u64) -> Result<Vec<Sampl
         let facts = model.facts().map(|fact| {
             let known = random.random::<f32>() < 0.8;
             let value = match fact.kind {
-                FactKind::Number(Encoder::ZScore { mean, deviation }) => {
-                    mean + deviation * random.random_range(-3.0f32..3.0)
-                }
-                FactKind::Number(Encoder::Range { low, high }) => {
+                FactKind::Number { least, greatest } => {
+                    // A little outside as well; without limits anything near a thousand.
+                    let (low, high) = (least.max(-1e3), greatest.min(1e3));
                     low + (high - low) * random.random_range(-0.2f32..1.2)
                 }
-                FactKind::Category(values) => random.random_range(0..values.len()) as f32,
+                FactKind::Category(category) => random.random_range(0..category.values.len()) as f32,
                 FactKind::Flag => random.random_range(0..2) as f32,
             };
-            known.then_some(value)
+            (known && !fact.is_computed()).then_some(value)
         });
         Sample { starts, input, facts: facts.collect() }
     };

@@ -129,6 +129,18 @@ impl<'a> Cursor<'a> {
         if values.iter().all(f32::is_finite) { Ok(values) } else { Err(Defect::NotFinite) }
     }
 
+    /// Reads `count` values that have been checked before.
+    pub(crate) fn f32s(&mut self, count: usize) -> Result<F32s<'a>, Defect> {
+        self.words(count).map(F32s)
+    }
+
+    /// Reads `count` values, each of which has to be finite, or the one NaN that stands for a missing one.
+    pub(crate) fn numbers_or_missing(&mut self, count: usize) -> Result<F32s<'a>, Defect> {
+        let values = F32s(self.words(count)?);
+        let good = |value: f32| value.is_finite() || value.to_bits() == MISSING.to_bits();
+        if values.iter().all(good) { Ok(values) } else { Err(Defect::NotFinite) }
+    }
+
     pub(crate) fn i32s(&mut self, count: usize) -> Result<I32s<'a>, Defect> {
         self.words(count).map(I32s)
     }
@@ -158,6 +170,21 @@ impl<'a> Cursor<'a> {
         Ok(names)
     }
 
+    /// Reads `count` names that have been checked before.
+    pub(crate) fn strings(&mut self, count: u16) -> Result<Strings<'a>, Defect> {
+        let strings = Strings { bytes: self.rest, count };
+        for _ in 0..count {
+            let len = self.u8()?;
+            self.take(usize::from(len))?;
+        }
+        Ok(strings)
+    }
+
+    /// Returns whether everything is read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// Reads `count` bytes that have to be zero.
     pub(crate) fn zeros(&mut self, count: usize) -> Result<(), Defect> {
         if self.take(count)?.iter().all(|&byte| byte == 0) { Ok(()) } else { Err(Defect::Padding) }
@@ -168,6 +195,9 @@ impl<'a> Cursor<'a> {
         if self.rest.len() < 4 && self.rest.iter().all(|&byte| byte == 0) { Ok(()) } else { Err(Defect::Padding) }
     }
 }
+
+/// What stands for a number that is missing from a table.
+pub const MISSING: f32 = f32::from_bits(0x7fc0_0000);
 
 /// Returns how many zeros bring `len` to a multiple of four.
 pub(crate) const fn padding(len: usize) -> usize {

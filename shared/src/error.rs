@@ -98,8 +98,12 @@ pub enum Defect {
     Kind,
     /// The encoder is not one of that kind of fact.
     Encoder,
-    /// An encoder's deviation is not positive or its range is empty.
+    /// An encoder's deviation or period is not positive, or a range is empty.
     EncoderRange,
+    /// The code of a fact has an instruction that is not known, or reads what is not there before it.
+    Code,
+    /// The code of a fact takes more from its stack than it holds, puts too much there, or leaves other than one number.
+    Stack,
     /// A dimension is zero.
     ZeroDimension,
     /// A size does not fit 32 bits or exceeds its limit.
@@ -147,6 +151,8 @@ impl fmt::Display for Defect {
             Self::Kind => "the kind is not known",
             Self::Encoder => "the encoder is not known",
             Self::EncoderRange => "the encoder's range is empty",
+            Self::Code => "the code has an unknown instruction or reads what is not there",
+            Self::Stack => "the code's stack runs empty or over",
             Self::ZeroDimension => "a dimension is zero",
             Self::TooLarge => "a size is too large",
             Self::Scale => "the scale is not a positive normal number up to 2^64",

@@ -1,33 +1,87 @@
-//! Facts: what is known beside the input, and how it becomes numbers.
+//! Facts: what is known beside the input, where it comes from, and how it becomes numbers.
 
-use crate::Defect;
-use crate::bytes::{Cursor, Strings};
+use crate::bytes::{Cursor, F32s, Strings};
+use crate::{Code, Defect};
 
 /// Something that is known beside the input.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fact<'a> {
     /// What the fact is called.
     pub name: &'a str,
-    /// The unit in which it is set, or nothing.
+    /// The unit in which it is set or computed, or nothing.
     pub unit: &'a str,
-    /// What it is and how it is encoded.
+    /// What it is.
     pub kind: FactKind<'a>,
+    /// How it enters the network.
+    pub encoder: Encoder<'a>,
+    /// How it is computed; empty for a fact that is set.
+    pub code: Code<'a>,
 }
 
-/// The kind of a fact with its encoder.
+/// The kind of a fact.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum FactKind<'a> {
-    /// A number in the fact's unit; one value.
-    Number(Encoder),
-    /// One of the listed values; one-hot, a value for each.
-    Category(Strings<'a>),
-    /// Yes or no; one value, 1 or 0.
+    /// A number in the fact's unit, brought between the least and the greatest before it is encoded.
+    Number {
+        /// The least that training has seen.
+        least: f32,
+        /// The greatest that training has seen.
+        greatest: f32,
+    },
+    /// One of the listed values, with a row of a table for each.
+    Category(Category<'a>),
+    /// Yes or no: 1 or 0.
+    Flag,
+}
+
+/// The values of a category and what is known of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Category<'a> {
+    /// The values.
+    pub values: Strings<'a>,
+    /// The table's columns one after the other, a number for each value; NaN is missing.
+    pub table: F32s<'a>,
+}
+
+impl Category<'_> {
+    /// Returns the number of the table's columns.
+    pub fn columns(&self) -> usize {
+        self.table.len().checked_div(self.values.len()).unwrap_or(0)
+    }
+
+    /// Returns the number of a value in a column; `None` where it is missing or there is none.
+    pub fn look_up(&self, column: usize, value: usize) -> Option<f32> {
+        if value >= self.values.len() {
+            return None;
+        }
+        let place = column.checked_mul(self.values.len())?.checked_add(value)?;
+        self.table.at(place).filter(|number| !number.is_nan())
+    }
+}
+
+/// How a fact becomes values of the facts tensor.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Encoder<'a> {
+    /// It takes no value: other facts are computed from it.
+    None,
+    /// A number, by a formula.
+    Number(Scaling),
+    /// A category: a value for each of its values, 1 at the chosen one and 0 elsewhere.
+    OneHot,
+    /// A category: the row of its value, in the integers of the facts tensor.
+    Embedding {
+        /// Values of a row.
+        width: u16,
+        /// The rows one after the other, int8.
+        rows: &'a [u8],
+    },
+    /// A flag: 1 or 0.
     Flag,
 }
 
 /// How a number becomes what the network reads, in f32 arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Encoder {
+pub enum Scaling {
     /// `(x - mean) / deviation`.
     ZScore {
         /// The mean over the training split.
@@ -42,83 +96,194 @@ pub enum Encoder {
         /// What becomes 1.
         high: f32,
     },
+    /// `(ln x - mean) / deviation`.
+    Log {
+        /// The mean of the logarithms.
+        mean: f32,
+        /// Their deviation.
+        deviation: f32,
+    },
+    /// Two values: sine and cosine of `2π x / period`.
+    Periodic {
+        /// After which everything is as it was.
+        period: f32,
+    },
+}
+
+impl Scaling {
+    /// Returns how many values a number becomes.
+    pub fn width(self) -> usize {
+        if matches!(self, Self::Periodic { .. }) { 2 } else { 1 }
+    }
+
+    /// Returns the byte that stands for it, and its two constants.
+    pub(crate) fn encode(self) -> (u8, [f32; 2]) {
+        match self {
+            Self::ZScore { mean, deviation } => (Z_SCORE, [mean, deviation]),
+            Self::Range { low, high } => (RANGE, [low, high]),
+            Self::Log { mean, deviation } => (LOG, [mean, deviation]),
+            Self::Periodic { period } => (PERIODIC, [period, 0.0]),
+        }
+    }
+
+    fn decode(encoder: u8, [a, b]: [f32; 2], least: f32) -> Result<Self, Defect> {
+        let (scaling, width) = match encoder {
+            Z_SCORE => (Self::ZScore { mean: a, deviation: b }, b),
+            RANGE => (Self::Range { low: a, high: b }, b - a),
+            LOG if least > 0.0 => (Self::Log { mean: a, deviation: b }, b),
+            PERIODIC if b.to_bits() == 0 => (Self::Periodic { period: a }, a),
+            LOG => return Err(Defect::EncoderRange),
+            PERIODIC => return Err(Defect::Unused),
+            _ => return Err(Defect::Encoder),
+        };
+        if !a.is_finite() || !width.is_finite() {
+            return Err(Defect::NotFinite);
+        }
+        if width.is_normal() && width > 0.0 { Ok(scaling) } else { Err(Defect::EncoderRange) }
+    }
 }
 
 impl<'a> Fact<'a> {
     /// Returns how many values of the facts tensor the fact takes, its mask aside.
     pub fn width(&self) -> usize {
-        match self.kind {
-            FactKind::Number(_) | FactKind::Flag => 1,
-            FactKind::Category(values) => values.len(),
+        match (self.encoder, self.kind) {
+            (Encoder::None, _) => 0,
+            (Encoder::Number(scaling), _) => scaling.width(),
+            (Encoder::OneHot, FactKind::Category(category)) => category.values.len(),
+            (Encoder::Embedding { width, .. }, _) => usize::from(width),
+            (Encoder::Flag | Encoder::OneHot, _) => 1,
         }
     }
 
+    /// Returns whether the network sees the fact, so that it has a place in the mask.
+    pub fn is_seen(&self) -> bool {
+        self.encoder != Encoder::None
+    }
+
+    /// Returns whether the fact is computed from others.
+    pub fn is_computed(&self) -> bool {
+        !self.code.is_empty()
+    }
+
     pub(crate) fn decode(cursor: &mut Cursor<'a>) -> Result<Self, Defect> {
+        Self::read(cursor, true)
+    }
+
+    /// Reads a fact whose rules have been checked before.
+    pub(crate) fn trust(cursor: &mut Cursor<'a>) -> Result<Self, Defect> {
+        Self::read(cursor, false)
+    }
+
+    /// Reads a fact; lists are looked through when they are to be checked.
+    fn read(cursor: &mut Cursor<'a>, check: bool) -> Result<Self, Defect> {
         let kind = cursor.u8()?;
         let encoder = cursor.u8()?;
+        let code_len = usize::from(cursor.u16()?);
         let name = cursor.name()?;
         let unit = cursor.string()?;
-        let kind = match (kind, encoder) {
-            (NUMBER, Z_SCORE) => {
-                let encoder = Encoder::ZScore { mean: cursor.f32()?, deviation: cursor.f32()? };
-                FactKind::Number(encoder)
+        let (kind, encoder) = match kind {
+            NUMBER => {
+                let constants = [cursor.f32()?, cursor.f32()?];
+                let (least, greatest) = (cursor.f32()?, cursor.f32()?);
+                if !least.is_finite() || !greatest.is_finite() {
+                    return Err(Defect::NotFinite);
+                }
+                if least > greatest {
+                    return Err(Defect::EncoderRange);
+                }
+                let encoder = match encoder {
+                    NONE if constants.map(f32::to_bits) == [0; 2] => Encoder::None,
+                    NONE => return Err(Defect::Unused),
+                    _ => Encoder::Number(Scaling::decode(encoder, constants, least)?),
+                };
+                (FactKind::Number { least, greatest }, encoder)
             }
-            (NUMBER, RANGE) => FactKind::Number(Encoder::Range { low: cursor.f32()?, high: cursor.f32()? }),
-            (CATEGORY, 0) => {
+            CATEGORY => {
                 let count = cursor.u16()?;
                 if count == 0 {
                     return Err(Defect::Count);
                 }
-                FactKind::Category(cursor.names(count)?)
+                let values = if check { cursor.names(count)? } else { cursor.strings(count)? };
+                let numbers = usize::from(cursor.u8()?) * usize::from(count);
+                let table = if check { cursor.numbers_or_missing(numbers)? } else { cursor.f32s(numbers)? };
+                let encoder = match encoder {
+                    NONE => Encoder::None,
+                    ONE_HOT => Encoder::OneHot,
+                    EMBEDDING => {
+                        let width = cursor.u16()?;
+                        if width == 0 {
+                            return Err(Defect::Count);
+                        }
+                        let len = usize::from(count).checked_mul(usize::from(width)).ok_or(Defect::TooLarge)?;
+                        Encoder::Embedding { width, rows: cursor.take(len)? }
+                    }
+                    _ => return Err(Defect::Encoder),
+                };
+                (FactKind::Category(Category { values, table }), encoder)
             }
-            (FLAG, 0) => FactKind::Flag,
-            (NUMBER | CATEGORY | FLAG, _) => return Err(Defect::Encoder),
+            FLAG => (
+                FactKind::Flag,
+                match encoder {
+                    NONE => Encoder::None,
+                    AS_IS => Encoder::Flag,
+                    _ => return Err(Defect::Encoder),
+                },
+            ),
             _ => return Err(Defect::Kind),
         };
-        if let FactKind::Number(encoder) = kind {
-            let (start, width) = match encoder {
-                Encoder::ZScore { mean, deviation } => (mean, deviation),
-                Encoder::Range { low, high } => (low, high - low),
-            };
-            if !start.is_finite() || !width.is_finite() {
-                return Err(Defect::NotFinite);
-            }
-            if !(width.is_normal() && width > 0.0) {
-                return Err(Defect::EncoderRange);
-            }
+        if code_len > 0 && matches!(kind, FactKind::Category(_)) {
+            return Err(Defect::Code);
         }
-        Ok(Self { name, unit, kind })
+        let code = Code::new(cursor.take(code_len)?);
+        Ok(Self { name, unit, kind, encoder, code })
     }
 }
 
 /// A fact of a model that is to be written; see [`Fact`].
 #[derive(Debug, Clone, Copy)]
-pub enum FactDefinition<'a> {
-    /// A number in a unit.
+pub struct FactDefinition<'a> {
+    /// What the fact is called.
+    pub name: &'a str,
+    /// The unit in which it is set or computed, or nothing.
+    pub unit: &'a str,
+    /// What it is.
+    pub kind: KindDefinition<'a>,
+    /// How it enters the network.
+    pub encoder: Encoder<'a>,
+    /// How it is computed; empty for a fact that is set.
+    pub code: &'a [u8],
+}
+
+/// The kind of a fact that is to be written; see [`FactKind`].
+#[derive(Debug, Clone, Copy)]
+pub enum KindDefinition<'a> {
+    /// A number.
     Number {
-        /// What the fact is called.
-        name: &'a str,
-        /// The unit in which it is set, or nothing.
-        unit: &'a str,
-        /// How it is encoded.
-        encoder: Encoder,
+        /// The least that training has seen.
+        least: f32,
+        /// The greatest that training has seen.
+        greatest: f32,
     },
     /// One of several values.
     Category {
-        /// What the fact is called.
-        name: &'a str,
         /// The values.
         values: &'a [&'a str],
+        /// The table's columns, a number for each value; NaN is missing.
+        columns: &'a [&'a [f32]],
     },
     /// Yes or no.
-    Flag {
-        /// What the fact is called.
-        name: &'a str,
-    },
+    Flag,
 }
 
 pub(crate) const NUMBER: u8 = 0;
 pub(crate) const CATEGORY: u8 = 1;
 pub(crate) const FLAG: u8 = 2;
-pub(crate) const Z_SCORE: u8 = 0;
-pub(crate) const RANGE: u8 = 1;
+
+pub(crate) const NONE: u8 = 0;
+pub(crate) const Z_SCORE: u8 = 1;
+pub(crate) const RANGE: u8 = 2;
+pub(crate) const LOG: u8 = 3;
+pub(crate) const PERIODIC: u8 = 4;
+pub(crate) const ONE_HOT: u8 = 5;
+pub(crate) const EMBEDDING: u8 = 6;
+pub(crate) const AS_IS: u8 = 7;

@@ -13,6 +13,7 @@
 
 mod bytes;
 mod channels;
+mod code;
 mod error;
 mod fact;
 mod head;
@@ -24,10 +25,11 @@ mod overlap;
 mod tensor;
 mod write;
 
-pub use bytes::{F32s, I32s, Strings};
+pub use bytes::{F32s, I32s, MISSING, Strings};
 pub use channels::{Channels, Weights, nibbles};
+pub use code::{Binary, Code, Instruction, MAX_CODE, MAX_STACK, Unary};
 pub use error::{Defect, ParseError, WriteError};
-pub use fact::{Encoder, Fact, FactDefinition, FactKind};
+pub use fact::{Category, Encoder, Fact, FactDefinition, FactKind, KindDefinition, Scaling};
 pub use head::{Head, HeadDefinition, HeadKind, Rescale};
 pub use header::{HEADER_BYTES, Header};
 pub use input::{Input, InputDefinition};

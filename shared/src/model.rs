@@ -1,6 +1,7 @@
 //! A parsed model: every rule has been checked, so that nothing after can fail.
 
 use crate::bytes::Cursor;
+use crate::code::Columns;
 use crate::header::HEADER_BYTES;
 use crate::operator::{Context, MAX_INPUTS, OPERATOR_BYTES};
 use crate::tensor::TENSOR_BYTES;
@@ -75,7 +76,7 @@ impl<'a> Model<'a> {
     /// Returns the facts in their order in the facts tensor.
     pub fn facts(&self) -> impl Iterator<Item = Fact<'a>> + use<'a> {
         let mut cursor = Cursor::new(self.facts.get(4..).unwrap_or(&[]));
-        (0..self.header.fact_count).map_while(move |_| Fact::decode(&mut cursor).ok())
+        (0..self.header.fact_count).map_while(move |_| Fact::trust(&mut cursor).ok())
     }
 
     /// Returns whether a mask, 1 for each fact that is known, follows the encoded facts.
@@ -180,13 +181,19 @@ impl<'a> Model<'a> {
             if mask > 1 { Err(Defect::Unused) } else { Ok(mask == 1) }
         };
         let mask = preamble().map_err(|defect| ParseError::Fact(0, defect))?;
-        let mut width = if mask { usize::from(self.header.fact_count) } else { 0 };
+        let mut width = 0;
+        let mut columns = Columns::new();
         for index in 0..self.header.fact_count {
             let fact = Fact::decode(&mut cursor).map_err(|defect| ParseError::Fact(index, defect))?;
             if self.facts().take(usize::from(index)).any(|earlier| earlier.name == fact.name) {
                 return Err(ParseError::Fact(index, Defect::Duplicate));
             }
-            width += fact.width();
+            if fact.is_computed() {
+                let checked = fact.code.check(columns.all(), input.shape.len());
+                checked.map_err(|defect| ParseError::Fact(index, defect))?;
+            }
+            columns.add(fact.kind);
+            width += fact.width() + usize::from(mask && fact.is_seen());
         }
         cursor.finish().map_err(|defect| ParseError::Fact(self.header.fact_count, defect))?;
         let facts = self.decode_tensor(FACTS_TENSOR).map_err(|defect| ParseError::Tensor(FACTS_TENSOR, defect))?;

@@ -1,12 +1,12 @@
 //! Writing a model: the one encoding that the parser accepts.
 
-use crate::fact::{CATEGORY, FLAG, NUMBER, RANGE, Z_SCORE};
+use crate::fact::{AS_IS, CATEGORY, EMBEDDING, FLAG, NONE, NUMBER, ONE_HOT};
 use crate::header::HEADER_BYTES;
 use crate::model::checksum;
 use crate::operator::Window;
 use crate::{
-    Encoder, FactDefinition, HeadDefinition, HeadKind, Header, InputDefinition, MAX_INPUTS, Model, OperatorDefinition,
-    ParseError, Tensor, WriteError,
+    Encoder, FactDefinition, HeadDefinition, HeadKind, Header, InputDefinition, KindDefinition, MAX_INPUTS, Model,
+    OperatorDefinition, ParseError, Tensor, WriteError,
 };
 
 /// A model that is to be written.
@@ -142,32 +142,48 @@ impl Definition<'_> {
         }
         sink.put(&[u8::from(self.fact_mask), 0, 0, 0]);
         for fact in self.facts {
-            match fact {
-                FactDefinition::Number { name, unit, encoder } => {
-                    let (code, parameters) = match *encoder {
-                        Encoder::ZScore { mean, deviation } => (Z_SCORE, [mean, deviation]),
-                        Encoder::Range { low, high } => (RANGE, [low, high]),
-                    };
-                    sink.put(&[NUMBER, code]);
-                    sink.string(name)?;
-                    sink.string(unit)?;
-                    sink.f32s(&parameters);
-                }
-                FactDefinition::Category { name, values } => {
-                    sink.put(&[CATEGORY, 0]);
-                    sink.string(name)?;
-                    sink.string("")?;
-                    sink.strings(values)?;
-                }
-                FactDefinition::Flag { name } => {
-                    sink.put(&[FLAG, 0]);
-                    sink.string(name)?;
-                    sink.string("")?;
-                }
-            }
+            encode_fact(fact, sink)?;
         }
         Ok(())
     }
+}
+
+fn encode_fact(fact: &FactDefinition<'_>, sink: &mut Sink<'_>) -> Result<(), WriteError> {
+    let kind = match fact.kind {
+        KindDefinition::Number { .. } => NUMBER,
+        KindDefinition::Category { .. } => CATEGORY,
+        KindDefinition::Flag => FLAG,
+    };
+    let (encoder, constants) = match fact.encoder {
+        Encoder::None => (NONE, [0.0; 2]),
+        Encoder::Number(scaling) => scaling.encode(),
+        Encoder::OneHot => (ONE_HOT, [0.0; 2]),
+        Encoder::Embedding { .. } => (EMBEDDING, [0.0; 2]),
+        Encoder::Flag => (AS_IS, [0.0; 2]),
+    };
+    sink.put(&[kind, encoder]);
+    sink.put(&count_u16(fact.code.len())?.to_le_bytes());
+    sink.string(fact.name)?;
+    sink.string(fact.unit)?;
+    match fact.kind {
+        KindDefinition::Number { least, greatest } => {
+            sink.f32s(&constants);
+            sink.f32s(&[least, greatest]);
+        }
+        KindDefinition::Category { values, columns } => {
+            sink.strings(values)?;
+            let count = u8::try_from(columns.len()).map_err(|_| WriteError::TooMany { got: columns.len() })?;
+            sink.put(&[count]);
+            columns.iter().for_each(|column| sink.f32s(column));
+        }
+        KindDefinition::Flag => {}
+    }
+    if let Encoder::Embedding { width, rows } = fact.encoder {
+        sink.put(&width.to_le_bytes());
+        sink.put(rows);
+    }
+    sink.put(fact.code);
+    Ok(())
 }
 
 fn encode_head(head: &HeadDefinition<'_>, sink: &mut Sink<'_>) -> Result<(), WriteError> {

@@ -102,7 +102,7 @@ pub fn run(kind: Kind, repeats: usize) -> Result<[Figure; 3]> {
         let (privileged, seen) = (dataset(&privileged, &labels)?, dataset(&seen, &labels)?);
         let teacher = fit(&privileged, Objective::Labels)?;
         let everything: Vec<usize> = (0..TRAIN + TEST).collect();
-        let soft = Soft { logits: vec![train::predict(&teacher, &privileged, &everything, false)?], network: None };
+        let soft = Soft { logits: vec![train::predict(&teacher, &privileged, &everything)?], network: None };
         let all = Distill {
             method: Method::Hinton,
             temperature: Some(Scheduled::Constant(1.0)),
@@ -115,7 +115,7 @@ pub fn run(kind: Kind, repeats: usize) -> Result<[Figure; 3]> {
         for ((net, data), accuracies) in
             [(&teacher, &privileged), (&plain, &seen), (&distilled, &seen)].into_iter().zip(&mut accuracies)
         {
-            let heads = train::evaluate(net, data, &data.splits.test, false)?;
+            let heads = train::evaluate(net, data, &data.splits.test)?;
             accuracies.push(100.0 * heads[0].accuracy.unwrap_or_default());
         }
     }
@@ -155,7 +155,7 @@ fn dataset(inputs: &[f32], labels: &[f32]) -> Result<Dataset> {
 fn fit(data: &Dataset, objective: Objective<'_>) -> Result<Net> {
     let how = format!("arch='mlp'\nepochs={EPOCHS}\nbatch={TRAIN}\nrate=0.1\n");
     let how: attar::recipe::Net = toml::from_str(&how)?;
-    let graph = net::build(&how, data.input_shape, 0, &[("y".into(), 1)])?;
+    let graph = net::build(&how, data.input_shape, None, &[("y".into(), 1)])?;
     let mut net = Net::new(graph, &mut random::stream(0, "logistic regression"), &Device::Cpu)?;
     let task = Task { quiet: true, ..Task::new("logistic regression", data, &how, objective, &[0]) };
     train::train(&mut net, &task)?;

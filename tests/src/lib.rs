@@ -1,6 +1,7 @@
 //! What the tests share: models built by hand, models drawn at random, and a plain implementation of the specification.
 
 pub mod build;
+pub mod facts;
 pub mod generalized;
 pub mod models;
 pub mod reference;

@@ -1,13 +1,13 @@
 //! Models for tests: one with everything in it, and as many random ones as a test wants.
 
 use attar_shared::{
-    Clamp, Encoder, FactDefinition, HeadDefinition, HeadKind, InputDefinition, Kind, Quantization, Shape,
-    TestDefinition, Window,
+    Clamp, FactDefinition, HeadDefinition, HeadKind, InputDefinition, Kind, Quantization, Shape, TestDefinition, Window,
 };
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::build::{Builder, Frame, addition, average, channels, channels4, joined_addition};
+use crate::facts::FactList;
 use crate::reference;
 
 /// Returns a model that holds every kind of operator, fact and head, and one self-test vector: the golden file.
@@ -15,7 +15,10 @@ pub fn everything() -> Vec<u8> {
     // Zero points near the middle keep its tensors from saturating.
     let mut draw = Draw(ChaCha8Rng::seed_from_u64(2026), 20, false);
     let image = Shape { height: 5, width: 7, channels: 2 };
-    let mut graph = Builder::new((image, quantization(0.02, -7)), Some((11, quantization(0.03, 3))));
+    let mut graph = Builder::new(
+        (image, quantization(0.02, -7)),
+        Some((FactList::everything().width(true), quantization(0.03, 3))),
+    );
     let same = |kernel: u16| Window { kernel: [kernel; 2], stride: [1, 2], dilation: [1; 2], pad: [kernel / 2; 2] };
     let relu = Clamp { min: -100, max: 127 };
     let convolved = draw.channels(&mut graph, Kind::Convolution, 0, 6, Some(same(3)), [5, 4], relu);
@@ -57,16 +60,17 @@ pub fn everything() -> Vec<u8> {
             ..head("wear", HeadKind::Regression, wear, &["mm", "K"])
         },
     ];
-    let facts = [
-        FactDefinition::Number {
-            name: "rpm",
-            unit: "1/min",
-            encoder: Encoder::ZScore { mean: 1500.0, deviation: 400.0 },
-        },
-        FactDefinition::Number { name: "load", unit: "", encoder: Encoder::Range { low: -1.0, high: 3.0 } },
-        FactDefinition::Category { name: "bearing", values: &["6203", "6205", "µ-608", "none"] },
-        FactDefinition::Flag { name: "running" },
-    ];
+    let facts = FactList::everything();
+    facts.with(|facts| finish_everything(graph, &mut draw, facts, &heads))
+}
+
+/// Adds the self-test vector, whose answers come from the specification, not from the engine that they test.
+fn finish_everything(
+    graph: Builder,
+    draw: &mut Draw,
+    facts: &[FactDefinition<'_>],
+    heads: &[HeadDefinition<'_>],
+) -> Vec<u8> {
     let frame = Frame {
         input: InputDefinition {
             name: "acceleration",
@@ -74,17 +78,16 @@ pub fn everything() -> Vec<u8> {
             offsets: &[-7.0, 3.5],
             channels: &["x", "y"],
         },
-        facts: &facts,
+        facts,
         fact_mask: true,
-        heads: &heads,
+        heads,
         tests: &[],
         overlaps: true,
     };
     let plain = graph.finish(&frame).expect("the model is valid");
-    // The answers of the vector come from the specification, not from the engine that they test.
     let model = reference::Model::read(&plain).expect("the model is valid");
-    let input: Vec<i8> = (0..image.len()).map(|_| draw.0.random()).collect();
-    let facts: Vec<i8> = (0..11).map(|_| draw.0.random()).collect();
+    let input: Vec<i8> = (0..model.tensors[0].values()).map(|_| draw.0.random()).collect();
+    let facts: Vec<i8> = (0..model.tensors[1].values()).map(|_| draw.0.random()).collect();
     let tensors = model.run(&input, &facts);
     let outputs: Vec<i8> = heads.iter().flat_map(|head| tensors[usize::from(head.tensor)].clone()).collect();
     let tests = [TestDefinition { input: &input, facts: &facts, outputs: &outputs }];
@@ -100,8 +103,9 @@ pub fn random(seed: u64) -> Vec<u8> {
         width: draw.0.random_range(2..24),
         channels: draw.0.random_range(1..20),
     };
-    let with_facts = draw.0.random_bool(0.5);
-    let facts = with_facts.then(|| (3, draw.quantization()));
+    let list = if draw.0.random_bool(0.5) { FactList::random(&mut draw.0, shape.len()) } else { FactList::default() };
+    let (mask, with_facts) = (draw.0.random(), list.width(false) > 0);
+    let facts = with_facts.then(|| (list.width(mask), draw.quantization()));
     let mut graph = Builder::new((shape, draw.quantization()), facts);
     let mut trunk = 0;
     for _ in 0..draw.0.random_range(1..7) {
@@ -120,19 +124,17 @@ pub fn random(seed: u64) -> Vec<u8> {
     }
     let head =
         HeadDefinition { name: "y", kind: HeadKind::Class, tensor: logits, labels: &[], gains: &[], offsets: &[] };
-    let facts = [
-        FactDefinition::Number { name: "a", unit: "", encoder: Encoder::ZScore { mean: 0.0, deviation: 2.0 } },
-        FactDefinition::Category { name: "b", values: &["u", "v"] },
-    ];
-    let frame = Frame {
-        input: InputDefinition { name: "x", gains: &[40.0], offsets: &[-3.0], channels: &[] },
-        facts: if with_facts { &facts } else { &[] },
-        fact_mask: false,
-        heads: &[head],
-        tests: &[],
-        overlaps: !seed.is_multiple_of(4),
-    };
-    graph.finish(&frame).unwrap_or_else(|error| panic!("seed {seed}: {error}"))
+    list.with(|facts| {
+        let frame = Frame {
+            input: InputDefinition { name: "x", gains: &[40.0], offsets: &[-3.0], channels: &[] },
+            facts: if with_facts { facts } else { &[] },
+            fact_mask: mask,
+            heads: &[head],
+            tests: &[],
+            overlaps: !seed.is_multiple_of(4),
+        };
+        graph.finish(&frame).unwrap_or_else(|error| panic!("seed {seed}: {error}"))
+    })
 }
 
 fn quantization(scale: f32, zero_point: i8) -> Quantization {

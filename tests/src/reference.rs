@@ -8,8 +8,11 @@
 //! [`Model::run`] and the others panic on a model that breaks a MUST rule, or on slices of the wrong length.
 
 mod arithmetic;
+mod facts;
 mod quantize;
 mod read;
+
+pub use facts::{Encoder, Fact, Instruction};
 
 /// A model read from its specification, with everything owned.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,30 +44,6 @@ pub struct Input {
     pub offsets: Vec<f32>,
     /// The names of the channels, or none.
     pub channels: Vec<String>,
-}
-
-/// One thing the model may know beside its input.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Fact {
-    /// The name of the fact.
-    pub name: String,
-    /// The unit of a number, which may be empty.
-    pub unit: String,
-    /// How the fact is encoded.
-    pub encoder: Encoder,
-}
-
-/// How a fact becomes values of the facts tensor.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Encoder {
-    /// `(x - mean) / deviation`.
-    ZScore { mean: f32, deviation: f32 },
-    /// `(x - low) / (high - low)`, clamped to 0 … 1.
-    Range { low: f32, high: f32 },
-    /// One value for each of these, 1 at the chosen one.
-    Category(Vec<String>),
-    /// 1 or 0.
-    Flag,
 }
 
 /// One result of the model.

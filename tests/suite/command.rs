@@ -92,7 +92,9 @@ fn ablation_shows_every_step() {
         .collect();
     let expected = [
         ("labels, no facts", "f32", 2),
+        ("labels, no facts", "int8", 2),
         ("labels", "f32", 2),
+        ("labels", "int8", 2),
         ("distilled", "f32", 2),
         ("distilled", "int8, calibrated", 2),
         ("distilled", "int8", 2),

@@ -2,6 +2,7 @@
 
 use attar::data::dataset::FactUse;
 use attar::data::{self, Dataset};
+use attar::facts::Audience;
 use attar::quantize;
 use attar::{net, random};
 use attar_device::{Session, Student, dequantize};
@@ -20,7 +21,7 @@ fn board_sees_what_the_network_was_trained_on() {
     let mut session = Session::new(*student.model(), &mut arena).unwrap();
     let mut saturated = 0;
     for sample in 0..50 {
-        let batch = data.batch(&[sample], FactUse::AsKnown, &Device::Cpu).unwrap();
+        let batch = data.batch(&[sample], FactUse::AsKnown(Audience::Board), &Device::Cpu).unwrap();
         let facts = attar::engine::facts_of(&student, &data, sample).unwrap();
         session.load(data.input(sample), &facts).unwrap();
         for (tensor, expected) in [(0, batch.input), (1, batch.facts.unwrap())] {
@@ -55,7 +56,7 @@ fn hidden_facts_are_all_zeros_with_their_mask() {
     let data = data::load(&small_recipe(&[]), "".as_ref()).unwrap();
     let samples: Vec<usize> = (0..200).collect();
     let mut random = random::stream(1, "test");
-    let batch = data.batch(&samples, FactUse::Dropped(0.5, &mut random), &Device::Cpu).unwrap();
+    let batch = data.batch(&samples, FactUse::Dropped(Audience::Board, 0.5, &mut random), &Device::Cpu).unwrap();
     let rows = batch.facts.unwrap().reshape((200, 7)).unwrap().to_vec2::<f32>().unwrap();
     let mut hidden = 0;
     for row in rows {
@@ -72,7 +73,7 @@ fn hidden_facts_are_all_zeros_with_their_mask() {
 
 pub(crate) fn untrained(recipe: &attar::recipe::Recipe, data: &Dataset) -> Vec<u8> {
     let heads: Vec<(String, usize)> = data.targets.iter().map(|target| (target.name.clone(), target.outputs)).collect();
-    let graph = net::build(&recipe.student, data.input_shape, data.facts.width(), &heads).unwrap();
+    let graph = net::build(&recipe.student, data.input_shape, data.facts.input(Audience::Board), &heads).unwrap();
     let net = net::Net::new(graph, &mut random::stream(recipe.seed, "untrained"), &Device::Cpu).unwrap();
     quantize::quantize(&net, data, &recipe.quantize, 0).unwrap()
 }

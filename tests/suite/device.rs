@@ -11,7 +11,7 @@ fn included_student_sizes_its_arena_at_compile_time_and_runs() {
     let mut arena = Arena::<{ STUDENT.arena_bytes() }>::new();
     let student = STUDENT.parse().unwrap();
     assert_eq!(student.self_test(arena.as_mut_slice()), Ok(1));
-    assert_eq!((STUDENT.input_len(), STUDENT.fact_count()), (70, 4));
+    assert_eq!((STUDENT.input_len(), STUDENT.fact_count()), (70, 10));
     let mut facts = student.facts();
     facts.set("rpm", 1772.0).unwrap();
     facts.choose("bearing", "6205").unwrap();
@@ -53,7 +53,7 @@ fn inputs_that_do_not_fit_are_refused_and_the_session_goes_on() {
     let none = || [0i8; 0].into_iter();
     assert_eq!(
         session.load_quantized([0; 70].into_iter(), none()).unwrap_err(),
-        Error::FactsLength { expected: 11, got: 0 }
+        Error::FactsLength { expected: 24, got: 0 }
     );
     let other = models::random(3);
     let other = Student::parse(&other).unwrap();
@@ -66,7 +66,11 @@ fn facts_refuse_what_they_are_not() {
     let student = STUDENT.parse().unwrap();
     let mut facts = student.facts();
     assert_eq!(facts.set("rpn", 1.0), Err(Error::UnknownFact));
-    assert_eq!(facts.set(4usize, 1.0), Err(Error::UnknownFact));
+    assert_eq!(facts.set(10usize, 1.0), Err(Error::UnknownFact));
+    assert_eq!(facts.set("ratio", 1.0), Err(Error::ComputedFact));
+    assert_eq!(facts.flag("hot", true), Err(Error::ComputedFact));
+    assert_eq!(facts.set_raw("hot", Some(1.0)), Err(Error::ComputedFact));
+    assert_eq!(facts.set_raw("hot", None), Ok(()));
     assert_eq!(facts.set("bearing", 1.0), Err(Error::FactKind));
     assert_eq!(facts.set("rpm", f32::NAN), Err(Error::FactNotFinite));
     assert_eq!(facts.choose("bearing", "6206"), Err(Error::UnknownCategory));
@@ -92,8 +96,8 @@ fn missing_facts_are_told_from_known_ones() {
     // A speed of exactly the mean is encoded as 0, as a missing one is: the mask tells them apart.
     facts.set("rpm", 1500.0).unwrap();
     let known = tensor(&facts);
-    assert_eq!(missing[..7], known[..7]);
-    assert_ne!(missing[7], known[7]);
+    assert_eq!(missing[..15], known[..15]);
+    assert_ne!(missing[15], known[15]);
     facts.clear("rpm").unwrap();
     assert_eq!(tensor(&facts), missing);
 }

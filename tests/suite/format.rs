@@ -4,8 +4,8 @@ use std::fs;
 
 use attar_device::Student;
 use attar_shared::{
-    Addend, Defect, Definition, FactDefinition, FactKind, HeadDefinition, InputDefinition, Model, OperatorDefinition,
-    Parameters, ParseError, Tensor, TestDefinition, Weights, Window, WriteError,
+    Addend, Defect, Definition, FactDefinition, FactKind, HeadDefinition, InputDefinition, KindDefinition, Model,
+    OperatorDefinition, Parameters, ParseError, Tensor, TestDefinition, Weights, Window, WriteError,
 };
 use attar_tests::{build, models, reference, root, with_checksum};
 
@@ -79,7 +79,8 @@ fn flipped_bits_under_a_right_checksum_are_refused_or_run() {
         session.run(&input, &facts).unwrap();
         if place % 16 == 0 {
             let model = reference::Model::read(&bytes).unwrap();
-            let tensors = model.run(&model.quantize_input(&input), &model.quantize_facts(&[None; 4]));
+            let known = model.known_facts(&vec![None; model.facts.len()], &input);
+            let tensors = model.run(&model.quantize_input(&input), &model.quantize_facts(&known));
             for head in session.outputs().unwrap().heads() {
                 assert_eq!(head.quantized(), tensors[usize::from(head.head().tensor)], "bit {place}");
             }
@@ -108,6 +109,18 @@ fn each_broken_rule_is_named() {
     let facts = 64 + header.input_len as usize;
     let heads = facts + header.facts_len as usize;
     let weights = tensors + 20 * usize::from(header.tensor_count);
+    let model = Model::parse(&golden).unwrap();
+    let fact = |index: usize| model.facts().nth(index).unwrap();
+    let place = |start: *const u8| start as usize - golden.as_ptr() as usize;
+    let start_of = |index: usize| place(fact(index).name.as_ptr()) - 5;
+    let code_of = |index: usize| place(fact(index).code.bytes().as_ptr());
+    let end_of_code = |index: usize| code_of(index) + fact(index).code.bytes().len();
+    // Behind name, unit, and the names of the values, each with its length.
+    let table_of = |index: usize| {
+        let FactKind::Category(category) = fact(index).kind else { panic!("fact {index} is no category") };
+        let values: usize = category.values.iter().map(|value| value.len() + 1).sum();
+        start_of(index) + 4 + 1 + fact(index).name.len() + 1 + fact(index).unit.len() + 2 + values + 1
+    };
     let cases: Vec<(&str, usize, Vec<u8>, ParseError)> = vec![
         ("reserved bytes", 60, vec![1], ParseError::Header(Defect::Unused)),
         ("an arena that is too large", 12, vec![0, 0, 1, 0], ParseError::Header(Defect::Arena)),
@@ -121,8 +134,20 @@ fn each_broken_rule_is_named() {
         ("a mask that is neither 0 nor 1", facts, vec![2], ParseError::Fact(0, Defect::Unused)),
         ("a fact of no kind", facts + 4, vec![9], ParseError::Fact(0, Defect::Kind)),
         ("an encoder of no kind", facts + 5, vec![7], ParseError::Fact(0, Defect::Encoder)),
-        ("a name that is not UTF-8", facts + 7, vec![0xff], ParseError::Fact(0, Defect::Utf8)),
-        ("a deviation of zero", facts + 20, vec![0; 4], ParseError::Fact(0, Defect::EncoderRange)),
+        ("a name that is not UTF-8", facts + 9, vec![0xff], ParseError::Fact(0, Defect::Utf8)),
+        ("a deviation of zero", facts + 22, vec![0; 4], ParseError::Fact(0, Defect::EncoderRange)),
+        ("a least above the greatest", facts + 29, vec![0x7f], ParseError::Fact(0, Defect::EncoderRange)),
+        ("a category that is computed", start_of(2) + 2, vec![1], ParseError::Fact(2, Defect::Code)),
+        ("a table with another NaN", table_of(2) + 12, vec![1], ParseError::Fact(2, Defect::NotFinite)),
+        ("a logarithm of what is below 0", start_of(4) + 23, vec![0xbf], ParseError::Fact(4, Defect::EncoderRange)),
+        ("an instruction of no kind", code_of(8), vec![99], ParseError::Fact(8, Defect::Code)),
+        ("a fact that is computed from itself", code_of(8) + 1, vec![8], ParseError::Fact(8, Defect::Code)),
+        ("a column of what is no category", code_of(8) + 3, vec![0], ParseError::Fact(8, Defect::Code)),
+        ("a column that is not there", code_of(8) + 4, vec![2], ParseError::Fact(8, Defect::Code)),
+        ("a constant that is not finite", code_of(9) + 5, vec![0x80, 0x7f], ParseError::Fact(9, Defect::NotFinite)),
+        ("an input that is not there", end_of_code(8) - 3, vec![70], ParseError::Fact(8, Defect::Code)),
+        ("a stack that runs empty", code_of(9) + 2, vec![16; 5], ParseError::Fact(9, Defect::Stack)),
+        ("a stack with something left on it", end_of_code(9) - 1, vec![40], ParseError::Fact(9, Defect::Stack)),
         ("a head of no kind", heads, vec![4], ParseError::Head(0, Defect::Kind)),
         ("a head without a tensor", heads + 2, vec![99, 0], ParseError::Head(0, Defect::InputIndex)),
         ("an operator of no kind", operators, vec![12], ParseError::Operator(0, Defect::Kind)),
@@ -254,17 +279,32 @@ fn with_definition<R>(model: &Model<'_>, with: impl FnOnce(&Definition<'_>) -> R
     let input = model.input().unwrap();
     let (gains, offsets): (Vec<f32>, Vec<f32>) = (input.gains.iter().collect(), input.offsets.iter().collect());
     let channels: Vec<&str> = input.channels.iter().collect();
-    let values: Vec<Vec<&str>> = model
+    let categories: Vec<(Vec<&str>, Vec<Vec<f32>>)> = model
         .facts()
-        .map(|fact| if let FactKind::Category(values) = fact.kind { values.iter().collect() } else { Vec::new() })
+        .map(|fact| match fact.kind {
+            FactKind::Category(category) => {
+                let numbers: Vec<f32> = category.table.iter().collect();
+                let columns = numbers.chunks(category.values.len()).map(<[f32]>::to_vec).collect();
+                (category.values.iter().collect(), columns)
+            }
+            _ => (Vec::new(), Vec::new()),
+        })
         .collect();
+    let columns: Vec<Vec<&[f32]>> =
+        categories.iter().map(|(_, columns)| columns.iter().map(Vec::as_slice).collect()).collect();
     let facts: Vec<FactDefinition<'_>> = model
         .facts()
-        .zip(&values)
-        .map(|(fact, values)| match fact.kind {
-            FactKind::Number(encoder) => FactDefinition::Number { name: fact.name, unit: fact.unit, encoder },
-            FactKind::Category(_) => FactDefinition::Category { name: fact.name, values },
-            FactKind::Flag => FactDefinition::Flag { name: fact.name },
+        .zip(categories.iter().zip(&columns))
+        .map(|(fact, ((values, _), columns))| FactDefinition {
+            name: fact.name,
+            unit: fact.unit,
+            kind: match fact.kind {
+                FactKind::Number { least, greatest } => KindDefinition::Number { least, greatest },
+                FactKind::Category(_) => KindDefinition::Category { values, columns },
+                FactKind::Flag => KindDefinition::Flag,
+            },
+            encoder: fact.encoder,
+            code: fact.code.bytes(),
         })
         .collect();
     let lists: Vec<(Vec<&str>, Vec<f32>, Vec<f32>)> = model

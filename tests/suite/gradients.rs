@@ -2,6 +2,7 @@
 
 use attar::data;
 use attar::data::dataset::FactUse;
+use attar::facts::Audience;
 use attar::net::{self, Mode, Net};
 use attar::random;
 use attar::recipe::{Distill, Method, Recipe, Scheduled};
@@ -38,7 +39,7 @@ fn gradients_of_networks_over_series_are_those_of_finite_differences() {
 fn check(recipe: &Recipe) {
     let data = data::load(recipe, "".as_ref()).unwrap();
     let heads = vec![("fault".to_string(), 4)];
-    let graph = net::build(&recipe.student, data.input_shape, data.facts.width(), &heads).unwrap();
+    let graph = net::build(&recipe.student, data.input_shape, data.facts.input(Audience::Board), &heads).unwrap();
     let net = Net::new(graph, &mut random::stream(3, "gradients"), &Device::Cpu).unwrap();
     let samples: Vec<usize> = (0..8).collect();
     let logits = (0..data.len() * 4).map(|i| (i % 7) as f32 / 3.0).collect();
@@ -52,7 +53,7 @@ fn check(recipe: &Recipe) {
         ..Distill::default()
     };
     let loss = || -> Tensor {
-        let batch = data.batch(&samples, FactUse::AsKnown, &Device::Cpu).unwrap();
+        let batch = data.batch(&samples, FactUse::AsKnown(Audience::Board), &Device::Cpu).unwrap();
         let logits = net.logits(&batch.input, batch.facts.as_ref(), Mode::Evaluate, None).unwrap();
         let outputs = Outputs { logits: &logits, features: &[], companions: &[], heads: &[0] };
         let moment = Moment { epoch: 0.0, epochs: 1, view: 0 };

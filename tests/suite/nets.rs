@@ -127,7 +127,7 @@ fn folding_normalisations_changes_nothing_but_rounding() {
         );
         let recipe = Recipe::parse(&text, "r.toml", "r", &[]).unwrap();
         let data = data::load(&recipe, "".as_ref()).unwrap();
-        let graph = net::build(&recipe.student, data.input_shape, 0, &[("y".into(), 3)]).unwrap();
+        let graph = net::build(&recipe.student, data.input_shape, None, &[("y".into(), 3)]).unwrap();
         let mut draw = random::stream(5, "fold");
         let net = net::Net::new(graph, &mut draw, &Device::Cpu).unwrap();
         let norms = net.parameters.iter().filter(|(name, _)| name.contains(".norm."));
@@ -139,7 +139,7 @@ fn folding_normalisations_changes_nothing_but_rounding() {
         let folded = net.folded().unwrap();
         assert!(folded.parameter_count() < net.parameter_count() && folded.statistics.is_empty(), "{arch}");
         let samples: Vec<usize> = (0..20).collect();
-        let predict = |net: &net::Net| attar::train::predict(net, &data, &samples, false).unwrap().remove(0);
+        let predict = |net: &net::Net| attar::train::predict(net, &data, &samples).unwrap().remove(0);
         let (whole, folded) = (predict(&net), predict(&folded));
         let reach = whole.iter().fold(0.0f32, |most, x| most.max(x.abs()));
         for (a, b) in whole.iter().zip(&folded) {
@@ -170,7 +170,7 @@ fn dropping_dead_channels_changes_no_output() {
         );
         let recipe = Recipe::parse(&text, "r.toml", "r", &[]).unwrap();
         let data = data::load(&recipe, "".as_ref()).unwrap();
-        let graph = net::build(&recipe.student, data.input_shape, 0, &[("y".into(), 3)]).unwrap();
+        let graph = net::build(&recipe.student, data.input_shape, None, &[("y".into(), 3)]).unwrap();
         let mut draw = random::stream(seed, "dead channels");
         let net = net::Net::new(graph, &mut draw, &Device::Cpu).unwrap();
         for pair in net.parameters.chunks(2).filter(|pair| !pair[0].0.starts_with("head")) {
@@ -236,7 +236,7 @@ fn passes_change_no_output_of_random_networks() {
         let recipe = Recipe::parse(&text, "r.toml", "r", &[]).unwrap();
         let data = data::load(&recipe, "".as_ref()).unwrap();
         // A pool that no longer fits, or an activation that is all zero: another network is as good.
-        let Ok(graph) = net::build(&recipe.student, data.input_shape, 0, &[("y".into(), 3)]) else { continue };
+        let Ok(graph) = net::build(&recipe.student, data.input_shape, None, &[("y".into(), 3)]) else { continue };
         let net = net::Net::new(graph, &mut draw, &Device::Cpu).unwrap();
         for (name, var) in net.parameters.iter().filter(|(name, _)| name.ends_with("bias") || name.ends_with("shift")) {
             let values: Vec<f32> = (0..var.elem_count()).map(|_| draw.random_range(-0.6..0.4)).collect();
@@ -394,10 +394,10 @@ fn boards_carry_the_state_of_a_series() {
 fn integers_of_a_recurrent_network_follow_it() {
     let (recipe, data, bytes) = streamed("arch='gru'\nwidth=12\n");
     let student = Student::parse(&bytes).unwrap();
-    let graph = net::build(&recipe.student, data.input_shape, 0, &[("y".into(), 3)]).unwrap();
+    let graph = net::build(&recipe.student, data.input_shape, None, &[("y".into(), 3)]).unwrap();
     let net = net::Net::new(graph, &mut random::stream(0, "untrained"), &Device::Cpu).unwrap();
     let samples: Vec<usize> = (0..data.len()).collect();
-    let floats = attar::train::predict(&net, &data, &samples, false).unwrap();
+    let floats = attar::train::predict(&net, &data, &samples).unwrap();
     let integers = attar::engine::predict(&student, &data, &samples, attar::engine::FactsGiven::True).unwrap();
     let spread = floats[0].iter().fold(0.0f32, |most, x| most.max(x.abs()));
     let apart = floats[0].iter().zip(&integers[0]).map(|(a, b)| (a - b).abs()).sum::<f32>() / floats[0].len() as f32;

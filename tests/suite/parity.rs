@@ -1,7 +1,7 @@
 //! The engine against the specification: every tensor of random graphs, byte for byte.
 
 use attar_device::{Session, Step, Student};
-use attar_shared::{HeadKind, Model};
+use attar_shared::{FactKind, HeadKind, Model};
 use attar_tests::{models, reference};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -40,7 +40,7 @@ fn comparison_sees_one_changed_weight() {
     other[at] ^= 0x40;
     let other = reference::Model::read(&attar_tests::with_checksum(other)).unwrap();
     let input: Vec<i8> = (0..70).map(|i| (i * 37 % 251) as u8 as i8).collect();
-    assert_ne!(model.run(&input, &[50; 11]).last(), other.run(&input, &[50; 11]).last());
+    assert_ne!(model.run(&input, &[50; 24]).last(), other.run(&input, &[50; 24]).last());
 }
 
 fn compare_all_tensors(bytes: &[u8], seed: u64) {
@@ -76,17 +76,22 @@ fn compare_all_tensors(bytes: &[u8], seed: u64) {
             .facts()
             .map(|fact| {
                 let value = match fact.kind {
-                    attar_shared::FactKind::Number(_) => random.random_range(-3000.0f32..3000.0),
-                    attar_shared::FactKind::Category(values) => random.random_range(0..values.len()) as f32,
-                    attar_shared::FactKind::Flag => f32::from(u8::from(random.random::<bool>())),
+                    FactKind::Number { .. } if random.random_bool(0.5) => random.random_range(-5.0f32..5.0),
+                    FactKind::Number { .. } => random.random_range(-3000.0f32..3000.0),
+                    FactKind::Category(category) => random.random_range(0..category.values.len()) as f32,
+                    FactKind::Flag => f32::from(u8::from(random.random::<bool>())),
                 };
-                random.random_bool(0.7).then_some(value)
+                (!fact.is_computed() && random.random_bool(0.7)).then_some(value)
             })
             .collect();
         let mut facts = student.facts();
         for (index, &value) in known.iter().enumerate() {
             facts.set_raw(index, value).unwrap();
         }
+        let known = plain.known_facts(&known, &raw);
+        let bits = |value: Option<f32>| value.map(f32::to_bits);
+        let got: Vec<_> = facts.known(&raw).values().map(bits).collect();
+        assert_eq!(got, known.iter().copied().map(bits).collect::<Vec<_>>(), "seed {seed}: computed facts");
         let expected = plain.run_after(&before, &plain.quantize_input(&raw), &plain.quantize_facts(&known));
         before.clone_from(&expected);
         session.load(&raw, &facts).unwrap();
@@ -123,7 +128,7 @@ fn outputs_of_the_model_with_everything_depend_on_input_and_facts() {
     let model = reference::Model::read(&models::everything()).unwrap();
     let run = |step: usize, fact: i8| {
         let input: Vec<i8> = (0..70).map(|i| (i * step % 251) as u8 as i8).collect();
-        model.run(&input, &[fact; 11])
+        model.run(&input, &[fact; 24])
     };
     let (first, other_input, other_facts) = (run(37, 50), run(91, 50), run(37, -50));
     // Tensors 6, 11 and 12 are what becomes of the facts alone.

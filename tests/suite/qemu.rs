@@ -14,11 +14,11 @@ fn boards_give_the_outputs_of_the_host_in_bounded_instructions() {
     let bytes = models::everything();
     let samples = random_samples(&bytes, 25, 7).unwrap();
     for (board, bound) in [
-        ("microbit", 265_900),
-        ("mps2-an385", 170_000),
-        ("mps2-an386", 137_600),
-        ("mps2-an505", 170_000),
-        ("riscv32-virt", 166_300),
+        ("microbit", 325_800),
+        ("mps2-an385", 206_500),
+        ("mps2-an386", 156_700),
+        ("mps2-an505", 206_500),
+        ("riscv32-virt", 205_300),
     ] {
         let figures = verify::on(&format!("qemu:{board}"), &bytes, &samples).unwrap();
         assert_eq!((figures.samples, figures.mismatches), (25, 0), "{board}");

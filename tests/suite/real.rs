@@ -29,7 +29,7 @@ fn engine_equals_the_specification_on_all_test_images() {
         let outputs: Vec<u8> =
             plain.heads.iter().flat_map(|head| &tensors[head.tensor]).map(|q| q.cast_unsigned()).collect();
         let results: Vec<u8> = plain.head_results(&tensors).iter().flatten().flat_map(|p| p.to_le_bytes()).collect();
-        mismatches += answer.mismatches(&verify::Answer { outputs, results });
+        mismatches += answer.mismatches(&verify::Answer { outputs, results, facts: Vec::new() });
         let logits: Vec<f32> = answer.outputs.iter().map(|&q| f32::from(q.cast_signed())).collect();
         classes[attar::metrics::first_greatest(&logits)] += 1;
     }
@@ -44,7 +44,7 @@ fn ai4i_table_is_read_as_published() {
     let Some(folder) = real_data("ai4i2020") else { return };
     let recipe = Recipe::read(&root().join("host/recipes/ai4i.toml"), &[]).unwrap();
     let data = data::load(&recipe, &folder).unwrap();
-    assert_eq!((data.len(), data.inputs.row_len(), data.facts.width()), (10_000, 5, 4));
+    assert_eq!((data.len(), data.inputs.row_len(), data.facts.width(attar::facts::Audience::Board)), (10_000, 5, 4));
     let failures: f32 = data.targets[0].values.iter().sum();
     assert_eq!(failures, 339.0);
     let counts: Vec<f32> = (0..5).map(|label| data.targets[1].values.iter().skip(label).step_by(5).sum()).collect();

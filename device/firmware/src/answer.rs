@@ -2,11 +2,12 @@
 
 use core::fmt::Write;
 
-use attar_device::Outputs;
+use attar_device::format::MISSING;
+use attar_device::{KnownFacts, Outputs};
 use semihosting::print;
 
-/// Says index, instructions, the int8 of all heads, and the bits of their probabilities or values.
-pub fn say(index: u32, instructions: u64, outputs: &Outputs<'_>) {
+/// Says index, instructions, the int8 of all heads, the bits of their probabilities or values, and those of computed facts.
+pub fn say(index: u32, instructions: u64, outputs: &Outputs<'_>, known: &KnownFacts<'_>) {
     let mut line = Line(heapless::String::new());
     line.put(format_args!("sample {index} instructions {instructions} outputs "));
     for head in outputs.heads() {
@@ -17,6 +18,10 @@ pub fn say(index: u32, instructions: u64, outputs: &Outputs<'_>) {
         for value in head.probabilities() {
             line.put(format_args!("{:08x}", u32::from_be_bytes(value.to_le_bytes())));
         }
+    }
+    line.put(format_args!(" facts "));
+    for value in known.computed() {
+        line.put(format_args!("{:08x}", u32::from_be_bytes(value.unwrap_or(MISSING).to_le_bytes())));
     }
     line.put(format_args!("\n"));
     line.send();

@@ -55,7 +55,7 @@ fn serve(
     input: &mut [f32; STUDENT.input_len()],
 ) -> Result<u32, Failure> {
     let student = STUDENT.parse()?;
-    println!("attar 2 arena={} flash={} macs={}", STUDENT.arena_bytes(), STUDENT.flash_bytes(), STUDENT.macs());
+    println!("attar 3 arena={} flash={} macs={}", STUDENT.arena_bytes(), STUDENT.flash_bytes(), STUDENT.macs());
     println!("self-test {}", student.self_test(arena.as_mut_slice())?);
     let mut file = samples::Samples::open(&PROTOCOL)?;
     let mut session = student.session(arena)?;
@@ -67,7 +67,7 @@ fn serve(
         let start = board::Counter::start();
         let outputs = session.run(&input[..], &facts)?;
         let instructions = start.instructions();
-        answer::say(index, instructions, &outputs);
+        answer::say(index, instructions, &outputs, &facts.known(&input[..]));
     }
     Ok(file.count())
 }

@@ -27,7 +27,7 @@ impl fmt::Display for Defect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("cannot be opened"),
-            Self::NotSamples => f.write_str("is not a file of samples of version 2"),
+            Self::NotSamples => f.write_str("is not a file of samples of version 3"),
             Self::Truncated => f.write_str("ends too early"),
             Self::Sizes { input, facts } => write!(
                 f,
@@ -48,7 +48,7 @@ impl Samples {
             *word = read(&mut file)?;
         }
         let [magic, version, count, input, facts] = words;
-        if &magic != b"ATSV" || u32::from_le_bytes(version) != 2 {
+        if &magic != b"ATSV" || u32::from_le_bytes(version) != 3 {
             return Err(Defect::NotSamples);
         }
         let input = [u32::from_le_bytes(input), student.input_len() as u32];

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use attar::engine::{self, FactsGiven};
+use attar::facts::Audience;
 use attar::report::metrics_value;
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -37,21 +38,25 @@ pub(super) fn eval(arguments: &Arguments) -> Result<()> {
     let targets: Vec<&str> = data.targets.iter().map(|target| target.name.as_str()).collect();
     ensure!(heads == targets, "the model has the heads {heads:?}, the recipe {targets:?}");
     let facts: Vec<&str> = model.facts().map(|fact| fact.name).collect();
-    let known: Vec<&str> = data.facts.facts.iter().map(|fact| fact.name.as_str()).collect();
+    let known: Vec<&str> = data.facts.seen_by(Audience::Board).iter().map(|fact| fact.name.as_str()).collect();
     ensure!(facts.is_empty() || facts == known, "the model has the facts {facts:?}, the recipe {known:?}");
     let (expected, got) = (model.input_shape().len(), data.inputs.row_len());
     let series = got.is_multiple_of(expected) && model.tensors().any(|tensor| tensor.held);
     ensure!(expected == got || series, "a sample of the data has {got} values, the model takes {expected}");
 
+    // What the board computes is missing or wrong with what it is computed from.
+    let set: Vec<(usize, &str)> =
+        model.facts().enumerate().filter(|(_, fact)| !fact.is_computed()).map(|(i, fact)| (i, fact.name)).collect();
     let mut ways = vec![(if facts.is_empty() { "as is".into() } else { "facts true".into() }, FactsGiven::True)];
-    if !facts.is_empty() {
+    if !set.is_empty() {
         ways.push(("facts missing".into(), FactsGiven::Missing));
-        if facts.len() > 1 {
-            ways.extend(
-                facts.iter().enumerate().map(|(i, name)| (format!("{name} missing"), FactsGiven::MissingOne(i))),
-            );
-        }
         ways.push(("facts shuffled".into(), FactsGiven::Shuffled(recipe.seed)));
+    }
+    if set.len() > 1 {
+        for &(fact, name) in &set {
+            ways.push((format!("{name} missing"), FactsGiven::MissingOne(fact)));
+            ways.push((format!("{name} shuffled"), FactsGiven::ShuffledOne(fact, recipe.seed)));
+        }
     }
     let samples = if data.splits.test.is_empty() { &data.splits.train } else { &data.splits.test };
     let mut rows: Vec<(String, Value)> = Vec::new();
@@ -70,6 +75,7 @@ pub(super) fn eval(arguments: &Arguments) -> Result<()> {
             names.extend(figures.filter(|(_, v)| v.is_number()).map(|(figure, _)| (head.clone(), figure.clone())));
         }
     }
+    let carried = carried(&rows, &set, &names);
     let header: Vec<String> = names.iter().map(|(head, figure)| format!("{head} {figure}")).collect();
     let header: Vec<&str> = [""].into_iter().chain(header.iter().map(String::as_str)).collect();
     let cells: Vec<Vec<String>> = rows
@@ -82,5 +88,22 @@ pub(super) fn eval(arguments: &Arguments) -> Result<()> {
             [name.clone()].into_iter().chain(figures).collect()
         })
         .collect();
-    print(&format!("{} on {} samples\n\n{}", arguments.model.display(), samples.len(), table(&header, &cells)))
+    let table = table(&header, &cells);
+    print(&format!("{} on {} samples\n\n{table}{carried}", arguments.model.display(), samples.len()))
+}
+
+/// Returns which fact carries how much: what the first figure loses when each alone is another sample's.
+fn carried(rows: &[(String, Value)], set: &[(usize, &str)], names: &[(String, String)]) -> String {
+    let Some((head, figure)) = names.first() else { return String::new() };
+    let of =
+        |way: &str| rows.iter().find(|(name, _)| name == way).and_then(|(_, metrics)| metrics[head][figure].as_f64());
+    let Some(with) = of("facts true") else { return String::new() };
+    let mut losses: Vec<(f64, &str)> =
+        set.iter().filter_map(|&(_, name)| Some((with - of(&format!("{name} shuffled"))?, name))).collect();
+    losses.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
+    if losses.is_empty() {
+        return String::new();
+    }
+    let parts: Vec<String> = losses.iter().map(|(loss, name)| format!("{name} {loss:.4}")).collect();
+    format!("\n\nof {head} {figure}, shuffling takes away: {}", parts.join(", "))
 }

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use attar_shared::{Encoder, FactKind, Kind, Model, Operator, Parameters, Shape, Tensor, Weights};
+use attar_shared::{FactKind, Kind, Model, Operator, Parameters, Shape, Tensor, Weights};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::facts::described;
 use super::table::{grouped, table};
 use super::{parse_model, print, print_json, read_model};
 
@@ -70,7 +71,7 @@ pub(super) fn inspect(arguments: &Arguments) -> Result<()> {
     );
     for (index, fact) in model.facts().enumerate() {
         let title = if index == 0 { "facts" } else { "" };
-        lines.push(format!("{title:<6} {}: {}", fact.name, describe_fact(fact.unit, fact.kind)));
+        lines.push(format!("{title:<6} {}: {}", fact.name, described(model, &fact)));
     }
     for head in model.heads() {
         let labels: Vec<&str> = head.labels.iter().collect();
@@ -209,20 +210,6 @@ fn channel_names(input: &attar_shared::Input<'_>) -> String {
     if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) }
 }
 
-fn describe_fact(unit: &str, kind: FactKind<'_>) -> String {
-    match kind {
-        FactKind::Number(encoder) => {
-            let unit = if unit.is_empty() { String::new() } else { format!(" in {unit}") };
-            match encoder {
-                Encoder::ZScore { mean, deviation } => format!("number{unit}, mean {mean}, deviation {deviation}"),
-                Encoder::Range { low, high } => format!("number{unit}, from {low} to {high}"),
-            }
-        }
-        FactKind::Category(values) => format!("one of {}", values.iter().collect::<Vec<_>>().join(", ")),
-        FactKind::Flag => "yes or no".into(),
-    }
-}
-
 fn shape(shape: Shape) -> String {
     match shape {
         Shape { height: 1, width: 1, channels } => format!("{channels}"),
@@ -250,10 +237,11 @@ fn as_json(model: &Model<'_>, file: &str, bytes: usize) -> Value {
             "channels": input.channels.iter().collect::<Vec<_>>(),
         })),
         "facts": model.facts().map(|fact| match fact.kind {
-            FactKind::Number(_) => json!({"name": fact.name, "kind": "number", "unit": fact.unit}),
-            FactKind::Category(values) =>
-                json!({"name": fact.name, "kind": "category", "values": values.iter().collect::<Vec<_>>()}),
-            FactKind::Flag => json!({"name": fact.name, "kind": "flag"}),
+            FactKind::Number { .. } =>
+                json!({"name": fact.name, "kind": "number", "unit": fact.unit, "computed": fact.is_computed()}),
+            FactKind::Category(category) =>
+                json!({"name": fact.name, "kind": "category", "values": category.values.iter().collect::<Vec<_>>()}),
+            FactKind::Flag => json!({"name": fact.name, "kind": "flag", "computed": fact.is_computed()}),
         }).collect::<Vec<_>>(),
         "heads": model.heads().map(|head| json!({
             "name": head.name,

@@ -7,7 +7,7 @@ use attar::data::csv::Table;
 use attar::data::read_array;
 use attar::{engine, nearest};
 use attar_device::{Error, Facts, HeadOutput, Session, Student};
-use attar_shared::{FactKind, HeadKind};
+use attar_shared::{Category, FactKind, HeadKind};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
@@ -120,7 +120,7 @@ fn read_samples(path: &Path, student: &Student<'_>) -> Result<Samples> {
     Ok(Samples { inputs, facts, series: false })
 }
 
-fn set_fact(facts: &mut Facts<'_>, name: &str, value: &str) -> Result<()> {
+pub(super) fn set_fact(facts: &mut Facts<'_>, name: &str, value: &str) -> Result<()> {
     let model = *facts.model();
     let Some(fact) = model.facts().find(|fact| fact.name == name) else {
         let names: Vec<&str> = model.facts().map(|fact| fact.name).collect();
@@ -131,11 +131,12 @@ fn set_fact(facts: &mut Facts<'_>, name: &str, value: &str) -> Result<()> {
         bail!("the model has no fact {name:?}{}; it has {}", near.unwrap_or_default(), names.join(", "));
     };
     match fact.kind {
-        FactKind::Number(_) => {
+        _ if fact.is_computed() => bail!("fact {name:?} is computed by the model and cannot be given"),
+        FactKind::Number { .. } => {
             let number: f32 = value.parse().with_context(|| format!("fact {name:?} takes a number, got {value:?}"))?;
             Ok(facts.set(name, number)?)
         }
-        FactKind::Category(values) => match facts.choose(name, value) {
+        FactKind::Category(Category { values, .. }) => match facts.choose(name, value) {
             Err(Error::UnknownCategory) => {
                 let near = nearest(value, values.iter()).map(|near| format!(" (did you mean {near:?}?)"));
                 bail!(

@@ -21,7 +21,7 @@ pub(super) struct Arguments {
     /// How many samples.
     #[arg(long, default_value_t = 200, value_name = "N")]
     samples: usize,
-    /// Takes test samples of the recipe's data in this folder; the default is samples drawn at random.
+    /// Takes samples of the recipe's data in this folder, the test split first; the default is samples drawn at random.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// The recipe that describes the data; the default is recipe.toml beside the model.
@@ -42,9 +42,11 @@ pub(super) fn verify(arguments: &Arguments) -> Result<()> {
         Some(folder) => {
             let recipe = recipe_for(&arguments.model, arguments.recipe.as_deref())?;
             let data = attar::data::load(&recipe, folder)?;
-            let test = &data.splits.test;
-            verify::samples_of(&bytes, &data, &test[..test.len().min(arguments.samples)])
-                .with_context(|| format!("{}", arguments.model.display()))?
+            // Every sample may serve here; those of the test split come first.
+            let splits = &data.splits;
+            let all = splits.test.iter().chain(&splits.validation).chain(&splits.train).copied();
+            let samples: Vec<usize> = all.take(arguments.samples).collect();
+            verify::samples_of(&bytes, &data, &samples).with_context(|| format!("{}", arguments.model.display()))?
         }
         None => verify::random_samples(&bytes, arguments.samples, arguments.seed)?,
     };

@@ -148,8 +148,8 @@ pub struct Windows {
     pub bearing: Vec<usize>,
     /// How strong the pulses of the fault are, in g; 0 for a healthy bearing.
     pub severity: Vec<f32>,
-    /// How often the pulses of the fault come, in Hz; NaN for a healthy bearing, which has none.
-    pub pulse_hz: Vec<f32>,
+    /// How often the pulses of the fault come, in Hz; nothing for a healthy bearing, which has none.
+    pub pulse_hz: Vec<Option<f32>>,
 }
 
 /// Returns windows, as many of each class as of any other.
@@ -172,7 +172,7 @@ pub fn simulate(count: usize, seed: u64, settings: &Settings) -> Windows {
         all.rpm.push(window.rpm as f32);
         all.bearing.push(window.bearing);
         all.severity.push(window.severity as f32);
-        all.pulse_hz.push(window.pulse_hz as f32);
+        all.pulse_hz.push(window.pulse_hz.map(|hz| hz as f32));
     }
     all
 }
@@ -183,7 +183,7 @@ struct Window {
     rpm: f64,
     bearing: usize,
     severity: f64,
-    pulse_hz: f64,
+    pulse_hz: Option<f64>,
 }
 
 /// One machine during one window.
@@ -213,7 +213,7 @@ impl Window {
             rpm,
             bearing,
             severity: if pulse_hz.is_some() { severity } else { 0.0 },
-            pulse_hz: pulse_hz.unwrap_or(f64::NAN),
+            pulse_hz,
         }
     }
 }
@@ -405,10 +405,10 @@ mod tests {
             if windows.class[index] == 0 {
                 let greatest = lines.iter().fold(0.0f32, |a, &b| a.max(b));
                 assert!(greatest < 25.0, "{index}: a healthy bearing has a line of {greatest} dB");
-                assert!(windows.pulse_hz[index].is_nan() && windows.severity[index] == 0.0);
+                assert!(windows.pulse_hz[index].is_none() && windows.severity[index] == 0.0);
             } else {
                 let fault_hz = [0.0, bearing.inner(), bearing.outer(), bearing.ball()][windows.class[index]] * shaft_hz;
-                assert!((f64::from(windows.pulse_hz[index]) - fault_hz).abs() < 1e-3 * fault_hz);
+                assert!((f64::from(windows.pulse_hz[index].unwrap()) - fault_hz).abs() < 1e-3 * fault_hz);
                 let line = (fault_hz * 1.024).round() as usize - 1;
                 let peak = lines[line - 1..=line + 1].iter().fold(0.0f32, |a, &b| a.max(b));
                 assert!(peak > mean + 15.0, "{index}: class {}, {peak} over {mean} dB", windows.class[index]);

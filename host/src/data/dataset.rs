@@ -5,7 +5,9 @@ use candle_core::{Device, Tensor};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Array, Augment, FactColumn, FactSchema, Splits};
+use super::{Array, Augment, Splits};
+use crate::facts::{Audience, FactColumn, FactSchema};
+use crate::net::Net;
 use crate::recipe::{HeadKind, Normalize, RegressionLoss};
 
 /// Samples with their facts and targets, all in raw units.
@@ -35,8 +37,10 @@ pub struct Dataset {
     pub augment: Option<Augment>,
     /// What tells these data from others: a hash of the files, or of the simulator's settings.
     pub fingerprint: String,
-    /// The facts encoded, `[samples, values]`, mask included.
+    /// The facts encoded for the board, `[samples, values]`, mask included.
     pub(super) encoded_facts: Vec<f32>,
+    /// The same for a teacher, where it sees more.
+    pub(super) encoded_for_teacher: Option<Vec<f32>>,
 }
 
 /// What the network is to answer, for one head.
@@ -85,10 +89,17 @@ pub struct Batch {
 pub enum FactUse<'a> {
     /// Leaves them out.
     Without,
-    /// Takes them as they are.
-    AsKnown,
-    /// Hides each with a chance.
-    Dropped(f64, &'a mut ChaCha8Rng),
+    /// Takes somebody's as they are.
+    AsKnown(Audience),
+    /// Hides each of somebody's with a chance.
+    Dropped(Audience, f64, &'a mut ChaCha8Rng),
+}
+
+impl FactUse<'_> {
+    /// Returns that of a network: the facts that it takes, as they are.
+    pub fn of(net: &Net) -> Self {
+        net.graph.audience.map_or(Self::Without, Self::AsKnown)
+    }
 }
 
 impl Dataset {
@@ -107,9 +118,11 @@ impl Dataset {
         self.inputs.row(sample)
     }
 
-    /// Returns a sample's facts, as [`attar_device::Facts::set_raw`] takes them.
+    /// Returns a sample's facts of the board, as [`attar_device::Facts::set_raw`] takes them: nothing for those that the board
+    /// computes by itself.
     pub fn facts_of(&self, sample: usize) -> impl Iterator<Item = Option<f32>> + '_ {
-        self.fact_columns.iter().map(move |column| column[sample])
+        let seen = self.facts.seen_by(Audience::Board).iter().zip(&self.fact_columns);
+        seen.map(move |(fact, column)| if fact.code.is_empty() { column[sample] } else { None })
     }
 
     /// Returns samples as tensors: each value is read, normalised and written once.
@@ -148,21 +161,29 @@ impl Dataset {
 
     /// Returns the encoded facts of samples, row by row, if there are any and they are used.
     pub fn fact_rows(&self, samples: &[usize], facts: FactUse<'_>) -> Option<Vec<f32>> {
-        let width = self.facts.width();
-        if width == 0 || matches!(facts, FactUse::Without) {
+        let audience = match facts {
+            FactUse::Without => return None,
+            FactUse::AsKnown(audience) | FactUse::Dropped(audience, ..) => audience,
+        };
+        let width = self.facts.width(audience);
+        if width == 0 {
             return None;
         }
+        let encoded = match (&self.encoded_for_teacher, audience) {
+            (Some(encoded), Audience::Teacher) => encoded,
+            _ => &self.encoded_facts,
+        };
         let mut values = Vec::with_capacity(samples.len() * width);
         for &sample in samples {
-            values.extend_from_slice(&self.encoded_facts[sample * width..][..width]);
+            values.extend_from_slice(&encoded[sample * width..][..width]);
         }
-        if let FactUse::Dropped(chance, random) = facts
-            && chance > 0.0
-        {
+        if let FactUse::Dropped(audience, chance, random) = facts {
+            let groups = self.facts.hidden_together(audience);
             for row in values.chunks_exact_mut(width) {
-                for places in self.facts.places() {
-                    if random.random::<f64>() < chance {
-                        places.for_each(|place| row[place] = 0.0);
+                for (own, places) in &groups {
+                    let chance = own.unwrap_or(chance);
+                    if chance > 0.0 && random.random::<f64>() < chance {
+                        places.iter().for_each(|&place| row[place] = 0.0);
                     }
                 }
             }
@@ -228,14 +249,14 @@ impl Normalization {
 
 /// Sums for a mean and a deviation.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Moments {
+pub(crate) struct Moments {
     count: f64,
     sum: f64,
     squares: f64,
 }
 
 impl Moments {
-    pub(super) fn add(&mut self, x: f32) {
+    pub(crate) fn add(&mut self, x: f32) {
         if x.is_nan() {
             return;
         }
@@ -246,7 +267,7 @@ impl Moments {
     }
 
     /// Returns mean and deviation; the deviation of values that are all equal is 1, so that it can divide.
-    pub(super) fn mean_and_deviation(&self) -> [f32; 2] {
+    pub(crate) fn mean_and_deviation(&self) -> [f32; 2] {
         if self.count == 0.0 {
             return [0.0, 1.0];
         }

@@ -1,6 +1,7 @@
 //! From the recipe's `[data]` to a data set.
 
 mod arrays;
+mod facts;
 
 use std::fs::File;
 use std::io;
@@ -13,10 +14,12 @@ use sha2::{Digest, Sha256};
 
 use super::csv::Table;
 use super::dataset::Moments;
-use super::{Array, Augment, Dataset, FactColumn, FactSchema, Normalization, Splits, Target, bearing};
-use crate::recipe::{Fact, FactKind, Format, Fusion, Head, HeadKind, Recipe, RegressionLoss};
-use crate::{nearest, random};
+use super::{Array, Augment, Dataset, Normalization, Splits, Target, bearing};
+use crate::facts::{Audience, FactSchema, GivenFact, Surroundings, Value};
+use crate::random;
+use crate::recipe::{Format, Fusion, Head, HeadKind, Recipe, RegressionLoss};
 pub use arrays::read_array;
+use facts::Source;
 
 /// Returns the data that a recipe names, below `folder`.
 ///
@@ -32,8 +35,8 @@ pub fn load(recipe: &Recipe, folder: &Path) -> Result<Dataset> {
     let mut raw = match recipe.data.format {
         Format::Csv => from_csv(&asked, folder)?,
         Format::Arrays => arrays::from_arrays(&asked, folder)?,
-        Format::Bearing => from_simulator(&asked)?,
-        Format::Random => from_noise(&asked)?,
+        Format::Bearing => from_simulator(&asked, folder)?,
+        Format::Random => from_noise(&asked, folder)?,
     };
     for head in own {
         let place = recipe.heads.iter().position(|other| other.name == head.name).unwrap_or(0);
@@ -41,7 +44,7 @@ pub fn load(recipe: &Recipe, folder: &Path) -> Result<Dataset> {
         let target = Target::new(&head, raw.inputs.row_len(), Vec::new(), raw.inputs.values.clone());
         raw.targets.insert(place.min(raw.targets.len()), target);
     }
-    raw.finish(recipe)
+    raw.finish(recipe, folder)
 }
 
 /// What a source gives, before anything is measured on it.
@@ -50,9 +53,8 @@ struct Raw {
     /// `[height, width, channels]`.
     shape: [usize; 3],
     channels: Vec<String>,
-    /// The values of each category in the order of their indices; nothing for other facts.
-    categories: Vec<Vec<String>>,
-    fact_columns: Vec<FactColumn>,
+    /// The facts that are set, in the order of the recipe.
+    facts: Vec<GivenFact>,
     targets: Vec<Target>,
     groups: Option<Vec<usize>>,
     test_from: Option<usize>,
@@ -62,7 +64,7 @@ struct Raw {
 }
 
 impl Raw {
-    fn finish(mut self, recipe: &Recipe) -> Result<Dataset> {
+    fn finish(mut self, recipe: &Recipe, folder: &Path) -> Result<Dataset> {
         let samples = self.inputs.rows();
         let split = &recipe.data.split;
         let labelled = samples - self.unlabelled;
@@ -85,8 +87,15 @@ impl Raw {
         let normalization = Normalization::measure(&self.inputs, &splits.train, channels, recipe.input.normalize);
         let mut nets = recipe.all_teachers().chain(&recipe.assistant).chain([&recipe.student]);
         let mask = nets.all(|net| net.fusion != Fusion::Sum);
-        let facts = FactSchema::measure(&recipe.facts, &self.categories, &self.fact_columns, &splits.train, mask)?;
-        let encoded_facts = facts.encode(&self.fact_columns, samples);
+        let names: &[String] = if self.channels.len() == self.inputs.row_len() { &self.channels } else { &[] };
+        let at = Surroundings { inputs: &self.inputs, names, units: &recipe.input.units, folder, train: &splits.train };
+        let (facts, fact_columns, tables) = FactSchema::measure(&recipe.facts, self.facts, &at, mask)?;
+        if !tables.is_empty() {
+            self.fingerprint = format!("{} {}", self.fingerprint, fingerprint(&tables)?);
+        }
+        let encoded_facts = facts.encode(Audience::Board, &fact_columns, samples);
+        let encoded_for_teacher =
+            facts.has_privileged().then(|| facts.encode(Audience::Teacher, &fact_columns, samples));
         for target in &mut self.targets {
             target.measure_scaling(&splits.train);
             if target.kind == HeadKind::Class && recipe.data.label_noise > 0.0 {
@@ -100,13 +109,14 @@ impl Raw {
             channels: self.channels,
             normalization,
             facts,
-            fact_columns: self.fact_columns,
+            fact_columns,
             targets: self.targets,
             splits,
             test_from: self.test_from,
             augment: Augment::new(&recipe.augment, recipe.seed),
             fingerprint: self.fingerprint,
             encoded_facts,
+            encoded_for_teacher,
         })
     }
 }
@@ -161,73 +171,20 @@ fn from_csv(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let values = (0..rows).flat_map(|row| columns.iter().map(move |column| column[row])).collect();
     let inputs = Array::new(vec![rows, columns.len()], values)?;
 
-    let mut categories = Vec::new();
-    let mut fact_columns = Vec::new();
-    for fact in &recipe.facts {
-        let (values, column) = fact_from_column(&table, fact, &path)?;
-        categories.push(values);
-        fact_columns.push(column);
-    }
+    let source = Source { folder, samples: rows, table: Some(&table) };
+    let (facts, mut files) = source.facts(recipe, |fact| {
+        let column = table.column(fact.column.as_ref().unwrap_or(&fact.name))?;
+        GivenFact::read(fact, &column.texts(), |row| format!("{}:{}", path.display(), column.line(row)))
+    })?;
     let targets = recipe.heads.iter().map(|head| target_from_columns(&table, head, &path)).collect::<Result<_>>()?;
     let groups = match &recipe.data.split.group {
         None => None,
         Some(name) => Some(indices_of(table.column(name)?.texts())),
     };
     let shape = [1, 1, columns.len()];
-    let fingerprint = fingerprint(&[path])?;
-    Ok(Raw {
-        inputs,
-        shape,
-        channels,
-        categories,
-        fact_columns,
-        targets,
-        groups,
-        test_from: None,
-        unlabelled: 0,
-        fingerprint,
-    })
-}
-
-fn fact_from_column(table: &Table, fact: &Fact, path: &Path) -> Result<(Vec<String>, FactColumn)> {
-    let column = table.column(fact.column.as_ref().unwrap_or(&fact.name))?;
-    match fact.kind {
-        FactKind::Number => Ok((Vec::new(), column.numbers_or_missing()?)),
-        FactKind::Flag => {
-            let values = column.numbers_or_missing()?;
-            if let Some(row) = values.iter().position(|value| value.is_some_and(|value| value != 0.0 && value != 1.0)) {
-                bail!("{}:{}: flag {:?} is neither 0 nor 1", path.display(), column.line(row), fact.name);
-            }
-            Ok((Vec::new(), values))
-        }
-        FactKind::Category => {
-            let texts: Vec<&str> = column.texts().into_iter().collect();
-            let mut values = fact.values.clone();
-            if values.is_empty() {
-                values = texts.iter().filter(|text| !text.is_empty()).map(|text| text.to_string()).collect();
-                values.sort_unstable();
-                values.dedup();
-            }
-            let mut indices = Vec::with_capacity(texts.len());
-            for (row, text) in texts.iter().enumerate() {
-                indices.push(match values.iter().position(|value| value == text) {
-                    Some(index) => Some(index as f32),
-                    None if text.is_empty() => None,
-                    None => {
-                        let near = nearest(text, values.iter().map(String::as_str));
-                        bail!(
-                            "{}:{}: fact {:?} has no value {text:?}{}",
-                            path.display(),
-                            column.line(row),
-                            fact.name,
-                            near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default()
-                        )
-                    }
-                });
-            }
-            Ok((values, indices))
-        }
-    }
+    files.insert(0, path);
+    let fingerprint = fingerprint(&files)?;
+    Ok(Raw { inputs, shape, channels, facts, targets, groups, test_from: None, unlabelled: 0, fingerprint })
 }
 
 fn target_from_columns(table: &Table, head: &Head, path: &Path) -> Result<Target> {
@@ -300,27 +257,24 @@ fn target_from_columns(table: &Table, head: &Head, path: &Path) -> Result<Target
     Ok(Target::new(head, columns.len(), labels, values))
 }
 
-fn from_simulator(recipe: &Recipe) -> Result<Raw> {
+fn from_simulator(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let samples = recipe.data.samples.context("data.samples is missing")?;
     let settings = bearing::Settings::default();
     let windows = bearing::simulate(samples, recipe.data.seed, &settings);
     let inputs = Array::new(vec![samples, settings.lines()], windows.samples)?;
-    let bearings: Vec<String> = bearing::BEARINGS.iter().map(|bearing| bearing.name.to_string()).collect();
-    let mut categories = Vec::new();
-    let mut fact_columns = Vec::new();
-    for fact in &recipe.facts {
-        match (fact.name.as_str(), fact.kind) {
-            ("rpm", FactKind::Number) => {
-                categories.push(Vec::new());
-                fact_columns.push(windows.rpm.iter().map(|&rpm| Some(rpm)).collect());
-            }
-            ("bearing", FactKind::Category) => {
-                categories.push(bearings.clone());
-                fact_columns.push(windows.bearing.iter().map(|&index| Some(index as f32)).collect());
-            }
-            (name, _) => bail!("the simulator has the facts \"rpm\" (number) and \"bearing\" (category), not {name:?}"),
+    let source = Source { folder, samples, table: None };
+    let (facts, files) = source.facts(recipe, |fact| match (fact.name.as_str(), fact.kind.value()) {
+        ("rpm", Value::Number) => {
+            let column = windows.rpm.iter().map(|&rpm| Some(rpm)).collect();
+            Ok(GivenFact { values: Vec::new(), column })
         }
-    }
+        ("bearing", Value::Category) => {
+            let values = bearing::BEARINGS.iter().map(|bearing| bearing.name.to_string()).collect();
+            let column = windows.bearing.iter().map(|&index| Some(index as f32)).collect();
+            Ok(GivenFact { values, column })
+        }
+        (name, _) => bail!("the simulator has the facts \"rpm\" (number) and \"bearing\" (category), not {name:?}"),
+    })?;
     let targets = recipe
         .heads
         .iter()
@@ -333,7 +287,8 @@ fn from_simulator(recipe: &Recipe) -> Result<Raw> {
             (HeadKind::Regression, "severity") => Ok(Target::new(head, 1, vec!["g".into()], windows.severity.clone())),
             (HeadKind::Regression, "pulse_rate") => {
                 ensure!(head.partial, "head \"pulse_rate\": a healthy bearing has none: set partial = true");
-                Ok(Target::new(head, 1, vec!["Hz".into()], windows.pulse_hz.clone()))
+                let values = windows.pulse_hz.iter().map(|hz| hz.unwrap_or(f32::NAN)).collect();
+                Ok(Target::new(head, 1, vec!["Hz".into()], values))
             }
             (_, name) => bail!(
                 "the simulator has heads of kind \"class\" (the fault), and \"severity\" and \"pulse_rate\" (regression), \
@@ -345,28 +300,32 @@ fn from_simulator(recipe: &Recipe) -> Result<Raw> {
         inputs,
         shape: [1, settings.lines(), 1],
         channels: Vec::new(),
-        categories,
-        fact_columns,
+        facts,
         targets,
         groups: None,
         test_from: None,
         unlabelled: 0,
-        fingerprint: format!("bearing simulator, {samples} windows, seed {}, {settings:?}", recipe.data.seed),
+        fingerprint: format!(
+            "bearing simulator, {samples} windows, seed {}, {settings:?} {}",
+            recipe.data.seed,
+            fingerprint(&files)?
+        ),
     })
 }
 
-fn from_noise(recipe: &Recipe) -> Result<Raw> {
+fn from_noise(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let samples = recipe.data.samples.context("data.samples is missing")?;
     let shape = channels_last(&recipe.input.shape)?;
     let width = shape.iter().product::<usize>();
     let mut random = random::stream(recipe.data.seed, "random data");
     let mut normal = |count: usize| -> Vec<f32> { (0..count).map(|_| StandardNormal.sample(&mut random)).collect() };
     let inputs = Array::new(vec![samples, width], normal(samples * width))?;
-    let mut fact_columns = Vec::new();
-    for fact in &recipe.facts {
-        ensure!(fact.kind == FactKind::Number, "fact {:?}: random data have facts of kind \"number\"", fact.name);
-        fact_columns.push(normal(samples).into_iter().map(Some).collect());
-    }
+    let source = Source { folder, samples, table: None };
+    let (facts, files) = source.facts(recipe, |fact| {
+        let number = fact.kind.value() == Value::Number;
+        ensure!(number, "fact {:?}: random data have facts of kind \"number\"", fact.name);
+        Ok(GivenFact { values: Vec::new(), column: normal(samples).into_iter().map(Some).collect() })
+    })?;
     let targets = recipe
         .heads
         .iter()
@@ -379,13 +338,16 @@ fn from_noise(recipe: &Recipe) -> Result<Raw> {
         inputs,
         shape,
         channels: Vec::new(),
-        categories: vec![Vec::new(); recipe.facts.len()],
-        fact_columns,
+        facts,
         targets,
         groups: None,
         test_from: None,
         unlabelled: 0,
-        fingerprint: format!("random data, {samples} samples of {shape:?}, seed {}", recipe.data.seed),
+        fingerprint: format!(
+            "random data, {samples} samples of {shape:?}, seed {} {}",
+            recipe.data.seed,
+            fingerprint(&files)?
+        ),
     })
 }
 

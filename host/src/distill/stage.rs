@@ -8,6 +8,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::data::Dataset;
+use crate::facts::Audience;
 use crate::files;
 use crate::net::Net;
 use crate::recipe::{self, Recipe};
@@ -30,7 +31,7 @@ impl Stage {
         data: &Dataset,
         how: &recipe::Net,
         answers: Option<&str>,
-        with_facts: bool,
+        facts: Option<Audience>,
         seed: u64,
         name: &str,
     ) -> Result<Self> {
@@ -48,7 +49,7 @@ impl Stage {
             recipe.augment,
             how,
             teacher,
-            with_facts,
+            facts,
             seed
         ]);
         let key = files::hex(&Sha256::digest(inputs.to_string()));

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::Run;
 use super::stage::Stage;
+use crate::facts::Audience;
 use crate::files;
 use crate::metrics::{self, HeadMetrics};
 use crate::progress::say;
@@ -56,9 +57,10 @@ impl<'a> Run<'a> {
                 if how.ensemble > 1 {
                     name += &format!("-{member}");
                 }
+                let facts = Some(Audience::Teacher);
                 let seed = recipe.seed + (member + place * how.ensemble) as u64;
-                let stage = Stage::new(recipe, self.data, how, None, true, seed, &name)?;
-                nets.push(self.train(&stage, how, Objective::Labels, true, &heads)?);
+                let stage = Stage::new(recipe, self.data, how, None, facts, seed, &name)?;
+                nets.push(self.train(&stage, how, Objective::Labels, facts, &heads)?);
                 keys.push(stage.key);
             }
             let key = files::hex(&Sha256::digest(keys.join(" ")));
@@ -103,11 +105,12 @@ impl<'a> Run<'a> {
     pub(super) fn assistant(&mut self, how: &recipe::Net, answers: Option<&Answers<'_>>) -> Result<Answers<'static>> {
         let start = Instant::now();
         let key = answers.map(|answers| answers.key.as_str());
-        let stage = Stage::new(self.recipe, self.data, how, key, true, self.recipe.seed, "assistant")?;
+        let facts = Some(Audience::Teacher);
+        let stage = Stage::new(self.recipe, self.data, how, key, facts, self.recipe.seed, "assistant")?;
         let heads = self.all_heads();
-        let net = self.train(&stage, how, self.objective(answers), true, &heads)?;
+        let net = self.train(&stage, how, self.objective(answers), facts, &heads)?;
         let test = self.evaluation();
-        let figures = train::evaluate(&net, self.data, test, net.graph.facts().is_some())?;
+        let figures = train::evaluate(&net, self.data, test)?;
         if let Some(accuracy) = figures.first().and_then(|head| head.accuracy) {
             say(&format!("assistant: test accuracy {accuracy:.4}, {} parameters", net.parameter_count()));
         }

@@ -16,7 +16,7 @@ impl Net {
     ///
     /// When a normalisation follows a layer without weights.
     pub fn folded(&self) -> Result<Self> {
-        let mut graph = Graph::default();
+        let mut graph = Graph { audience: self.graph.audience, ..Graph::default() };
         let mut place_of: Vec<usize> = Vec::with_capacity(self.graph.nodes.len());
         let mut parameters = Vec::new();
         let named = |name: String| -> Result<&Tensor> {
@@ -46,6 +46,12 @@ impl Net {
             if matches!(node.op, Op::Gru { .. }) {
                 for part in ["weight", "state", "bias"] {
                     let name = format!("{}.{part}", node.name);
+                    push(name.clone(), named(name)?)?;
+                }
+            }
+            if let Op::Embedding { parts } = &node.op {
+                for place in 0..parts.len() {
+                    let name = format!("{}.rows{place}", node.name);
                     push(name.clone(), named(name)?)?;
                 }
             }

@@ -1,8 +1,11 @@
 //! Graphs of layers, in the order in which they run; tensors are channels last.
 
+use std::ops::Range;
+
 use anyhow::{Result, ensure};
 
 use super::ops::Window;
+use crate::facts::Audience;
 use crate::recipe::Activation;
 
 /// A network as a list of nodes, each of which reads earlier ones.
@@ -12,6 +15,8 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     /// The nodes that the heads read, in the order of the heads.
     pub heads: Vec<usize>,
+    /// Whose facts the node of the facts takes, if there is one.
+    pub audience: Option<Audience>,
 }
 
 /// A layer.
@@ -34,6 +39,11 @@ pub enum Op {
     Input,
     /// The encoded facts.
     Facts,
+    /// The encoded facts, each run of a category in `parts` by its learned rows, weights `[values, width]`.
+    Embedding {
+        /// The runs and the widths of their rows.
+        parts: Vec<(Range<usize>, usize)>,
+    },
     /// A matrix product of the flattened input, weights `[outputs, values]`, and a bias.
     Dense {
         /// Outputs.
@@ -72,6 +82,8 @@ pub enum Op {
     },
     /// The sum of two; the second may be a vector.
     Add,
+    /// The product of two, value by value; the second may be a vector.
+    Multiply,
     /// The channels of all inputs one after the other; a vector is repeated.
     Concat,
     /// A gated recurrent layer over a series, see [`super::gru`]; weights `[3 units, channels]` and `[3 units, units]`.
@@ -119,6 +131,7 @@ impl Graph {
         match self.nodes[index].op {
             Op::Norm => 2,
             Op::Gru { .. } => 3,
+            Op::Embedding { ref parts } => parts.len(),
             Op::Dense { .. } | Op::Convolution { .. } | Op::Depthwise { .. } => 2 - usize::from(self.is_normed(index)),
             _ => 0,
         }
@@ -162,16 +175,20 @@ impl Graph {
             Op::Input | Op::Facts | Op::Norm | Op::Activation(_) | Op::Dropout { .. } => first,
             Op::Dense { outputs } => [1, 1, *outputs],
             Op::Gru { units } => [1, first[1], *units],
+            Op::Embedding { parts } => {
+                let saved: usize = parts.iter().map(|(run, _)| run.len()).sum();
+                [1, 1, first[2] - saved + parts.iter().map(|(_, width)| width).sum::<usize>()]
+            }
             Op::Last => [1, 1, first[2]],
             Op::Convolution { outputs, window } => [window.out[0], window.out[1], *outputs],
             Op::Depthwise { window } | Op::AveragePool { window } | Op::MaxPool { window } => {
                 [window.out[0], window.out[1], first[2]]
             }
-            Op::Add => {
+            Op::Add | Op::Multiply => {
                 let second = self.nodes[inputs[1]].shape;
                 ensure!(
                     second == first || second == [1, 1, first[2]],
-                    "layer {name:?} adds {second:?} to {first:?}: the shapes do not fit"
+                    "layer {name:?} joins {second:?} to {first:?} value by value: the shapes do not fit"
                 );
                 first
             }

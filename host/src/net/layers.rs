@@ -5,20 +5,21 @@ use anyhow::{Context, Result, bail, ensure};
 use super::families;
 use super::graph::{Graph, Op};
 use super::ops::Window;
+use crate::facts::FactInput;
 use crate::recipe::{Activation, Fusion, Layer, LayerKind, Net, Padding, Size};
 
 /// Returns the graph of a network.
 ///
 /// # Shape
 ///
-/// `input` is `[height, width, channels]`; `facts` is the number of encoded facts, 0 for a network without any;
-/// `heads` holds the name and the number of outputs of each head.
+/// `input` is `[height, width, channels]`; `facts` are those that it takes, if any; `heads` holds the name and the number of
+/// outputs of each head.
 ///
 /// # Errors
 ///
 /// When a layer does not fit what it reads, or facts cannot be fused as the recipe says; the message names the layer and
 /// both shapes.
-pub fn build(net: &Net, input: [usize; 3], facts: usize, heads: &[(String, usize)]) -> Result<Graph> {
+pub fn build(net: &Net, input: [usize; 3], facts: Option<FactInput>, heads: &[(String, usize)]) -> Result<Graph> {
     let layers = families::layers(net, input);
     let first = layers.iter().find(|layer| !matches!(layer.kind, LayerKind::Facts | LayerKind::Dropout));
     // Dense layers see values, not positions; facts then join a vector and are not repeated along it.
@@ -26,7 +27,16 @@ pub fn build(net: &Net, input: [usize; 3], facts: usize, heads: &[(String, usize
     let input = if flat { [1, 1, input.iter().product()] } else { input };
     let mut graph = Graph::default();
     let mut trunk = graph.push_source("input", Op::Input, input);
-    let facts = (facts > 0).then(|| graph.push_source("facts", Op::Facts, [1, 1, facts]));
+    let mut taken = None;
+    if let Some(FactInput { audience, width, embeddings }) = facts {
+        let mut node = graph.push_source("facts", Op::Facts, [1, 1, width]);
+        if !embeddings.is_empty() {
+            node = graph.push("facts.embedding", Op::Embedding { parts: embeddings }, &[node])?;
+        }
+        graph.audience = Some(audience);
+        taken = Some(node);
+    }
+    let facts = taken;
     let mut builder = Builder { net, graph, facts };
     trunk = builder.sequence("", &layers, trunk)?;
     let Builder { mut graph, .. } = builder;
@@ -152,8 +162,19 @@ impl Builder<'_> {
                 graph.push("fusion", Op::Concat, &[trunk, facts])
             }
             Fusion::Add => {
-                let projected = graph.push("fusion.facts", Op::Dense { outputs: shape[2] }, &[facts])?;
-                graph.push("fusion", Op::Add, &[trunk, projected])
+                let shift = graph.push("fusion.facts", Op::Dense { outputs: shape[2] }, &[facts])?;
+                graph.push("fusion", Op::Add, &[trunk, shift])
+            }
+            Fusion::Film => {
+                let factor = graph.push("fusion.factor", Op::Dense { outputs: shape[2] }, &[facts])?;
+                let shift = graph.push("fusion.facts", Op::Dense { outputs: shape[2] }, &[facts])?;
+                let scaled = graph.push("fusion.scaled", Op::Multiply, &[trunk, factor])?;
+                graph.push("fusion", Op::Add, &[scaled, shift])
+            }
+            Fusion::Gate => {
+                let open = graph.push("fusion.facts", Op::Dense { outputs: shape[2] }, &[facts])?;
+                let gate = graph.push("fusion.gate", Op::Activation(Activation::Sigmoid), &[open])?;
+                graph.push("fusion", Op::Multiply, &[trunk, gate])
             }
             Fusion::Sum => {
                 let width = graph.nodes[facts].shape[2];

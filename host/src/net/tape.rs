@@ -351,6 +351,7 @@ mod tests {
     use rand::Rng;
 
     use super::*;
+    use crate::facts::Audience;
     use crate::recipe::Recipe;
     use crate::{net, random};
 
@@ -383,11 +384,13 @@ mod tests {
             );
             let recipe = Recipe::parse(&text, "r.toml", "r", &[]).unwrap();
             let data = crate::data::load(&recipe, "".as_ref()).unwrap();
-            let graph = net::build(&recipe.student, data.input_shape, data.facts.width(), &[("y".into(), 3)]).unwrap();
+            let graph =
+                net::build(&recipe.student, data.input_shape, data.facts.input(Audience::Board), &[("y".into(), 3)])
+                    .unwrap();
             let make = || Net::new(graph.clone(), &mut random::stream(4, "tape"), &Device::Cpu).unwrap();
             let (ours, candles) = (make(), make());
             let samples: Vec<usize> = (0..6).collect();
-            let facts = || data.fact_rows(&samples, crate::data::dataset::FactUse::AsKnown);
+            let facts = || data.fact_rows(&samples, crate::data::dataset::FactUse::AsKnown(Audience::Board));
             let watched = [graph.nodes.len() / 2];
             let mut draw = random::stream(7, "upstream");
             let head = graph.heads[0];
@@ -447,7 +450,7 @@ mod tests {
                     outputs=3\n[student]\narch='resnet'\nwidth=8\n[distill]\nmethod='none'\n";
         let recipe = Recipe::parse(text, "r.toml", "r", &[]).unwrap();
         let data = crate::data::load(&recipe, "".as_ref()).unwrap();
-        let graph = net::build(&recipe.student, data.input_shape, 0, &[("y".into(), 3)]).unwrap();
+        let graph = net::build(&recipe.student, data.input_shape, None, &[("y".into(), 3)]).unwrap();
         let samples: Vec<usize> = (0..37).collect();
         let run = |threads: usize| -> Vec<u32> {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

@@ -47,16 +47,16 @@ impl Quantizer<'_> {
     pub fn agreement(&self, net: &Net, samples: &[usize]) -> Result<Agreement> {
         let program = self.by_stage(net)?;
         let quantizations: Vec<_> = program.tensors.iter().map(|&(_, quantization)| quantization).collect();
-        let bytes = File::new(program, self.data, false)?.encode(self.data, &[])?;
+        let rows = super::rows_of_embeddings(net, &program)?;
+        let bytes = File::new(program, self.data, false)?.encode(self.data, &rows, &[])?;
         let student = Student::parse(&bytes)?;
         let hook = Seen { fake: self.fake(net)?, parts: RefCell::new(BTreeMap::new()) };
         let mut arena = vec![0; student.model().arena_bytes()];
         let mut session = Session::new(*student.model(), &mut arena)?;
         let mut totals = vec![(0.0f64, 0usize); self.lowered.stages.len()];
         let mut equal = vec![0usize; self.lowered.heads.len()];
-        let facts = || if self.lowered.sources == 2 { FactUse::AsKnown } else { FactUse::Without };
         for &sample in samples {
-            let batch = self.data.batch(&[sample], facts(), net.device())?;
+            let batch = self.data.batch(&[sample], FactUse::of(net), net.device())?;
             let results = net.forward(&batch.input, batch.facts.as_ref(), Mode::Evaluate, Some(&hook))?;
             let facts = engine::facts_of(&student, self.data, sample)?;
             let mut windows = self.data.input(sample).chunks_exact(student.model().input_shape().len()).peekable();

@@ -74,10 +74,9 @@ fn by_sensitivity(quantizer: &mut Quantizer<'_>, net: &Net, flash: u64) -> Resul
 /// Returns the logits on the calibration samples, weights rounded and values exact.
 fn logits(quantizer: &Quantizer<'_>, net: &Net) -> Result<Vec<f32>> {
     let hook = Fake::weights_alone(&quantizer.lowered);
-    let facts = || if quantizer.lowered.sources == 2 { FactUse::AsKnown } else { FactUse::Without };
     let mut all = Vec::new();
     for samples in quantizer.samples.chunks(64) {
-        let batch = quantizer.data.batch(samples, facts(), net.device())?;
+        let batch = quantizer.data.batch(samples, FactUse::of(net), net.device())?;
         for logits in net.logits(&batch.input, batch.facts.as_ref(), Mode::Evaluate, Some(&hook))? {
             all.extend(logits.flatten_all()?.to_vec1::<f32>()?);
         }

@@ -26,9 +26,8 @@ impl Ranges {
         let weights = Fake::weights_alone(lowered);
         let hook = Parts { weights, seen: RefCell::new(BTreeMap::new()) };
         let mut seen: Vec<Vec<f32>> = vec![Vec::new(); lowered.shapes.len()];
-        let facts = || if lowered.sources == 2 { FactUse::AsKnown } else { FactUse::Without };
         for samples in samples.chunks(64) {
-            let batch = data.batch(samples, facts(), net.device())?;
+            let batch = data.batch(samples, FactUse::of(net), net.device())?;
             let results = net.forward(&batch.input, batch.facts.as_ref(), Mode::Evaluate, Some(&hook))?;
             for (seen, &values) in seen.iter_mut().zip(&lowered.values) {
                 if let Values::Node(node) = values {

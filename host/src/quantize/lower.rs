@@ -85,6 +85,12 @@ impl Lowered {
                     lowered.tensor(Values::Node(index), lowered.step_of(node.shape))
                 }
                 Op::Dropout { .. } | Op::Last => inputs[0],
+                Op::Embedding { .. } => {
+                    // The board looks its rows up while it encodes the facts: their tensor holds the result.
+                    lowered.values[usize::from(inputs[0])] = Values::Node(index);
+                    lowered.shapes[usize::from(inputs[0])] = node.shape;
+                    inputs[0]
+                }
                 Op::Norm => bail!("layer {:?} has not been folded", node.name),
                 Op::Activation(activation) => match lowered.producer(inputs[0]) {
                     Some(stage) if joins(*activation, stage.kind) && graph.readers(node.inputs[0]).count() == 1 => {
@@ -105,6 +111,7 @@ impl Lowered {
                 Op::AveragePool { .. } => lowered.stage(graph, index, inputs, Kind::AveragePool, None)?,
                 Op::MaxPool { .. } => lowered.stage(graph, index, inputs, Kind::MaxPool, None)?,
                 Op::Add => lowered.stage(graph, index, inputs, Kind::Add, None)?,
+                Op::Multiply => lowered.stage(graph, index, inputs, Kind::Multiply, None)?,
                 Op::Concat => lowered.stage(graph, index, inputs, Kind::Concat, None)?,
             };
             tensor_of.push(tensor);

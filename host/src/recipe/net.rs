@@ -76,7 +76,7 @@ pub struct Net {
     /// The share of values that are dropped before the heads while training.
     #[serde(default)]
     pub dropout: f64,
-    /// How the facts enter: `sum` (input + facts, of the same width), `add` or `concat`.
+    /// How the facts enter: `concat`, `add`, `film`, `gate`, or `sum` (input + facts, of the same width).
     #[serde(default)]
     pub fusion: Fusion,
     /// Where they enter: `input` or `features` (before the dense layers); the default is `input` for an mlp and an
@@ -345,6 +345,10 @@ pub enum Fusion {
     Add,
     /// `x + f`.
     Sum,
+    /// `(W f + 1) h + V f` (Perez et al. 2018).
+    Film,
+    /// `sigmoid(W f) h`.
+    Gate,
 }
 
 /// Where the facts enter.

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::{Arch, Format, Fusion, HeadKind, Net, Recipe, Schedule, Weights};
+use crate::facts::{self, Fact, Scope};
 use crate::nearest;
 
 impl Recipe {
@@ -35,14 +36,14 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// Puts `repeat` facts of their own in the place of a repeated one.
+    /// Puts `repeat` facts of their own in the place of a repeated one, and all in the order of the model.
     fn expand_facts(&mut self) -> Result<()> {
         for fact in std::mem::take(&mut self.facts) {
             match fact.repeat {
                 None => self.facts.push(fact),
                 Some(count) => {
                     ensure!((1..=32).contains(&count), "fact {:?}: repeat is {count}, expected 1 to 32", fact.name);
-                    self.facts.extend((0..count).map(|i| super::Fact {
+                    self.facts.extend((0..count).map(|i| Fact {
                         name: format!("{}_{i}", fact.name),
                         repeat: None,
                         ..fact.clone()
@@ -50,6 +51,7 @@ impl Recipe {
                 }
             }
         }
+        self.facts = facts::in_order(std::mem::take(&mut self.facts))?;
         Ok(())
     }
 
@@ -59,6 +61,11 @@ impl Recipe {
         ensure!(self.facts.len() <= attar_shared::MAX_FACTS, "{} facts, at most 32 fit a model", self.facts.len());
         distinct("head", self.heads.iter().map(|head| head.name.as_str()))?;
         distinct("fact", self.facts.iter().map(|fact| fact.name.as_str()))?;
+        for fact in &self.facts {
+            fact.check().with_context(|| format!("fact {:?}", fact.name))?;
+        }
+        let inputs: Vec<String> = self.input.columns.keys().cloned().collect();
+        Scope::new(&self.facts, &inputs, &self.input.units)?.check(&self.facts)?;
         let share = |name: &str, value: f64| {
             ensure!((0.0..1.0).contains(&value), "{name} is {value}, expected a share from 0 to below 1");
             Ok(())
@@ -253,7 +260,7 @@ impl Recipe {
                     for head in &heads {
                         ensure!(part.heads.contains_key(&head.name), "head {:?} has no file in data", head.name);
                     }
-                    for fact in &self.facts {
+                    for fact in self.facts.iter().filter(|fact| fact.is_in_arrays()) {
                         ensure!(part.facts.contains_key(&fact.name), "fact {:?} has no file in data", fact.name);
                     }
                 }
@@ -492,7 +499,13 @@ epochs = 3
     #[test]
     fn readme_names_every_key_and_its_example_is_a_recipe() {
         let readme = include_str!("../../README.md");
-        let keys = [include_str!("../recipe.rs"), include_str!("net.rs"), include_str!("distill.rs")].concat();
+        let keys = [
+            include_str!("../recipe.rs"),
+            include_str!("net.rs"),
+            include_str!("distill.rs"),
+            include_str!("../facts/recipe.rs"),
+        ]
+        .concat();
         let keys = keys.lines().filter_map(|line| {
             let (key, _) = line.strip_prefix("    pub ")?.split_once(':')?;
             (!key.contains(' ')).then_some(key)
@@ -524,8 +537,9 @@ epochs = 3
         let blocks: Vec<&str> = readme.split("```toml").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
         Recipe::parse(blocks[0], "README.md", "example", &[]).unwrap();
         let student = &blocks[0][blocks[0].find("[student]").unwrap()..blocks[0].find("[distill]").unwrap()];
-        let listed = blocks[0].replace(student, blocks[1]);
+        let listed = [blocks[0].replace(student, blocks[2]).as_str(), blocks[1]].concat();
         let recipe = Recipe::parse(&listed, "README.md", "example", &[]).unwrap();
-        crate::net::build(&recipe.student, [20, 10, 1], 3, &[("failure".into(), 1)]).unwrap();
+        let facts = facts::FactInput { audience: facts::Audience::Board, width: 3, embeddings: Vec::new() };
+        crate::net::build(&recipe.student, [20, 10, 1], Some(facts), &[("failure".into(), 1)]).unwrap();
     }
 }

@@ -79,7 +79,7 @@ pub fn on_qemu(board: &Board, bytes: &[u8], samples: &[Sample]) -> Result<Verify
 fn encode(samples: &[Sample]) -> Vec<u8> {
     let sizes = samples.first().map_or([0, 0], |sample| [sample.input.len(), sample.facts.len()]);
     let mut bytes = b"ATSV".to_vec();
-    for word in [2, samples.len(), sizes[0], sizes[1]] {
+    for word in [3, samples.len(), sizes[0], sizes[1]] {
         bytes.extend((word as u32).to_le_bytes());
     }
     for sample in samples {
@@ -160,7 +160,9 @@ fn compare(board: &Board, lines: &[String], expected: &[Answer]) -> Result<Verif
     let mut seen = 0;
     for line in lines.iter().filter(|line| line.starts_with("sample ")) {
         let words: Vec<&str> = line.split(' ').collect();
-        let ["sample", index, "instructions", count, "outputs", outputs, "results", results] = words.as_slice() else {
+        let ["sample", index, "instructions", count, "outputs", outputs, "results", results, "facts", facts] =
+            words.as_slice()
+        else {
             bail!("{} said {line:?}, which is not an answer", board.name);
         };
         ensure!(
@@ -168,7 +170,7 @@ fn compare(board: &Board, lines: &[String], expected: &[Answer]) -> Result<Verif
             "{} answered sample {index} out of turn",
             board.name
         );
-        let answer = Answer { outputs: unhex(outputs)?, results: unhex(results)? };
+        let answer = Answer { outputs: unhex(outputs)?, results: unhex(results)?, facts: unhex(facts)? };
         mismatches += expected[seen].mismatches(&answer);
         instructions = instructions.max(count.parse::<u64>().with_context(|| format!("{count:?} instructions"))?);
         seen += 1;

@@ -1,6 +1,6 @@
 //! From raw values to int8, and from int8 to results.
 
-use super::{Encoder, HeadKind, Model};
+use super::{HeadKind, Model};
 
 impl Model {
     /// The int8 of raw values in the order of tensor 0.
@@ -12,27 +12,6 @@ impl Model {
             let pair = if self.input.gains.len() == 1 { 0 } else { channel };
             let product = x * self.input.gains[pair];
             quantized.push(round(product + self.input.offsets[pair]));
-        }
-        quantized
-    }
-
-    /// The int8 of the facts tensor: a number in its unit, the index of a category, 0 or 1 for a flag, or missing.
-    /// It is empty when the model has no facts.
-    pub fn quantize_facts(&self, raw: &[Option<f32>]) -> Vec<i8> {
-        assert_eq!(raw.len(), self.facts.len(), "facts");
-        let mut encoded = Vec::new();
-        for (fact, x) in self.facts.iter().zip(raw) {
-            encoded.extend(fact.encoder.encode(*x));
-        }
-        if self.mask {
-            for x in raw {
-                encoded.push(if x.is_some() { 1.0 } else { 0.0 });
-            }
-        }
-        let mut quantized = Vec::new();
-        for v in encoded {
-            let tensor = &self.tensors[1];
-            quantized.push(round(v / tensor.scale + f32::from(tensor.zero_point)));
         }
         quantized
     }
@@ -50,21 +29,6 @@ impl Model {
             results.push(head.kind.results(&v));
         }
         results
-    }
-}
-
-impl Encoder {
-    fn encode(&self, x: Option<f32>) -> Vec<f32> {
-        match (self, x) {
-            (Encoder::ZScore { mean, deviation }, Some(x)) => vec![(x - mean) / deviation],
-            (Encoder::Range { low, high }, Some(x)) => vec![((x - low) / (high - low)).clamp(0.0, 1.0)],
-            (Encoder::Category(values), Some(x)) => {
-                (0..values.len()).map(|index| if index as f32 == x { 1.0 } else { 0.0 }).collect()
-            }
-            (Encoder::Flag, Some(x)) => vec![if x == 0.0 { 0.0 } else { 1.0 }],
-            (Encoder::Category(values), None) => vec![0.0; values.len()],
-            (_, None) => vec![0.0],
-        }
     }
 }
 
@@ -95,7 +59,7 @@ impl HeadKind {
 }
 
 /// The nearest int8, halves away from zero, as the specification spells it.
-fn round(value: f32) -> i8 {
+pub(super) fn round(value: f32) -> i8 {
     let clamped = value.clamp(-128.0, 127.0);
     let moved = if clamped < 0.0 { clamped - 0.5 } else { clamped + 0.5 };
     moved as i8 // truncates towards zero and saturates
@@ -108,7 +72,7 @@ fn exp(x: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Fact, Head, Input, Tensor};
+    use super::super::{Encoder, Fact, Head, Input, Tensor};
     use super::*;
 
     #[test]
@@ -149,8 +113,9 @@ mod tests {
         // scale 0.1, zero point -20: 0 is -20, 1 is -10
         let known = model().quantize_facts(&[Some(7.0), Some(25.0), Some(2.0), Some(1.0)]);
         assert_eq!(known, [-5, -10, -20, -20, -10, -10, -10, -10, -10, -10]);
-        let low = model().quantize_facts(&[Some(3.0), Some(-5.0), Some(0.0), Some(0.0)]);
-        assert_eq!(low, [-25, -20, -10, -20, -20, -20, -10, -10, -10, -10]);
+        // 1 is below the least of 2, and becomes it.
+        let low = model().quantize_facts(&[Some(1.0), Some(-5.0), Some(0.0), Some(0.0)]);
+        assert_eq!(low, [-30, -20, -10, -20, -20, -20, -10, -10, -10, -10]);
         let half = model().quantize_facts(&[None, Some(15.0), None, Some(1.0)]);
         assert_eq!(half, [-20, -15, -20, -20, -20, -10, -20, -10, -20, -10]);
     }
@@ -188,7 +153,16 @@ mod tests {
             last_use: 0,
             held: false,
         };
-        let fact = |encoder| Fact { name: String::new(), unit: String::new(), encoder };
+        let fact = |encoder| Fact {
+            name: String::new(),
+            unit: String::new(),
+            is_flag: encoder == Encoder::Flag,
+            least_greatest: [2.0, 60.0],
+            values: if encoder == Encoder::OneHot { vec!["a".into(), "b".into(), "c".into()] } else { Vec::new() },
+            table: Vec::new(),
+            encoder,
+            code: Vec::new(),
+        };
         let head = |kind| Head { name: String::new(), tensor: 0, labels: Vec::new(), kind };
         Model {
             input: Input { name: String::new(), gains: vec![2.0], offsets: vec![1.0], channels: Vec::new() },
@@ -196,7 +170,7 @@ mod tests {
             facts: vec![
                 fact(Encoder::ZScore { mean: 4.0, deviation: 2.0 }),
                 fact(Encoder::Range { low: 10.0, high: 20.0 }),
-                fact(Encoder::Category(vec!["a".into(), "b".into(), "c".into()])),
+                fact(Encoder::OneHot),
                 fact(Encoder::Flag),
             ],
             heads: vec![

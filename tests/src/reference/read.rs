@@ -1,7 +1,8 @@
 //! The layout of the file: header, sections, records.
 
 use super::{
-    Addend, Channels, Encoder, Fact, Head, HeadKind, Input, Kind, Model, Operator, Tensor, TestVector, Window,
+    Addend, Channels, Encoder, Fact, Head, HeadKind, Input, Instruction, Kind, Model, Operator, Tensor, TestVector,
+    Window,
 };
 
 impl Model {
@@ -201,17 +202,54 @@ impl<'a> Reader<'a> {
     }
 
     fn fact(&mut self) -> Result<Fact, String> {
-        let kind = (self.u8()?, self.u8()?);
+        let (kind, encoder) = (self.u8()?, self.u8()?);
+        let code_len = usize::from(self.u16()?);
         let name = self.name()?;
         let unit = self.string()?;
-        let encoder = match kind {
-            (0, 0) => Encoder::ZScore { mean: self.f32()?, deviation: self.f32()? },
-            (0, 1) => Encoder::Range { low: self.f32()?, high: self.f32()? },
-            (1, 0) => Encoder::Category(self.names()?),
-            (2, 0) => Encoder::Flag,
+        let (mut constants, mut least_greatest) = ([0.0; 2], [0.0; 2]);
+        let (mut values, mut table) = (Vec::new(), Vec::new());
+        match kind {
+            0 => {
+                constants = [self.f32()?, self.f32()?];
+                least_greatest = [self.f32()?, self.f32()?];
+            }
+            1 => {
+                values = self.names()?;
+                for _ in 0..self.u8()? {
+                    let column = self.floats(values.len())?;
+                    table.push(column.into_iter().map(|x| if x.is_nan() { None } else { Some(x) }).collect());
+                }
+            }
+            2 => {}
+            _ => return Err(format!("fact of kind {kind}")),
+        }
+        let [a, b] = constants;
+        let encoder = match (kind, encoder) {
+            (_, 0) => Encoder::None,
+            (0, 1) => Encoder::ZScore { mean: a, deviation: b },
+            (0, 2) => Encoder::Range { low: a, high: b },
+            (0, 3) => Encoder::Log { mean: a, deviation: b },
+            (0, 4) => Encoder::Periodic { period: a },
+            (1, 5) => Encoder::OneHot,
+            (1, 6) => {
+                let width = usize::from(self.u16()?);
+                Encoder::Embedding(values.iter().map(|_| self.int8s(width)).collect::<Result<_, _>>()?)
+            }
+            (2, 7) => Encoder::Flag,
             (kind, encoder) => return Err(format!("fact of kind {kind} with encoder {encoder}")),
         };
-        Ok(Fact { name, unit, encoder })
+        let mut code = Vec::new();
+        let mut bytes = Reader { rest: self.take(code_len)? };
+        while !bytes.rest.is_empty() {
+            code.push(match bytes.u8()? {
+                0 => Instruction::Constant(bytes.f32()?),
+                1 => Instruction::Fact(usize::from(bytes.u8()?)),
+                2 => Instruction::Input(usize::from(bytes.u16()?)),
+                3 => Instruction::Column { fact: usize::from(bytes.u8()?), column: usize::from(bytes.u8()?) },
+                operation => Instruction::Operation(operation),
+            });
+        }
+        Ok(Fact { name, unit, is_flag: kind == 2, least_greatest, values, table, encoder, code })
     }
 
     fn head(&mut self) -> Result<Head, String> {
@@ -415,8 +453,8 @@ mod tests {
         input.extend([0, 0, 0]); // no names of channels, one byte of padding
         input.resize(input.len().next_multiple_of(4), 0);
 
-        let mut facts = b"\x01\0\0\0\0\x01\x03age\x01y".to_vec();
-        push(&mut facts, &[0.0_f32.to_bits(), 10.0_f32.to_bits()]);
+        let mut facts = b"\x01\0\0\0\0\x02\0\0\x03age\x01y".to_vec();
+        push(&mut facts, &[0.0, 10.0, 0.0, 120.0].map(f32::to_bits));
         facts.resize(facts.len().next_multiple_of(4), 0);
 
         let mut heads = b"\x01\0\x03\0\x02ok\x02\0\x02no\x03yes".to_vec();

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::super::{Array, FactColumn, Target, idx, npy, safetensors};
+use super::super::{Array, Target, idx, npy, safetensors};
+use super::facts::Source;
 use super::{Raw, channels_last, fingerprint};
-use crate::recipe::{Arrays, FactKind, Head, HeadKind, Recipe};
+use crate::facts::GivenFact;
+use crate::recipe::{Arrays, Head, HeadKind, Recipe};
 
 pub(super) fn from_arrays(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let train = recipe.data.train.as_ref().context("data.train is missing")?;
@@ -39,46 +41,19 @@ pub(super) fn from_arrays(recipe: &Recipe, folder: &Path) -> Result<Raw> {
         .zip(part.heads)
         .map(|(head, array)| target_from_array(head, array, labelled, &train.heads[&head.name]))
         .collect::<Result<_>>()?;
-    let mut categories = Vec::new();
-    let mut fact_columns = Vec::new();
-    for (fact, array) in recipe.facts.iter().zip(part.facts) {
-        let count = fact.values.len();
+    let source = Source { folder, samples: part.inputs.rows(), table: None };
+    let mut arrays = part.facts.into_iter();
+    let (facts, tables) = source.facts(recipe, |fact| {
+        let file = &train.facts[&fact.name];
+        let array = arrays.next().context("a fact without an array")?;
         let width = array.row_len();
-        ensure!(
-            width == 1,
-            "{}: fact {:?} has {width} values a sample, expected one",
-            train.facts[&fact.name],
-            fact.name
-        );
-        ensure!(fact.kind != FactKind::Category || count > 0, "fact {:?}: values are missing", fact.name);
-        let limit = match fact.kind {
-            FactKind::Number => None,
-            FactKind::Flag => Some(2),
-            FactKind::Category => Some(count),
-        };
-        let column: FactColumn = array.values.iter().map(|value| (!value.is_nan()).then_some(*value)).collect();
-        for (sample, value) in column.iter().enumerate() {
-            let good =
-                value.is_none_or(|v| limit.map_or(v.is_finite(), |n| v.fract() == 0.0 && (0.0..n as f32).contains(&v)));
-            ensure!(good, "{}: sample {sample}: fact {:?} is {value:?}", train.facts[&fact.name], fact.name);
-        }
-        categories.push(fact.values.clone());
-        fact_columns.push(column);
-    }
+        ensure!(width == 1, "{file}: fact {:?} has {width} values a sample, expected one", fact.name);
+        GivenFact::from_numbers(fact, &array.values, |sample| format!("{file}: sample {sample}"))
+    })?;
+    files.extend(tables);
     let fingerprint = fingerprint(&files)?;
     let inputs = part.inputs;
-    Ok(Raw {
-        inputs,
-        shape,
-        channels: Vec::new(),
-        categories,
-        fact_columns,
-        targets,
-        groups: None,
-        test_from,
-        unlabelled,
-        fingerprint,
-    })
+    Ok(Raw { inputs, shape, channels: Vec::new(), facts, targets, groups: None, test_from, unlabelled, fingerprint })
 }
 
 /// The arrays of one part, heads and facts in the order of the recipe.
@@ -147,8 +122,8 @@ fn read_part(recipe: &Recipe, part: &Arrays, folder: &Path, files: &mut Vec<Path
     };
     let heads =
         recipe.heads.iter().map(|head| array_for(&head.name, &part.heads[&head.name])).collect::<Result<_>>()?;
-    let facts =
-        recipe.facts.iter().map(|fact| array_for(&fact.name, &part.facts[&fact.name])).collect::<Result<_>>()?;
+    let own = recipe.facts.iter().filter(|fact| fact.is_in_arrays());
+    let facts = own.map(|fact| array_for(&fact.name, &part.facts[&fact.name])).collect::<Result<_>>()?;
     Ok(Part { inputs, heads, facts })
 }
 

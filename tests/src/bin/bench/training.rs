@@ -77,7 +77,7 @@ pub(crate) fn steps(seconds: f64, net: Option<&str>) -> Result<()> {
         // Classes, which the built-in noise has not.
         data.targets[0].kind = HeadKind::Class;
         data.targets[0].values = (0..batch).map(|sample| (sample % outputs) as f32).collect();
-        let graph = net::build(&recipe.student, data.input_shape, 0, &[("y".into(), outputs)])?;
+        let graph = net::build(&recipe.student, data.input_shape, None, &[("y".into(), outputs)])?;
         let mut random = random::stream(0, "benchmark");
         let net = Net::new(graph, &mut random, &Device::Cpu)?;
         let mut optimizer = Optimizer::new(&net.parameters, &recipe.student)?;

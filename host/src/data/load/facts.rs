@@ -1,0 +1,87 @@
+//! Facts that are set: from the data's own columns, from a table beside them, or the same for every sample.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::data::csv::Table;
+use crate::facts::{Fact, GivenFact};
+use crate::nearest;
+use crate::recipe::Recipe;
+
+/// Where facts are looked for.
+pub(super) struct Source<'a> {
+    /// What files are relative to.
+    pub(super) folder: &'a Path,
+    /// How many samples there are.
+    pub(super) samples: usize,
+    /// The data's own table, if they are one.
+    pub(super) table: Option<&'a Table>,
+}
+
+impl Source<'_> {
+    /// Returns what the data say of each fact that is set, in the order of the recipe, and the files that were read; `own`
+    /// gives those that the data hold themselves.
+    pub(super) fn facts(
+        &self,
+        recipe: &Recipe,
+        mut own: impl FnMut(&Fact) -> Result<GivenFact>,
+    ) -> Result<(Vec<GivenFact>, Vec<PathBuf>)> {
+        let mut files = Vec::new();
+        let set = recipe.facts.iter().filter(|fact| !fact.kind.is_computed());
+        let given = set
+            .map(|fact| match (&fact.constant, &fact.file) {
+                (Some(constant), _) => {
+                    let text = constant.text();
+                    let one = GivenFact::read(fact, &[&text], |_| "constant".into())?;
+                    Ok(GivenFact { column: vec![one.column[0]; self.samples], values: one.values })
+                }
+                (None, Some(file)) => {
+                    let path = self.folder.join(file);
+                    let given = self.beside(fact, &path)?;
+                    files.push(path);
+                    Ok(given)
+                }
+                (None, None) => own(fact),
+            })
+            .collect::<Result<_>>()?;
+        Ok((given, files))
+    }
+
+    /// Reads a fact from a table beside the data.
+    fn beside(&self, fact: &Fact, path: &Path) -> Result<GivenFact> {
+        let table = Table::read(path).with_context(|| format!("fact {:?}", fact.name))?;
+        let column = table.column(fact.column.as_ref().unwrap_or(&fact.name))?;
+        let cells = column.texts();
+        let Some(key) = &fact.key else {
+            ensure!(
+                cells.len() == self.samples,
+                "{}: has {} rows for {} samples: name the column that both have in common, key = \"COLUMN\"",
+                path.display(),
+                cells.len(),
+                self.samples
+            );
+            return GivenFact::read(fact, &cells, |row| format!("{}:{}", path.display(), column.line(row)));
+        };
+        let own = self.table.with_context(|| format!("fact {:?}: key belongs to data of format \"csv\"", fact.name))?;
+        let known = table.column(key)?.texts();
+        let wanted = own.column(key)?.texts();
+        let mut row_of = std::collections::BTreeMap::new();
+        for (row, key) in known.iter().enumerate() {
+            let twice = row_of.insert(*key, row);
+            ensure!(twice.is_none(), "{}:{}: {key:?} stands there twice", path.display(), column.line(row));
+        }
+        let rows = wanted
+            .iter()
+            .map(|value| {
+                row_of.get(value).copied().with_context(|| {
+                    let near = nearest(value, known.iter().copied());
+                    let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+                    format!("{}: fact {:?}: no row has {key} = {value:?}{near}", path.display(), fact.name)
+                })
+            })
+            .collect::<Result<Vec<usize>>>()?;
+        let cells: Vec<&str> = rows.iter().map(|&row| cells[row]).collect();
+        GivenFact::read(fact, &cells, |sample| format!("{}:{}", path.display(), column.line(rows[sample])))
+    }
+}

@@ -1,0 +1,19 @@
+//! Facts: what is known beside the input, from the recipe to the board.
+//!
+//! A fact has a *kind* ([`kinds`]): what it is on the board, how it is read from a cell, which keys it takes. A new kind is a
+//! file in `kinds/` and a line in its list. Kinds are made of what the device knows, a number, a category or a flag, each set
+//! or computed, each with an encoder ([`Encoder`]); the device crate stays as it is. Computed facts are written as
+//! expressions ([`expression`]), which become the code that the board runs, and that training runs as well.
+
+mod encoder;
+pub mod expression;
+pub mod kinds;
+mod recipe;
+mod schema;
+mod scope;
+
+pub use encoder::{Encoder, Formula};
+pub use kinds::{Kind, KindName, Value};
+pub use recipe::{EncoderKind, Fact, Table, in_order};
+pub use schema::{Audience, FactColumn, FactInput, FactSchema, GivenFact, SchemaFact, Surroundings};
+pub use scope::Scope;

@@ -1,0 +1,104 @@
+//! How facts enter the network, measured on the training split.
+
+use anyhow::{Result, bail, ensure};
+use attar_device::Encoding;
+use attar_shared::Scaling;
+
+use super::{EncoderKind, Fact};
+use crate::data::dataset::Moments;
+
+/// How a fact enters the network.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Encoder {
+    /// By a formula of the device.
+    Formula(Formula),
+    /// One-hot, and from there by a learned row of so many values for each value.
+    Embedding {
+        /// The category's values.
+        values: usize,
+        /// Values of a row.
+        width: usize,
+    },
+}
+
+/// An encoding of the device.
+pub type Formula = Encoding;
+
+impl Encoder {
+    /// Returns the encoder of a fact with the constants that its known values in the training split give.
+    ///
+    /// # Errors
+    ///
+    /// When there is no known value to measure, or they make no range.
+    pub fn measure(fact: &Fact, values: usize, known: impl Iterator<Item = f32>) -> Result<Self> {
+        let kind = fact.encoder();
+        Ok(match kind {
+            EncoderKind::None => Self::Formula(Encoding::None),
+            EncoderKind::Flag => Self::Formula(Encoding::Flag),
+            EncoderKind::OneHot => Self::Formula(Encoding::OneHot(values)),
+            EncoderKind::Embedding => Self::Embedding { values, width: fact.width.unwrap_or(1) },
+            EncoderKind::Periodic => {
+                let scaling = Scaling::Periodic { period: fact.period().unwrap_or(1.0) };
+                Self::Formula(Encoding::Number { scaling, least: f32::MIN, greatest: f32::MAX })
+            }
+            EncoderKind::ZScore | EncoderKind::Range | EncoderKind::Log => {
+                let (scaling, [least, greatest]) = number(fact, kind, known)?;
+                Self::Formula(Encoding::Number { scaling, least, greatest })
+            }
+        })
+    }
+
+    /// Returns how training encodes it; what is behind an embedding is the network's.
+    pub fn encoding(self) -> Encoding {
+        match self {
+            Self::Formula(encoding) => encoding,
+            Self::Embedding { values, .. } => Encoding::OneHot(values),
+        }
+    }
+}
+
+/// Returns a number's formula, and the least and the greatest value that training has seen.
+fn number(fact: &Fact, kind: EncoderKind, known: impl Iterator<Item = f32>) -> Result<(Scaling, [f32; 2])> {
+    let log = kind == EncoderKind::Log;
+    let mut moments = Moments::default();
+    let (mut least, mut greatest) = (f32::INFINITY, f32::NEG_INFINITY);
+    for value in known {
+        ensure!(
+            !log || value > 0.0,
+            "fact {:?}: {value} has no logarithm, encoder \"log\" takes numbers above 0",
+            fact.name
+        );
+        // The moments are those of what the board computes.
+        moments.add(if log { libm::logf(value) } else { value });
+        least = least.min(value);
+        greatest = greatest.max(value);
+    }
+    let given = match kind {
+        EncoderKind::Range => fact.low.zip(fact.high),
+        _ => fact.mean.zip(fact.deviation),
+    };
+    if least > greatest && given.is_none() {
+        bail!("fact {:?} is missing in every training sample: its encoder cannot be measured", fact.name);
+    }
+    let [mean, deviation] = moments.mean_and_deviation();
+    let scaling = match kind {
+        EncoderKind::Range => {
+            let (low, high) = (fact.low.unwrap_or(least), fact.high.unwrap_or(greatest));
+            ensure!(low < high, "fact {:?}: the range from {low} to {high} is empty", fact.name);
+            Scaling::Range { low, high }
+        }
+        _ => {
+            let (mean, deviation) = (fact.mean.unwrap_or(mean), fact.deviation.unwrap_or(deviation));
+            ensure!(
+                deviation.is_normal() && deviation > 0.0,
+                "fact {:?}: deviation is {deviation}, expected more than 0",
+                fact.name
+            );
+            if log { Scaling::Log { mean, deviation } } else { Scaling::ZScore { mean, deviation } }
+        }
+    };
+    // Without a value to learn from, everything is allowed.
+    let range =
+        if least > greatest { [if log { f32::MIN_POSITIVE } else { f32::MIN }, f32::MAX] } else { [least, greatest] };
+    Ok((scaling, range))
+}

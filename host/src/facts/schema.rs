@@ -1,0 +1,451 @@
+//! Facts in training: the recipe's entries with what the data say of them, computed and encoded by the device's own code.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use attar_shared::{Code, FactDefinition, KindDefinition, MISSING};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::{Encoder, Fact, Scope, Value};
+use crate::data::Array;
+use crate::data::csv::Table as Csv;
+use crate::nearest;
+
+/// The values of one fact, a sample each; `None` is missing. A category's is the index of its value, a flag's 0 or 1.
+pub type FactColumn = Vec<Option<f32>>;
+
+/// What the data say of a fact that is set.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GivenFact {
+    /// category: the values.
+    pub values: Vec<String>,
+    /// What it is for each sample.
+    pub column: FactColumn,
+}
+
+/// Who sees the facts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Audience {
+    /// The board, and every network that is to run there: no privileged facts.
+    Board,
+    /// A teacher: all facts.
+    Teacher,
+}
+
+/// The facts of a data set.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FactSchema {
+    /// What each is; those that only a teacher sees stand last.
+    pub facts: Vec<SchemaFact>,
+    /// Whether a mask follows the values.
+    pub mask: bool,
+}
+
+/// A fact with everything that its encoding needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SchemaFact {
+    /// The name.
+    pub name: String,
+    /// The unit, or nothing.
+    pub unit: String,
+    /// What it is on the board.
+    pub value: Value,
+    /// How it enters the network.
+    pub encoder: Encoder,
+    /// category: the values.
+    pub values: Vec<String>,
+    /// category: the columns of its table, a number for each value, [`MISSING`] where there is none.
+    pub table: Vec<(String, Vec<f32>)>,
+    /// The code of a fact that is computed, otherwise nothing.
+    pub code: Vec<u8>,
+    /// Whether only a teacher sees it.
+    pub privileged: bool,
+    /// The chance of being hidden in training, in the place of the network's.
+    dropout: Option<f64>,
+    /// The facts that it is computed from, by their places.
+    sources: Vec<usize>,
+}
+
+/// The facts as a network takes them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FactInput {
+    /// Whose they are.
+    pub audience: Audience,
+    /// How many encoded values.
+    pub width: usize,
+    /// The runs that are rows of an embedding, with the width of a row.
+    pub embeddings: Vec<(Range<usize>, usize)>,
+}
+
+/// What facts are measured on.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// The inputs in raw units.
+    pub inputs: &'a Array,
+    /// The names of the input's values, as far as they have any.
+    pub names: &'a [String],
+    /// Their units.
+    pub units: &'a BTreeMap<String, String>,
+    /// What table files are relative to.
+    pub folder: &'a Path,
+    /// The samples that encoders are measured on.
+    pub train: &'a [usize],
+}
+
+impl GivenFact {
+    /// Reads a fact from the cells of a column; an empty one is missing. `place` says where a cell stands.
+    ///
+    /// # Errors
+    ///
+    /// When a cell holds what the fact cannot be.
+    pub fn read(fact: &Fact, cells: &[&str], place: impl Fn(usize) -> String) -> Result<Self> {
+        let is_missing = |text: &str| ["", "na", "n/a", "nan", "null"].contains(&text.to_lowercase().as_str());
+        let mut values = fact.values.clone();
+        if fact.kind.is_category() && values.is_empty() {
+            values = cells.iter().filter(|text| !text.is_empty()).map(|text| text.to_string()).collect();
+            values.sort_unstable();
+            values.dedup();
+        }
+        let read = |text: &str| -> Result<Option<f32>> {
+            if !fact.kind.is_category() {
+                return if is_missing(text) { Ok(None) } else { fact.kind.read(text).map(Some) };
+            }
+            match values.iter().position(|value| value == text) {
+                Some(index) => Ok(Some(index as f32)),
+                None if text.is_empty() => Ok(None),
+                None => {
+                    let near = nearest(text, values.iter().map(String::as_str));
+                    let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+                    bail!("has no value {text:?}{near}")
+                }
+            }
+        };
+        let column = cells
+            .iter()
+            .enumerate()
+            .map(|(row, text)| read(text).map_err(|error| anyhow!("{}: fact {:?} {error:#}", place(row), fact.name)))
+            .collect::<Result<_>>()?;
+        Ok(Self { values, column })
+    }
+
+    /// Takes a fact from numbers as arrays hold them: in its unit, the index of a category, 0 or 1; NaN is missing.
+    ///
+    /// # Errors
+    ///
+    /// When a number is none of these; `place` says where it stands.
+    pub fn from_numbers(fact: &Fact, numbers: &[f32], place: impl Fn(usize) -> String) -> Result<Self> {
+        let choices = match fact.kind.value() {
+            Value::Number => None,
+            Value::Flag => Some(2),
+            Value::Category => Some(fact.values.len()),
+        };
+        ensure!(choices != Some(0), "fact {:?}: values are missing", fact.name);
+        for (sample, value) in numbers.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
+            let good = choices.map_or(value.is_finite(), |n| value.fract() == 0.0 && (0.0..n as f32).contains(value));
+            ensure!(good, "{}: fact {:?} is {value:?}", place(sample), fact.name);
+        }
+        let column = numbers.iter().map(|value| (!value.is_nan()).then_some(*value)).collect();
+        Ok(Self { values: fact.values.clone(), column })
+    }
+}
+
+impl FactSchema {
+    /// Returns the schema of the recipe's facts, in their order, with encoders measured on the training split, the values of
+    /// all facts, and the files that were read. `given` holds what the data say of those that are set.
+    ///
+    /// # Errors
+    ///
+    /// When a table cannot be read, an expression does not fit what the data hold, or an encoder's range is empty.
+    pub fn measure(
+        facts: &[Fact],
+        given: Vec<GivenFact>,
+        at: &Surroundings<'_>,
+        mask: bool,
+    ) -> Result<(Self, Vec<FactColumn>, Vec<PathBuf>)> {
+        let mut given = given.into_iter();
+        let mut scope = Scope::new(facts, at.names, at.units)?;
+        let (mut schema, mut columns, mut files) = (Self { facts: Vec::new(), mask }, Vec::new(), Vec::new());
+        for fact in facts {
+            let of = if fact.kind.is_computed() { GivenFact::default() } else { given.next().unwrap_or_default() };
+            let table = match &fact.table {
+                Some(_) => read_table(fact, &of.values, at.folder, &mut files)?,
+                None => Vec::new(),
+            };
+            if fact.kind.is_category() {
+                scope.learn(&fact.name, &of.values, table.iter().map(|(name, _)| name.clone()).collect());
+            }
+            let place = |name: &str| facts.iter().position(|fact| fact.name == name);
+            schema.facts.push(SchemaFact {
+                name: fact.name.clone(),
+                unit: fact.unit().into(),
+                value: fact.kind.value(),
+                encoder: Encoder::Formula(attar_device::Encoding::None),
+                values: of.values,
+                table,
+                code: Vec::new(),
+                privileged: fact.privileged,
+                dropout: fact.dropout,
+                sources: fact.expr.iter().flat_map(|expr| expr.names()).filter_map(place).collect(),
+            });
+            columns.push(of.column);
+        }
+        scope.check(facts)?;
+        for (index, fact) in facts.iter().enumerate() {
+            if let Some(expr) = &fact.expr {
+                let code =
+                    expr.compile(&scope).with_context(|| format!("fact {:?}: expr = {:?}", fact.name, expr.text()))?;
+                schema.facts[index].code = code;
+                columns[index] = schema.compute(index, &columns, at.inputs);
+            }
+            let known = at.train.iter().filter_map(|&sample| columns[index][sample]);
+            schema.facts[index].encoder = Encoder::measure(fact, schema.facts[index].values.len(), known)?;
+        }
+        Ok((schema, columns, files))
+    }
+
+    /// Runs the code of a fact for every sample.
+    fn compute(&self, index: usize, columns: &[FactColumn], inputs: &Array) -> FactColumn {
+        let fact = &self.facts[index];
+        let flag = fact.value == Value::Flag;
+        (0..inputs.rows())
+            .into_par_iter()
+            .map(|sample| {
+                let scope = Sample { schema: self, columns, sample, input: inputs.row(sample) };
+                let value = attar_device::evaluate(Code::new(&fact.code), &scope);
+                if flag { value.map(|x| if x == 0.0 { 0.0 } else { 1.0 }) } else { value }
+            })
+            .collect()
+    }
+
+    /// Returns the facts that somebody sees.
+    pub fn seen_by(&self, audience: Audience) -> &[SchemaFact] {
+        let board = self.facts.iter().take_while(|fact| !fact.privileged).count();
+        &self.facts[..if audience == Audience::Board { board } else { self.facts.len() }]
+    }
+
+    /// Returns whether there are facts that the board does not see.
+    pub fn has_privileged(&self) -> bool {
+        self.facts.last().is_some_and(|fact| fact.privileged)
+    }
+
+    /// Returns the number of encoded values, the mask included.
+    pub fn width(&self, audience: Audience) -> usize {
+        self.seen_by(audience).iter().map(|fact| fact.width() + usize::from(self.mask && fact.width() > 0)).sum()
+    }
+
+    /// Returns the facts as a network for somebody takes them; nothing when there are none.
+    pub fn input(&self, audience: Audience) -> Option<FactInput> {
+        let width = self.width(audience);
+        (width > 0).then(|| FactInput { audience, width, embeddings: self.embeddings(audience) })
+    }
+
+    /// Returns the runs of encoded values that are rows of an embedding, with what each becomes.
+    fn embeddings(&self, audience: Audience) -> Vec<(Range<usize>, usize)> {
+        let mut first = 0;
+        let mut all = Vec::new();
+        for fact in self.seen_by(audience) {
+            let own = first..first + fact.width();
+            first = own.end;
+            if let Encoder::Embedding { width, .. } = fact.encoder {
+                all.push((own, width));
+            }
+        }
+        all
+    }
+
+    /// Returns what is hidden together in training, with the chance where the recipe names one: a fact that is set, and all
+    /// that is computed from it.
+    pub(crate) fn hidden_together(&self, audience: Audience) -> Vec<(Option<f64>, Vec<usize>)> {
+        let facts = self.seen_by(audience);
+        let values: usize = facts.iter().map(SchemaFact::width).sum();
+        let (mut first, mut seen) = (0, 0);
+        let mut places: Vec<Vec<usize>> = Vec::new();
+        for fact in facts {
+            let mut own: Vec<usize> = (first..first + fact.width()).collect();
+            first += fact.width();
+            if self.mask && fact.width() > 0 {
+                own.push(values + seen);
+                seen += 1;
+            }
+            places.push(own);
+        }
+        let mut groups = Vec::new();
+        for (index, fact) in facts.iter().enumerate() {
+            // What is computed from the input alone is never missing on the board.
+            if !fact.code.is_empty() && fact.dropout.is_none() {
+                continue;
+            }
+            let mut reached = vec![false; facts.len()];
+            reached[index] = true;
+            for (later, other) in facts.iter().enumerate().skip(index + 1) {
+                reached[later] = other.sources.iter().any(|&source| reached[source]);
+            }
+            let all: Vec<usize> = places
+                .iter()
+                .zip(&reached)
+                .filter(|(_, reached)| **reached)
+                .flat_map(|(places, _)| places.clone())
+                .collect();
+            if !all.is_empty() {
+                groups.push((fact.dropout, all));
+            }
+        }
+        groups
+    }
+
+    /// Encodes every sample, `[samples, values]`.
+    pub(crate) fn encode(&self, audience: Audience, columns: &[FactColumn], samples: usize) -> Vec<f32> {
+        let facts = self.seen_by(audience);
+        let mut encoded = Vec::with_capacity(samples * self.width(audience));
+        for sample in 0..samples {
+            for (fact, column) in facts.iter().zip(columns) {
+                fact.encoder.encoding().encode(column[sample], |value| encoded.push(value));
+            }
+            if self.mask {
+                let seen = facts.iter().zip(columns).filter(|(fact, _)| fact.width() > 0);
+                encoded.extend(seen.map(|(_, column)| if column[sample].is_some() { 1.0 } else { 0.0 }));
+            }
+        }
+        encoded
+    }
+
+    /// Calls `with` with the facts of the board as the writer of the format takes them; `rows` holds those of each embedding.
+    pub fn with_definitions<R>(&self, rows: &[Vec<u8>], with: impl FnOnce(&[FactDefinition<'_>]) -> R) -> R {
+        let facts = self.seen_by(Audience::Board);
+        let lists: Vec<(Vec<&str>, Vec<&[f32]>)> = facts
+            .iter()
+            .map(|fact| {
+                let columns = fact.table.iter().map(|(_, column)| column.as_slice()).collect();
+                (fact.values.iter().map(String::as_str).collect(), columns)
+            })
+            .collect();
+        let mut rows = rows.iter();
+        let definitions: Vec<FactDefinition<'_>> = facts
+            .iter()
+            .zip(&lists)
+            .map(|(fact, (values, columns))| {
+                let (least, greatest) = fact.range();
+                FactDefinition {
+                    name: &fact.name,
+                    unit: &fact.unit,
+                    kind: match fact.value {
+                        Value::Number => KindDefinition::Number { least, greatest },
+                        Value::Category => KindDefinition::Category { values, columns },
+                        Value::Flag => KindDefinition::Flag,
+                    },
+                    encoder: match fact.encoder {
+                        Encoder::Formula(encoding) => match encoding {
+                            attar_device::Encoding::None => attar_shared::Encoder::None,
+                            attar_device::Encoding::Number { scaling, .. } => attar_shared::Encoder::Number(scaling),
+                            attar_device::Encoding::OneHot(_) => attar_shared::Encoder::OneHot,
+                            attar_device::Encoding::Flag => attar_shared::Encoder::Flag,
+                        },
+                        Encoder::Embedding { width, .. } => {
+                            let rows = rows.next().map_or(&[][..], Vec::as_slice);
+                            attar_shared::Encoder::Embedding { width: width as u16, rows }
+                        }
+                    },
+                    code: &fact.code,
+                }
+            })
+            .collect();
+        with(&definitions)
+    }
+}
+
+impl SchemaFact {
+    /// Returns how many values it has among the encoded ones, its mask aside.
+    pub fn width(&self) -> usize {
+        self.encoder.encoding().width()
+    }
+
+    /// Returns the least and the greatest value that it is brought between.
+    fn range(&self) -> (f32, f32) {
+        match self.encoder {
+            Encoder::Formula(attar_device::Encoding::Number { least, greatest, .. }) => (least, greatest),
+            _ => (f32::MIN, f32::MAX),
+        }
+    }
+}
+
+/// What the code of a fact reads, for one sample.
+struct Sample<'a> {
+    schema: &'a FactSchema,
+    columns: &'a [FactColumn],
+    sample: usize,
+    input: &'a [f32],
+}
+
+impl attar_device::Scope for Sample<'_> {
+    fn fact(&self, fact: u8) -> f32 {
+        self.columns[usize::from(fact)][self.sample].unwrap_or(f32::NAN)
+    }
+
+    fn input(&self, place: u16) -> f32 {
+        self.input.get(usize::from(place)).copied().unwrap_or(f32::NAN)
+    }
+
+    fn column(&self, fact: u8, column: u8) -> f32 {
+        let numbers = self.schema.facts[usize::from(fact)].table.get(usize::from(column));
+        let value = self.columns[usize::from(fact)][self.sample];
+        numbers.zip(value).and_then(|((_, numbers), value)| numbers.get(value as usize)).copied().unwrap_or(f32::NAN)
+    }
+}
+
+/// Returns the columns of a category's table, a number for each of its values.
+fn read_table(
+    fact: &Fact,
+    values: &[String],
+    folder: &Path,
+    files: &mut Vec<PathBuf>,
+) -> Result<Vec<(String, Vec<f32>)>> {
+    let Some(table) = &fact.table else { return Ok(Vec::new()) };
+    let Some(file) = &table.file else {
+        return table
+            .columns
+            .iter()
+            .map(|(column, numbers)| {
+                let missing = values.iter().find(|value| !numbers.contains_key(*value));
+                if let Some(value) = missing {
+                    bail!("fact {:?}: table.columns.{column} has no number for the value {value:?}", fact.name);
+                }
+                Ok((column.clone(), values.iter().map(|value| numbers[value]).collect()))
+            })
+            .collect();
+    };
+    let path = folder.join(file);
+    let csv = Csv::read(&path).with_context(|| format!("fact {:?}", fact.name))?;
+    files.push(path.clone());
+    let key = table.key.clone().unwrap_or_else(|| csv.columns()[0].clone());
+    let keys = csv.column(&key).with_context(|| format!("fact {:?}", fact.name))?.texts();
+    let rows = values
+        .iter()
+        .map(|value| {
+            let mut found = keys.iter().enumerate().filter(|(_, key)| *key == value).map(|(row, _)| row);
+            let row = found.next().with_context(|| {
+                let near = nearest(value, keys.iter().copied());
+                let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+                format!("{}: fact {:?}: no row has {key} = {value:?}{near}", path.display(), fact.name)
+            })?;
+            ensure!(
+                found.next().is_none(),
+                "{}: fact {:?}: two rows have {key} = {value:?}",
+                path.display(),
+                fact.name
+            );
+            Ok(row)
+        })
+        .collect::<Result<Vec<usize>>>()?;
+    csv.columns()
+        .iter()
+        .filter(|column| **column != key)
+        .map(|column| {
+            let numbers = csv.column(column)?.numbers_or_missing()?;
+            Ok((column.clone(), rows.iter().map(|&row| numbers[row].unwrap_or(MISSING)).collect()))
+        })
+        .collect()
+}
