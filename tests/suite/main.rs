@@ -4,6 +4,7 @@ mod command;
 mod data;
 mod device;
 mod distillation;
+mod facts;
 mod format;
 mod gradients;
 mod nets;

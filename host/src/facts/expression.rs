@@ -5,6 +5,8 @@
 mod check;
 mod compile;
 mod parse;
+#[cfg(test)]
+mod tests;
 pub mod units;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -65,6 +67,12 @@ impl Node {
             Term::Binary(_, pair) => pair.as_slice(),
             Term::Choice(parts) => parts.as_slice(),
         }
+    }
+
+    /// Returns how many numbers the board holds at once while it computes the part.
+    fn stack(&self) -> usize {
+        let operands = self.children().iter().enumerate();
+        operands.map(|(waiting, child)| waiting + child.stack()).max().unwrap_or(1)
     }
 
     fn walk<'a>(&'a self, visit: &mut impl FnMut(&'a Node)) {

@@ -1,11 +1,20 @@
 //! Families of networks: from the keys of a recipe to a list of layers. A new family is a function here.
 
+use anyhow::{Context, Result};
+
+use super::layers::name_of;
+use crate::nearest;
 use crate::recipe::{Activation, Arch, FuseAt, Gather, Layer, LayerKind, Net, Padding, Size};
 
 /// Returns the layers of a network between its input, `[height, width, channels]`, and its heads.
-pub(super) fn layers(net: &Net, input: [usize; 3]) -> Vec<Layer> {
+///
+/// # Errors
+///
+/// When the facts are to enter behind a layer that there is not.
+pub(super) fn layers(net: &Net, input: [usize; 3]) -> Result<Vec<Layer>> {
     let mut layers = match net.arch {
-        Arch::Layers => return with_dropout(net, net.layers.clone()),
+        Arch::Layers if net.fuse_at.is_none() => return Ok(with_dropout(net, net.layers.clone())),
+        Arch::Layers => net.layers.clone(),
         // Files are no families; a recipe that asks a student to be one is refused when it is read.
         Arch::Mlp | Arch::Onnx | Arch::Saved => Vec::new(),
         Arch::Cnn | Arch::Cnn1d => stages(net, input[2]),
@@ -17,12 +26,30 @@ pub(super) fn layers(net: &Net, input: [usize; 3]) -> Vec<Layer> {
         Arch::Gru => gru(net),
     };
     let before = matches!(net.arch, Arch::Mlp | Arch::Autoencoder);
-    match net.fuse_at.unwrap_or(if before { FuseAt::Input } else { FuseAt::Features }) {
-        FuseAt::Input => layers.insert(0, Layer::of(LayerKind::Facts)),
-        FuseAt::Features => layers.push(Layer::of(LayerKind::Facts)),
+    let facts = Layer::of(LayerKind::Facts);
+    let hidden = net.hidden.iter().map(|&units| dense(units));
+    match net.fuse_at.clone().unwrap_or(if before { FuseAt::Input } else { FuseAt::Features }) {
+        FuseAt::Input => {
+            layers.insert(0, facts);
+            layers.extend(hidden);
+        }
+        FuseAt::Features => {
+            layers.push(facts);
+            layers.extend(hidden);
+        }
+        FuseAt::Behind(name) => {
+            layers.extend(hidden);
+            let names: Vec<String> =
+                layers.iter().enumerate().map(|(index, layer)| format!("{}{index}", name_of(layer.kind))).collect();
+            let place = names.iter().position(|known| *known == name).with_context(|| {
+                let near = nearest(&name, names.iter().map(String::as_str));
+                let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+                format!("fuse_at: there is no layer {name:?}{near}; there are input, features, {}", names.join(", "))
+            })?;
+            layers.insert(place + 1, facts);
+        }
     }
-    layers.extend(net.hidden.iter().map(|&units| dense(units)));
-    with_dropout(net, layers)
+    Ok(with_dropout(net, layers))
 }
 
 /// Returns whether batch normalisation follows a family's layers when the recipe does not say.

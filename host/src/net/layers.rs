@@ -20,7 +20,7 @@ use crate::recipe::{Activation, Fusion, Layer, LayerKind, Net, Padding, Size};
 /// When a layer does not fit what it reads, or facts cannot be fused as the recipe says; the message names the layer and
 /// both shapes.
 pub fn build(net: &Net, input: [usize; 3], facts: Option<FactInput>, heads: &[(String, usize)]) -> Result<Graph> {
-    let layers = families::layers(net, input);
+    let layers = families::layers(net, input)?;
     let first = layers.iter().find(|layer| !matches!(layer.kind, LayerKind::Facts | LayerKind::Dropout));
     // Dense layers see values, not positions; facts then join a vector and are not repeated along it.
     let flat = first.is_none_or(|layer| layer.kind == LayerKind::Dense);
@@ -40,12 +40,16 @@ pub fn build(net: &Net, input: [usize; 3], facts: Option<FactInput>, heads: &[(S
     let mut builder = Builder { net, graph, facts };
     trunk = builder.sequence("", &layers, trunk)?;
     let Builder { mut graph, .. } = builder;
-    if facts.is_some_and(|facts| graph.readers(facts).next().is_none()) {
-        bail!("the facts enter nowhere: put a layer of kind \"facts\" into layers");
-    }
     for (name, outputs) in heads {
-        let head = graph.push(format!("head.{name}"), Op::Dense { outputs: *outputs }, &[trunk])?;
+        let mut head = graph.push(format!("head.{name}"), Op::Dense { outputs: *outputs }, &[trunk])?;
+        if let (Some(facts), Fusion::Prior) = (facts, net.fusion) {
+            let prior = graph.push(format!("prior.{name}"), Op::Dense { outputs: *outputs }, &[facts])?;
+            head = graph.push(format!("logits.{name}"), Op::Add, &[head, prior])?;
+        }
         graph.heads.push(head);
+    }
+    if facts.is_some_and(|facts| graph.readers(facts).next().is_none()) {
+        bail!("the facts enter nowhere: put a layer of kind \"facts\" into layers, or say fuse_at");
     }
     Ok(graph)
 }
@@ -171,6 +175,8 @@ impl Builder<'_> {
                 let scaled = graph.push("fusion.scaled", Op::Multiply, &[trunk, factor])?;
                 graph.push("fusion", Op::Add, &[scaled, shift])
             }
+            // To the logits, not here.
+            Fusion::Prior => Ok(trunk),
             Fusion::Gate => {
                 let open = graph.push("fusion.facts", Op::Dense { outputs: shape[2] }, &[facts])?;
                 let gate = graph.push("fusion.gate", Op::Activation(Activation::Sigmoid), &[open])?;
@@ -189,7 +195,8 @@ impl Builder<'_> {
     }
 }
 
-fn name_of(kind: LayerKind) -> &'static str {
+/// Returns what layers of a kind are called; their place follows.
+pub(super) fn name_of(kind: LayerKind) -> &'static str {
     match kind {
         LayerKind::Conv => "conv",
         LayerKind::Depthwise => "depthwise",

@@ -76,10 +76,10 @@ pub struct Net {
     /// The share of values that are dropped before the heads while training.
     #[serde(default)]
     pub dropout: f64,
-    /// How the facts enter: `concat`, `add`, `film`, `gate`, or `sum` (input + facts, of the same width).
+    /// How the facts enter: `concat`, `add`, `film`, `gate`, `prior`, or `sum` (input + facts, of the same width).
     #[serde(default)]
     pub fusion: Fusion,
-    /// Where they enter: `input` or `features` (before the dense layers); the default is `input` for an mlp and an
+    /// Where they enter: `input`, `features` (before the dense layers), or behind the layer of a name; the default is `input` for an mlp and an
     /// autoencoder, `features` for the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fuse_at: Option<FuseAt>,
@@ -349,16 +349,21 @@ pub enum Fusion {
     Film,
     /// `sigmoid(W f) h`.
     Gate,
+    /// `head(h) + W f`: what the facts alone say of the answer, as log-odds beside those of the network.
+    Prior,
 }
 
 /// Where the facts enter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FuseAt {
     /// Beside the input.
     Input,
     /// Before the dense layers.
     Features,
+    /// Behind the layer of a name.
+    #[serde(untagged)]
+    Behind(String),
 }
 
 /// How the learning rate goes on.

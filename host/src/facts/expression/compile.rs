@@ -1,7 +1,7 @@
 //! From the tree of an expression to the code that the board runs.
 
 use anyhow::{Context, Result, bail, ensure};
-use attar_shared::{Binary, Instruction, MAX_CODE, MAX_STACK};
+use attar_shared::{Binary, Instruction, MAX_CODE};
 
 use super::check::{Entry, column_place, value_place};
 use super::{Expression, Node, Term};
@@ -12,16 +12,10 @@ impl Expression {
     ///
     /// # Errors
     ///
-    /// When it takes more of the board's stack than there is, or is too long.
+    /// When it is too long.
     pub fn compile(&self, scope: &Scope) -> Result<Vec<u8>> {
-        let mut code = Code { scope, bytes: Vec::new(), depth: 0, deepest: 0 };
+        let mut code = Code { scope, bytes: Vec::new() };
         code.add(&self.root)?;
-        ensure!(
-            code.deepest <= MAX_STACK,
-            "the expression is too deep: it needs {} numbers at once, the board holds {MAX_STACK}; compute a part of it as \
-             a fact of its own",
-            code.deepest
-        );
         ensure!(
             code.bytes.len() <= MAX_CODE,
             "the expression takes {} bytes, at most {MAX_CODE} fit: compute a part of it as a fact of its own",
@@ -34,8 +28,6 @@ impl Expression {
 struct Code<'a> {
     scope: &'a Scope,
     bytes: Vec<u8>,
-    depth: usize,
-    deepest: usize,
 }
 
 impl Code<'_> {
@@ -88,8 +80,6 @@ impl Code<'_> {
     }
 
     fn push(&mut self, instruction: Instruction) {
-        self.depth = self.depth + 1 - instruction.operands();
-        self.deepest = self.deepest.max(self.depth);
         let (bytes, len) = instruction.encode();
         self.bytes.extend(&bytes[..len]);
     }

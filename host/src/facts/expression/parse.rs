@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use anyhow::{Context, Error, Result, anyhow, bail, ensure};
-use attar_shared::{Binary, Unary};
+use attar_shared::{Binary, MAX_STACK, Unary};
 use pest::Parser;
 use pest::error::{ErrorVariant, LineColLocation};
 use pest::iterators::{Pair, Pairs};
@@ -51,7 +51,14 @@ impl FromStr for Expression {
         check_nesting(text)?;
         let mut pairs = Grammar::parse(Rule::program, text).map_err(|error| described(&error))?;
         let root = pairs.next().context("the expression is empty")?;
-        Ok(Self { text: text.into(), root: node(root.into_inner())? })
+        let root = node(root.into_inner())?;
+        let deepest = root.stack();
+        ensure!(
+            deepest <= MAX_STACK,
+            "the expression is too deep: it needs {deepest} numbers at once, the board holds {MAX_STACK}; compute a part of it \
+             as a fact of its own"
+        );
+        Ok(Self { text: text.into(), root })
     }
 }
 
@@ -129,7 +136,8 @@ fn primary(pair: Pair<'_, Rule>) -> Result<Node> {
             Term::Field(name, field)
         }
         Rule::choice => {
-            let parts = pair.into_inner().map(|part| node(part.into_inner())).collect::<Result<Vec<Node>>>()?;
+            let parts = pair.into_inner().filter(|part| part.as_rule() == Rule::expression);
+            let parts = parts.map(|part| node(part.into_inner())).collect::<Result<Vec<Node>>>()?;
             Term::Choice(Box::new(parts.try_into().map_err(|_| anyhow!("column {column}: if without then or else"))?))
         }
         Rule::call => return call(pair, column),
