@@ -72,6 +72,9 @@ pub struct StudentFigures {
     pub accuracies: Vec<f64>,
     /// Each head's figures, means over the seeds.
     pub metrics: Value,
+    /// The deviation of each of them over the seeds, n - 1 in the denominator; 0 for one seed.
+    #[serde(default)]
+    pub deviations: Value,
 }
 
 /// Figures of the file.
@@ -129,7 +132,8 @@ impl StudentFigures {
             deviation,
             seeds: seeds.len(),
             accuracies,
-            metrics: mean_of(&metrics),
+            metrics: over_seeds(&metrics, &|numbers| mean_and_deviation(numbers).0.unwrap_or_default()),
+            deviations: over_seeds(&metrics, &|numbers| mean_and_deviation(numbers).1),
         }
     }
 }
@@ -197,20 +201,17 @@ pub(crate) fn mean_and_deviation(values: &[f64]) -> (Option<f64>, f64) {
     (Some(mean), if values.len() > 1 { (squares / (count - 1.0)).sqrt() } else { 0.0 })
 }
 
-/// Returns objects of one shape with the mean of each number.
-fn mean_of(values: &[Value]) -> Value {
+/// Returns objects of one shape with what becomes of each number over the seeds.
+fn over_seeds(values: &[Value], of: &impl Fn(&[f64]) -> f64) -> Value {
     match values.first() {
         Some(Value::Object(first)) => {
-            let mean = |key: &String| {
+            let member = |key: &String| {
                 let members: Vec<Value> = values.iter().filter_map(|value| value.get(key).cloned()).collect();
-                (key.clone(), mean_of(&members))
+                (key.clone(), over_seeds(&members, of))
             };
-            Value::Object(first.keys().map(mean).collect())
+            Value::Object(first.keys().map(member).collect())
         }
-        Some(Value::Number(_)) => {
-            let numbers: Vec<f64> = values.iter().filter_map(Value::as_f64).collect();
-            Value::from(numbers.iter().sum::<f64>() / numbers.len() as f64)
-        }
+        Some(Value::Number(_)) => Value::from(of(&values.iter().filter_map(Value::as_f64).collect::<Vec<f64>>())),
         Some(other) => other.clone(),
         None => Value::Null,
     }
@@ -242,7 +243,8 @@ mod tests {
     #[test]
     fn means_go_through_nested_objects() {
         let values = [serde_json::json!({"a": {"f1": 0.5}}), serde_json::json!({"a": {"f1": 1.0}})];
-        assert_eq!(mean_of(&values), serde_json::json!({"a": {"f1": 0.75}}));
+        let mean = |numbers: &[f64]| mean_and_deviation(numbers).0.unwrap();
+        assert_eq!(over_seeds(&values, &mean), serde_json::json!({"a": {"f1": 0.75}}));
         assert_eq!(mean_and_deviation(&[1.0, 3.0]), (Some(2.0), 2f64.sqrt()));
         assert_eq!(mean_and_deviation(&[]), (None, 0.0));
     }

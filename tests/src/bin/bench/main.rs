@@ -1,8 +1,10 @@
 //! Benchmarks that print tables; `tests/bench` builds and runs them.
 
 mod distillation;
+mod facts;
 mod training;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -38,6 +40,18 @@ enum What {
         #[arg(long)]
         net: Option<String>,
     },
+    /// The ways in which facts enter, on two data sets: what each brings, and what it costs.
+    Facts {
+        /// Prints one array of flat objects.
+        #[arg(long)]
+        json: bool,
+        /// Where ai4i2020.csv is; without it that data set is skipped.
+        #[arg(long, default_value = ".")]
+        data: PathBuf,
+        /// From how many seeds each student is trained.
+        #[arg(long, default_value_t = 5)]
+        seeds: usize,
+    },
     /// Generalised distillation on synthetic data (Lopez-Paz et al. 2016), beside the published figures.
     Distillation {
         /// Prints one array of flat objects.
@@ -53,6 +67,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().what {
         What::Training { json, seconds } => training::beside_torch(json, seconds),
         What::Steps { seconds, net } => training::steps(seconds, net.as_deref()),
+        What::Facts { json, data, seeds } => facts::table(json, &data, seeds),
         What::Distillation { json, repeats } => distillation::table(json, repeats),
     };
     match result {
