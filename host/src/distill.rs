@@ -1,5 +1,6 @@
 //! A whole run: teacher, students, file, comparison, report. What is done already is not done again.
 
+mod rules;
 mod stage;
 mod teachers;
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::Fact;
 
-pub use distill::{Balance, Distill, Linear, Loss, LossKind, Method, Scheduled};
+pub use distill::{Balance, Distill, Linear, Loss, LossKind, Method, Rule, Scheduled};
 pub use net::{
     Activation, Arch, FuseAt, Fusion, Gather, Layer, LayerKind, Net, OptimizerKind, Padding, Schedule, Size,
 };

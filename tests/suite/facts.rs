@@ -315,3 +315,146 @@ fn facts_that_cannot_be_are_refused_with_fact_and_column() {
     );
     assert!(message.contains("has no logarithm"), "{message}");
 }
+
+/// What a teacher knows beside the student's input helps where it is a function of that input, and not where it is not
+/// (Lopez-Paz et al. 2016): labels say whether `z + noise > 0` with `z = a · x`. A teacher that sees `z` passes on labels without
+/// noise; one that sees the noise knows each label for sure, and nothing of it can be told from x.
+#[test]
+fn privileged_facts_help_where_theory_says_so() {
+    let (mut helped, mut in_vain) = (Vec::new(), Vec::new());
+    for seed in 0..20 {
+        let plain = student_of(seed, None);
+        helped.push(student_of(seed, Some("z")) - plain);
+        in_vain.push(student_of(seed, Some("noise")) - plain);
+    }
+    let mean = |gains: &[f64]| gains.iter().sum::<f64>() / gains.len() as f64;
+    let error = |gains: &[f64]| {
+        let squares: f64 = gains.iter().map(|gain| (gain - mean(gains)).powi(2)).sum();
+        (squares / (gains.len() * (gains.len() - 1)) as f64).sqrt()
+    };
+    let [helped, in_vain] = [&helped, &in_vain].map(|gains| (100.0 * mean(gains), 100.0 * error(gains)));
+    eprintln!(
+        "a teacher that sees z: {:+.1} ± {:.1} points; one that sees the noise: {:+.1} ± {:.1}",
+        helped.0, helped.1, in_vain.0, in_vain.1
+    );
+    assert!(helped.0 > 3.0 * helped.1 && helped.0 > 1.0, "{helped:?}");
+    assert!(in_vain.0 < 1.0, "{in_vain:?}");
+}
+
+/// Draws samples `[x, z, noise]`.
+fn noisy(random: &mut ChaCha8Rng, direction: &[f32], count: usize) -> Vec<(Vec<f32>, f32, f32)> {
+    let mut sample = || {
+        let x: Vec<f32> = (0..INPUTS).map(|_| normal(random)).collect();
+        let z = x.iter().zip(direction).map(|(x, a)| x * a).sum();
+        (x, z, 3.0 * normal(random))
+    };
+    (0..count).map(|_| sample()).collect()
+}
+
+/// A normal variate, nearly: the sum of twelve (Irwin-Hall).
+fn normal(random: &mut ChaCha8Rng) -> f32 {
+    (0..12).map(|_| random.random_range(-0.5f32..0.5)).sum()
+}
+
+/// Returns for how many of 2,000 samples a student tells the sign of z, one that was taught from 100 labels by a teacher who
+/// sees a fact, or none.
+fn student_of(seed: u64, fact: Option<&str>) -> f64 {
+    let folder = tempfile::tempdir().unwrap();
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let direction: Vec<f32> = (0..INPUTS).map(|_| normal(&mut random)).collect();
+    let mut text = (0..INPUTS).map(|i| format!("x{i:02},")).collect::<String>() + "z,noise,y\n";
+    for (x, z, noise) in noisy(&mut random, &direction, 100) {
+        x.iter().for_each(|x| write!(text, "{x},").unwrap());
+        writeln!(text, "{z},{noise},{}", u8::from(z + noise > 0.0)).unwrap();
+    }
+    fs::write(folder.path().join("noisy.csv"), text).unwrap();
+    let columns: String = (0..INPUTS).map(|i| format!("x{i:02} = \"x{i:02}\"\n")).collect();
+    let fact = fact.map(|name| format!("[[facts]]\nname = \"{name}\"\nkind = \"number\"\nprivileged = true\n"));
+    let recipe = format!(
+        "[data]\nformat = \"csv\"\nfile = \"noisy.csv\"\nsplit = {{ test = 0, validation = 0 }}\n[input.columns]\n{columns}\
+         {}[[heads]]\nname = \"y\"\nkind = \"binary\"\ncolumn = \"y\"\n[teacher]\narch = \"mlp\"\nepochs = 60\nrate = 0.03\n\
+         optimizer = \"adamw\"\ndecay = 1.0\nfact_dropout = 0\n[student]\narch = \"mlp\"\nepochs = 60\nrate = 0.03\n[distill]\n\
+         temperature = 1\nhard = 0\nsoft = 1\n[quantize]\ncalibration = 64\n",
+        fact.unwrap_or_default()
+    );
+    let out = folder.path().join("run");
+    let places = Places { data: folder.path().into(), out: out.clone(), device: Device::Cpu };
+    distill::run(&parse(&recipe, &[]), &places).unwrap();
+    let bytes = fs::read(out.join("student.attar")).unwrap();
+    let student = Student::parse(&bytes).unwrap();
+    assert_eq!(student.model().facts().count(), 0);
+    let mut arena = vec![0; student.model().arena_bytes()];
+    let mut session = attar_device::Session::new(*student.model(), &mut arena).unwrap();
+    let right = noisy(&mut random, &direction, 2000).into_iter().filter(|(x, z, _)| {
+        let outputs = session.run(x, &student.facts()).unwrap();
+        (outputs.head("y").unwrap().top().class == 1) == (*z > 0.0)
+    });
+    right.count() as f64 / 2000.0
+}
+
+const INPUTS: usize = 20;
+
+/// Rules that hold where labels do not: a quarter of the labels is wrong, and what is known of extremes is put into what the
+/// teacher says. Twenty seeds, the same data and networks with and without.
+#[test]
+fn rules_teach_what_wrong_labels_do_not() {
+    let rules = r#"
+[[distill.rules]]
+when = "force * way > 60"
+head = "alarm"
+[[distill.rules]]
+when = "force * way < 30"
+head = "alarm"
+holds = false
+"#;
+    let gains: Vec<f64> =
+        (0..20).map(|seed| taught_from_wrong_labels(seed, rules) - taught_from_wrong_labels(seed, "")).collect();
+    let mean = gains.iter().sum::<f64>() / 20.0;
+    let error = (gains.iter().map(|gain| (gain - mean).powi(2)).sum::<f64>() / (20.0 * 19.0)).sqrt();
+    eprintln!("rules: {:+.1} ± {:.1} points", 100.0 * mean, 100.0 * error);
+    assert!(mean > 3.0 * error && mean > 0.01, "{mean} ± {error}");
+    let bad = |rules: &str| {
+        let text = format!("{RECIPE}{rules}").replace("method = \"none\"", "method = \"hinton\"\n");
+        refused(&text.replace("[student]", "[teacher]\narch='mlp'\n[student]"))
+    };
+    let message = bad(&rules.replacen("force * way", "force * wy", 1));
+    assert!(message.contains("rule 1") && message.contains("did you mean \"way\""), "{message}");
+    let message = bad(&rules.replacen("\"alarm\"", "\"alrm\"", 1));
+    assert!(message.contains("there is no head \"alrm\" (did you mean \"alarm\"?)"), "{message}");
+    let message = refused(&format!("{RECIPE}{rules}"));
+    assert!(message.contains("distill.method is \"none\""), "{message}");
+}
+
+/// Returns how often a student is right that was taught from 200 labels of which every fourth is wrong.
+fn taught_from_wrong_labels(seed: u64, rules: &str) -> f64 {
+    let folder = tempfile::tempdir().unwrap();
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut sample =
+        || (random.random_range(1.0f32..10.0), random.random_range(1.0f32..10.0), random.random_bool(0.25));
+    let mut text = "force,way,alarm\n".to_string();
+    for _ in 0..200 {
+        let (force, way, wrong) = sample();
+        writeln!(text, "{force},{way},{}", u8::from((force * way > 45.0) != wrong)).unwrap();
+    }
+    fs::write(folder.path().join("d.csv"), text).unwrap();
+    let recipe = format!(
+        "seed = {seed}\n[data]\nformat = 'csv'\nfile = 'd.csv'\nsplit = {{ test = 0, validation = 0 }}\n[input]\n\
+         columns = {{ force = 'force', way = 'way' }}\n[[heads]]\nname = 'alarm'\nkind = 'binary'\ncolumn = 'alarm'\n\
+         [teacher]\narch = 'mlp'\nhidden = [16]\nepochs = 40\nrate = 0.01\n[student]\narch = 'mlp'\nhidden = [8]\nepochs = 60\n\
+         rate = 0.01\n[distill]\ntemperature = 1\nhard = 0\nsoft = 1\n{rules}\n[quantize]\ncalibration = 64\n"
+    );
+    let out = folder.path().join("run");
+    let places = Places { data: folder.path().into(), out: out.clone(), device: Device::Cpu };
+    distill::run(&parse(&recipe, &[]), &places).unwrap();
+    let bytes = fs::read(out.join("student.attar")).unwrap();
+    let student = Student::parse(&bytes).unwrap();
+    assert_eq!(student.model().facts().count(), 0, "what rules depend on is no fact of the board");
+    let mut arena = vec![0; student.model().arena_bytes()];
+    let mut session = attar_device::Session::new(*student.model(), &mut arena).unwrap();
+    let right = (0..1000).filter(|_| {
+        let (force, way, _) = sample();
+        let outputs = session.run(&[force, way], &student.facts()).unwrap();
+        (outputs.head("alarm").unwrap().top().class == 1) == (force * way > 45.0)
+    });
+    right.count() as f64 / 1000.0
+}

@@ -175,6 +175,7 @@ impl<'a> Run<'a> {
             }
             logits.push(self.spread(&tensors).with_context(|| path.display().to_string())?);
         }
+        super::rules::apply(recipe, data, &mut logits)?;
         Ok(Answers { distill: recipe.distill.clone(), soft: Soft { logits, network: None }, key })
     }
 

@@ -77,6 +77,9 @@ pub enum Value {
 pub struct KindName(&'static dyn Kind);
 
 impl KindName {
+    /// A condition.
+    pub(crate) const RULE: Self = Self(&rule::Rule);
+
     /// Returns the kind of a name, or an error that lists all.
     ///
     /// # Errors

@@ -149,6 +149,32 @@ impl EncoderKind {
 }
 
 impl Fact {
+    /// Returns a condition that is computed and that no network sees.
+    pub(crate) fn condition(name: String, expr: Expression) -> Self {
+        Self {
+            name,
+            kind: KindName::RULE,
+            column: None,
+            constant: None,
+            file: None,
+            key: None,
+            unit: String::new(),
+            expr: Some(expr),
+            encoder: Some(EncoderKind::None),
+            mean: None,
+            deviation: None,
+            low: None,
+            high: None,
+            period: None,
+            width: None,
+            values: Vec::new(),
+            table: None,
+            repeat: None,
+            dropout: None,
+            privileged: true,
+        }
+    }
+
     /// Returns how it enters the network.
     pub fn encoder(&self) -> EncoderKind {
         self.encoder.unwrap_or(self.kind.encoders()[0])

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::facts::expression::Expression;
+
 /// `[distill]`: how the student learns from the teacher.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +23,9 @@ pub struct Distill {
     /// `[[distill.losses]]`: more losses against the teacher, each with a weight of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub losses: Vec<Loss>,
+    /// `[[distill.rules]]`: what must hold of a label, put into what the teacher says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Rule>,
     /// How the losses of several heads are weighed: `fixed`, by their `weight`, or `uncertainty`.
     #[serde(default)]
     pub balance: Balance,
@@ -75,9 +80,44 @@ impl Default for Distill {
             hard: None,
             soft: None,
             losses: Vec::new(),
+            rules: Vec::new(),
             balance: Balance::default(),
             generations: Self::default_generations(),
         }
+    }
+}
+
+/// Something that must hold of a label when a condition does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// The condition, on facts and inputs.
+    pub when: Expression,
+    /// The head that it speaks of.
+    pub head: String,
+    /// class, multilabel: the label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Whether the label must hold, or must not.
+    #[serde(default = "Rule::default_holds")]
+    pub holds: bool,
+    /// What the logit of an answer falls by that breaks the rule.
+    #[serde(default = "Rule::default_strength")]
+    pub strength: f64,
+}
+
+impl Rule {
+    fn default_holds() -> bool {
+        true
+    }
+
+    fn default_strength() -> f64 {
+        4.0
+    }
+
+    /// Returns the name of the fact that its condition is computed as.
+    pub(crate) fn fact_name(&self, index: usize) -> String {
+        format!("rule {}", index + 1)
     }
 }
 

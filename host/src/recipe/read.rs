@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::{Arch, Format, Fusion, HeadKind, Net, Recipe, Schedule, Weights};
-use crate::facts::{self, Fact, Scope};
+use crate::facts::{self, EncoderKind, Fact, Scope};
 use crate::nearest;
 
 impl Recipe {
@@ -49,6 +49,13 @@ impl Recipe {
                         ..fact.clone()
                     }));
                 }
+            }
+        }
+        // What a rule of the teacher depends on is a fact that nobody but it sees.
+        for (index, rule) in self.distill.rules.iter().enumerate() {
+            let name = rule.fact_name(index);
+            if !self.facts.iter().any(|fact| fact.name == name) {
+                self.facts.push(Fact::condition(name, rule.when.clone()));
             }
         }
         self.facts = facts::in_order(std::mem::take(&mut self.facts))?;
@@ -162,6 +169,18 @@ impl Recipe {
                 head.name
             );
         }
+        for rule in &distill.rules {
+            ensure!(
+                self.heads.iter().any(|head| head.name == rule.head),
+                "distill.rules: there is no head {:?}{}",
+                rule.head,
+                nearest(&rule.head, self.heads.iter().map(|head| head.name.as_str()))
+                    .map(|near| format!(" (did you mean {near:?}?)"))
+                    .unwrap_or_default()
+            );
+            ensure!(rule.strength > 0.0 && rule.strength.is_finite(), "distill.rules: strength is {}", rule.strength);
+            ensure!(!terms.is_empty(), "distill.rules change what a teacher says, but distill.method is \"none\"");
+        }
         ensure!(
             (1..=20).contains(&distill.generations),
             "distill.generations is {}, expected 1 to 20",
@@ -221,7 +240,7 @@ impl Recipe {
             augment.mixup
         );
         ensure!(
-            augment.mixup.is_none() || self.facts.is_empty(),
+            augment.mixup.is_none() || self.facts.iter().all(|fact| fact.encoder() == EncoderKind::None),
             "augment.mixup would mix facts as well, which stay as they are"
         );
         ensure!(
