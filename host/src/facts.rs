@@ -15,5 +15,6 @@ mod scope;
 pub use encoder::{Encoder, Formula};
 pub use kinds::{Kind, KindName, Value};
 pub use recipe::{EncoderKind, Fact, Table, in_order};
+pub(crate) use schema::row_of;
 pub use schema::{Audience, FactColumn, FactInput, FactSchema, GivenFact, SchemaFact, Surroundings};
 pub use scope::Scope;

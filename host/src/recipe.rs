@@ -296,9 +296,38 @@ pub struct Augment {
     /// The parameter of the Beta distribution that the shares of mixed samples come from (Zhang et al. 2018).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mixup: Option<f64>,
+    /// What a fact says of how samples may vary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<Pace>,
     /// How many views of a sample there are; 0 is a new one in each epoch.
     #[serde(default)]
     pub views: usize,
+}
+
+/// A number that everything in a sample goes with: at another shaft speed the same machine gives the same sample, faster or
+/// slower, and the fact says which.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pace {
+    /// The fact, a number that is set; it is multiplied by the same factor.
+    pub fact: String,
+    /// How far the factor is from 1 at most: it lies between 1 / (1 + by) and 1 + by.
+    pub by: f64,
+    /// What the width of a sample is: `time`, or `frequency`.
+    pub axis: PaceAxis,
+    /// frequency: the number of the first line, which has so many times the distance of two lines.
+    #[serde(default)]
+    pub first_line: usize,
+}
+
+/// What the width of a sample is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PaceAxis {
+    /// What goes faster is compressed.
+    Time,
+    /// What goes faster is stretched.
+    Frequency,
 }
 
 impl Augment {

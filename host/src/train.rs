@@ -193,7 +193,8 @@ pub fn gradients(
         Some(audience) => FactUse::Dropped(audience, task.how.fact_dropout, random),
         None => FactUse::Without,
     };
-    let (input, facts) = (data.rows_of_view(samples, step.moment.view), data.fact_rows(samples, facts));
+    let (input, facts) =
+        (data.rows_of_view(samples, step.moment.view), data.fact_rows_of_view(samples, step.moment.view, facts));
     let heads = &net.graph.heads;
     let watched: Vec<usize> = step.layers.iter().map(|pair| pair.student).collect();
     let of_teacher = teacher_features(task, step, &input)?;
@@ -246,7 +247,7 @@ fn teacher_features(task: &Task<'_>, step: Step<'_>, input: &[f32]) -> Result<Ve
     if step.layers.is_empty() {
         return Ok(Vec::new());
     }
-    let facts = task.data.fact_rows(step.samples, FactUse::of(teacher));
+    let facts = task.data.fact_rows_of_view(step.samples, step.moment.view, FactUse::of(teacher));
     let batch = task.data.tensors(step.samples.len(), input.to_vec(), facts, teacher.device())?;
     let results = teacher.forward(&batch.input, batch.facts.as_ref(), Mode::Evaluate, None)?;
     Ok(step.layers.iter().map(|pair| results[pair.teacher].detach()).collect())
@@ -319,11 +320,11 @@ fn predict_through(
     let mut logits: Vec<Vec<f32>> = vec![Vec::new(); net.graph.heads.len()];
     for samples in samples.chunks(PREDICT_BATCH) {
         check_stopped()?;
-        let input = match view {
-            Some(view) => data.rows_of_view(samples, view),
-            None => data.rows(samples),
+        let (input, facts) = match view {
+            Some(view) => (data.rows_of_view(samples, view), data.fact_rows_of_view(samples, view, FactUse::of(net))),
+            None => (data.rows(samples), data.fact_rows(samples, FactUse::of(net))),
         };
-        let batch = data.tensors(samples.len(), input, data.fact_rows(samples, FactUse::of(net)), net.device())?;
+        let batch = data.tensors(samples.len(), input, facts, net.device())?;
         let results = net.logits(&batch.input, batch.facts.as_ref(), Mode::Evaluate, hook)?;
         for (all, tensor) in logits.iter_mut().zip(&results) {
             all.extend(tensor.flatten_all()?.to_vec1::<f32>()?);

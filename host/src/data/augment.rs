@@ -10,6 +10,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Beta, Distribution, StandardNormal};
 
 use super::Dataset;
+use super::dataset::FactUse;
+use crate::facts::row_of;
 use crate::recipe;
 
 /// How samples are varied.
@@ -56,6 +58,25 @@ impl Augment {
         Some(Mix { partner: train[random.random_range(0..train.len())], share: drawn.min(1.0 - drawn) as f32 })
     }
 
+    /// Returns by how much faster a view of a sample goes.
+    fn pace(&self, sample: usize, view: usize) -> Option<f64> {
+        let pace = self.how.pace.as_ref()?;
+        let most = (1.0 + pace.by).ln();
+        Some(self.stream(sample, view, 2).random_range(-most..=most).exp())
+    }
+
+    /// Returns where the columns of a view come from that goes faster by a factor.
+    fn paced(pace: &recipe::Pace, factor: f64, len: usize) -> Axis {
+        match pace.axis {
+            recipe::PaceAxis::Time => Axis { start: 0.0, step: factor, len },
+            recipe::PaceAxis::Frequency => {
+                // Line k has the frequency (k + first) d; what stood at a frequency stands at factor times it.
+                let (first, step) = (pace.first_line as f64, 1.0 / factor);
+                Axis { start: (step - 1.0) * (first - 0.5), step, len }
+            }
+        }
+    }
+
     /// Returns a view of a sample, `[height, width, channels]` in raw units.
     fn view<'a>(&self, data: &'a Dataset, sample: usize, view: usize) -> Cow<'a, [f32]> {
         let raw = data.input(sample);
@@ -83,6 +104,11 @@ impl Augment {
         } else {
             Cow::Borrowed(raw)
         };
+        if let (Some(pace), Some(factor)) = (&how.pace, self.pace(sample, view)) {
+            let rows = Axis { start: 0.0, step: 1.0, len: height };
+            let columns = Self::paced(pace, factor, width);
+            values = Cow::Owned(moved(&values, data.input_shape, rows, columns, false));
+        }
         if how.scale > 0.0 {
             let factor = 1.0 + random.random_range(-how.scale..=how.scale) as f32;
             values.to_mut().iter_mut().for_each(|x| *x *= factor);
@@ -133,6 +159,35 @@ impl Dataset {
             self.normalization.extend(&mut values, &self.raw_view(sample, view));
         }
         values
+    }
+}
+
+impl Dataset {
+    /// Returns the encoded facts of a view of samples, as [`Dataset::fact_rows`] does: one that the view changes is changed with
+    /// it, and what is computed from the input is computed from the view.
+    pub fn fact_rows_of_view(&self, samples: &[usize], view: usize, facts: FactUse<'_>) -> Option<Vec<f32>> {
+        let audience = facts.audience()?;
+        let Some(augment) = &self.augment else { return self.fact_rows(samples, facts) };
+        let paced = augment.how.pace.as_ref();
+        let place = paced.and_then(|pace| self.facts.facts.iter().position(|fact| fact.name == pace.fact));
+        if place.is_none() && self.facts.facts.iter().all(|fact| fact.code.is_empty()) {
+            return self.fact_rows(samples, facts);
+        }
+        let width = self.facts.width(audience);
+        if width == 0 {
+            return None;
+        }
+        let mut encoded = Vec::with_capacity(samples.len() * width);
+        for &sample in samples {
+            let mut values = row_of(&self.fact_columns, sample);
+            if let (Some(place), Some(factor)) = (place, augment.pace(sample, view)) {
+                values[place] *= factor as f32;
+            }
+            let values = self.facts.known(values, &self.raw_view(sample, view));
+            self.facts.encode_row(audience, &values, &mut encoded);
+        }
+        self.hide(&mut encoded, facts);
+        Some(encoded)
     }
 }
 
@@ -212,6 +267,39 @@ mod tests {
         // Half of a row stretched over all of it: between neighbours by their shares.
         let half = Axis { start: 0.0, step: 0.5, len: 4 };
         assert_eq!(moved(&raw, [3, 4, 1], axis(0.0, 3), half, false)[..4], [0.0, 0.25, 0.75, 1.25]);
+    }
+
+    /// A line at three times the shaft's frequency stays there at another speed, in the view and in its facts.
+    #[test]
+    fn a_view_at_another_pace_has_its_fact_changed_along() {
+        let text = "[data]\nformat='bearing'\nsamples=60\n[[facts]]\nname='rpm'\nkind='number'\nunit='1/min'\n[[facts]]\n\
+                    name='hertz'\nkind='derived'\nunit='Hz'\nexpr='rpm / 60'\n[[heads]]\nname='fault'\nkind='class'\n[student]\n\
+                    arch='mlp'\n[distill]\nmethod='none'\n[augment]\n\
+                    pace={ fact='rpm', by=0.2, axis='frequency', first_line=1 }\n";
+        let mut data = crate::data::load(&Recipe::parse(text, "r.toml", "r", &[]).unwrap(), "".as_ref()).unwrap();
+        // Lines whose height is their frequency in turns of the shaft: they are the same at any speed.
+        let line_hz = 1000.0 / 256.0;
+        for sample in 0..data.len() {
+            let hertz = data.fact_columns[1][sample].unwrap();
+            let lines = (0..128).map(|line| (line + 1) as f32 * line_hz / hertz);
+            data.inputs.values[sample * 128..][..128].copy_from_slice(&lines.collect::<Vec<f32>>());
+        }
+        let augment = data.augment.clone().unwrap();
+        let (mut least, mut most) = (f64::INFINITY, 0.0f64);
+        for sample in 0..data.len() {
+            let factor = augment.pace(sample, 4).unwrap();
+            (least, most) = (least.min(factor), most.max(factor));
+            let rows = data.fact_rows_of_view(&[sample], 4, FactUse::AsKnown(crate::facts::Audience::Board)).unwrap();
+            let plain = data.fact_rows(&[sample], FactUse::AsKnown(crate::facts::Audience::Board)).unwrap();
+            // Both z-scores are those of the new speed, which is the same in another unit.
+            assert!((rows[0] - rows[1]).abs() < 1e-4 && (rows[0] - plain[0]).abs() > 0.0, "{rows:?} {plain:?}");
+            let hertz = f64::from(data.fact_columns[1][sample].unwrap()) * factor;
+            for (line, height) in data.raw_view(sample, 4).iter().enumerate().skip(1).take(90) {
+                let expected = (line + 1) as f64 * f64::from(line_hz) / hertz;
+                assert!((f64::from(*height) - expected).abs() < 1e-3 * expected, "line {line}: {height} {expected}");
+            }
+        }
+        assert!(least < 0.87 && least >= 1.0 / 1.2 && most > 1.13 && most <= 1.2, "{least} to {most}");
     }
 
     #[test]

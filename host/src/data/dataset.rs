@@ -100,6 +100,14 @@ impl FactUse<'_> {
     pub fn of(net: &Net) -> Self {
         net.graph.audience.map_or(Self::Without, Self::AsKnown)
     }
+
+    /// Returns whose facts they are; nothing when they are left out.
+    pub fn audience(&self) -> Option<Audience> {
+        match self {
+            Self::Without => None,
+            Self::AsKnown(audience) | Self::Dropped(audience, ..) => Some(*audience),
+        }
+    }
 }
 
 impl Dataset {
@@ -161,10 +169,7 @@ impl Dataset {
 
     /// Returns the encoded facts of samples, row by row, if there are any and they are used.
     pub fn fact_rows(&self, samples: &[usize], facts: FactUse<'_>) -> Option<Vec<f32>> {
-        let audience = match facts {
-            FactUse::Without => return None,
-            FactUse::AsKnown(audience) | FactUse::Dropped(audience, ..) => audience,
-        };
+        let audience = facts.audience()?;
         let width = self.facts.width(audience);
         if width == 0 {
             return None;
@@ -177,18 +182,22 @@ impl Dataset {
         for &sample in samples {
             values.extend_from_slice(&encoded[sample * width..][..width]);
         }
-        if let FactUse::Dropped(audience, chance, random) = facts {
-            let groups = self.facts.hidden_together(audience);
-            for row in values.chunks_exact_mut(width) {
-                for (own, places) in &groups {
-                    let chance = own.unwrap_or(chance);
-                    if chance > 0.0 && random.random::<f64>() < chance {
-                        places.iter().for_each(|&place| row[place] = 0.0);
-                    }
+        self.hide(&mut values, facts);
+        Some(values)
+    }
+
+    /// Hides facts in encoded rows, where that is what they are for.
+    pub(super) fn hide(&self, encoded: &mut [f32], facts: FactUse<'_>) {
+        let FactUse::Dropped(audience, chance, random) = facts else { return };
+        let groups = self.facts.hidden_together(audience);
+        for row in encoded.chunks_exact_mut(self.facts.width(audience).max(1)) {
+            for (own, places) in &groups {
+                let chance = own.unwrap_or(chance);
+                if chance > 0.0 && random.random::<f64>() < chance {
+                    places.iter().for_each(|&place| row[place] = 0.0);
                 }
             }
         }
-        Some(values)
     }
 }
 

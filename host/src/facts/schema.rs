@@ -209,16 +209,29 @@ impl FactSchema {
 
     /// Runs the code of a fact for every sample.
     fn compute(&self, index: usize, columns: &[FactColumn], inputs: &Array) -> FactColumn {
+        let compute = |sample: usize| {
+            let value = self.value(index, &row_of(&columns[..index], sample), inputs.row(sample));
+            (!value.is_nan()).then_some(value)
+        };
+        (0..inputs.rows()).into_par_iter().map(compute).collect()
+    }
+
+    /// Returns the value of a computed fact, NaN where it is missing, from those before it and a raw input.
+    fn value(&self, index: usize, values: &[f32], input: &[f32]) -> f32 {
         let fact = &self.facts[index];
-        let flag = fact.value == Value::Flag;
-        (0..inputs.rows())
-            .into_par_iter()
-            .map(|sample| {
-                let scope = Sample { schema: self, columns, sample, input: inputs.row(sample) };
-                let value = attar_device::evaluate(Code::new(&fact.code), &scope);
-                if flag { value.map(|x| if x == 0.0 { 0.0 } else { 1.0 }) } else { value }
-            })
-            .collect()
+        let value = attar_device::evaluate(Code::new(&fact.code), &Row { schema: self, values, input });
+        let value = if fact.value == Value::Flag { value.map(|x| if x == 0.0 { 0.0 } else { 1.0 }) } else { value };
+        value.unwrap_or(f32::NAN)
+    }
+
+    /// Returns the values of all facts of a sample, NaN where they are missing, for what was set and another raw input.
+    pub(crate) fn known(&self, mut values: Vec<f32>, input: &[f32]) -> Vec<f32> {
+        for index in 0..self.facts.len() {
+            if !self.facts[index].code.is_empty() {
+                values[index] = self.value(index, &values[..index], input);
+            }
+        }
+        values
     }
 
     /// Returns the facts that somebody sees.
@@ -299,18 +312,22 @@ impl FactSchema {
 
     /// Encodes every sample, `[samples, values]`.
     pub(crate) fn encode(&self, audience: Audience, columns: &[FactColumn], samples: usize) -> Vec<f32> {
-        let facts = self.seen_by(audience);
         let mut encoded = Vec::with_capacity(samples * self.width(audience));
-        for sample in 0..samples {
-            for (fact, column) in facts.iter().zip(columns) {
-                fact.encoder.encoding().encode(column[sample], |value| encoded.push(value));
-            }
-            if self.mask {
-                let seen = facts.iter().zip(columns).filter(|(fact, _)| fact.width() > 0);
-                encoded.extend(seen.map(|(_, column)| if column[sample].is_some() { 1.0 } else { 0.0 }));
-            }
-        }
+        (0..samples).for_each(|sample| self.encode_row(audience, &row_of(columns, sample), &mut encoded));
         encoded
+    }
+
+    /// Adds the encoded values of a sample, whose facts are NaN where they are missing.
+    pub(crate) fn encode_row(&self, audience: Audience, values: &[f32], encoded: &mut Vec<f32>) {
+        let facts = || self.seen_by(audience).iter().zip(values);
+        for (fact, value) in facts() {
+            let known = (!value.is_nan()).then_some(*value);
+            fact.encoder.encoding().encode(known, |value| encoded.push(value));
+        }
+        if self.mask {
+            let seen = facts().filter(|(fact, _)| fact.width() > 0);
+            encoded.extend(seen.map(|(_, value)| if value.is_nan() { 0.0 } else { 1.0 }));
+        }
     }
 
     /// Calls `with` with the facts of the board as the writer of the format takes them; `rows` holds those of each embedding.
@@ -372,17 +389,22 @@ impl SchemaFact {
     }
 }
 
+/// Returns the facts of a sample, NaN where they are missing.
+pub(crate) fn row_of(columns: &[FactColumn], sample: usize) -> Vec<f32> {
+    columns.iter().map(|column| column.get(sample).copied().flatten().unwrap_or(f32::NAN)).collect()
+}
+
 /// What the code of a fact reads, for one sample.
-struct Sample<'a> {
+struct Row<'a> {
     schema: &'a FactSchema,
-    columns: &'a [FactColumn],
-    sample: usize,
+    /// The facts before it; NaN is missing.
+    values: &'a [f32],
     input: &'a [f32],
 }
 
-impl attar_device::Scope for Sample<'_> {
+impl attar_device::Scope for Row<'_> {
     fn fact(&self, fact: u8) -> f32 {
-        self.columns[usize::from(fact)][self.sample].unwrap_or(f32::NAN)
+        self.values.get(usize::from(fact)).copied().unwrap_or(f32::NAN)
     }
 
     fn input(&self, place: u16) -> f32 {
@@ -390,9 +412,12 @@ impl attar_device::Scope for Sample<'_> {
     }
 
     fn column(&self, fact: u8, column: u8) -> f32 {
+        let value = self.fact(fact);
+        if value.is_nan() {
+            return value;
+        }
         let numbers = self.schema.facts[usize::from(fact)].table.get(usize::from(column));
-        let value = self.columns[usize::from(fact)][self.sample];
-        numbers.zip(value).and_then(|((_, numbers), value)| numbers.get(value as usize)).copied().unwrap_or(f32::NAN)
+        numbers.and_then(|(_, numbers)| numbers.get(value as usize)).copied().unwrap_or(f32::NAN)
     }
 }
 

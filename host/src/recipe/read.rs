@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::{Arch, Format, Fusion, HeadKind, Net, Recipe, Schedule, Weights};
-use crate::facts::{self, EncoderKind, Fact, Scope};
+use crate::facts::{self, EncoderKind, Fact, Scope, Value};
 use crate::nearest;
 
 impl Recipe {
@@ -247,6 +247,19 @@ impl Recipe {
             !augment.is_any() || self.all_teachers().all(|net| net.arch != Arch::Saved),
             "[augment] varies the samples, of which saved logits say nothing: take the teacher itself"
         );
+        if let Some(pace) = &augment.pace {
+            let good = pace.by > 0.0 && pace.by <= 1.0;
+            ensure!(good, "augment.pace.by is {}, expected above 0 to 1", pace.by);
+            let fact = self.facts.iter().find(|fact| fact.name == pace.fact);
+            let fact = fact.with_context(|| {
+                let near = nearest(&pace.fact, self.facts.iter().map(|fact| fact.name.as_str()));
+                let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+                format!("augment.pace: there is no fact {:?}{near}", pace.fact)
+            })?;
+            let number = fact.kind.value() == Value::Number && !fact.kind.is_computed();
+            ensure!(number, "augment.pace: fact {:?} is no number that is set", pace.fact);
+            ensure!(augment.mixup.is_none(), "augment.pace changes a fact, which mixup would mix");
+        }
         ensure!(augment.is_any() || augment.views == 0, "augment.views without anything that varies");
         ensure!(
             !augment.is_any() || self.heads.iter().all(|head| head.kind != HeadKind::Reconstruction),
@@ -547,7 +560,7 @@ epochs = 3
         ];
         for key in keys {
             let named = match key {
-                "losses" => "[[distill.losses]]".into(),
+                "losses" | "rules" => format!("[[distill.{key}]]"),
                 _ if sections.contains(&key) => format!("[{key}]"),
                 _ => format!("`{key}`"),
             };
