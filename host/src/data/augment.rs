@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Beta, Distribution, StandardNormal};
+use rayon::prelude::*;
 
 use super::Dataset;
 use super::dataset::FactUse;
@@ -154,10 +155,11 @@ impl Dataset {
         if self.augment.is_none() {
             return self.rows(samples);
         }
-        let mut values = Vec::with_capacity(samples.len() * self.inputs.row_len());
-        for &sample in samples {
-            self.normalization.extend(&mut values, &self.raw_view(sample, view));
-        }
+        // Each sample has a stream of its own, so that they may be drawn at once.
+        let len = self.inputs.row_len();
+        let mut values = vec![0.0; samples.len() * len];
+        let rows = values.par_chunks_exact_mut(len).zip(samples);
+        rows.for_each(|(row, &sample)| self.normalization.write(row, &self.raw_view(sample, view)));
         values
     }
 }

@@ -162,8 +162,10 @@ impl Dataset {
 
     /// Returns the normalised values of samples, row by row.
     pub fn rows(&self, samples: &[usize]) -> Vec<f32> {
-        let mut values = Vec::with_capacity(samples.len() * self.inputs.row_len());
-        samples.iter().for_each(|&sample| self.normalization.extend(&mut values, self.input(sample)));
+        let len = self.inputs.row_len();
+        let mut values = vec![0.0; samples.len() * len];
+        let rows = values.chunks_exact_mut(len).zip(samples);
+        rows.for_each(|(row, &sample)| self.normalization.write(row, self.input(sample)));
         values
     }
 
@@ -219,14 +221,16 @@ impl Target {
 }
 
 impl Normalization {
-    /// Adds the normalised values of a sample to others.
-    pub(super) fn extend(&self, values: &mut Vec<f32>, raw: &[f32]) {
+    /// Puts the normalised values of a sample into a row.
+    pub(super) fn write(&self, row: &mut [f32], raw: &[f32]) {
         match (self.gains.as_slice(), self.offsets.as_slice()) {
-            ([gain], [offset]) => values.extend(raw.iter().map(|x| x * gain + offset)),
+            ([gain], [offset]) => row.iter_mut().zip(raw).for_each(|(y, x)| *y = x * gain + offset),
             (gains, offsets) => {
-                for pixel in raw.chunks_exact(gains.len()) {
+                for (row, pixel) in row.chunks_exact_mut(gains.len()).zip(raw.chunks_exact(gains.len())) {
                     let pairs = gains.iter().zip(offsets);
-                    values.extend(pixel.iter().zip(pairs).map(|(x, (gain, offset))| x * gain + offset));
+                    for ((y, x), (gain, offset)) in row.iter_mut().zip(pixel).zip(pairs) {
+                        *y = x * gain + offset;
+                    }
                 }
             }
         }
