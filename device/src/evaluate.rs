@@ -15,7 +15,7 @@ pub trait Scope {
 /// Runs a code; nothing where a number that it needs is missing, or something comes out that is not finite.
 ///
 /// Each operation is rounded to f32 by itself; roots, logarithms, powers, sines and cosines are those of libm. There are no
-/// jumps, so that the time is that of the code's length.
+/// jumps: the time is bounded by the length of the code, times that of the facts for what it looks up in tables.
 pub fn evaluate(code: Code<'_>, scope: &impl Scope) -> Option<f32> {
     let mut stack: heapless::Vec<f32, MAX_STACK> = heapless::Vec::new();
     for instruction in code.instructions() {

@@ -322,6 +322,7 @@ fn encode_number(scaling: Scaling, x: f32, mut emit: impl FnMut(f32)) {
         Scaling::Log { mean, deviation } => emit((libm::logf(x) - mean) / deviation),
         Scaling::Periodic { period } => {
             let turns = x / period;
+            let turns = if turns.is_finite() { turns } else { 0.0 };
             let angle = (turns - libm::floorf(turns)) * core::f32::consts::TAU;
             emit(libm::sinf(angle));
             emit(libm::cosf(angle));

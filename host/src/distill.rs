@@ -62,6 +62,7 @@ pub fn run(recipe: &Recipe, places: &Places) -> Result<Report> {
         data.splits.validation.len(),
         data.splits.test.len()
     ));
+    rules::check(recipe, &data)?;
     budget::check(recipe, &data)?;
     let mut run = Run { recipe, places, data: &data, seconds: BTreeMap::new(), curves: Vec::new() };
     run.write_manifest()?;

@@ -15,6 +15,7 @@ mod scope;
 pub use encoder::{Encoder, Formula};
 pub use kinds::{Kind, KindName, Value};
 pub use recipe::{EncoderKind, Fact, Table, in_order};
+pub(crate) use recipe::{Written, written};
 pub(crate) use schema::row_of;
-pub use schema::{Audience, FactColumn, FactInput, FactSchema, GivenFact, SchemaFact, Surroundings};
+pub use schema::{Audience, FactColumn, FactInput, FactSchema, GivenFact, SchemaFact, Surroundings, is_missing};
 pub use scope::Scope;

@@ -36,6 +36,7 @@ pub struct Recipe {
     pub input: Input,
     /// What is known beside the input.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(serialize_with = "crate::facts::written")]
     pub facts: Vec<Fact>,
     /// What the network answers.
     pub heads: Vec<Head>,

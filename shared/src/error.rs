@@ -194,6 +194,13 @@ pub enum WriteError {
         /// What was to be written.
         got: usize,
     },
+    /// A column of a category's table, or the rows of its embedding, have another length than its values say.
+    Length {
+        /// Numbers that there should be.
+        expected: usize,
+        /// Numbers that there are.
+        got: usize,
+    },
     /// What was written breaks a rule of the format.
     Invalid(ParseError),
 }
@@ -204,6 +211,9 @@ impl fmt::Display for WriteError {
             Self::BufferTooSmall { needed, got } => write!(f, "buffer has {got} bytes, the model needs {needed}"),
             Self::LongName { len } => write!(f, "name has {len} bytes, at most 255 fit"),
             Self::TooMany { got } => write!(f, "{got} is more than its field can hold"),
+            Self::Length { expected, got } => {
+                write!(f, "a list of a category has {got} numbers, its values take {expected}")
+            }
             Self::Invalid(error) => write!(f, "the model breaks a rule of its format: {error}"),
         }
     }

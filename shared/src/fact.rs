@@ -1,7 +1,7 @@
 //! Facts: what is known beside the input, where it comes from, and how it becomes numbers.
 
 use crate::bytes::{Cursor, F32s, Strings};
-use crate::{Code, Defect};
+use crate::{Code, Defect, MAX_VALUES};
 
 /// Something that is known beside the input.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -200,7 +200,7 @@ impl<'a> Fact<'a> {
             }
             CATEGORY => {
                 let count = cursor.u16()?;
-                if count == 0 {
+                if !(1..=MAX_VALUES).contains(&usize::from(count)) {
                     return Err(Defect::Count);
                 }
                 let values = if check { cursor.names(count)? } else { cursor.strings(count)? };

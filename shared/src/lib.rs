@@ -53,6 +53,9 @@ pub const MAX_TENSORS: usize = 256;
 /// The most facts a model may take: what bounds the storage of their values on a board.
 pub const MAX_FACTS: usize = 32;
 
+/// The most values a category may have: what bounds the time of a parse, and of looking one up.
+pub const MAX_VALUES: usize = 256;
+
 /// The most heads a model may have.
 pub const MAX_HEADS: usize = 8;
 

@@ -174,16 +174,26 @@ fn encode_fact(fact: &FactDefinition<'_>, sink: &mut Sink<'_>) -> Result<(), Wri
             sink.strings(values)?;
             let count = u8::try_from(columns.len()).map_err(|_| WriteError::TooMany { got: columns.len() })?;
             sink.put(&[count]);
-            columns.iter().for_each(|column| sink.f32s(column));
+            for column in columns {
+                same_length(values.len(), column.len())?;
+                sink.f32s(column);
+            }
         }
         KindDefinition::Flag => {}
     }
     if let Encoder::Embedding { width, rows } = fact.encoder {
+        if let KindDefinition::Category { values, .. } = fact.kind {
+            same_length(values.len() * usize::from(width), rows.len())?;
+        }
         sink.put(&width.to_le_bytes());
         sink.put(rows);
     }
     sink.put(fact.code);
     Ok(())
+}
+
+fn same_length(expected: usize, got: usize) -> Result<(), WriteError> {
+    if expected == got { Ok(()) } else { Err(WriteError::Length { expected, got }) }
 }
 
 fn encode_head(head: &HeadDefinition<'_>, sink: &mut Sink<'_>) -> Result<(), WriteError> {

@@ -144,6 +144,29 @@ fn explain(folder: &Path) {
     assert!(!good && said.contains("did you mean \"force\""), "{said}");
 }
 
+/// What a run writes down of its recipe is that recipe, tables, constants and rules included, and `eval` goes by it.
+#[test]
+fn recipe_of_a_run_is_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let more = "[[facts]]\nname = \"plant\"\nkind = \"category\"\nconstant = 123456789\n[[distill.rules]]\nwhen = \"work > 60\"\n\
+                head = \"alarm\"\n";
+    let text = RECIPE
+        .replace("[student]", "[teacher]\narch='mlp'\nepochs=2\n[student]")
+        .replace("method = \"none\"", "hard = 0.2");
+    let text = format!("{text}{more}").replace("name = \"over\"", "name = \"over\"\nprivileged = true");
+    run(&text, &[], folder.path());
+    let written = fs::read_to_string(folder.path().join("run/recipe.toml")).unwrap();
+    assert!(!written.contains("\"rule 1\""), "{written}");
+    assert_eq!(parse(&written, &[]), parse(&text, &[]));
+    let output = attar().args(["eval", "run/student.attar", "--json"]).current_dir(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // Without `values`, those of other data are others: indices would mean something else.
+    fs::write(folder.path().join("run/recipe.toml"), written.replace("123456789", "7")).unwrap();
+    let output = attar().args(["eval", "run/student.attar"]).current_dir(folder.path()).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && error.contains("\"plant\" has the values"), "{error}");
+}
+
 /// Every way of fusing, with every encoder, trains a student whose integers are those of the specification.
 #[test]
 fn facts_are_fused_in_every_way_with_every_encoder() {
@@ -194,6 +217,7 @@ expr = "force / way * plant"
         assert!(layers.iter().all(|layer| layer.mean_absolute_difference < 1.0), "{fusion}: {layers:?}");
         let bytes = fs::read(folder.path().join("run/student.attar")).unwrap();
         equals_the_specification(&bytes);
+        depends_on_facts(&bytes, fusion);
         files.push(bytes);
     }
     // The row of an embedding is looked up: no operator stands for it, and each site has a row of its own.
@@ -204,6 +228,17 @@ expr = "force / way * plant"
     assert_eq!(rows.len(), 14);
     assert!(rows.chunks(2).any(|row| row != &rows[..2]), "all rows are the same: {rows:?}");
     assert_eq!(student.model().operators().count(), 3, "concat, two dense layers");
+}
+
+/// The outputs of half the samples change when nothing is known of them.
+fn depends_on_facts(bytes: &[u8], fusion: &str) {
+    let samples = verify::random_samples(bytes, 40, 4).unwrap();
+    let nothing = |sample: &verify::Sample| verify::Sample { facts: vec![None; sample.facts.len()], ..sample.clone() };
+    let without: Vec<verify::Sample> = samples.iter().map(nothing).collect();
+    let student = Student::parse(bytes).unwrap();
+    let [with, without] = [samples, without].map(|samples| verify::answers(&student, &samples).unwrap());
+    let changed = with.iter().zip(&without).filter(|(a, b)| a.outputs != b.outputs).count();
+    assert!(changed >= 20, "{fusion}: {changed} of 40 outputs depend on the facts");
 }
 
 /// Runs random samples through the engine and through the implementation from the specification.
@@ -291,6 +326,8 @@ fn facts_that_cannot_be_are_refused_with_fact_and_column() {
         ("expr = \"force * way\"", "", "kind \"derived\" needs expr"),
         ("name = \"type\"", "name = \"force\"", "\"force\" is both a fact and a value of the input"),
         ("units = { force = \"N\"", "units = { forse = \"N\"", "input.units names \"forse\", which is no input"),
+        ("kind = \"rule\"", "kind = \"rule\"\nrepeat = 2", "has no key repeat"),
+        ("unit = \"J\"\nexpr = \"force * way\"", "expr = \"sin(force / way * 1)\"", "takes the angle of"),
         ("dropout = 0", "dropout = 1", "fact \"type\": dropout is no share"),
         ("key = \"Type\", ", "columns = { a = { A = 1 } }, ", "table needs either file"),
     ] {

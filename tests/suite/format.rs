@@ -4,9 +4,11 @@ use std::fs;
 
 use attar_device::Student;
 use attar_shared::{
-    Addend, Defect, Definition, FactDefinition, FactKind, HeadDefinition, InputDefinition, KindDefinition, Model,
-    OperatorDefinition, Parameters, ParseError, Tensor, TestDefinition, Weights, Window, WriteError,
+    Addend, Binary, Defect, Definition, Encoder, FactDefinition, FactKind, HeadDefinition, InputDefinition,
+    Instruction, KindDefinition, MAX_CODE, MAX_STACK, MAX_VALUES, Model, OperatorDefinition, Parameters, ParseError,
+    Tensor, TestDefinition, Unary, Weights, Window, WriteError,
 };
+use attar_tests::facts::assemble;
 use attar_tests::{build, models, reference, root, with_checksum};
 
 /// The golden file; `./tests/run --overwrite` writes it anew.
@@ -75,11 +77,23 @@ fn flipped_bits_under_a_right_checksum_are_refused_or_run() {
         let mut arena = vec![0; student.model().arena_bytes()];
         let mut session = attar_device::Session::new(*student.model(), &mut arena).unwrap();
         let input: Vec<f32> = (0..student.model().input_shape().len()).map(|i| i as f32 / 10.0 - 3.0).collect();
-        let facts = student.facts();
+        // Every fact at its first choice, or a number of its own.
+        let mut facts = student.facts();
+        let set: Vec<Option<f32>> = student
+            .model()
+            .facts()
+            .enumerate()
+            .map(|(index, fact)| match fact.kind {
+                _ if fact.is_computed() => None,
+                FactKind::Number { .. } => Some(3.0 + index as f32),
+                _ => Some(0.0),
+            })
+            .collect();
+        set.iter().enumerate().for_each(|(index, &value)| facts.set_raw(index, value).unwrap());
         session.run(&input, &facts).unwrap();
         if place % 16 == 0 {
             let model = reference::Model::read(&bytes).unwrap();
-            let known = model.known_facts(&vec![None; model.facts.len()], &input);
+            let known = model.known_facts(&set, &input);
             let tensors = model.run(&model.quantize_input(&input), &model.quantize_facts(&known));
             for head in session.outputs().unwrap().heads() {
                 assert_eq!(head.quantized(), tensors[usize::from(head.head().tensor)], "bit {place}");
@@ -121,6 +135,10 @@ fn each_broken_rule_is_named() {
         let values: usize = category.values.iter().map(|value| value.len() + 1).sum();
         start_of(index) + 4 + 1 + fact(index).name.len() + 1 + fact(index).unit.len() + 2 + values + 1
     };
+    let values_of = |index: usize| {
+        let FactKind::Category(category) = fact(index).kind else { panic!("fact {index} is no category") };
+        category.values.iter().map(|value| value.len() + 1).sum::<usize>()
+    };
     let cases: Vec<(&str, usize, Vec<u8>, ParseError)> = vec![
         ("reserved bytes", 60, vec![1], ParseError::Header(Defect::Unused)),
         ("an arena that is too large", 12, vec![0, 0, 1, 0], ParseError::Header(Defect::Arena)),
@@ -147,6 +165,15 @@ fn each_broken_rule_is_named() {
         ("a constant that is not finite", code_of(9) + 5, vec![0x80, 0x7f], ParseError::Fact(9, Defect::NotFinite)),
         ("an input that is not there", end_of_code(8) - 3, vec![70], ParseError::Fact(8, Defect::Code)),
         ("a stack that runs empty", code_of(9) + 2, vec![16; 5], ParseError::Fact(9, Defect::Stack)),
+        ("bytes beside the mask", facts + 2, vec![1], ParseError::Fact(0, Defect::Padding)),
+        ("a period with a second constant", start_of(5) + 19, vec![1], ParseError::Fact(5, Defect::Unused)),
+        ("a period below 0", start_of(5) + 16, vec![0xc3], ParseError::Fact(5, Defect::EncoderRange)),
+        (
+            "a category without values",
+            table_of(2) - 1 - values_of(2) - 2,
+            vec![0, 0],
+            ParseError::Fact(2, Defect::Count),
+        ),
         ("a stack with something left on it", end_of_code(9) - 1, vec![40], ParseError::Fact(9, Defect::Stack)),
         ("a head of no kind", heads, vec![4], ParseError::Head(0, Defect::Kind)),
         ("a head without a tensor", heads + 2, vec![99, 0], ParseError::Head(0, Defect::InputIndex)),
@@ -193,6 +220,44 @@ fn each_broken_rule_is_named() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What one flipped byte does not reach: limits of the code, names that differ, lists of a category.
+#[test]
+fn facts_that_break_a_limit_are_refused() {
+    let golden = golden();
+    let model = Model::parse(&golden).unwrap();
+    let constants = |count: usize| {
+        let (one, add) = (Instruction::Constant(1.0), Instruction::Binary(Binary::Add));
+        assemble(&[vec![one; count], vec![add; count - 1]].concat())
+    };
+    let negated =
+        |count| assemble(&[vec![Instruction::Fact(0)], vec![Instruction::Unary(Unary::Negate); count]].concat());
+    let codes = [constants(MAX_STACK), constants(MAX_STACK + 1), negated(MAX_CODE - 2), negated(MAX_CODE - 1)];
+    let names: Vec<String> = (0..=MAX_VALUES).map(|value| value.to_string()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    with_definition(&model, |definition| {
+        let own = |index: usize| definition.facts[index];
+        let write = |index: usize, fact| {
+            let mut facts = definition.facts.to_vec();
+            facts[index] = fact;
+            let mut buffer = vec![0; golden.len() + 8192];
+            Definition { facts: &facts, ..*definition }.write(&mut buffer).map(|_| ())
+        };
+        let invalid = |index, defect| Err(WriteError::Invalid(ParseError::Fact(index, defect)));
+        for (code, expected) in
+            codes.iter().zip([Ok(()), invalid(8, Defect::Stack), Ok(()), invalid(8, Defect::TooLarge)])
+        {
+            assert_eq!(write(8, FactDefinition { code, ..own(8) }), expected);
+        }
+        assert_eq!(write(1, FactDefinition { name: "rpm", ..own(1) }), invalid(1, Defect::Duplicate));
+        assert_eq!(write(3, FactDefinition { encoder: Encoder::OneHot, ..own(3) }), invalid(3, Defect::Encoder));
+        let category = |values| KindDefinition::Category { values, columns: &[] };
+        let one = FactDefinition { kind: category(&["x"]), ..own(6) };
+        assert_eq!(write(6, one), Err(WriteError::Length { expected: 3, got: 6 }));
+        let many = FactDefinition { kind: category(&names), ..own(2) };
+        assert_eq!(write(2, many), invalid(2, Defect::Count));
+    });
 }
 
 #[test]

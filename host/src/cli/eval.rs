@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use attar::engine::{self, FactsGiven};
 use attar::facts::Audience;
 use attar::report::metrics_value;
+use attar_shared::FactKind;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
@@ -40,6 +41,16 @@ pub(super) fn eval(arguments: &Arguments) -> Result<()> {
     let facts: Vec<&str> = model.facts().map(|fact| fact.name).collect();
     let known: Vec<&str> = data.facts.seen_by(Audience::Board).iter().map(|fact| fact.name.as_str()).collect();
     ensure!(facts.is_empty() || facts == known, "the model has the facts {facts:?}, the recipe {known:?}");
+    for (own, other) in model.facts().zip(data.facts.seen_by(Audience::Board)) {
+        let FactKind::Category(category) = own.kind else { continue };
+        let values: Vec<&str> = category.values.iter().collect();
+        ensure!(
+            values == other.values,
+            "fact {:?} has the values {values:?} in the model, {:?} in the data: name them in the recipe",
+            own.name,
+            other.values
+        );
+    }
     let (expected, got) = (model.input_shape().len(), data.inputs.row_len());
     let series = got.is_multiple_of(expected) && model.tensors().any(|tensor| tensor.held);
     ensure!(expected == got || series, "a sample of the data has {got} values, the model takes {expected}");

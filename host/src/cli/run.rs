@@ -57,7 +57,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     for (index, input) in samples.inputs.iter().enumerate().take(arguments.limit.unwrap_or(usize::MAX)) {
         let mut facts = common.clone();
         for (name, values) in &samples.facts {
-            if !values[index].is_empty() {
+            if !attar::facts::is_missing(&values[index]) {
                 set_fact(&mut facts, name, &values[index])
                     .with_context(|| format!("{}: sample {index}", arguments.input.display()))?;
             }
@@ -99,7 +99,7 @@ fn read_samples(path: &Path, student: &Student<'_>) -> Result<Samples> {
     let table = Table::read(path)?;
     let facts: Vec<(String, Vec<String>)> = model
         .facts()
-        .filter(|fact| table.columns().iter().any(|column| column == fact.name))
+        .filter(|fact| !fact.is_computed() && table.columns().iter().any(|column| column == fact.name))
         .map(|fact| {
             let column = table.column(fact.name)?;
             Ok((fact.name.to_string(), column.texts().into_iter().map(String::from).collect()))
@@ -147,9 +147,9 @@ pub(super) fn set_fact(facts: &mut Facts<'_>, name: &str, value: &str) -> Result
             }
             other => Ok(other?),
         },
-        FactKind::Flag => match value {
-            "1" | "true" | "yes" => Ok(facts.flag(name, true)?),
-            "0" | "false" | "no" => Ok(facts.flag(name, false)?),
+        FactKind::Flag => match value.to_lowercase().as_str() {
+            "1" | "1.0" | "true" | "yes" => Ok(facts.flag(name, true)?),
+            "0" | "0.0" | "false" | "no" => Ok(facts.flag(name, false)?),
             _ => bail!("fact {name:?} takes true or false, got {value:?}"),
         },
     }

@@ -179,15 +179,17 @@ impl Dataset {
         if width == 0 {
             return None;
         }
-        let mut encoded = Vec::with_capacity(samples.len() * width);
-        for &sample in samples {
+        let row = |&sample: &usize| {
             let mut values = row_of(&self.fact_columns, sample);
             if let (Some(place), Some(factor)) = (place, augment.pace(sample, view)) {
                 values[place] *= factor as f32;
             }
             let values = self.facts.known(values, &self.raw_view(sample, view));
+            let mut encoded = Vec::with_capacity(width);
             self.facts.encode_row(audience, &values, &mut encoded);
-        }
+            encoded
+        };
+        let mut encoded: Vec<f32> = samples.par_iter().flat_map_iter(row).collect();
         self.hide(&mut encoded, facts);
         Some(encoded)
     }

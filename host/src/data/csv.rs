@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use csv::{ByteRecord, ReaderBuilder, StringRecord};
 
+use crate::facts::is_missing;
 use crate::nearest;
 
 /// A table of texts with a header line.
@@ -114,9 +115,8 @@ impl<'a> Column<'a> {
     ///
     /// As [`Column::numbers`].
     pub fn numbers_or_missing(&self) -> Result<Vec<Option<f32>>> {
-        let missing = |text: &str| ["", "na", "n/a", "nan", "null"].contains(&text.to_lowercase().as_str());
         let texts = self.texts().into_iter().enumerate();
-        texts.map(|(row, text)| if missing(text) { Ok(None) } else { self.number(row, text).map(Some) }).collect()
+        texts.map(|(row, text)| if is_missing(text) { Ok(None) } else { self.number(row, text).map(Some) }).collect()
     }
 
     /// Returns the line of a row in the file.

@@ -88,7 +88,20 @@ impl Raw {
         let mut nets = recipe.all_teachers().chain(&recipe.assistant).chain([&recipe.student]);
         let mask = nets.all(|net| net.fusion != Fusion::Sum);
         let names: &[String] = if self.channels.len() == self.inputs.row_len() { &self.channels } else { &[] };
-        let at = Surroundings { inputs: &self.inputs, names, units: &recipe.input.units, folder, train: &splits.train };
+        let pace = recipe.augment.pace.as_ref();
+        ensure!(
+            width > 1 || pace.is_none(),
+            "augment.pace stretches samples; those of {:?} have one column: declare input.shape",
+            self.shape
+        );
+        let at = Surroundings {
+            inputs: &self.inputs,
+            names,
+            units: &recipe.input.units,
+            folder,
+            train: &splits.train,
+            pace: pace.map(|pace| (pace.fact.as_str(), [1.0 / (1.0 + pace.by as f32), 1.0 + pace.by as f32])),
+        };
         let (facts, fact_columns, tables) = FactSchema::measure(&recipe.facts, self.facts, &at, mask)?;
         if !tables.is_empty() {
             self.fingerprint = format!("{} {}", self.fingerprint, fingerprint(&tables)?);

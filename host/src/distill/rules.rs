@@ -12,12 +12,25 @@ use crate::nearest;
 use crate::progress::say;
 use crate::recipe::{HeadKind, Recipe};
 
+/// Checks that every rule speaks of a label that a teacher answers.
+pub(super) fn check(recipe: &Recipe, data: &Dataset) -> Result<()> {
+    for rule in &recipe.distill.rules {
+        label_of(target_of(data, &rule.head)?.1, rule.label.as_deref())?;
+        let answered = recipe.all_teachers().any(|net| net.heads.is_empty() || net.heads.contains(&rule.head));
+        ensure!(answered, "distill.rules: head {:?} has no teacher whose answers a rule could change", rule.head);
+    }
+    Ok(())
+}
+
+fn target_of<'a>(data: &'a Dataset, head: &str) -> Result<(usize, &'a Target)> {
+    let found = data.targets.iter().enumerate().find(|(_, target)| target.name == head);
+    found.with_context(|| format!("distill.rules: there is no head {head:?}"))
+}
+
 /// Changes the teacher's logits, `[view][head][sample, output]`, as the recipe's rules say.
 pub(super) fn apply(recipe: &Recipe, data: &Dataset, logits: &mut [Vec<Vec<f32>>]) -> Result<()> {
     for (index, rule) in recipe.distill.rules.iter().enumerate() {
-        let place = data.targets.iter().position(|target| target.name == rule.head);
-        let place = place.with_context(|| format!("distill.rules: there is no head {:?}", rule.head))?;
-        let target = &data.targets[place];
+        let (place, target) = target_of(data, &rule.head)?;
         let label = label_of(target, rule.label.as_deref())?;
         let fact = data.facts.facts.iter().position(|fact| fact.name == rule.fact_name(index));
         let column = &data.fact_columns[fact.context("a rule without its condition")?];

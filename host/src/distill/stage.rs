@@ -43,7 +43,7 @@ impl Stage {
             recipe.seed,
             recipe.data,
             recipe.input,
-            recipe.facts,
+            crate::facts::Written(&recipe.facts),
             recipe.heads,
             data.facts.mask,
             recipe.augment,

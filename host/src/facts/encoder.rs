@@ -25,12 +25,13 @@ pub enum Encoder {
 pub type Formula = Encoding;
 
 impl Encoder {
-    /// Returns the encoder of a fact with the constants that its known values in the training split give.
+    /// Returns the encoder of a fact with the constants that its known values in the training split give; `beyond` holds what it
+    /// may also be while training.
     ///
     /// # Errors
     ///
     /// When there is no known value to measure, or they make no range.
-    pub fn measure(fact: &Fact, values: usize, known: impl Iterator<Item = f32>) -> Result<Self> {
+    pub fn measure(fact: &Fact, values: usize, known: impl Iterator<Item = f32>, beyond: Vec<f32>) -> Result<Self> {
         let kind = fact.encoder();
         Ok(match kind {
             EncoderKind::None => Self::Formula(Encoding::None),
@@ -43,6 +44,8 @@ impl Encoder {
             }
             EncoderKind::ZScore | EncoderKind::Range | EncoderKind::Log => {
                 let (scaling, [least, greatest]) = number(fact, kind, known)?;
+                let (least, greatest) =
+                    beyond.iter().fold((least, greatest), |(least, greatest), &x| (least.min(x), greatest.max(x)));
                 Self::Formula(Encoding::Number { scaling, least, greatest })
             }
         })

@@ -71,6 +71,9 @@ pub struct Fact {
     /// Whether it is known when training alone: the teacher sees it, the board never does.
     #[serde(default, skip_serializing_if = "is_false")]
     pub privileged: bool,
+    /// Whether it is the condition of a rule, which the recipe writes elsewhere.
+    #[serde(skip)]
+    pub(crate) is_condition: bool,
 }
 
 /// What a fact is for every sample.
@@ -79,8 +82,10 @@ pub struct Fact {
 pub enum Constant {
     /// yes or no.
     Flag(bool),
+    /// A whole number.
+    Whole(i64),
     /// A number.
-    Number(f32),
+    Number(f64),
     /// A text, as a cell would hold it.
     Text(String),
 }
@@ -90,6 +95,7 @@ impl Constant {
     pub fn text(&self) -> String {
         match self {
             Self::Flag(flag) => flag.to_string(),
+            Self::Whole(number) => number.to_string(),
             Self::Number(number) => number.to_string(),
             Self::Text(text) => text.clone(),
         }
@@ -172,6 +178,7 @@ impl Fact {
             repeat: None,
             dropout: None,
             privileged: true,
+            is_condition: true,
         }
     }
 
@@ -228,6 +235,16 @@ impl Fact {
             self.key.is_none() || self.file.is_some(),
             "key says which rows of a file belong to which of the data: name the file"
         );
+        let mut seen = BTreeSet::new();
+        for value in &self.values {
+            ensure!(!value.is_empty() && value.len() <= 255, "a value is empty, or has more than 255 bytes");
+            ensure!(seen.insert(value), "value {value:?} appears twice");
+        }
+        for (key, number) in
+            [("mean", self.mean), ("deviation", self.deviation), ("low", self.low), ("high", self.high)]
+        {
+            ensure!(number.is_none_or(f32::is_finite), "{key} is {number:?}, expected a finite number");
+        }
         if let Some(table) = &self.table {
             table.check(&self.values)?;
         }
@@ -285,6 +302,21 @@ impl Table {
             }
         }
         Ok(())
+    }
+}
+
+/// Writes the facts of a recipe, without the conditions of its rules.
+pub(crate) fn written<S: serde::Serializer>(facts: &[Fact], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(facts.iter().filter(|fact| !fact.is_condition))
+}
+
+/// Facts as a recipe writes them.
+#[derive(Debug)]
+pub(crate) struct Written<'a>(pub(crate) &'a [Fact]);
+
+impl Serialize for Written<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        written(self.0, serializer)
     }
 }
 

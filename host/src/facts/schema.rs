@@ -94,6 +94,13 @@ pub struct Surroundings<'a> {
     pub folder: &'a Path,
     /// The samples that encoders are measured on.
     pub train: &'a [usize],
+    /// The fact that augmentation multiplies, and the factors that it reaches.
+    pub pace: Option<(&'a str, [f32; 2])>,
+}
+
+/// Returns whether a cell says that there is nothing: empty, NA, NaN or null.
+pub fn is_missing(text: &str) -> bool {
+    ["", "na", "n/a", "nan", "null"].contains(&text.to_lowercase().as_str())
 }
 
 impl GivenFact {
@@ -103,7 +110,6 @@ impl GivenFact {
     ///
     /// When a cell holds what the fact cannot be.
     pub fn read(fact: &Fact, cells: &[&str], place: impl Fn(usize) -> String) -> Result<Self> {
-        let is_missing = |text: &str| ["", "na", "n/a", "nan", "null"].contains(&text.to_lowercase().as_str());
         let mut values = fact.values.clone();
         if fact.kind.is_category() && values.is_empty() {
             values = cells.iter().filter(|text| !text.is_empty()).map(|text| text.to_string()).collect();
@@ -175,6 +181,14 @@ impl FactSchema {
                 Some(_) => read_table(fact, &of.values, at.folder, &mut files)?,
                 None => Vec::new(),
             };
+            ensure!(table.len() <= 255, "fact {:?}: its table has {} columns, at most 255 fit", fact.name, table.len());
+            ensure!(
+                of.values.len() <= attar_shared::MAX_VALUES,
+                "fact {:?} has {} values, at most {} fit a model",
+                fact.name,
+                of.values.len(),
+                attar_shared::MAX_VALUES
+            );
             if fact.kind.is_category() {
                 scope.learn(&fact.name, &of.values, table.iter().map(|(name, _)| name.clone()).collect());
             }
@@ -201,10 +215,29 @@ impl FactSchema {
                 schema.facts[index].code = code;
                 columns[index] = schema.compute(index, &columns, at.inputs);
             }
+            let values = schema.facts[index].values.len();
+            ensure!(!fact.kind.is_category() || values > 0, "fact {:?} has no value in the data", fact.name);
             let known = at.train.iter().filter_map(|&sample| columns[index][sample]);
-            schema.facts[index].encoder = Encoder::measure(fact, schema.facts[index].values.len(), known)?;
+            let beyond = schema.at_other_paces(index, &columns, at);
+            schema.facts[index].encoder = Encoder::measure(fact, values, known, beyond)?;
         }
         Ok((schema, columns, files))
+    }
+
+    /// Returns what a fact comes to in training samples at the ends of the paces that augmentation gives them.
+    fn at_other_paces(&self, index: usize, columns: &[FactColumn], at: &Surroundings<'_>) -> Vec<f32> {
+        let Some((name, factors)) = at.pace else { return Vec::new() };
+        let Some(place) = self.facts.iter().position(|fact| fact.name == name) else { return Vec::new() };
+        let values = at.train.iter().flat_map(|&sample| {
+            factors.map(|factor| {
+                let mut values = row_of(&columns[..=index], sample);
+                if let Some(value) = values.get_mut(place) {
+                    *value *= factor;
+                }
+                self.known(values, at.inputs.row(sample))[index]
+            })
+        });
+        values.filter(|value| !value.is_nan()).collect()
     }
 
     /// Runs the code of a fact for every sample.
@@ -226,7 +259,7 @@ impl FactSchema {
 
     /// Returns the values of all facts of a sample, NaN where they are missing, for what was set and another raw input.
     pub(crate) fn known(&self, mut values: Vec<f32>, input: &[f32]) -> Vec<f32> {
-        for index in 0..self.facts.len() {
+        for index in 0..values.len() {
             if !self.facts[index].code.is_empty() {
                 values[index] = self.value(index, &values[..index], input);
             }

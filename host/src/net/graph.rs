@@ -103,6 +103,8 @@ impl Graph {
     /// When the shapes of its inputs do not fit what it computes.
     pub fn push(&mut self, name: impl Into<String>, op: Op, inputs: &[usize]) -> Result<usize> {
         let name = name.into();
+        // Checkpoints tell parameters by the names of their layers.
+        ensure!(self.nodes.iter().all(|node| node.name != name), "there are two layers {name:?}: facts enter once");
         let shape = self.shape_of(&name, &op, inputs)?;
         self.nodes.push(Node { name, op, inputs: inputs.to_vec(), shape });
         Ok(self.nodes.len() - 1)

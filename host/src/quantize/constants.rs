@@ -37,6 +37,16 @@ pub(super) fn widen(net: &Net, lowered: &Lowered, quantizations: &mut [Quantizat
                 settled = false;
             }
         }
+        for (index, stage) in lowered.stages.iter().enumerate().filter(|(_, stage)| stage.kind == Kind::Multiply) {
+            let output = lowered.sources + index;
+            let scales = stage.inputs.iter().map(|&input| f64::from(quantizations[usize::from(input)].scale));
+            let least = 4.0 * scales.product::<f64>();
+            if f64::from(quantizations[output].scale) < least * 1.00005 {
+                let scale = (least * 1.0001) as f32;
+                lowered.sharing(output).into_iter().for_each(|tensor| quantizations[tensor].scale = scale);
+                settled = false;
+            }
+        }
         if settled {
             return Ok(());
         }

@@ -39,9 +39,16 @@ impl Recipe {
     /// Puts `repeat` facts of their own in the place of a repeated one, and all in the order of the model.
     fn expand_facts(&mut self) -> Result<()> {
         for fact in std::mem::take(&mut self.facts) {
+            fact.check().with_context(|| format!("fact {:?}", fact.name))?;
             match fact.repeat {
                 None => self.facts.push(fact),
                 Some(count) => {
+                    let shared = fact.column.is_some() || fact.constant.is_some();
+                    ensure!(
+                        !shared,
+                        "fact {:?}: repeat makes columns of their own: leave out column and constant",
+                        fact.name
+                    );
                     ensure!((1..=32).contains(&count), "fact {:?}: repeat is {count}, expected 1 to 32", fact.name);
                     self.facts.extend((0..count).map(|i| Fact {
                         name: format!("{}_{i}", fact.name),
@@ -52,12 +59,8 @@ impl Recipe {
             }
         }
         // What a rule of the teacher depends on is a fact that nobody but it sees.
-        for (index, rule) in self.distill.rules.iter().enumerate() {
-            let name = rule.fact_name(index);
-            if !self.facts.iter().any(|fact| fact.name == name) {
-                self.facts.push(Fact::condition(name, rule.when.clone()));
-            }
-        }
+        let rules = self.distill.rules.iter().enumerate();
+        self.facts.extend(rules.map(|(index, rule)| Fact::condition(rule.fact_name(index), rule.when.clone())));
         self.facts = facts::in_order(std::mem::take(&mut self.facts))?;
         Ok(())
     }
@@ -65,11 +68,19 @@ impl Recipe {
     fn check(&self) -> Result<()> {
         ensure!(!self.heads.is_empty(), "there is no [[heads]]: say what the network answers");
         ensure!(self.heads.len() <= attar_shared::MAX_HEADS, "{} heads, at most 8 fit a model", self.heads.len());
-        ensure!(self.facts.len() <= attar_shared::MAX_FACTS, "{} facts, at most 32 fit a model", self.facts.len());
+        let on_board = self.facts.iter().filter(|fact| !fact.privileged).count();
+        ensure!(on_board <= attar_shared::MAX_FACTS, "{on_board} facts, at most 32 fit a model");
+        ensure!(self.facts.len() <= 128, "{} facts and rules, expected at most 128", self.facts.len());
         distinct("head", self.heads.iter().map(|head| head.name.as_str()))?;
         distinct("fact", self.facts.iter().map(|fact| fact.name.as_str()))?;
-        for fact in &self.facts {
-            fact.check().with_context(|| format!("fact {:?}", fact.name))?;
+        let sum =
+            self.all_teachers().chain(&self.assistant).chain([&self.student]).any(|net| net.fusion == Fusion::Sum);
+        for fact in self.facts.iter().filter(|_| sum) {
+            ensure!(
+                fact.dropout.is_none_or(|chance| chance == 0.0),
+                "fact {:?}: fusion \"sum\" has no mask that tells a missing fact from 0: set dropout = 0",
+                fact.name
+            );
         }
         let inputs: Vec<String> = self.input.columns.keys().cloned().collect();
         Scope::new(&self.facts, &inputs, &self.input.units)?.check(&self.facts)?;
@@ -178,6 +189,10 @@ impl Recipe {
                     .map(|near| format!(" (did you mean {near:?}?)"))
                     .unwrap_or_default()
             );
+            let varied = self.augment.mixup.is_some()
+                || self.augment.is_any() && rule.when.names().any(|name| self.input.columns.contains_key(name))
+                || self.augment.pace.as_ref().is_some_and(|pace| rule.when.names().any(|name| name == pace.fact));
+            ensure!(!varied, "distill.rules: {:?} depends on what [augment] changes", rule.when.text());
             ensure!(rule.strength > 0.0 && rule.strength.is_finite(), "distill.rules: strength is {}", rule.strength);
             ensure!(!terms.is_empty(), "distill.rules change what a teacher says, but distill.method is \"none\"");
         }

@@ -187,7 +187,8 @@ impl Fact {
             Encoder::Range { low, high } => vec![((within - low) / (high - low)).clamp(0.0, 1.0)],
             Encoder::Log { mean, deviation } => vec![(libm::logf(within) - mean) / deviation],
             Encoder::Periodic { period } => {
-                let turns = within / period;
+                let quotient = within / period;
+                let turns = if quotient.is_finite() { quotient } else { 0.0 };
                 let angle = (turns - libm::floorf(turns)) * 6.283_185_5;
                 vec![libm::sinf(angle), libm::cosf(angle)]
             }

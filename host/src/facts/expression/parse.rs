@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use anyhow::{Context, Error, Result, anyhow, bail, ensure};
+use anyhow::{Context, Error, Result, anyhow, ensure};
 use attar_shared::{Binary, MAX_STACK, Unary};
 use pest::Parser;
 use pest::error::{ErrorVariant, LineColLocation};
@@ -64,18 +64,22 @@ impl FromStr for Expression {
 
 /// Looks at what opens a part, before a parser that goes down with each of them does.
 fn check_nesting(text: &str) -> Result<()> {
-    let (mut depth, mut words) = (0usize, 0usize);
-    for (place, byte) in text.bytes().enumerate() {
-        match byte {
-            b'(' => depth += 1,
-            b')' => depth = depth.saturating_sub(1),
-            _ => {}
+    let (mut depth, mut signs) = (0usize, 0usize);
+    let mut quote = None;
+    for (column, (place, letter)) in (1..).zip(text.char_indices()) {
+        match (quote, letter) {
+            (Some(open), _) if open == letter => quote = None,
+            (Some(_), _) => continue,
+            (None, '"' | '\'') => quote = Some(letter),
+            (None, '(') => depth += 1,
+            (None, ')') => depth = depth.saturating_sub(1),
+            (None, _) => {
+                let rest = &text[place..];
+                signs += usize::from(letter == '-' || rest.starts_with("if") || rest.starts_with("not"));
+                ensure!(letter.is_ascii(), "column {column}: {letter:?} stands outside of quotes");
+            }
         }
-        words += usize::from(text[place..].starts_with("if") || byte == b'-' || text[place..].starts_with("not"));
-        ensure!(depth <= MAX_NESTING && words <= 2 * MAX_NESTING, "column {}: the expression is too deep", place + 1);
-        if !text.is_char_boundary(place + 1) {
-            bail!("column {}: expressions are written in ASCII, names of values in quotes aside", place + 1);
-        }
+        ensure!(depth <= MAX_NESTING && signs <= 2 * MAX_NESTING, "column {column}: the expression is too deep");
     }
     Ok(())
 }

@@ -141,7 +141,8 @@ fn mistakes_are_told_with_their_column() {
         ("if bearing == 6205 then 1 else 2", "compares the category \"bearing\" with a number"),
         ("sin(air)", "takes the angle of K"),
         ("running", "a derived fact is a number; this is a condition"),
-        ("über", "expressions are written in ASCII"),
+        ("über", "column 1: 'ü' stands outside of quotes"),
+        ("if bearing == 'µ' then 1 else 2", "has no value \"µ\""),
     ] {
         let error =
             text.parse::<Expression>().and_then(|expression| expression.check(&scope(), Some(None))).expect_err(text);

@@ -45,8 +45,18 @@ const NAMED: [(&str, &[(&str, i32)], f64); 27] = [
 ];
 
 /// Prefixes that units other than these may have: `min` is no milli-inch.
-const PREFIXES: [(&str, f64); 8] =
-    [("n", 1e-9), ("µ", 1e-6), ("u", 1e-6), ("m", 1e-3), ("c", 1e-2), ("k", 1e3), ("M", 1e6), ("G", 1e9)];
+const PREFIXES: [(&str, f64); 10] = [
+    ("n", 1e-9),
+    ("µ", 1e-6),
+    ("μ", 1e-6),
+    ("u", 1e-6),
+    ("h", 1e2),
+    ("m", 1e-3),
+    ("c", 1e-2),
+    ("k", 1e3),
+    ("M", 1e6),
+    ("G", 1e9),
+];
 
 impl Unit {
     /// Returns a unit from its text; nothing for an empty one.
@@ -59,7 +69,7 @@ impl Unit {
         let mut inverted = false;
         let mut word = String::new();
         for c in text.chars().chain([' ']) {
-            if !matches!(c, ' ' | '·' | '*' | '/') {
+            if !matches!(c, ' ' | '·' | '⋅' | '*' | '/') {
                 word.push(c);
                 continue;
             }
@@ -79,9 +89,9 @@ impl Unit {
         Self { powers: BTreeMap::new(), factor: Some(1.0) }
     }
 
-    /// Returns whether it is a plain number.
+    /// Returns whether it is a plain number, or may have become one by a conversion: radians, not degrees.
     pub fn is_none(&self) -> bool {
-        self.powers.is_empty()
+        self.powers.is_empty() && self.factor.is_none_or(|factor| (factor - 1.0).abs() < 1e-6)
     }
 
     /// Returns the product with another unit to a power.
@@ -137,7 +147,7 @@ impl Unit {
 /// Returns the name and the power of `m`, `m2`, `m²`, `s^-1`.
 fn split_power(word: &str) -> (&str, i32) {
     if let Some((name, power)) = word.split_once('^')
-        && let Ok(power) = power.parse()
+        && let Some(power) = power.parse().ok().filter(|power: &i32| power.abs() <= 20)
     {
         return (name, power);
     }
@@ -155,7 +165,10 @@ fn split_power(word: &str) -> (&str, i32) {
 impl fmt::Display for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.powers.is_empty() {
-            return f.write_str("a plain number");
+            return match self.factor.filter(|factor| (factor - 1.0).abs() > 1e-6) {
+                Some(factor) => write!(f, "{factor:.4}"),
+                None => f.write_str("a plain number"),
+            };
         }
         // A name is easier to read than its powers.
         let named = NAMED.iter().filter(|(name, ..)| !name.is_empty()).find(|(_, powers, factor)| {
