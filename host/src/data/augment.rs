@@ -303,7 +303,7 @@ mod tests {
                 assert!((f64::from(*height) - expected).abs() < 1e-3 * expected, "line {line}: {height} {expected}");
             }
         }
-        assert!(least < 0.87 && least >= 1.0 / 1.2 && most > 1.13 && most <= 1.2, "{least} to {most}");
+        assert!((1.0 / 1.2..0.87).contains(&least) && (1.13..=1.2).contains(&most), "{least} to {most}");
     }
 
     #[test]

@@ -285,7 +285,7 @@ impl Fact {
 impl Table {
     fn check(&self, values: &[String]) -> Result<()> {
         ensure!(
-            self.file.is_some() != !self.columns.is_empty(),
+            self.file.is_some() == self.columns.is_empty(),
             "table needs either file = \"FILE.csv\" or columns = {{ COLUMN = {{ VALUE = NUMBER }} }}"
         );
         ensure!(self.key.is_none() || self.file.is_some(), "table.key belongs to a table in a file");

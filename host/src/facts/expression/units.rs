@@ -13,8 +13,11 @@ pub struct Unit {
     factor: Option<f64>,
 }
 
-/// The units that have a name: base units with powers, and the factor.
-const NAMED: [(&str, &[(&str, i32)], f64); 27] = [
+/// A name, base units with their powers, and a factor.
+type Named = (&'static str, &'static [(&'static str, i32)], f64);
+
+/// The units that have a name.
+const NAMED: [Named; 27] = [
     ("1", &[], 1.0),
     ("%", &[], 0.01),
     ("rad", &[], 1.0),
