@@ -83,6 +83,38 @@ pub enum Binary {
     Or = 26,
 }
 
+impl Unary {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Negate,
+        Self::Absolute,
+        Self::SquareRoot,
+        Self::Logarithm,
+        Self::Exponential,
+        Self::Sine,
+        Self::Cosine,
+        Self::Floor,
+        Self::Not,
+    ];
+}
+
+impl Binary {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Add,
+        Self::Subtract,
+        Self::Multiply,
+        Self::Divide,
+        Self::Minimum,
+        Self::Maximum,
+        Self::Less,
+        Self::AtMost,
+        Self::Equal,
+        Self::And,
+        Self::Or,
+    ];
+}
+
 /// The most numbers that a code may have on its stack at once.
 pub const MAX_STACK: usize = 16;
 
@@ -126,10 +158,10 @@ impl Instruction {
 
     fn decode(cursor: &mut Cursor<'_>) -> Result<Self, Defect> {
         let code = cursor.u8()?;
-        if let Some(&unary) = UNARY.iter().find(|&&unary| unary as u8 == code) {
+        if let Some(&unary) = Unary::ALL.iter().find(|&&unary| unary as u8 == code) {
             return Ok(Self::Unary(unary));
         }
-        if let Some(&binary) = BINARY.iter().find(|&&binary| binary as u8 == code) {
+        if let Some(&binary) = Binary::ALL.iter().find(|&&binary| binary as u8 == code) {
             return Ok(Self::Binary(binary));
         }
         match code {
@@ -228,29 +260,3 @@ const FACT: u8 = 1;
 const INPUT: u8 = 2;
 const COLUMN: u8 = 3;
 const SELECT: u8 = 48;
-
-const UNARY: [Unary; 9] = [
-    Unary::Negate,
-    Unary::Absolute,
-    Unary::SquareRoot,
-    Unary::Logarithm,
-    Unary::Exponential,
-    Unary::Sine,
-    Unary::Cosine,
-    Unary::Floor,
-    Unary::Not,
-];
-
-const BINARY: [Binary; 11] = [
-    Binary::Add,
-    Binary::Subtract,
-    Binary::Multiply,
-    Binary::Divide,
-    Binary::Minimum,
-    Binary::Maximum,
-    Binary::Less,
-    Binary::AtMost,
-    Binary::Equal,
-    Binary::And,
-    Binary::Or,
-];

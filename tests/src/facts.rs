@@ -33,34 +33,6 @@ enum Encoding {
     Flag,
 }
 
-/// Every operation on one number.
-pub const UNARY: [Unary; 9] = [
-    Unary::Negate,
-    Unary::Absolute,
-    Unary::SquareRoot,
-    Unary::Logarithm,
-    Unary::Exponential,
-    Unary::Sine,
-    Unary::Cosine,
-    Unary::Floor,
-    Unary::Not,
-];
-
-/// Every operation on two numbers.
-pub const BINARY: [Binary; 11] = [
-    Binary::Add,
-    Binary::Subtract,
-    Binary::Multiply,
-    Binary::Divide,
-    Binary::Minimum,
-    Binary::Maximum,
-    Binary::Less,
-    Binary::AtMost,
-    Binary::Equal,
-    Binary::And,
-    Binary::Or,
-];
-
 impl FactList {
     /// Returns facts of every kind with every encoder, two of them computed by every instruction.
     pub fn everything() -> Self {
@@ -151,8 +123,8 @@ impl FactList {
         let mut depth = 0;
         for _ in 0..random.random_range(3..30) {
             let instruction = match random.random_range(0..4) {
-                0 if depth >= 1 => Instruction::Unary(UNARY[random.random_range(0..UNARY.len())]),
-                1 if depth >= 2 => Instruction::Binary(BINARY[random.random_range(0..BINARY.len())]),
+                0 if depth >= 1 => Instruction::Unary(Unary::ALL[random.random_range(0..Unary::ALL.len())]),
+                1 if depth >= 2 => Instruction::Binary(Binary::ALL[random.random_range(0..Binary::ALL.len())]),
                 2 if depth >= 3 => Instruction::Select,
                 _ if depth < 12 => self.random_source(random, input_values),
                 _ => continue,
@@ -246,11 +218,11 @@ fn every_instruction() -> Vec<Instruction> {
     let x = [Instruction::Fact(0), Instruction::Constant(1000.0), Instruction::Binary(Binary::Divide)];
     let add = Instruction::Binary(Binary::Add);
     let mut code = vec![Instruction::Fact(3), Instruction::Column { fact: 2, column: 1 }];
-    for unary in UNARY {
+    for unary in Unary::ALL {
         code.extend(x);
         code.extend([Instruction::Unary(unary), add]);
     }
-    for binary in BINARY {
+    for binary in Binary::ALL {
         code.extend(x);
         code.extend([Instruction::Input(5), Instruction::Constant(7.5), add, Instruction::Binary(binary), add]);
     }
