@@ -12,7 +12,7 @@ mod recipe;
 mod schema;
 mod scope;
 
-pub use encoder::{Encoder, Formula};
+pub use encoder::Encoder;
 pub use kinds::{Kind, KindName, Value};
 pub use recipe::{EncoderKind, Fact, Table, in_order};
 pub(crate) use recipe::{Written, written};

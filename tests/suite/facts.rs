@@ -282,6 +282,25 @@ fn facts_are_hidden_with_what_is_computed_from_them() {
     assert!((100..200).contains(&hidden), "{hidden} of 300 were hidden at a chance of one half");
 }
 
+/// What is computed from the input is computed from the view that the network sees, as the board would.
+#[test]
+fn facts_follow_the_view_that_they_are_computed_from() {
+    let folder = tempfile::tempdir().unwrap();
+    write_data(folder.path());
+    let data = data::load(&parse(&format!("{RECIPE}[augment]\nscale = 0.3\n"), &[]), folder.path()).unwrap();
+    let samples: Vec<usize> = data.splits.train.iter().copied().take(50).collect();
+    let rows = data.fact_rows_of_view(&samples, 2, FactUse::AsKnown(Audience::Board)).unwrap();
+    let plain = data.fact_rows(&samples, FactUse::AsKnown(Audience::Board)).unwrap();
+    let mut changed = 0;
+    for ((row, plain), &sample) in rows.chunks_exact(8).zip(plain.chunks_exact(8)).zip(&samples) {
+        let view = data.raw_view(sample, 2);
+        data.facts.facts[1].encoder.encoding().encode(Some(view[0] * view[1]), |work| assert_eq!(row[3], work));
+        assert_eq!(row[..3], plain[..3], "the type is what it was");
+        changed += usize::from(row[3] != plain[3]);
+    }
+    assert!(changed > 40, "{changed} of 50 views have another work");
+}
+
 /// What is privileged teaches the student and is not in its file; what is computed from it has to be privileged too.
 #[test]
 fn privileged_facts_are_the_teachers_alone() {

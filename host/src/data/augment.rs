@@ -172,7 +172,8 @@ impl Dataset {
         let Some(augment) = &self.augment else { return self.fact_rows(samples, facts) };
         let paced = augment.how.pace.as_ref();
         let place = paced.and_then(|pace| self.facts.facts.iter().position(|fact| fact.name == pace.fact));
-        if place.is_none() && self.facts.facts.iter().all(|fact| fact.code.is_empty()) {
+        let reads_input = self.facts.reads_input();
+        if place.is_none() && !reads_input {
             return self.fact_rows(samples, facts);
         }
         let width = self.facts.width(audience);
@@ -184,7 +185,8 @@ impl Dataset {
             if let (Some(place), Some(factor)) = (place, augment.pace(sample, view)) {
                 values[place] *= factor as f32;
             }
-            let values = self.facts.known(values, &self.raw_view(sample, view));
+            let input = if reads_input { self.raw_view(sample, view) } else { Cow::Borrowed(self.input(sample)) };
+            let values = self.facts.known(values, &input);
             let mut encoded = Vec::with_capacity(width);
             self.facts.encode_row(audience, &values, &mut encoded);
             encoded

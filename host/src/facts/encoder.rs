@@ -11,7 +11,7 @@ use crate::data::dataset::Moments;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Encoder {
     /// By a formula of the device.
-    Formula(Formula),
+    Formula(Encoding),
     /// One-hot, and from there by a learned row of so many values for each value.
     Embedding {
         /// The category's values.
@@ -20,9 +20,6 @@ pub enum Encoder {
         width: usize,
     },
 }
-
-/// An encoding of the device.
-pub type Formula = Encoding;
 
 impl Encoder {
     /// Returns the encoder of a fact with the constants that its known values in the training split give; `beyond` holds what it

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use attar_shared::{Code, FactDefinition, KindDefinition, MISSING};
+use attar_shared::{Code, FactDefinition, Instruction, KindDefinition, MISSING};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -265,6 +265,14 @@ impl FactSchema {
             }
         }
         values
+    }
+
+    /// Returns whether a fact is computed from the input.
+    pub(crate) fn reads_input(&self) -> bool {
+        let reads = |fact: &SchemaFact| {
+            Code::new(&fact.code).instructions().any(|instruction| matches!(instruction, Instruction::Input(_)))
+        };
+        self.facts.iter().any(reads)
     }
 
     /// Returns the facts that somebody sees.
