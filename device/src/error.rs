@@ -24,6 +24,15 @@ pub enum Error {
         /// Values at hand.
         got: usize,
     },
+    /// A text is given to a model that takes numbers.
+    InputKind,
+    /// A text has more bytes than the model takes.
+    TextLength {
+        /// Bytes that the model takes at most.
+        most: usize,
+        /// Bytes at hand.
+        got: usize,
+    },
     /// The encoded facts are not as long as the model's.
     FactsLength {
         /// Values that the model takes.
@@ -65,6 +74,8 @@ impl fmt::Display for Error {
             Self::Parse(error) => error.fmt(f),
             Self::ArenaTooSmall { needed, got } => write!(f, "arena has {got} bytes, the model needs {needed}"),
             Self::InputLength { expected, got } => write!(f, "input has {got} values, the model takes {expected}"),
+            Self::InputKind => f.write_str("the model takes numbers, no text"),
+            Self::TextLength { most, got } => write!(f, "the text has {got} bytes, the model takes up to {most}"),
             Self::FactsLength { expected, got } => write!(f, "facts have {got} values, the model takes {expected}"),
             Self::OtherModel => f.write_str("the facts were made for another model"),
             Self::InputNotFinite { index } => write!(f, "input value {index} is not finite"),

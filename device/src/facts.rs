@@ -1,5 +1,6 @@
 //! Facts on their way into the network: set by name in their own units, encoded here.
 
+use attar_shared::text::{Text, each_phrase};
 use attar_shared::{Encoder, Fact, FactKind, MAX_FACTS, Model, Scaling};
 
 use crate::Error;
@@ -12,7 +13,8 @@ pub struct Facts<'a> {
     values: Values,
 }
 
-/// A number in its unit, the index of a category's value, or 1 and 0 for a flag; NaN is missing.
+/// A number in its unit, the index of a category's value, 1 and 0 for a flag, or the bits of a gazetteer's features; NaN is
+/// missing.
 type Values = heapless::Vec<f32, MAX_FACTS>;
 
 /// All facts of one input, those that are computed among them; see [`Facts::known`].
@@ -114,6 +116,7 @@ impl<'a> Facts<'a> {
                 FactKind::Number { .. } => None,
                 FactKind::Category(category) => Some(category.values.len()),
                 FactKind::Flag => Some(2),
+                FactKind::Gazetteer(_) => return Err(Error::ComputedFact),
             };
             if !value.is_finite() {
                 return Err(Error::FactNotFinite);
@@ -136,7 +139,11 @@ impl<'a> Facts<'a> {
     pub fn known<T: Copy + Into<f32>>(&self, input: &[T]) -> KnownFacts<'a> {
         let mut known = KnownFacts { model: self.model, values: self.values.clone(), clamped: 0 };
         for (index, fact) in self.model.facts().enumerate() {
-            if fact.is_computed() {
+            if let FactKind::Gazetteer(gazetteer) = fact.kind {
+                if let Some(place) = known.values.get_mut(index) {
+                    *place = f32::from(features_of(input, gazetteer.words, |phrase| gazetteer.look_up(phrase)));
+                }
+            } else if fact.is_computed() {
                 let value = evaluate(fact.code, &Surroundings { known: &known, input });
                 // A flag is 1 or 0, whatever its code says of yes.
                 let value =
@@ -167,8 +174,8 @@ impl<'a> Facts<'a> {
 }
 
 impl KnownFacts<'_> {
-    /// Returns a fact's value: a number in its unit, the index of a category's value, 1 or 0 for a flag; `None` where it is
-    /// missing or the model has no such fact.
+    /// Returns a fact's value: a number in its unit, the index of a category's value, 1 or 0 for a flag, the bits of a
+    /// gazetteer's features, the first the lowest; `None` where it is missing or the model has no such fact.
     pub fn get(&self, fact: impl FactRef) -> Option<f32> {
         self.value(fact.index_in(&self.model)?)
     }
@@ -243,12 +250,37 @@ impl<T: Copy + Into<f32>> Scope for Surroundings<'_, '_, T> {
 
     fn column(&self, fact: u8, column: u8) -> f32 {
         let found = self.known.model.facts().nth(usize::from(fact));
-        let (Some(FactKind::Category(category)), Some(value)) =
-            (found.map(|fact| fact.kind), self.known.value(usize::from(fact)))
-        else {
-            return f32::NAN;
-        };
-        category.look_up(usize::from(column), value as usize).unwrap_or(f32::NAN)
+        let Some(value) = self.known.value(usize::from(fact)) else { return f32::NAN };
+        match found.map(|fact| fact.kind) {
+            Some(FactKind::Category(category)) => {
+                category.look_up(usize::from(column), value as usize).unwrap_or(f32::NAN)
+            }
+            Some(FactKind::Gazetteer(_)) => f32::from((value as u16) >> (column & 15) & 1),
+            _ => f32::NAN,
+        }
+    }
+}
+
+/// Returns the bits of the features that the phrases of a text have, of at most so many words each; training uses it as the
+/// board does.
+///
+/// `text` holds its bytes, as numbers of either sign; `look_up` says what a phrase is by its hash.
+pub fn features_of<T: Copy + Into<f32>>(text: &[T], words: u8, look_up: impl Fn(u32) -> u16) -> u16 {
+    let mut features = 0;
+    each_phrase(&Numbers(text), words, |phrase| features |= look_up(phrase));
+    features
+}
+
+/// Bytes that stand as numbers.
+struct Numbers<'a, T>(&'a [T]);
+
+impl<T: Copy + Into<f32>> Text for Numbers<'_, T> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn byte(&self, place: usize) -> u8 {
+        self.0.get(place).map_or(0, |&byte| byte.into() as i32 as u8)
     }
 }
 
@@ -270,6 +302,8 @@ pub enum Encoding {
     OneHot(usize),
     /// 1 or 0.
     Flag,
+    /// So many bits, the lowest first.
+    Features(usize),
 }
 
 impl Encoding {
@@ -283,6 +317,7 @@ impl Encoding {
                 Self::OneHot(category.values.len())
             }
             (Encoder::Flag, _) => Self::Flag,
+            (Encoder::Features, FactKind::Gazetteer(gazetteer)) => Self::Features(gazetteer.features.len()),
             _ => Self::None,
         }
     }
@@ -292,7 +327,7 @@ impl Encoding {
         match self {
             Self::None => 0,
             Self::Number { scaling, .. } => scaling.width(),
-            Self::OneHot(count) => count,
+            Self::OneHot(count) | Self::Features(count) => count,
             Self::Flag => 1,
         }
     }
@@ -309,6 +344,9 @@ impl Encoding {
                 (0..count).for_each(|choice| emit(if value == choice as f32 { 1.0 } else { 0.0 }));
             }
             (Self::Flag, Some(value)) => emit(value),
+            (Self::Features(count), Some(value)) => {
+                (0..count).for_each(|bit| emit(f32::from((value as u16) >> (bit & 15) & 1)));
+            }
             (_, None) => (0..self.width()).for_each(|_| emit(0.0)),
             (Self::None, _) => {}
         }

@@ -6,6 +6,7 @@
 
 mod add;
 mod average_pool;
+mod bag;
 mod concat;
 mod convolution;
 mod delay;
@@ -19,6 +20,7 @@ mod window;
 
 pub use add::add;
 pub use average_pool::average_pool;
+pub use bag::bag;
 pub use concat::concat_part;
 pub use convolution::convolution;
 pub use delay::delay;

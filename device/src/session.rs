@@ -53,7 +53,8 @@ impl<'a> Session<'a> {
     ///
     /// # Shape
     ///
-    /// `input` is the model's input flattened, `[height, width, channels]`, channels last.
+    /// `input` is the model's input flattened, `[height, width, channels]`, channels last; of a text its bytes as int8, zeros
+    /// after them.
     ///
     /// # Errors
     ///
@@ -62,6 +63,42 @@ impl<'a> Session<'a> {
         self.load(input, facts)?;
         while self.step() == Step::More {}
         self.outputs()
+    }
+
+    /// Runs the model on a text, in UTF-8.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InputKind`] for a model that takes numbers, [`Error::TextLength`] for a text that is too long for the model,
+    /// [`Error::OtherModel`].
+    pub fn run_text(&mut self, text: &str, facts: &Facts<'_>) -> Result<Outputs<'_>, Error> {
+        self.load_text(text, facts)?;
+        while self.step() == Step::More {}
+        self.outputs()
+    }
+
+    /// Takes a text and encodes the facts, and makes ready for the first [`Session::step`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::run_text`]; after an error the session still holds what it held.
+    pub fn load_text(&mut self, text: &str, facts: &Facts<'_>) -> Result<(), Error> {
+        if facts.model().header() != self.model.header() {
+            return Err(Error::OtherModel);
+        }
+        if !self.model.input().is_some_and(|input| input.is_text) {
+            return Err(Error::InputKind);
+        }
+        let (most, got) = (self.model.input_shape().len(), text.len());
+        if got > most {
+            return Err(Error::TextLength { most, got });
+        }
+        let source = range(&self.tensor(INPUT_TENSOR));
+        let bytes = text.bytes().map(u8::cast_signed).chain(core::iter::repeat(0));
+        self.arena.get_mut(source).unwrap_or_default().iter_mut().zip(bytes).for_each(|(place, byte)| *place = byte);
+        self.load_facts(text.as_bytes(), facts);
+        self.next = 0;
+        Ok(())
     }
 
     /// Quantises one input in raw units and encodes the facts, and makes ready for the first [`Session::step`].
@@ -95,6 +132,12 @@ impl<'a> Session<'a> {
                 }
             }
         }
+        self.load_facts(input, facts);
+        self.next = 0;
+        Ok(())
+    }
+
+    fn load_facts<T: Copy + Into<f32>>(&mut self, input: &[T], facts: &Facts<'_>) {
         if self.model.header().fact_count > 0 {
             let tensor = self.tensor(FACTS_TENSOR);
             let mut places = self.arena.get_mut(range(&tensor)).unwrap_or_default().iter_mut();
@@ -107,8 +150,6 @@ impl<'a> Session<'a> {
                 }
             });
         }
-        self.next = 0;
-        Ok(())
     }
 
     /// Takes input and facts that are quantised already, and makes ready for the first [`Session::step`].
@@ -222,6 +263,11 @@ impl<'a> Session<'a> {
                 let b = self.tensor(inputs.get(1).copied().unwrap_or(0));
                 let zeros = (a.quantization.zero_point, b.quantization.zero_point);
                 self.pair(&a, &b, operator, |pair, output| kernels::multiply(pair, zeros, factor, output));
+            }
+            Parameters::Bag(bag) => {
+                if let Ok([text, places]) = self.arena.get_disjoint_mut([range(&a), range(&out)]) {
+                    kernels::bag(text, &bag, view_mut(places, &out, operator));
+                }
             }
             Parameters::Delay => {
                 let new = self.tensor(inputs.get(1).copied().unwrap_or(0));

@@ -3,6 +3,7 @@
 pub mod array;
 mod augment;
 pub mod bearing;
+pub mod commands;
 pub mod csv;
 pub mod dataset;
 pub mod idx;

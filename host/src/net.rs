@@ -126,7 +126,7 @@ impl Net {
                 .collect();
             parameters
                 .push((format!("{}.weight", node.name), Var::from_tensor(&Tensor::from_vec(values, shape, device)?)?));
-            if !graph.is_normed(index) {
+            if !graph.is_normed(index) && !matches!(node.op, Op::Bag { .. }) {
                 // What multiplies begins as a factor of one.
                 let multiplies =
                     graph.nodes.iter().any(|reader| reader.op == Op::Multiply && reader.inputs[1] == index);
@@ -258,6 +258,11 @@ impl Net {
                 })?
             }
             Op::Last => x.narrow(2, x.dim(2)? - 1, 1)?.contiguous()?,
+            Op::Bag { grams, channels } => {
+                let flat = x.flatten_from(1)?;
+                let mean = ops::bag(&flat, &hooked(parameter(0)?)?, grams)?;
+                mean.reshape((flat.dim(0)?, 1, 1, *channels))?
+            }
             Op::Norm => {
                 let (scale, shift) = (parameter(0)?, parameter(1)?);
                 match mode {

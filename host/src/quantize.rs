@@ -165,7 +165,7 @@ impl Program {
     /// Returns the integers of a network whose ranges are known, an operator for each step of its computation: an
     /// activation that a clamp can take over stands as a table after its operator, and [`passes`] join the two.
     fn of(net: &Net, lowered: &Lowered, ranges: &Ranges) -> Result<Self> {
-        let mut quantizations: Vec<Quantization> = ranges.quantizations();
+        let mut quantizations: Vec<Quantization> = ranges.quantizations(lowered);
         constants::widen(net, lowered, &mut quantizations)?;
         let constants = lowered
             .stages
@@ -271,6 +271,7 @@ impl File {
             let definition = Definition {
                 input: InputDefinition {
                     name: &data.input_name,
+                    is_text: data.is_text,
                     gains: &self.gains,
                     offsets: &self.offsets,
                     channels: &channels,

@@ -6,6 +6,7 @@
 mod distill;
 mod net;
 mod read;
+mod source;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -72,7 +73,7 @@ pub struct Recipe {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
-    /// `csv`, `arrays`, `bearing` or `random`.
+    /// `csv`, `arrays`, `bearing`, `commands` or `random`.
     pub format: Format,
     /// csv: the file, below `--data`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,13 +90,13 @@ pub struct Data {
     /// Which share of the samples is kept for what.
     #[serde(default)]
     pub split: Split,
-    /// bearing, random: how many samples are made.
+    /// bearing, commands, random: how many samples are made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples: Option<usize>,
     /// bearing: the share of training labels that are wrong, as when a technician misread the machine.
     #[serde(default)]
     pub label_noise: f64,
-    /// bearing, random: the seed of the simulator, apart from that of the training.
+    /// bearing, commands, random: the seed of the simulator, apart from that of the training.
     #[serde(default)]
     pub seed: u64,
 }
@@ -110,6 +111,8 @@ pub enum Format {
     Arrays,
     /// The built-in simulator of bearing vibration.
     Bearing,
+    /// The built-in generator of spoken commands, as texts.
+    Commands,
     /// Normal variates for input, facts and regression targets: what the toy recipes use.
     Random,
 }
@@ -138,7 +141,7 @@ pub struct Split {
     /// The share that chooses the checkpoint.
     #[serde(default = "Split::default_validation")]
     pub validation: f64,
-    /// csv: a column whose equal values stay on one side.
+    /// csv: a column whose equal values stay on one side. commands: `name`, so that no name of one split is in another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
 }
@@ -173,6 +176,12 @@ pub struct Input {
     /// csv: the columns that make the input, by the name that they get in the model.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, String>,
+    /// csv: the column whose texts are the input, in the place of `columns`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// text: the bytes of the longest text that the model is to take; the default is the longest of the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<usize>,
     /// The units of columns, which expressions of facts are held against.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub units: BTreeMap<String, String>,
@@ -193,6 +202,8 @@ impl Default for Input {
             name: Self::default_name(),
             shape: Vec::new(),
             columns: BTreeMap::new(),
+            text: None,
+            length: None,
             units: BTreeMap::new(),
             normalize: Normalize::default(),
         }

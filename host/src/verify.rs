@@ -156,7 +156,15 @@ pub fn random_samples(bytes: &[u8], count: usize, seed: u64) -> Result<Vec<Sampl
     let held = model.tensors().any(|tensor| tensor.held);
     let mut draw = |index: usize| -> Sample {
         let starts = !held || index.is_multiple_of(7);
+        let end = random.random_range(0..=len);
         let values = (0..len).map(|place| {
+            if input.is_text {
+                // Texts of any length, of few letters, so that words come again.
+                let letters = b"aab \xC3\xA9 Zz9'e";
+                let any = random.random_range(0..=255u8);
+                let byte = letters.get(usize::from(any) % (letters.len() + 2)).copied().unwrap_or(any);
+                return if place < end { f32::from(byte.cast_signed()) } else { 0.0 };
+            }
             let at = if input.gains.len() == 1 { 0 } else { place % channels };
             let (gain, offset) = (input.gains.at(at).unwrap_or(1.0), input.offsets.at(at).unwrap_or(0.0));
             let q = random.random_range(-140.0f32..140.0);
@@ -174,6 +182,7 @@ pub fn random_samples(bytes: &[u8], count: usize, seed: u64) -> Result<Vec<Sampl
                 }
                 FactKind::Category(category) => random.random_range(0..category.values.len()) as f32,
                 FactKind::Flag => random.random_range(0..2) as f32,
+                FactKind::Gazetteer(_) => 0.0,
             };
             (known && !fact.is_computed()).then_some(value)
         });

@@ -39,6 +39,29 @@ impl<'a> I32s<'a> {
     }
 }
 
+/// A run of little-endian `u32` at any alignment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct U32s<'a>(&'a [[u8; 4]]);
+
+impl<'a> U32s<'a> {
+    pub(crate) fn len(self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn iter(self) -> impl ExactSizeIterator<Item = u32> + 'a {
+        self.0.iter().map(|bytes| u32::from_le_bytes(*bytes))
+    }
+
+    /// Returns where a value stands in a run that rises.
+    pub(crate) fn search(self, value: u32) -> Option<usize> {
+        self.0.binary_search_by_key(&value, |bytes| u32::from_le_bytes(*bytes)).ok()
+    }
+}
+
 /// A list of strings, each behind its length in one byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Strings<'a> {
@@ -143,6 +166,10 @@ impl<'a> Cursor<'a> {
 
     pub(crate) fn i32s(&mut self, count: usize) -> Result<I32s<'a>, Defect> {
         self.words(count).map(I32s)
+    }
+
+    pub(crate) fn u32s(&mut self, count: usize) -> Result<U32s<'a>, Defect> {
+        self.words(count).map(U32s)
     }
 
     /// Reads a string, which may be empty.

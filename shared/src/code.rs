@@ -244,8 +244,13 @@ impl Columns {
     }
 
     pub(crate) fn add(&mut self, kind: FactKind<'_>) {
-        if let (FactKind::Category(category), Some(place)) = (kind, self.of.get_mut(self.count)) {
-            *place = u8::try_from(category.columns()).ok();
+        let columns = match kind {
+            FactKind::Category(category) => category.columns(),
+            FactKind::Gazetteer(gazetteer) => gazetteer.features.len(),
+            _ => return self.count += 1,
+        };
+        if let Some(place) = self.of.get_mut(self.count) {
+            *place = u8::try_from(columns).ok();
         }
         self.count += 1;
     }

@@ -104,6 +104,8 @@ pub enum Defect {
     Code,
     /// The code of a fact takes more from its stack than it holds, puts too much there, or leaves other than one number.
     Stack,
+    /// A gazetteer's phrases do not rise.
+    Order,
     /// A dimension is zero.
     ZeroDimension,
     /// A size does not fit 32 bits or exceeds its limit.
@@ -153,6 +155,7 @@ impl fmt::Display for Defect {
             Self::EncoderRange => "the encoder's range is empty",
             Self::Code => "the code has an unknown instruction or reads what is not there",
             Self::Stack => "the code's stack runs empty or over",
+            Self::Order => "the phrases of a gazetteer do not rise",
             Self::ZeroDimension => "a dimension is zero",
             Self::TooLarge => "a size is too large",
             Self::Scale => "the scale is not a positive normal number up to 2^64",

@@ -1,7 +1,8 @@
 //! Facts: what is known beside the input, where it comes from, and how it becomes numbers.
 
-use crate::bytes::{Cursor, F32s, Strings};
-use crate::{Code, Defect, MAX_VALUES};
+use crate::bytes::{Cursor, F32s, Strings, U32s};
+use crate::text::MAX_WORDS;
+use crate::{Code, Defect, MAX_FEATURES, MAX_VALUES};
 
 /// Something that is known beside the input.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,6 +33,66 @@ pub enum FactKind<'a> {
     Category(Category<'a>),
     /// Yes or no: 1 or 0.
     Flag,
+    /// What the words of a text are known to be.
+    Gazetteer(Gazetteer<'a>),
+}
+
+/// A table from phrases to features: a text has the features of all phrases in it.
+///
+/// Phrases stand there as their hashes, see [`crate::text`]; a text's features are bits, the first the lowest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gazetteer<'a> {
+    /// What a phrase may be, at most [`MAX_FEATURES`].
+    pub features: Strings<'a>,
+    /// The words of the longest phrase.
+    pub words: u8,
+    phrases: U32s<'a>,
+    masks: &'a [u8],
+}
+
+impl Gazetteer<'_> {
+    /// Returns the number of phrases.
+    pub fn len(&self) -> usize {
+        self.phrases.len()
+    }
+
+    /// Returns whether there is no phrase.
+    pub fn is_empty(&self) -> bool {
+        self.phrases.is_empty()
+    }
+
+    /// Returns the features of a phrase by its hash; none where it is not in the table.
+    pub fn look_up(&self, phrase: u32) -> u16 {
+        self.phrases.search(phrase).map_or(0, |place| self.mask(place))
+    }
+
+    /// Returns all phrases with their features, in the order of their hashes.
+    pub fn entries(&self) -> impl Iterator<Item = (u32, u16)> + '_ {
+        self.phrases.iter().enumerate().map(|(place, phrase)| (phrase, self.mask(place)))
+    }
+
+    fn mask(&self, place: usize) -> u16 {
+        if self.features.len() > 8 {
+            self.masks.as_chunks::<2>().0.get(place).map_or(0, |mask| u16::from_le_bytes(*mask))
+        } else {
+            self.masks.get(place).copied().map_or(0, u16::from)
+        }
+    }
+
+    fn check(&self) -> Result<(), Defect> {
+        let beyond = u32::from(u16::MAX) << self.features.len();
+        let mut before = None;
+        for (phrase, mask) in self.entries() {
+            if mask == 0 || u32::from(mask) & beyond != 0 {
+                return Err(Defect::Unused);
+            }
+            if before.is_some_and(|before| before >= phrase) {
+                return Err(Defect::Order);
+            }
+            before = Some(phrase);
+        }
+        Ok(())
+    }
 }
 
 /// The values of a category and what is known of each.
@@ -77,6 +138,8 @@ pub enum Encoder<'a> {
     },
     /// A flag: 1 or 0.
     Flag,
+    /// A gazetteer: 1 for each feature that the text has, 0 for the others.
+    Features,
 }
 
 /// How a number becomes what the network reads, in f32 arithmetic.
@@ -151,7 +214,8 @@ impl<'a> Fact<'a> {
             (Encoder::Number(scaling), _) => scaling.width(),
             (Encoder::OneHot, FactKind::Category(category)) => category.values.len(),
             (Encoder::Embedding { width, .. }, _) => usize::from(width),
-            (Encoder::Flag | Encoder::OneHot, _) => 1,
+            (Encoder::Features, FactKind::Gazetteer(gazetteer)) => gazetteer.features.len(),
+            (Encoder::Flag | Encoder::OneHot | Encoder::Features, _) => 1,
         }
     }
 
@@ -160,9 +224,9 @@ impl<'a> Fact<'a> {
         self.encoder != Encoder::None
     }
 
-    /// Returns whether the fact is computed from others.
+    /// Returns whether the fact is computed, from others and from the input, and cannot be set.
     pub fn is_computed(&self) -> bool {
-        !self.code.is_empty()
+        !self.code.is_empty() || matches!(self.kind, FactKind::Gazetteer(_))
     }
 
     pub(crate) fn decode(cursor: &mut Cursor<'a>) -> Result<Self, Defect> {
@@ -229,9 +293,33 @@ impl<'a> Fact<'a> {
                     _ => return Err(Defect::Encoder),
                 },
             ),
+            GAZETTEER => {
+                let count = cursor.u16()?;
+                if !(1..=MAX_FEATURES).contains(&usize::from(count)) {
+                    return Err(Defect::Count);
+                }
+                let features = if check { cursor.names(count)? } else { cursor.strings(count)? };
+                let words = cursor.u8()?;
+                if !(1..=MAX_WORDS).contains(&words) {
+                    return Err(Defect::Count);
+                }
+                let len = usize::try_from(cursor.u32()?).map_err(|_| Defect::TooLarge)?;
+                let phrases = cursor.u32s(len)?;
+                let masks = cursor.take(len * if count > 8 { 2 } else { 1 })?;
+                let gazetteer = Gazetteer { features, words, phrases, masks };
+                if check {
+                    gazetteer.check()?;
+                }
+                let encoder = match encoder {
+                    NONE => Encoder::None,
+                    FEATURES => Encoder::Features,
+                    _ => return Err(Defect::Encoder),
+                };
+                (FactKind::Gazetteer(gazetteer), encoder)
+            }
             _ => return Err(Defect::Kind),
         };
-        if code_len > 0 && matches!(kind, FactKind::Category(_)) {
+        if code_len > 0 && matches!(kind, FactKind::Category(_) | FactKind::Gazetteer(_)) {
             return Err(Defect::Code);
         }
         let code = Code::new(cursor.take(code_len)?);
@@ -273,11 +361,21 @@ pub enum KindDefinition<'a> {
     },
     /// Yes or no.
     Flag,
+    /// What the words of a text are known to be.
+    Gazetteer {
+        /// What a phrase may be.
+        features: &'a [&'a str],
+        /// The words of the longest phrase.
+        words: u8,
+        /// The hash and the features of each phrase, by rising hashes.
+        entries: &'a [(u32, u16)],
+    },
 }
 
 pub(crate) const NUMBER: u8 = 0;
 pub(crate) const CATEGORY: u8 = 1;
 pub(crate) const FLAG: u8 = 2;
+pub(crate) const GAZETTEER: u8 = 3;
 
 pub(crate) const NONE: u8 = 0;
 pub(crate) const Z_SCORE: u8 = 1;
@@ -287,3 +385,4 @@ pub(crate) const PERIODIC: u8 = 4;
 pub(crate) const ONE_HOT: u8 = 5;
 pub(crate) const EMBEDDING: u8 = 6;
 pub(crate) const AS_IS: u8 = 7;
+pub(crate) const FEATURES: u8 = 8;

@@ -23,19 +23,21 @@ mod model;
 mod operator;
 mod overlap;
 mod tensor;
+pub mod text;
 mod write;
 
 pub use bytes::{F32s, I32s, MISSING, Strings};
 pub use channels::{Channels, Weights, nibbles};
 pub use code::{Binary, Code, Instruction, MAX_CODE, MAX_STACK, Unary};
 pub use error::{Defect, ParseError, WriteError};
-pub use fact::{Category, Encoder, Fact, FactDefinition, FactKind, KindDefinition, Scaling};
+pub use fact::{Category, Encoder, Fact, FactDefinition, FactKind, Gazetteer, KindDefinition, Scaling};
 pub use head::{Head, HeadDefinition, HeadKind, Rescale};
 pub use header::{HEADER_BYTES, Header};
 pub use input::{Input, InputDefinition};
 pub use model::{Model, TestVector};
 pub use operator::{
-    AddConstants, Addend, Clamp, Kind, MAX_INPUTS, Operator, OperatorDefinition, Parameters, Requantization, Window,
+    AddConstants, Addend, Bag, Clamp, Kind, MAX_INPUTS, Operator, OperatorDefinition, Parameters, Requantization,
+    Window,
 };
 pub use overlap::Overlap;
 pub use tensor::{Quantization, Shape, Tensor};
@@ -55,6 +57,9 @@ pub const MAX_FACTS: usize = 32;
 
 /// The most values a category may have: what bounds the time of a parse, and of looking one up.
 pub const MAX_VALUES: usize = 256;
+
+/// The most features a gazetteer may tell apart: the bits of a 16-bit mask.
+pub const MAX_FEATURES: usize = 16;
 
 /// The most heads a model may have.
 pub const MAX_HEADS: usize = 8;

@@ -6,8 +6,8 @@ use crate::header::HEADER_BYTES;
 use crate::operator::{Context, MAX_INPUTS, OPERATOR_BYTES};
 use crate::tensor::TENSOR_BYTES;
 use crate::{
-    Defect, FACTS_TENSOR, Fact, Head, Header, INPUT_TENSOR, Input, MAX_FACTS, MAX_HEADS, MAX_TENSORS, Operator,
-    Overlap, ParseError, Shape, Tensor,
+    Defect, FACTS_TENSOR, Fact, FactKind, Head, Header, INPUT_TENSOR, Input, MAX_FACTS, MAX_HEADS, MAX_TENSORS,
+    Operator, Overlap, Parameters, ParseError, Shape, Tensor,
 };
 
 /// A model whose file has been checked as a whole; it borrows the bytes and copies nothing.
@@ -167,7 +167,10 @@ impl<'a> Model<'a> {
 
     fn check_input_and_facts(&self) -> Result<(), ParseError> {
         let input = self.decode_tensor(INPUT_TENSOR).map_err(|defect| ParseError::Tensor(INPUT_TENSOR, defect))?;
-        Input::decode(self.input, input.shape.channels).map_err(ParseError::Input)?;
+        let description = Input::decode(self.input, input.shape.channels).map_err(ParseError::Input)?;
+        description.check_text(&input).map_err(ParseError::Input)?;
+        // The bytes of a text are read by their words, not by their places.
+        let readable = if description.is_text { 0 } else { input.shape.len() };
         if usize::try_from(self.header.input_values) != Ok(input.shape.len()) {
             return Err(ParseError::Header(Defect::Count));
         }
@@ -188,8 +191,11 @@ impl<'a> Model<'a> {
             if self.facts().take(usize::from(index)).any(|earlier| earlier.name == fact.name) {
                 return Err(ParseError::Fact(index, Defect::Duplicate));
             }
-            if fact.is_computed() {
-                let checked = fact.code.check(columns.all(), input.shape.len());
+            if matches!(fact.kind, FactKind::Gazetteer(_)) && !description.is_text {
+                return Err(ParseError::Fact(index, Defect::Kind));
+            }
+            if !fact.code.is_empty() {
+                let checked = fact.code.check(columns.all(), readable);
                 checked.map_err(|defect| ParseError::Fact(index, defect))?;
             }
             columns.add(fact.kind);
@@ -223,6 +229,9 @@ impl<'a> Model<'a> {
             let refused = |defect| ParseError::Operator(index, defect);
             let (operator, offset, used) = self.decode_operator(index).map_err(refused)?;
             operator.check(|tensor| self.tensor(tensor)).map_err(refused)?;
+            if matches!(operator.parameters, Parameters::Bag(_)) && !self.input().is_some_and(|input| input.is_text) {
+                return Err(refused(Defect::Kind));
+            }
             if offset != place {
                 return Err(refused(Defect::Offset));
             }

@@ -3,7 +3,8 @@
 use crate::bytes::{Cursor, padding};
 use crate::channels::{Channels, Weights};
 use crate::tensor::{Quantization, Shape, Tensor};
-use crate::{ALIGNMENT, Defect};
+use crate::text::Grams;
+use crate::{ALIGNMENT, Defect, INPUT_TENSOR};
 
 /// The most tensors an operator reads.
 pub const MAX_INPUTS: usize = 4;
@@ -46,6 +47,19 @@ pub enum Parameters<'a> {
     Multiply(Requantization),
     /// The last positions of a series: its own output of the run before, moved by as many as the input has, then the input.
     Delay,
+    /// The mean of the rows that a text's n-grams choose.
+    Bag(Bag<'a>),
+}
+
+/// An embedding bag over the hashed n-grams of a text (Joulin et al. 2017).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bag<'a> {
+    /// Which n-grams, and among how many rows they choose.
+    pub grams: Grams,
+    /// From 256 times the mean to the output.
+    pub requantization: Requantization,
+    /// `[buckets, channels]`, int8.
+    pub rows: &'a [u8],
 }
 
 /// The kinds of operators by their code in the file.
@@ -76,6 +90,8 @@ pub enum Kind {
     Multiply = 10,
     /// [`Parameters::Delay`].
     Delay = 11,
+    /// [`Parameters::Bag`].
+    Bag = 12,
 }
 
 /// The geometry of a sliding window, `[height, width]`.
@@ -171,6 +187,9 @@ pub(crate) struct Context<'a, F: Fn(u16) -> Option<Tensor>> {
 /// Bytes of an addition's constants, by itself or after the weights of what it joined.
 pub(crate) const ADDITION_BYTES: usize = 16;
 
+/// Bytes of a bag's parameters before its rows.
+const BAG_BYTES: usize = 16;
+
 /// Bytes of an operator's record.
 pub(crate) const OPERATOR_BYTES: usize = 32;
 
@@ -201,6 +220,7 @@ impl<'a> Operator<'a> {
             Parameters::Concat => Kind::Concat,
             Parameters::Multiply(_) => Kind::Multiply,
             Parameters::Delay => Kind::Delay,
+            Parameters::Bag(_) => Kind::Bag,
         }
     }
 
@@ -290,6 +310,20 @@ impl<'a> Operator<'a> {
             }
             7 => Parameters::Concat,
             11 => Parameters::Delay,
+            12 => {
+                let buckets = blob_cursor.u32()?;
+                let grams =
+                    Grams { buckets, letters: [blob_cursor.u8()?, blob_cursor.u8()?], words: blob_cursor.u8()? };
+                blob_cursor.zeros(1)?;
+                let requantization = Requantization { multiplier: blob_cursor.i32()?, shift: blob_cursor.u8()? };
+                blob_cursor.zeros(3)?;
+                let bytes = usize::try_from(buckets).ok().and_then(|rows| rows.checked_mul(outputs));
+                let bytes = bytes.ok_or(Defect::TooLarge)?;
+                let rows = blob_cursor.take(bytes)?;
+                blob_cursor.zeros(padding(bytes))?;
+                used = BAG_BYTES + bytes + padding(bytes);
+                Parameters::Bag(Bag { grams, requantization, rows })
+            }
             _ => return Err(Defect::Kind),
         };
         let joined =
@@ -368,6 +402,12 @@ impl<'a> Operator<'a> {
                 let b = at(self.inputs[1])?.shape;
                 fits(a == out && (b == a || (b.is_vector() && b.channels == a.channels)))?;
                 requantization.check()
+            }
+            Parameters::Bag(bag) => {
+                unclamped()?;
+                fits(self.inputs[0] == INPUT_TENSOR && out.is_vector())?;
+                bag.grams.check(a.len())?;
+                bag.requantization.check()
             }
             Parameters::Delay => {
                 let new = at(self.inputs[1])?;

@@ -1,7 +1,8 @@
 //! Writing a model: the one encoding that the parser accepts.
 
-use crate::fact::{AS_IS, CATEGORY, EMBEDDING, FLAG, NONE, NUMBER, ONE_HOT};
+use crate::fact::{AS_IS, CATEGORY, EMBEDDING, FEATURES, FLAG, GAZETTEER, NONE, NUMBER, ONE_HOT};
 use crate::header::HEADER_BYTES;
+use crate::input::{NUMBERS, TEXT};
 use crate::model::checksum;
 use crate::operator::Window;
 use crate::{
@@ -130,6 +131,7 @@ impl Definition<'_> {
 
     fn encode_input(&self, sink: &mut Sink<'_>) -> Result<(), WriteError> {
         sink.string(self.input.name)?;
+        sink.put(&[if self.input.is_text { TEXT } else { NUMBERS }]);
         sink.put(&count_u16(self.input.gains.len())?.to_le_bytes());
         sink.f32s(self.input.gains);
         sink.f32s(self.input.offsets);
@@ -153,6 +155,7 @@ fn encode_fact(fact: &FactDefinition<'_>, sink: &mut Sink<'_>) -> Result<(), Wri
         KindDefinition::Number { .. } => NUMBER,
         KindDefinition::Category { .. } => CATEGORY,
         KindDefinition::Flag => FLAG,
+        KindDefinition::Gazetteer { .. } => GAZETTEER,
     };
     let (encoder, constants) = match fact.encoder {
         Encoder::None => (NONE, [0.0; 2]),
@@ -160,6 +163,7 @@ fn encode_fact(fact: &FactDefinition<'_>, sink: &mut Sink<'_>) -> Result<(), Wri
         Encoder::OneHot => (ONE_HOT, [0.0; 2]),
         Encoder::Embedding { .. } => (EMBEDDING, [0.0; 2]),
         Encoder::Flag => (AS_IS, [0.0; 2]),
+        Encoder::Features => (FEATURES, [0.0; 2]),
     };
     sink.put(&[kind, encoder]);
     sink.put(&count_u16(fact.code.len())?.to_le_bytes());
@@ -180,6 +184,14 @@ fn encode_fact(fact: &FactDefinition<'_>, sink: &mut Sink<'_>) -> Result<(), Wri
             }
         }
         KindDefinition::Flag => {}
+        KindDefinition::Gazetteer { features, words, entries } => {
+            sink.strings(features)?;
+            sink.put(&[words]);
+            sink.put(&count_u32(entries.len())?.to_le_bytes());
+            entries.iter().for_each(|(phrase, _)| sink.put(&phrase.to_le_bytes()));
+            let bytes = features.len().div_ceil(8).min(2);
+            entries.iter().for_each(|(_, mask)| sink.put(mask.to_le_bytes().get(..bytes).unwrap_or_default()));
+        }
     }
     if let Encoder::Embedding { width, rows } = fact.encoder {
         if let KindDefinition::Category { values, .. } = fact.kind {

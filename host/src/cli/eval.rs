@@ -42,8 +42,11 @@ pub(super) fn eval(arguments: &Arguments) -> Result<()> {
     let known: Vec<&str> = data.facts.seen_by(Audience::Board).iter().map(|fact| fact.name.as_str()).collect();
     ensure!(facts.is_empty() || facts == known, "the model has the facts {facts:?}, the recipe {known:?}");
     for (own, other) in model.facts().zip(data.facts.seen_by(Audience::Board)) {
-        let FactKind::Category(category) = own.kind else { continue };
-        let values: Vec<&str> = category.values.iter().collect();
+        let values: Vec<&str> = match own.kind {
+            FactKind::Category(category) => category.values.iter().collect(),
+            FactKind::Gazetteer(gazetteer) => gazetteer.features.iter().collect(),
+            _ => continue,
+        };
         ensure!(
             values == other.values,
             "fact {:?} has the values {values:?} in the model, {:?} in the data: name them in the recipe",

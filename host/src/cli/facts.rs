@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use attar_shared::{Binary, Code, Encoder, Fact, FactKind, Instruction, Model, Scaling, Unary};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -34,6 +34,9 @@ struct Explain {
     /// A value of the input in its raw unit, by its name or its place, as in torque=41.5; may be repeated.
     #[arg(long = "input", value_name = "NAME=VALUE")]
     inputs: Vec<String>,
+    /// The text that the model reads.
+    #[arg(long, value_name = "TEXT", conflicts_with = "inputs")]
+    text: Option<String>,
     /// Prints the facts as one JSON object.
     #[arg(long)]
     json: bool,
@@ -49,8 +52,13 @@ pub(super) fn facts(arguments: &Arguments) -> Result<()> {
         let (name, value) = pair.split_once('=').with_context(|| format!("--fact {pair}: expected name=value"))?;
         set_fact(&mut facts, name.trim(), value.trim()).with_context(|| format!("--fact {pair}"))?;
     }
-    let input = input_of(model, &explain.inputs)?;
-    let known = facts.known(&input);
+    let known = match &explain.text {
+        Some(text) => {
+            ensure!(model.input().is_some_and(|input| input.is_text), "--text: the model takes numbers: say --input");
+            facts.known(text.as_bytes())
+        }
+        None => facts.known(&input_of(model, &explain.inputs)?),
+    };
     let names = Names::of(model);
     let all: Vec<(Fact<'_>, Option<f32>)> = model.facts().zip(known.values()).collect();
     if explain.json {
@@ -59,7 +67,7 @@ pub(super) fn facts(arguments: &Arguments) -> Result<()> {
                 "name": fact.name,
                 "unit": fact.unit,
                 "value": value.map(|value| plain(fact, value)),
-                "computed": fact.is_computed().then(|| names.expression(fact.code)),
+                "computed": fact.is_computed().then(|| names.source(fact)),
             })
         });
         return print_json(&json!({"facts": entries.collect::<Vec<_>>(), "clamped": known.clamped()}));
@@ -71,7 +79,7 @@ pub(super) fn facts(arguments: &Arguments) -> Result<()> {
         .iter()
         .map(|(fact, value)| {
             let value = value.map_or("missing".into(), |value| shown(fact, value));
-            let from = if fact.is_computed() { names.expression(fact.code) } else { "set".into() };
+            let from = if fact.is_computed() { names.source(fact) } else { "set".into() };
             vec![fact.name.into(), value, from]
         })
         .collect();
@@ -89,10 +97,13 @@ pub(super) fn described(model: &Model<'_>, fact: &Fact<'_>) -> String {
         FactKind::Number { .. } => format!("number{unit}"),
         FactKind::Category(category) => format!("one of {}", category.values.iter().collect::<Vec<_>>().join(", ")),
         FactKind::Flag => "yes or no".into(),
+        FactKind::Gazetteer(gazetteer) => {
+            format!("{} phrases, each {}", gazetteer.len(), gazetteer.features.iter().collect::<Vec<_>>().join(" or "))
+        }
     };
     let encoder = match fact.encoder {
         Encoder::None => ", for other facts alone".into(),
-        Encoder::OneHot | Encoder::Flag => String::new(),
+        Encoder::OneHot | Encoder::Flag | Encoder::Features => String::new(),
         Encoder::Embedding { width, .. } => format!(", rows of {width}"),
         Encoder::Number(scaling) => match scaling {
             Scaling::ZScore { mean, deviation } => format!(", mean {mean}, deviation {deviation}"),
@@ -101,7 +112,7 @@ pub(super) fn described(model: &Model<'_>, fact: &Fact<'_>) -> String {
             Scaling::Periodic { period } => format!(", again after {period}"),
         },
     };
-    let code = if fact.is_computed() {
+    let code = if !fact.code.is_empty() {
         format!(" = {} ({} bytes of code)", Names::of(model).expression(fact.code), fact.code.bytes().len())
     } else {
         String::new()
@@ -133,6 +144,10 @@ fn plain(fact: &Fact<'_>, value: f32) -> Value {
         FactKind::Number { .. } => json!(value),
         FactKind::Category(category) => json!(category.values.at(value as usize)),
         FactKind::Flag => json!(value != 0.0),
+        FactKind::Gazetteer(gazetteer) => {
+            let features = gazetteer.features.iter().enumerate();
+            json!(features.filter(|(bit, _)| value as u16 >> bit & 1 == 1).map(|(_, name)| name).collect::<Vec<_>>())
+        }
     }
 }
 
@@ -140,6 +155,8 @@ fn shown(fact: &Fact<'_>, value: f32) -> String {
     match plain(fact, value) {
         Value::Bool(value) => if value { "yes" } else { "no" }.into(),
         Value::String(text) => text,
+        Value::Array(features) if features.is_empty() => "nothing that it knows".into(),
+        Value::Array(features) => features.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
         _ => format!("{value} {}", fact.unit).trim_end().into(),
     }
 }
@@ -157,6 +174,14 @@ impl Names {
             model.input().map(|input| input.channels.iter().map(String::from).collect()).unwrap_or_default();
         let input = if named.len() == len { named } else { (0..len).map(|place| format!("input[{place}]")).collect() };
         Self { facts: model.facts().map(|fact| fact.name.to_string()).collect(), input }
+    }
+
+    /// Returns what a computed fact comes from.
+    fn source(&self, fact: &Fact<'_>) -> String {
+        match fact.kind {
+            FactKind::Gazetteer(_) => "the words of the text".into(),
+            _ => self.expression(fact.code),
+        }
     }
 
     /// Returns code as the expression that it computes.

@@ -64,11 +64,10 @@ pub(super) fn inspect(arguments: &Arguments) -> Result<()> {
         format!("MACs   {:>9}", grouped(u64::from(header.macs))),
         String::new(),
     ];
-    lines.extend(
-        model
-            .input()
-            .map(|input| format!("input  {} {}{}", input.name, shape(model.input_shape()), channel_names(&input))),
-    );
+    lines.extend(model.input().map(|input| match input.is_text {
+        true => format!("input  {}, a text of up to {} bytes", input.name, model.input_shape().len()),
+        false => format!("input  {} {}{}", input.name, shape(model.input_shape()), channel_names(&input)),
+    }));
     for (index, fact) in model.facts().enumerate() {
         let title = if index == 0 { "facts" } else { "" };
         lines.push(format!("{title:<6} {}: {}", fact.name, described(model, &fact)));
@@ -150,6 +149,7 @@ fn describe_kind(operator: &Operator<'_>) -> String {
         Kind::Concat => "concat",
         Kind::Multiply => "multiply",
         Kind::Delay => "delay",
+        Kind::Bag => "bag",
     };
     let sum = if operator.addend.is_some() { " + add" } else { "" };
     let clamped = operator.clamp != attar_shared::Clamp::ALL;
@@ -179,6 +179,7 @@ fn weight_bytes(operator: &Operator<'_>) -> usize {
         Parameters::Add(_) => 16,
         Parameters::AveragePool(..) | Parameters::Multiply(_) => 8,
         Parameters::MaxPool(_) | Parameters::Concat | Parameters::Delay => 0,
+        Parameters::Bag(bag) => bag.rows.len() + 16,
     };
     own + addition
 }
@@ -188,6 +189,7 @@ fn bits(operator: &Operator<'_>) -> Option<u32> {
         Parameters::Dense(channels) | Parameters::Convolution(_, channels) | Parameters::Depthwise(_, channels) => {
             Some(channels.weights.bits())
         }
+        Parameters::Bag(_) => Some(8),
         _ => None,
     }
 }
@@ -233,6 +235,7 @@ fn as_json(model: &Model<'_>, file: &str, bytes: usize) -> Value {
         "macs": header.macs,
         "input": model.input().map(|input| json!({
             "name": input.name,
+            "text": input.is_text,
             "shape": sizes(model.input_shape()),
             "channels": input.channels.iter().collect::<Vec<_>>(),
         })),
@@ -242,6 +245,13 @@ fn as_json(model: &Model<'_>, file: &str, bytes: usize) -> Value {
             FactKind::Category(category) =>
                 json!({"name": fact.name, "kind": "category", "values": category.values.iter().collect::<Vec<_>>()}),
             FactKind::Flag => json!({"name": fact.name, "kind": "flag", "computed": fact.is_computed()}),
+            FactKind::Gazetteer(gazetteer) => json!({
+                "name": fact.name,
+                "kind": "gazetteer",
+                "values": gazetteer.features.iter().collect::<Vec<_>>(),
+                "phrases": gazetteer.len(),
+                "computed": true,
+            }),
         }).collect::<Vec<_>>(),
         "heads": model.heads().map(|head| json!({
             "name": head.name,

@@ -1,5 +1,6 @@
 //! `attar run`.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -21,8 +22,12 @@ pub(super) struct Arguments {
     /// The samples in raw units: CSV with a column for each channel or value, npy, npz, safetensors or IDX. A CSV's
     /// columns named like facts are those facts. Of a model over series, a row of a CSV is the next step of one series,
     /// a row of an array a whole one.
-    #[arg(long, value_name = "FILE")]
-    input: PathBuf,
+    /// Of a model over texts, a CSV with a column called like its input, or a text file with a text in each line.
+    #[arg(long, value_name = "FILE", required_unless_present = "text")]
+    input: Option<PathBuf>,
+    /// A text, of a model that reads texts; may be repeated.
+    #[arg(long, value_name = "TEXT", conflicts_with = "input")]
+    text: Vec<String>,
     /// A fact for all samples, in its own unit, as in rpm=1772; may be repeated. Those not given are missing.
     #[arg(long = "fact", value_name = "NAME=VALUE")]
     facts: Vec<String>,
@@ -34,9 +39,15 @@ pub(super) struct Arguments {
     json: bool,
 }
 
+/// What samples hold.
+enum Inputs {
+    Numbers(Vec<Vec<f32>>),
+    Texts(Vec<String>),
+}
+
 /// Samples with the facts that came with them, by name.
 struct Samples {
-    inputs: Vec<Vec<f32>>,
+    inputs: Inputs,
     facts: Vec<(String, Vec<String>)>,
     /// Whether each is a whole series, which starts afresh.
     series: bool,
@@ -45,7 +56,15 @@ struct Samples {
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let bytes = read_model(&arguments.model)?;
     let student = parse_model(&arguments.model, &bytes)?;
-    let samples = read_samples(&arguments.input, &student)?;
+    let samples = match &arguments.input {
+        Some(path) => read_samples(path, &student)?,
+        None => {
+            let is_text = student.model().input().is_some_and(|input| input.is_text);
+            ensure!(is_text, "--text: the model takes numbers: say --input FILE");
+            Samples { inputs: Inputs::Texts(arguments.text.clone()), facts: Vec::new(), series: false }
+        }
+    };
+    let file = arguments.input.as_ref().map_or("--text".into(), |path| path.display().to_string());
     let mut common = student.facts();
     for pair in &arguments.facts {
         let (name, value) = pair.split_once('=').with_context(|| format!("--fact {pair}: expected name=value"))?;
@@ -54,19 +73,24 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let mut arena = vec![0; student.model().arena_bytes()];
     let mut session = Session::new(*student.model(), &mut arena)?;
     let mut answers = Vec::new();
-    for (index, input) in samples.inputs.iter().enumerate().take(arguments.limit.unwrap_or(usize::MAX)) {
+    let count = match &samples.inputs {
+        Inputs::Numbers(inputs) => inputs.len(),
+        Inputs::Texts(texts) => texts.len(),
+    };
+    for index in 0..count.min(arguments.limit.unwrap_or(usize::MAX)) {
         let mut facts = common.clone();
         for (name, values) in &samples.facts {
             if !attar::facts::is_missing(&values[index]) {
-                set_fact(&mut facts, name, &values[index])
-                    .with_context(|| format!("{}: sample {index}", arguments.input.display()))?;
+                set_fact(&mut facts, name, &values[index]).with_context(|| format!("{file}: sample {index}"))?;
             }
         }
-        let sample = || format!("{}: sample {index}", arguments.input.display());
-        if samples.series {
-            engine::run_series(&mut session, input, &facts).with_context(sample)?;
-        } else {
-            session.run(input, &facts).with_context(sample)?;
+        let sample = || format!("{file}: sample {index}");
+        match &samples.inputs {
+            Inputs::Numbers(inputs) if samples.series => {
+                engine::run_series(&mut session, &inputs[index], &facts).with_context(sample)?;
+            }
+            Inputs::Numbers(inputs) => drop(session.run(&inputs[index], &facts).with_context(sample)?),
+            Inputs::Texts(texts) => drop(session.run_text(&texts[index], &facts).with_context(sample)?),
         }
         let outputs = session.outputs()?;
         if arguments.json {
@@ -85,6 +109,12 @@ fn read_samples(path: &Path, student: &Student<'_>) -> Result<Samples> {
     let model = student.model();
     let expected = model.input_shape().len();
     let is_csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+    let text = model.input().filter(|input| input.is_text);
+    if text.is_some() && !is_csv {
+        let lines = fs::read_to_string(path).with_context(|| format!("cannot read {} as texts", path.display()))?;
+        let texts = lines.lines().map(String::from).collect();
+        return Ok(Samples { inputs: Inputs::Texts(texts), facts: Vec::new(), series: false });
+    }
     if !is_csv {
         let array = read_array(path, None)?;
         // One sample may come without the dimension that counts samples.
@@ -94,7 +124,7 @@ fn read_samples(path: &Path, student: &Student<'_>) -> Result<Samples> {
         let series = got != expected && got.is_multiple_of(expected) && model.tensors().any(|tensor| tensor.held);
         ensure!(got == expected || series, "{}: a sample has {got} values, the model takes {expected}", path.display());
         let inputs = array.values.chunks_exact(got).take(rows).map(<[f32]>::to_vec).collect();
-        return Ok(Samples { inputs, facts: Vec::new(), series });
+        return Ok(Samples { inputs: Inputs::Numbers(inputs), facts: Vec::new(), series });
     }
     let table = Table::read(path)?;
     let facts: Vec<(String, Vec<String>)> = model
@@ -105,6 +135,10 @@ fn read_samples(path: &Path, student: &Student<'_>) -> Result<Samples> {
             Ok((fact.name.to_string(), column.texts().into_iter().map(String::from).collect()))
         })
         .collect::<Result<_>>()?;
+    if let Some(input) = text {
+        let texts = table.column(input.name)?.texts().into_iter().map(String::from).collect();
+        return Ok(Samples { inputs: Inputs::Texts(texts), facts, series: false });
+    }
     let names: Vec<String> = match model.input() {
         Some(input) if !input.channels.is_empty() => input.channels.iter().map(String::from).collect(),
         _ => table.columns().iter().filter(|name| !facts.iter().any(|(fact, _)| fact == *name)).cloned().collect(),
@@ -117,7 +151,7 @@ fn read_samples(path: &Path, student: &Student<'_>) -> Result<Samples> {
         columns.len()
     );
     let inputs = (0..table.rows()).map(|row| columns.iter().map(|column| column[row]).collect()).collect();
-    Ok(Samples { inputs, facts, series: false })
+    Ok(Samples { inputs: Inputs::Numbers(inputs), facts, series: false })
 }
 
 pub(super) fn set_fact(facts: &mut Facts<'_>, name: &str, value: &str) -> Result<()> {
@@ -131,6 +165,7 @@ pub(super) fn set_fact(facts: &mut Facts<'_>, name: &str, value: &str) -> Result
         bail!("the model has no fact {name:?}{}; it has {}", near.unwrap_or_default(), names.join(", "));
     };
     match fact.kind {
+        FactKind::Gazetteer(_) => bail!("fact {name:?} is computed by the model and cannot be given"),
         _ if fact.is_computed() => bail!("fact {name:?} is computed by the model and cannot be given"),
         FactKind::Number { .. } => {
             let number: f32 = value.parse().with_context(|| format!("fact {name:?} takes a number, got {value:?}"))?;

@@ -15,6 +15,8 @@ use crate::recipe::{HeadKind, Normalize, RegressionLoss};
 pub struct Dataset {
     /// What the input is called in the model.
     pub input_name: String,
+    /// Whether it is a text: its bytes as int8, zeros after them.
+    pub is_text: bool,
     /// `[samples, height * width * channels]`, channels last.
     pub inputs: Array,
     /// `[height, width, channels]` of a sample.
@@ -130,7 +132,7 @@ impl Dataset {
     /// computes by itself.
     pub fn facts_of(&self, sample: usize) -> impl Iterator<Item = Option<f32>> + '_ {
         let seen = self.facts.seen_by(Audience::Board).iter().zip(&self.fact_columns);
-        seen.map(move |(fact, column)| if fact.code.is_empty() { column[sample] } else { None })
+        seen.map(move |(fact, column)| if fact.is_computed() { None } else { column[sample] })
     }
 
     /// Returns samples as tensors: each value is read, normalised and written once.

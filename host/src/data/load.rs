@@ -2,6 +2,7 @@
 
 mod arrays;
 mod facts;
+mod texts;
 
 use std::fs::File;
 use std::io;
@@ -17,7 +18,7 @@ use super::dataset::Moments;
 use super::{Array, Augment, Dataset, Normalization, Splits, Target, bearing};
 use crate::facts::{Audience, FactSchema, GivenFact, Surroundings, Value};
 use crate::random;
-use crate::recipe::{Format, Fusion, Head, HeadKind, Recipe, RegressionLoss};
+use crate::recipe::{Format, Fusion, Head, HeadKind, Normalize, Recipe, RegressionLoss};
 pub use arrays::read_array;
 use facts::Source;
 
@@ -37,6 +38,7 @@ pub fn load(recipe: &Recipe, folder: &Path) -> Result<Dataset> {
         Format::Arrays => arrays::from_arrays(&asked, folder)?,
         Format::Bearing => from_simulator(&asked, folder)?,
         Format::Random => from_noise(&asked, folder)?,
+        Format::Commands => texts::from_commands(&asked, folder)?,
     };
     for head in own {
         let place = recipe.heads.iter().position(|other| other.name == head.name).unwrap_or(0);
@@ -50,6 +52,10 @@ pub fn load(recipe: &Recipe, folder: &Path) -> Result<Dataset> {
 /// What a source gives, before anything is measured on it.
 struct Raw {
     inputs: Array,
+    /// Whether the inputs are texts.
+    is_text: bool,
+    /// Phrases with a feature each that the source knows.
+    phrases: Vec<(String, String)>,
     /// `[height, width, channels]`.
     shape: [usize; 3],
     channels: Vec<String>,
@@ -84,7 +90,8 @@ impl Raw {
             "augment.flip turns rows round; samples of {:?} have one column",
             self.shape
         );
-        let normalization = Normalization::measure(&self.inputs, &splits.train, channels, recipe.input.normalize);
+        let normalize = if self.is_text { Normalize::None } else { recipe.input.normalize };
+        let normalization = Normalization::measure(&self.inputs, &splits.train, channels, normalize);
         let mut nets = recipe.all_teachers().chain(&recipe.assistant).chain([&recipe.student]);
         let mask = nets.all(|net| net.fusion != Fusion::Sum);
         let names: &[String] = if self.channels.len() == self.inputs.row_len() { &self.channels } else { &[] };
@@ -96,6 +103,8 @@ impl Raw {
         );
         let at = Surroundings {
             inputs: &self.inputs,
+            is_text: self.is_text,
+            phrases: &self.phrases,
             names,
             units: &recipe.input.units,
             folder,
@@ -117,6 +126,7 @@ impl Raw {
         }
         Ok(Dataset {
             input_name: recipe.input.name.clone(),
+            is_text: self.is_text,
             inputs: self.inputs,
             input_shape: self.shape,
             channels: self.channels,
@@ -179,10 +189,19 @@ fn from_csv(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let table = Table::read(&path)?;
     let rows = table.rows();
     let channels: Vec<String> = recipe.input.columns.keys().cloned().collect();
-    let columns: Vec<Vec<f32>> =
-        recipe.input.columns.values().map(|name| table.column(name)?.numbers()).collect::<Result<_>>()?;
-    let values = (0..rows).flat_map(|row| columns.iter().map(move |column| column[row])).collect();
-    let inputs = Array::new(vec![rows, columns.len()], values)?;
+    let inputs = match &recipe.input.text {
+        Some(name) => {
+            let column = table.column(name)?;
+            let place = |row| format!("{}:{}", path.display(), column.line(row));
+            texts::array_of(&column.texts(), recipe.input.length, place)?
+        }
+        None => {
+            let columns: Vec<Vec<f32>> =
+                recipe.input.columns.values().map(|name| table.column(name)?.numbers()).collect::<Result<_>>()?;
+            let values = (0..rows).flat_map(|row| columns.iter().map(move |column| column[row])).collect();
+            Array::new(vec![rows, columns.len()], values)?
+        }
+    };
 
     let source = Source { folder, samples: rows, table: Some(&table) };
     let (facts, mut files) = source.facts(recipe, |fact| {
@@ -194,10 +213,24 @@ fn from_csv(recipe: &Recipe, folder: &Path) -> Result<Raw> {
         None => None,
         Some(name) => Some(indices_of(table.column(name)?.texts())),
     };
-    let shape = [1, 1, columns.len()];
+    let is_text = recipe.input.text.is_some();
+    let shape = if is_text { [1, inputs.row_len(), 1] } else { [1, 1, inputs.row_len()] };
     files.insert(0, path);
     let fingerprint = fingerprint(&files)?;
-    Ok(Raw { inputs, shape, channels, facts, targets, groups, test_from: None, unlabelled: 0, fingerprint })
+    let phrases = Vec::new();
+    Ok(Raw {
+        inputs,
+        is_text,
+        phrases,
+        shape,
+        channels,
+        facts,
+        targets,
+        groups,
+        test_from: None,
+        unlabelled: 0,
+        fingerprint,
+    })
 }
 
 fn target_from_columns(table: &Table, head: &Head, path: &Path) -> Result<Target> {
@@ -311,6 +344,8 @@ fn from_simulator(recipe: &Recipe, folder: &Path) -> Result<Raw> {
         .collect::<Result<_>>()?;
     Ok(Raw {
         inputs,
+        is_text: false,
+        phrases: Vec::new(),
         shape: [1, settings.lines(), 1],
         channels: Vec::new(),
         facts,
@@ -349,6 +384,8 @@ fn from_noise(recipe: &Recipe, folder: &Path) -> Result<Raw> {
         .collect::<Result<_>>()?;
     Ok(Raw {
         inputs,
+        is_text: false,
+        phrases: Vec::new(),
         shape,
         channels: Vec::new(),
         facts,

@@ -34,6 +34,7 @@ impl Encoder {
             EncoderKind::None => Self::Formula(Encoding::None),
             EncoderKind::Flag => Self::Formula(Encoding::Flag),
             EncoderKind::OneHot => Self::Formula(Encoding::OneHot(values)),
+            EncoderKind::Features => Self::Formula(Encoding::Features(values)),
             EncoderKind::Embedding => Self::Embedding { values, width: fact.width.unwrap_or(1) },
             EncoderKind::Periodic => {
                 let scaling = Scaling::Periodic { period: fact.period().unwrap_or(1.0) };

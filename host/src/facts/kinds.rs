@@ -4,6 +4,7 @@ mod category;
 mod date;
 mod derived;
 mod flag;
+mod gazetteer;
 mod number;
 mod rule;
 
@@ -16,8 +17,15 @@ use super::EncoderKind;
 use crate::nearest;
 
 /// All kinds, in the order in which errors list them.
-const KINDS: [&dyn Kind; 6] =
-    [&number::Number, &category::Category, &flag::Flag, &derived::Derived, &rule::Rule, &date::Date];
+const KINDS: [&dyn Kind; 7] = [
+    &number::Number,
+    &category::Category,
+    &flag::Flag,
+    &derived::Derived,
+    &rule::Rule,
+    &date::Date,
+    &gazetteer::Gazetteer,
+];
 
 /// A kind of fact.
 pub trait Kind: Sync {
@@ -35,7 +43,7 @@ pub trait Kind: Sync {
         &["column", "constant", "file", "key", "dropout"]
     }
 
-    /// Whether it is computed by an expression; otherwise it is set.
+    /// Whether the board computes it; otherwise it is set.
     fn is_computed(&self) -> bool {
         false
     }
@@ -70,6 +78,8 @@ pub enum Value {
     Category,
     /// Yes or no.
     Flag,
+    /// What the words of a text are known to be: a bit for each feature.
+    Features,
 }
 
 /// A kind by its name.

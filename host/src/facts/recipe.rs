@@ -15,18 +15,20 @@ use crate::nearest;
 pub struct Fact {
     /// What the fact is called, in the model and on the board.
     pub name: String,
-    /// `number`, `category`, `flag`, `derived`, `rule` or `date`.
+    /// `number`, `category`, `flag`, `derived`, `rule`, `date` or `gazetteer`.
     pub kind: KindName,
-    /// csv: the column; the default is the name.
+    /// csv: the column; the default is the name. gazetteer: the column of the features, otherwise the second of `file`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
     /// What it is for every sample, in the place of a column: a number, or a category's value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub constant: Option<Constant>,
-    /// A CSV below `--data` that holds the column, in the place of the data's own table.
+    /// A CSV below `--data` that holds the column, in the place of the data's own table. gazetteer: a phrase and one of its
+    /// features in each row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// The column that the data's table and `file` have in common; without it, rows belong together in their order.
+    /// gazetteer: the column of the phrases, otherwise the first of `file`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// number, derived: the unit in which it is set or computed.
@@ -56,7 +58,8 @@ pub struct Fact {
     /// embedding: how many values a row has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub width: Option<usize>,
-    /// category: the values; the default is those of the training data, sorted.
+    /// category: the values; the default is those of the training data, sorted. gazetteer: the features; the default is those
+    /// of its table, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
     /// category: what else is known of each value, for expressions: `name.column`.
@@ -138,6 +141,8 @@ pub enum EncoderKind {
     Embedding,
     /// 1 or 0.
     Flag,
+    /// 1 or 0 for each feature.
+    Features,
     /// Not at all: it serves expressions.
     None,
 }
@@ -149,7 +154,7 @@ impl EncoderKind {
             Self::Range => &["low", "high"],
             Self::Periodic => &["period"],
             Self::Embedding => &["width"],
-            Self::OneHot | Self::Flag | Self::None => &[],
+            Self::OneHot | Self::Flag | Self::Features | Self::None => &[],
         }
     }
 }
@@ -218,7 +223,8 @@ impl Fact {
                 word(encoder).unwrap_or_default()
             );
         }
-        ensure!(!self.kind.is_computed() || self.expr.is_some(), "kind {:?} needs expr = \"...\"", self.kind.name());
+        let by_expression = self.kind.keys().contains(&"expr");
+        ensure!(!by_expression || self.expr.is_some(), "kind {:?} needs expr = \"...\"", self.kind.name());
         ensure!(encoder != EncoderKind::Periodic || self.period().is_some(), "encoder \"periodic\" needs period = ...");
         ensure!(self.period().is_none_or(|period| period.is_normal() && period > 0.0), "period is not above 0");
         if encoder == EncoderKind::Embedding {

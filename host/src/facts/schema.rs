@@ -9,6 +9,7 @@ use attar_shared::{Code, FactDefinition, Instruction, KindDefinition, MISSING};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::phrases::Phrases;
 use super::{Encoder, Fact, Scope, Value};
 use crate::data::Array;
 use crate::data::csv::Table as Csv;
@@ -56,8 +57,10 @@ pub struct SchemaFact {
     pub value: Value,
     /// How it enters the network.
     pub encoder: Encoder,
-    /// category: the values.
+    /// category: the values; gazetteer: the features.
     pub values: Vec<String>,
+    /// gazetteer: its phrases.
+    pub phrases: Phrases,
     /// category: the columns of its table, a number for each value, [`MISSING`] where there is none.
     pub table: Vec<(String, Vec<f32>)>,
     /// The code of a fact that is computed, otherwise nothing.
@@ -86,12 +89,16 @@ pub struct FactInput {
 pub struct Surroundings<'a> {
     /// The inputs in raw units.
     pub inputs: &'a Array,
+    /// Whether they are texts.
+    pub is_text: bool,
     /// The names of the input's values, as far as they have any.
     pub names: &'a [String],
     /// Their units.
     pub units: &'a BTreeMap<String, String>,
     /// What table files are relative to.
     pub folder: &'a Path,
+    /// Phrases with a feature each, which gazetteers without a file take.
+    pub phrases: &'a [(String, String)],
     /// The samples that encoders are measured on.
     pub train: &'a [usize],
     /// The fact that augmentation multiplies, and the factors that it reaches.
@@ -148,6 +155,7 @@ impl GivenFact {
             Value::Number => None,
             Value::Flag => Some(2),
             Value::Category => Some(fact.values.len()),
+            Value::Features => bail!("fact {:?} is found in texts, not in arrays", fact.name),
         };
         ensure!(choices != Some(0), "fact {:?}: values are missing", fact.name);
         for (sample, value) in numbers.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
@@ -176,7 +184,12 @@ impl FactSchema {
         let mut scope = Scope::new(facts, at.names, at.units)?;
         let (mut schema, mut columns, mut files) = (Self { facts: Vec::new(), mask }, Vec::new(), Vec::new());
         for fact in facts {
-            let of = if fact.kind.is_computed() { GivenFact::default() } else { given.next().unwrap_or_default() };
+            let mut of = if fact.kind.is_computed() { GivenFact::default() } else { given.next().unwrap_or_default() };
+            let mut phrases = Phrases::default();
+            if fact.kind.value() == Value::Features {
+                (of.values, phrases) = Phrases::read(fact, at, &mut files)?;
+                scope.learn(&fact.name, &[], of.values.clone());
+            }
             let table = match &fact.table {
                 Some(_) => read_table(fact, &of.values, at.folder, &mut files)?,
                 None => Vec::new(),
@@ -199,6 +212,7 @@ impl FactSchema {
                 value: fact.kind.value(),
                 encoder: Encoder::Formula(attar_device::Encoding::None),
                 values: of.values,
+                phrases,
                 table,
                 code: Vec::new(),
                 privileged: fact.privileged,
@@ -213,6 +227,9 @@ impl FactSchema {
                 let code =
                     expr.compile(&scope).with_context(|| format!("fact {:?}: expr = {:?}", fact.name, expr.text()))?;
                 schema.facts[index].code = code;
+                columns[index] = schema.compute(index, &columns, at.inputs);
+            }
+            if fact.kind.value() == Value::Features {
                 columns[index] = schema.compute(index, &columns, at.inputs);
             }
             let values = schema.facts[index].values.len();
@@ -252,6 +269,9 @@ impl FactSchema {
     /// Returns the value of a computed fact, NaN where it is missing, from those before it and a raw input.
     fn value(&self, index: usize, values: &[f32], input: &[f32]) -> f32 {
         let fact = &self.facts[index];
+        if fact.value == Value::Features {
+            return f32::from(fact.phrases.features_of(input));
+        }
         let value = attar_device::evaluate(Code::new(&fact.code), &Row { schema: self, values, input });
         let value = if fact.value == Value::Flag { value.map(|x| if x == 0.0 { 0.0 } else { 1.0 }) } else { value };
         value.unwrap_or(f32::NAN)
@@ -260,7 +280,7 @@ impl FactSchema {
     /// Returns the values of all facts of a sample, NaN where they are missing, for what was set and another raw input.
     pub(crate) fn known(&self, mut values: Vec<f32>, input: &[f32]) -> Vec<f32> {
         for index in 0..values.len() {
-            if !self.facts[index].code.is_empty() {
+            if self.facts[index].is_computed() {
                 values[index] = self.value(index, &values[..index], input);
             }
         }
@@ -330,7 +350,7 @@ impl FactSchema {
         let mut groups = Vec::new();
         for (index, fact) in facts.iter().enumerate() {
             // What is computed from the input alone is never missing on the board.
-            if !fact.code.is_empty() && fact.dropout.is_none() {
+            if fact.is_computed() && fact.dropout.is_none() {
                 continue;
             }
             let mut reached = vec![false; facts.len()];
@@ -394,6 +414,11 @@ impl FactSchema {
                         Value::Number => KindDefinition::Number { least, greatest },
                         Value::Category => KindDefinition::Category { values, columns },
                         Value::Flag => KindDefinition::Flag,
+                        Value::Features => KindDefinition::Gazetteer {
+                            features: values,
+                            words: fact.phrases.words,
+                            entries: &fact.phrases.entries,
+                        },
                     },
                     encoder: match fact.encoder {
                         Encoder::Formula(encoding) => match encoding {
@@ -401,6 +426,7 @@ impl FactSchema {
                             attar_device::Encoding::Number { scaling, .. } => attar_shared::Encoder::Number(scaling),
                             attar_device::Encoding::OneHot(_) => attar_shared::Encoder::OneHot,
                             attar_device::Encoding::Flag => attar_shared::Encoder::Flag,
+                            attar_device::Encoding::Features(_) => attar_shared::Encoder::Features,
                         },
                         Encoder::Embedding { width, .. } => {
                             let rows = rows.next().map_or(&[][..], Vec::as_slice);
@@ -416,6 +442,11 @@ impl FactSchema {
 }
 
 impl SchemaFact {
+    /// Returns whether the board computes it.
+    pub fn is_computed(&self) -> bool {
+        !self.code.is_empty() || self.value == Value::Features
+    }
+
     /// Returns how many values it has among the encoded ones, its mask aside.
     pub fn width(&self) -> usize {
         self.encoder.encoding().width()
@@ -457,7 +488,11 @@ impl attar_device::Scope for Row<'_> {
         if value.is_nan() {
             return value;
         }
-        let numbers = self.schema.facts[usize::from(fact)].table.get(usize::from(column));
+        let found = &self.schema.facts[usize::from(fact)];
+        if found.value == Value::Features {
+            return f32::from((value as u16) >> (column & 15) & 1);
+        }
+        let numbers = found.table.get(usize::from(column));
         numbers.and_then(|(_, numbers)| numbers.get(value as usize)).copied().unwrap_or(f32::NAN)
     }
 }

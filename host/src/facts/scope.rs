@@ -42,12 +42,18 @@ impl Scope {
             let table = fact.table.as_ref();
             let columns =
                 table.filter(|table| table.file.is_none()).map(|table| table.columns.keys().cloned().collect());
+            let features = fact.kind.value() == Value::Features;
+            let columns = match features {
+                true => (!fact.values.is_empty()).then(|| fact.values.clone()),
+                false if table.is_none() => Some(Vec::new()),
+                false => columns,
+            };
             let entry = Entry::Fact {
                 index: index as u8,
                 value: fact.kind.value(),
                 unit: Unit::parse(fact.unit()),
                 values: (!fact.values.is_empty()).then(|| fact.values.clone()),
-                columns: if table.is_none() { Some(Vec::new()) } else { columns },
+                columns,
                 units: table.map(|table| table.units.clone()).unwrap_or_default(),
             };
             let twice = scope.entries.insert(fact.name.clone(), entry);
@@ -60,7 +66,7 @@ impl Scope {
         Ok(scope)
     }
 
-    /// Puts in what the data say of a category.
+    /// Puts in what the data say of a category, or a table of a gazetteer, whose features are the columns.
     pub fn learn(&mut self, name: &str, known_values: &[String], known_columns: Vec<String>) {
         if let Some(Entry::Fact { values, columns, .. }) = self.entries.get_mut(name) {
             *values = Some(known_values.to_vec());

@@ -24,6 +24,7 @@ pub(super) fn layers(net: &Net, input: [usize; 3]) -> Result<Vec<Layer>> {
         Arch::Autoencoder => autoencoder(net),
         Arch::Tcn => tcn(net, input[2]),
         Arch::Gru => gru(net),
+        Arch::Bag => vec![bag(net)],
     };
     let before = matches!(net.arch, Arch::Mlp | Arch::Autoencoder);
     let facts = Layer::of(LayerKind::Facts);
@@ -183,6 +184,16 @@ fn tcn(net: &Net, mut before: usize) -> Vec<Layer> {
     }
     layers.push(Layer::of(LayerKind::Last));
     layers
+}
+
+fn bag(net: &Net) -> Layer {
+    Layer {
+        channels: Some(net.width.unwrap_or(16)),
+        buckets: net.buckets,
+        letters: net.letters,
+        words: net.words,
+        ..Layer::of(LayerKind::Bag)
+    }
 }
 
 fn gru(net: &Net) -> Vec<Layer> {

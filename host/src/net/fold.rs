@@ -33,7 +33,10 @@ impl Net {
                 place_of.push(inputs[0]);
                 continue;
             }
-            if self.graph.weight_shape(index).is_some() {
+            if matches!(node.op, Op::Bag { .. }) {
+                let name = format!("{}.weight", node.name);
+                push(name.clone(), named(name)?)?;
+            } else if self.graph.weight_shape(index).is_some() {
                 let weight = named(format!("{}.weight", node.name))?;
                 let norm = self.graph.nodes.iter().find(|reader| reader.op == Op::Norm && reader.inputs == [index]);
                 let (weight, bias) = match norm {

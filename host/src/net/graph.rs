@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use anyhow::{Result, ensure};
+use attar_shared::text::Grams;
 
 use super::ops::Window;
 use crate::facts::Audience;
@@ -93,6 +94,13 @@ pub enum Op {
     },
     /// The last step of a series.
     Last,
+    /// The mean of the rows that a text's n-grams choose, weights `[buckets, channels]`.
+    Bag {
+        /// Which n-grams, and among how many rows they choose.
+        grams: Grams,
+        /// Channels of the result.
+        channels: usize,
+    },
 }
 
 impl Graph {
@@ -124,6 +132,7 @@ impl Graph {
             Op::Dense { outputs } => Some(vec![*outputs, input().iter().product()]),
             Op::Convolution { outputs, window } => Some(vec![*outputs, window.kernel[0], window.kernel[1], input()[2]]),
             Op::Depthwise { window } => Some(vec![window.kernel[0], window.kernel[1], input()[2]]),
+            Op::Bag { grams, channels } => Some(vec![grams.buckets as usize, *channels]),
             _ => None,
         }
     }
@@ -133,6 +142,7 @@ impl Graph {
         match self.nodes[index].op {
             Op::Norm => 2,
             Op::Gru { .. } => 3,
+            Op::Bag { .. } => 1,
             Op::Embedding { ref parts } => parts.len(),
             Op::Dense { .. } | Op::Convolution { .. } | Op::Depthwise { .. } => 2 - usize::from(self.is_normed(index)),
             _ => 0,
@@ -182,6 +192,7 @@ impl Graph {
                 [1, 1, first[2] - saved + parts.iter().map(|(_, width)| width).sum::<usize>()]
             }
             Op::Last => [1, 1, first[2]],
+            Op::Bag { channels, .. } => [1, 1, *channels],
             Op::Convolution { outputs, window } => [window.out[0], window.out[1], *outputs],
             Op::Depthwise { window } | Op::AveragePool { window } | Op::MaxPool { window } => {
                 [window.out[0], window.out[1], first[2]]

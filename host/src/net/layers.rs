@@ -1,6 +1,7 @@
 //! From a list of layers to a graph: shapes, windows, shortcuts, and where the facts enter.
 
 use anyhow::{Context, Result, bail, ensure};
+use attar_shared::text::{Grams, MAX_BUCKETS, MAX_GRAMS, MAX_LETTERS, MAX_WORDS};
 
 use super::families;
 use super::graph::{Graph, Op};
@@ -117,6 +118,16 @@ impl Builder<'_> {
                 ensure!(shape[0] == 1, "it reads a series, of height 1, and not {shape:?}");
                 self.graph.push(name, Op::Gru { units }, &[trunk])
             }
+            LayerKind::Bag => {
+                ensure!(
+                    self.graph.nodes[trunk].op == Op::Input && shape[0] == 1 && shape[2] == 1,
+                    "it reads a text, and so nothing but the input"
+                );
+                let channels = layer.channels.context("channels are missing")?;
+                ensure!((1..=4096).contains(&channels), "channels are {channels}, expected 1 to 4096");
+                let grams = grams_of(layer, shape[1])?;
+                self.graph.push(name, Op::Bag { grams, channels }, &[trunk])
+            }
             LayerKind::Last => {
                 ensure!(shape[0] == 1, "it reads a series, of height 1, and not {shape:?}");
                 self.graph.push(name, Op::Last, &[trunk])
@@ -207,6 +218,7 @@ pub(super) fn name_of(kind: LayerKind) -> &'static str {
         LayerKind::Residual => "residual",
         LayerKind::Gru => "gru",
         LayerKind::Last => "last",
+        LayerKind::Bag => "bag",
         LayerKind::Dropout => "dropout",
         LayerKind::Facts => "facts",
     }
@@ -214,10 +226,10 @@ pub(super) fn name_of(kind: LayerKind) -> &'static str {
 
 /// Refuses keys that the layer's kind does not use.
 fn check_keys(layer: &Layer) -> Result<()> {
-    use LayerKind::{AveragePool, Conv, Dense, Depthwise, Dropout, Gru, MaxPool, Residual};
+    use LayerKind::{AveragePool, Bag, Conv, Dense, Depthwise, Dropout, Gru, MaxPool, Residual};
     let window: &[LayerKind] = &[Conv, Depthwise, MaxPool, AveragePool];
-    let rules: [(&str, bool, &[LayerKind]); 10] = [
-        ("channels", layer.channels.is_some(), &[Conv, Dense, Gru]),
+    let rules: [(&str, bool, &[LayerKind]); 13] = [
+        ("channels", layer.channels.is_some(), &[Conv, Dense, Gru, Bag]),
         ("kernel", layer.kernel.is_some(), window),
         ("stride", layer.stride.is_some(), window),
         ("dilation", layer.dilation.is_some(), &[Conv, Depthwise]),
@@ -227,11 +239,35 @@ fn check_keys(layer: &Layer) -> Result<()> {
         ("layers", !layer.layers.is_empty(), &[Residual]),
         ("shortcut", !layer.shortcut.is_empty(), &[Residual]),
         ("share", layer.share.is_some(), &[Dropout]),
+        ("buckets", layer.buckets.is_some(), &[Bag]),
+        ("letters", layer.letters.is_some(), &[Bag]),
+        ("words", layer.words.is_some(), &[Bag]),
     ];
     for (key, present, kinds) in rules {
         ensure!(!present || kinds.contains(&layer.kind), "kind {:?} has no key {key}", name_of(layer.kind));
     }
     Ok(())
+}
+
+/// Returns the n-grams of a layer over a text of so many bytes.
+fn grams_of(layer: &Layer, bytes: usize) -> Result<Grams> {
+    let buckets = layer.buckets.unwrap_or(512);
+    ensure!((1..=MAX_BUCKETS as usize).contains(&buckets), "buckets are {buckets}, expected 1 to {MAX_BUCKETS}");
+    let letters = layer.letters.unwrap_or([2, 4]);
+    ensure!(
+        letters == [0, 0] || (1 <= letters[0] && letters[0] <= letters[1] && letters[1] <= MAX_LETTERS),
+        "letters are {letters:?}, expected [least, greatest] from 1 to {MAX_LETTERS}, or [0, 0] for none"
+    );
+    let words = layer.words.unwrap_or(2);
+    ensure!(words <= MAX_WORDS, "words are {words}, expected 0 to {MAX_WORDS}");
+    ensure!(words > 0 || letters != [0, 0], "neither letters nor words are looked at");
+    let grams = Grams { buckets: buckets as u32, letters, words };
+    ensure!(
+        grams.most(bytes) <= MAX_GRAMS,
+        "a text of {bytes} bytes may have {} n-grams, at most {MAX_GRAMS} fit: set input.length",
+        grams.most(bytes)
+    );
+    Ok(grams)
 }
 
 /// Returns the window of a layer over an input.

@@ -10,6 +10,7 @@
 //! All take and give 32-bit floats; results are contiguous.
 
 mod activation;
+mod bag;
 mod convolution;
 mod dense;
 mod depthwise;
@@ -26,6 +27,7 @@ mod testing;
 
 use candle_core::{DType, Result, Tensor, bail};
 
+pub use bag::bag;
 pub use fake::{Rounding, Scales};
 pub use geometry::Window;
 pub use norm::EPSILON;

@@ -95,8 +95,12 @@ impl Ranges {
     }
 
     /// Returns scale and zero point of each tensor.
-    pub(super) fn quantizations(&self) -> Vec<Quantization> {
-        self.ranges.iter().map(|&range| quantization(range)).collect()
+    pub(super) fn quantizations(&self, lowered: &Lowered) -> Vec<Quantization> {
+        let mut all: Vec<Quantization> = self.ranges.iter().map(|&range| quantization(range)).collect();
+        if let (true, Some(input)) = (lowered.text, all.first_mut()) {
+            *input = Quantization { scale: 1.0, zero_point: 0 };
+        }
+        all
     }
 }
 

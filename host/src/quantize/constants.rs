@@ -4,8 +4,8 @@ use anyhow::{Context, Result, bail};
 use attar_shared::{Kind, Quantization};
 
 use super::lower::{Lowered, Stage, Weighted};
-use super::program::{Addition, Channels, Constants, Row};
-use crate::net::Net;
+use super::program::{Addition, Bag, Channels, Constants, Row};
+use crate::net::{Net, Op};
 use crate::recipe::Activation;
 
 /// Widens the scales of outputs for which the factor from accumulator to output would not fit the format, together with those
@@ -37,10 +37,16 @@ pub(super) fn widen(net: &Net, lowered: &Lowered, quantizations: &mut [Quantizat
                 settled = false;
             }
         }
-        for (index, stage) in lowered.stages.iter().enumerate().filter(|(_, stage)| stage.kind == Kind::Multiply) {
+        for (index, stage) in lowered.stages.iter().enumerate() {
             let output = lowered.sources + index;
-            let scales = stage.inputs.iter().map(|&input| f64::from(quantizations[usize::from(input)].scale));
-            let least = 4.0 * scales.product::<f64>();
+            let least = match stage.kind {
+                Kind::Multiply => {
+                    let scales = stage.inputs.iter().map(|&input| f64::from(quantizations[usize::from(input)].scale));
+                    4.0 * scales.product::<f64>()
+                }
+                Kind::Bag => row_scale(&rows_of_bag(net, stage)?, 8) / 64.0,
+                _ => continue,
+            };
             if f64::from(quantizations[output].scale) < least * 1.00005 {
                 let scale = (least * 1.0001) as f32;
                 lowered.sharing(output).into_iter().for_each(|tensor| quantizations[tensor].scale = scale);
@@ -86,6 +92,14 @@ pub(super) fn of(
             Constants::Multiply { multiplier, shift }
         }
         Kind::Delay => Constants::Delay,
+        Kind::Bag => {
+            let rows = rows_of_bag(net, stage)?;
+            let scale = row_scale(&rows, 8).max(1e-30);
+            let (multiplier, shift) = requantization(scale / (256.0 * f64::from(quantizations[output].scale)))?;
+            let Op::Bag { grams, .. } = net.graph.nodes[stage.node].op else { bail!("no bag") };
+            let integers = rows.iter().map(|&w| (f64::from(w) / scale).round().clamp(-127.0, 127.0) as i8);
+            Constants::Bag(Bag { grams, multiplier, shift, rows: integers.collect() })
+        }
         Kind::AveragePool => {
             let taps = stage.window.context("a pool has a window")?.taps();
             let factor = f64::from(input.scale) / (f64::from(quantizations[output].scale) * taps as f64 * 256.0);
@@ -106,6 +120,13 @@ pub(super) fn of(
         // A stage has its width in `bits`.
         Kind::Dense4 | Kind::Convolution4 => bail!("a stage of kind {:?}", stage.kind),
     })
+}
+
+/// Returns the rows of an embedding bag, which have one scale.
+fn rows_of_bag(net: &Net, stage: &Stage) -> Result<Vec<f32>> {
+    let name = format!("{}.weight", net.graph.nodes[stage.node].name);
+    let (_, var) = net.parameters.iter().find(|(known, _)| *known == name).context("has no weights")?;
+    Ok(var.as_tensor().flatten_all()?.to_vec1::<f32>()?)
 }
 
 /// Weights in f32, a row for each output channel.

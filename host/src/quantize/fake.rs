@@ -11,11 +11,19 @@ use crate::net::Hook;
 use crate::net::gru::Part;
 use crate::net::ops::{self, Rounding, Scales};
 
+/// What among weights has a scale of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Own {
+    Rows,
+    Columns,
+    Whole,
+}
+
 /// What every node's weights and result are rounded to.
 #[derive(Debug)]
 pub struct Fake {
-    /// The width of the weights of nodes that have any, and whether their channels stand in columns.
-    weights: BTreeMap<usize, (u32, bool)>,
+    /// The width of the weights of nodes that have any, and what has a scale of its own.
+    weights: BTreeMap<usize, (u32, Own)>,
     /// The tensors, by what each holds.
     tensors: BTreeMap<Values, Quantization>,
 }
@@ -26,8 +34,15 @@ impl Fake {
         let weights = lowered
             .stages
             .iter()
-            .filter(|stage| matches!(stage.kind, Kind::Dense | Kind::Convolution | Kind::Depthwise))
-            .map(|stage| (stage.node, (stage.bits, stage.kind == Kind::Depthwise)))
+            .filter_map(|stage| {
+                let own = match stage.kind {
+                    Kind::Dense | Kind::Convolution => Own::Rows,
+                    Kind::Depthwise => Own::Columns,
+                    Kind::Bag => Own::Whole,
+                    _ => return None,
+                };
+                Some((stage.node, (stage.bits, own)))
+            })
             .collect();
         Self { weights, tensors: BTreeMap::new() }
     }
@@ -41,14 +56,14 @@ impl Fake {
 
 impl Hook for Fake {
     fn weight(&self, node: usize, weight: &Tensor) -> candle_core::Result<Tensor> {
-        let Some(&(bits, columns)) = self.weights.get(&node) else { return Ok(weight.clone()) };
+        let Some(&(bits, own)) = self.weights.get(&node) else { return Ok(weight.clone()) };
         let values = weight.flatten_all()?.to_vec1::<f32>()?;
-        let (by, scales): (Scales, Vec<f32>) = if columns {
+        let (by, scales): (Scales, Vec<f32>) = if own == Own::Columns {
             let channels = weight.dim(candle_core::D::Minus1)?;
             let column = |channel: usize| values.iter().skip(channel).step_by(channels).copied().collect::<Vec<f32>>();
             (Scales::Columns, (0..channels).map(|channel| scale(&column(channel), bits)).collect())
         } else {
-            let len = values.len() / weight.dim(0)?.max(1);
+            let len = if own == Own::Whole { values.len() } else { values.len() / weight.dim(0)?.max(1) };
             (Scales::Rows(len), values.chunks(len.max(1)).map(|row| scale(row, bits)).collect())
         };
         let most = ((1 << (bits - 1)) - 1) as f32;

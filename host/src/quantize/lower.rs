@@ -24,6 +24,8 @@ pub(super) struct Lowered {
     pub(super) held: Vec<usize>,
     /// Whether a run is a step of a series.
     pub(super) streamed: bool,
+    /// Whether the input is a text, whose bytes are integers already.
+    pub(super) text: bool,
 }
 
 /// What of a graph a tensor holds.
@@ -75,6 +77,7 @@ impl Lowered {
             heads: Vec::new(),
             held: Vec::new(),
             streamed: graph.is_streamed(),
+            text: graph.nodes.iter().any(|node| matches!(node.op, Op::Bag { .. })),
         };
         let mut tensor_of: Vec<u16> = Vec::with_capacity(graph.nodes.len());
         for (index, node) in graph.nodes.iter().enumerate() {
@@ -107,6 +110,7 @@ impl Lowered {
                     let inputs = lowered.delayed(graph, index, inputs, window)?;
                     lowered.stage(graph, index, inputs, kind, None)?
                 }
+                Op::Bag { .. } => lowered.stage(graph, index, inputs, Kind::Bag, None)?,
                 Op::Gru { units } => lowered.gru(graph, index, inputs[0], *units)?,
                 Op::AveragePool { .. } => lowered.stage(graph, index, inputs, Kind::AveragePool, None)?,
                 Op::MaxPool { .. } => lowered.stage(graph, index, inputs, Kind::MaxPool, None)?,

@@ -186,7 +186,11 @@ impl Ranges {
                     input.iter().map(|&[least, most]| [end(least, i64::min), end(most, i64::max)]).collect()
                 }
                 // Not looked into: their channels may take any value that the clamp allows.
-                Constants::Add(_) | Constants::Concat | Constants::Multiply { .. } | Constants::Delay => {
+                Constants::Add(_)
+                | Constants::Concat
+                | Constants::Multiply { .. }
+                | Constants::Delay
+                | Constants::Bag(_) => {
                     vec![clamp; channels]
                 }
             });
@@ -257,7 +261,11 @@ fn groups(program: &Program) -> Vec<Vec<usize>> {
                     group.push(output);
                 }
             }
-            Constants::Add(_) | Constants::Concat | Constants::Multiply { .. } | Constants::Delay => {}
+            Constants::Add(_)
+            | Constants::Concat
+            | Constants::Multiply { .. }
+            | Constants::Delay
+            | Constants::Bag(_) => {}
         }
     }
     groups
@@ -285,7 +293,11 @@ fn dead_channels(program: &Program, ranges: &Ranges, group: &[usize]) -> BTreeSe
                         value == i64::from(program.tensors[input].1.zero_point) || !pads(program, operator, output)
                     }),
                     Constants::Dense(_) => value.is_some(),
-                    Constants::Add(_) | Constants::Concat | Constants::Multiply { .. } | Constants::Delay => false,
+                    Constants::Add(_)
+                    | Constants::Concat
+                    | Constants::Multiply { .. }
+                    | Constants::Delay
+                    | Constants::Bag(_) => false,
                     // Part of the group itself.
                     _ => value.is_some() && group.contains(&output),
                 }

@@ -1,6 +1,7 @@
 //! A student in integers, before it has places in memory: what the passes work on and what is written to the file.
 
 use anyhow::{Context, Result};
+use attar_shared::text::Grams;
 use attar_shared::{Clamp, Kind, OperatorDefinition, Quantization, Shape, Tensor, Window};
 
 use super::plan::{self, Plan, Step};
@@ -44,6 +45,16 @@ pub(super) enum Constants {
     Concat,
     Multiply { multiplier: i32, shift: u8 },
     Delay,
+    Bag(Bag),
+}
+
+/// The rows of an embedding bag.
+#[derive(Debug, Clone)]
+pub(super) struct Bag {
+    pub(super) grams: Grams,
+    pub(super) multiplier: i32,
+    pub(super) shift: u8,
+    pub(super) rows: Vec<i8>,
 }
 
 /// A row for each output channel.
@@ -201,6 +212,7 @@ impl Constants {
             Self::Concat => Kind::Concat,
             Self::Multiply { .. } => Kind::Multiply,
             Self::Delay => Kind::Delay,
+            Self::Bag(_) => Kind::Bag,
         }
     }
 
@@ -214,7 +226,20 @@ impl Constants {
             }
             Self::Table(answers) => answers.iter().map(|answer| answer.cast_unsigned()).collect(),
             Self::MaxPool | Self::Concat | Self::Delay => Vec::new(),
+            Self::Bag(bag) => bag.encode(),
         }
+    }
+}
+
+impl Bag {
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = self.grams.buckets.to_le_bytes().to_vec();
+        bytes.extend([self.grams.letters[0], self.grams.letters[1], self.grams.words, 0]);
+        bytes.extend(self.multiplier.to_le_bytes());
+        bytes.extend([self.shift, 0, 0, 0]);
+        bytes.extend(self.rows.iter().map(|weight| weight.cast_unsigned()));
+        pad(&mut bytes);
+        bytes
     }
 }
 

@@ -17,6 +17,15 @@ pub struct Net {
     /// How many blocks; of what, the family says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depth: Option<usize>,
+    /// bag: the rows that n-grams choose among, 512 when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buckets: Option<usize>,
+    /// bag: `[least, greatest]` number of letters of an n-gram within a word, `[2, 4]` when left out, `[0, 0]` for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub letters: Option<[u8; 2]>,
+    /// bag: the greatest number of words of an n-gram, 2 when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<u8>,
     /// Widths of the dense layers before the heads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hidden: Vec<usize>,
@@ -191,6 +200,9 @@ pub enum Arch {
     Tcn,
     /// `depth` (1) gated recurrent layers of `width` (24) units (Cho et al. 2014); runs on the board a step at a time.
     Gru,
+    /// A text's n-grams, of letters and of words, each choose a row of `width` (16) values among `buckets`, and the mean of
+    /// the rows goes on (Joulin et al. 2017).
+    Bag,
     /// The layers in `layers`.
     Layers,
     /// teacher: a network from an ONNX file.
@@ -205,7 +217,7 @@ pub enum Arch {
 pub struct Layer {
     /// What it computes.
     pub kind: LayerKind,
-    /// conv: channels of the result; dense, gru: units.
+    /// conv, bag: channels of the result; dense, gru: units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<usize>,
     /// conv, depthwise, pools: `n` or `[height, width]`; over a series `n` spans time.
@@ -235,6 +247,15 @@ pub struct Layer {
     /// dropout: the share of values that are dropped while training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
+    /// bag: the rows that n-grams choose among.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buckets: Option<usize>,
+    /// bag: `[least, greatest]` number of letters of an n-gram within a word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub letters: Option<[u8; 2]>,
+    /// bag: the greatest number of words of an n-gram.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<u8>,
 }
 
 impl Layer {
@@ -252,6 +273,9 @@ impl Layer {
             layers: Vec::new(),
             shortcut: Vec::new(),
             share: None,
+            buckets: None,
+            letters: None,
+            words: None,
         }
     }
 }
@@ -278,6 +302,8 @@ pub enum LayerKind {
     Gru,
     /// The last step of a series; the network runs on the board a step at a time.
     Last,
+    /// The mean of the rows that a text's n-grams choose.
+    Bag,
     /// Values dropped while training.
     Dropout,
     /// Where the facts enter, in the place of `fuse_at`.

@@ -282,59 +282,6 @@ impl Recipe {
         );
         Ok(())
     }
-
-    /// Checks that each format finds the keys that it needs, and none that it does not use.
-    fn check_data(&self) -> Result<()> {
-        let data = &self.data;
-        let heads: Vec<_> = self.heads.iter().filter(|head| head.kind != HeadKind::Reconstruction).collect();
-        match data.format {
-            Format::Csv => {
-                ensure!(data.file.is_some(), "data.file is missing: name the CSV file");
-                ensure!(!self.input.columns.is_empty(), "input.columns is missing: name the columns of the input");
-                for head in &heads {
-                    let wide = matches!(head.kind, HeadKind::Multilabel) || !head.columns.is_empty();
-                    ensure!(
-                        if wide { !head.columns.is_empty() } else { head.column.is_some() },
-                        "head {:?}: {} is missing",
-                        head.name,
-                        if wide { "columns" } else { "column" }
-                    );
-                }
-            }
-            Format::Arrays => {
-                let train = data.train.as_ref().context("data.train is missing: name the files")?;
-                for part in [Some(train), data.test.as_ref()].into_iter().flatten() {
-                    for head in &heads {
-                        ensure!(part.heads.contains_key(&head.name), "head {:?} has no file in data", head.name);
-                    }
-                    for fact in self.facts.iter().filter(|fact| fact.is_in_arrays()) {
-                        ensure!(part.facts.contains_key(&fact.name), "fact {:?} has no file in data", fact.name);
-                    }
-                }
-            }
-            Format::Bearing => {
-                ensure!(data.samples.is_some_and(|n| n >= 40), "data.samples is missing or below 40");
-            }
-            Format::Random => {
-                ensure!(data.samples.is_some_and(|n| n >= 1), "data.samples is missing or 0");
-                ensure!(!self.input.shape.is_empty(), "input.shape is missing: say how many values to make");
-                for head in &heads {
-                    ensure!(
-                        head.kind == HeadKind::Regression && head.outputs.is_some(),
-                        "head {:?}: random data have regression heads with outputs = N",
-                        head.name
-                    );
-                }
-            }
-        }
-        ensure!(
-            data.format == Format::Arrays || (data.train.is_none() && data.test.is_none() && data.unlabelled.is_none()),
-            "data.train, data.test and data.unlabelled belong to format \"arrays\""
-        );
-        ensure!(data.format == Format::Csv || data.file.is_none(), "data.file belongs to format \"csv\"");
-        ensure!(data.format == Format::Csv || data.split.group.is_none(), "data.split.group belongs to format \"csv\"");
-        Ok(())
-    }
 }
 
 impl Net {
@@ -350,8 +297,11 @@ impl Net {
         let sized = !matches!(self.arch, Arch::Mlp | Arch::Cnn | Arch::Cnn1d | Arch::Layers);
         ensure!(
             sized || (self.width.is_none() && self.depth.is_none()),
-            "width and depth belong to dscnn, resnet, mobilenet-v1, autoencoder, tcn and gru"
+            "width and depth belong to dscnn, resnet, mobilenet-v1, autoencoder, tcn and gru, width to bag"
         );
+        ensure!(self.arch != Arch::Bag || self.depth.is_none(), "arch \"bag\" has no depth");
+        let grams = self.buckets.is_some() || self.letters.is_some() || self.words.is_some();
+        ensure!(self.arch == Arch::Bag || !grams, "buckets, letters and words belong to arch \"bag\"");
         for (name, size) in [("width", self.width), ("depth", self.depth)] {
             ensure!(size.is_none_or(|size| (1..=4096).contains(&size)), "{name} is {size:?}, expected 1 to 4096");
         }

@@ -23,7 +23,7 @@ pub enum Entry {
         unit: Option<Unit>,
         /// A category's values, as soon as they are known.
         values: Option<Vec<String>>,
-        /// The columns of a category's table, as soon as they are known.
+        /// The columns of a category's table or the features of a gazetteer, as soon as they are known.
         columns: Option<Vec<String>>,
         /// Their units.
         units: BTreeMap<String, String>,
@@ -109,14 +109,20 @@ fn type_of(node: &Node, scope: &Scope) -> Result<Type> {
             }
             Entry::Fact { value: Value::Flag, .. } => Type::Condition,
             Entry::Fact { value: Value::Category, .. } => Type::Category(name.clone()),
+            Entry::Fact { value: Value::Features, .. } => {
+                bail!("{}: {name:?} is a gazetteer: name one of its features, as in {name}.FEATURE", here())
+            }
         },
         Term::Field(name, column) => {
-            let Entry::Fact { value: Value::Category, columns, units, .. } = scope.find(name).with_context(here)?
-            else {
+            let found = scope.find(name).with_context(here)?;
+            let Entry::Fact { value: value @ (Value::Category | Value::Features), columns, units, .. } = found else {
                 bail!("{}: {name:?} is no category, so that it has no table with a column {column:?}", here());
             };
             if let Some(columns) = columns {
                 column_place(name, column, columns).with_context(here)?;
+            }
+            if *value == Value::Features {
+                return Ok(Type::Condition);
             }
             let unit = units.get(column).and_then(|unit| Unit::parse(unit));
             Type::Number(unit.map_or(Measure::Unknown, Measure::Of))

@@ -1,0 +1,45 @@
+//! The embedding bag: the mean of the rows that a text's n-grams choose.
+
+use attar_shared::Bag;
+
+use super::{BLOCK, ViewMut, saturate};
+
+/// Computes an embedding bag over the bytes of a text; its n-grams are found anew for every 16 channels.
+pub fn bag(text: &[i8], bag: &Bag<'_>, output: ViewMut<'_>) {
+    let depth = output.values.len();
+    let zero_point = i32::from(output.zero_point);
+    for (block, places) in output.values.chunks_mut(BLOCK).enumerate() {
+        let first = block.wrapping_mul(BLOCK);
+        let mut sums = [0i32; BLOCK];
+        let mut count = 0i32;
+        bag.grams.each(&text, |bucket| {
+            let start = (bucket as usize).wrapping_mul(depth).wrapping_add(first);
+            let row = bag.rows.get(start..start.wrapping_add(places.len())).unwrap_or_default();
+            sums.iter_mut().zip(row).for_each(|(sum, weight)| *sum = sum.wrapping_add(i32::from(weight.cast_signed())));
+            count = count.wrapping_add(1);
+        });
+        for (place, &sum) in places.iter_mut().zip(&sums) {
+            let mean = mean(sum, count);
+            *place = saturate(bag.requantization.apply(mean).wrapping_add(zero_point), output.clamp);
+        }
+    }
+}
+
+/// Returns `floor((512 * sum + count) / (2 * count))`, 256 times the mean; 0 of nothing.
+fn mean(sum: i32, count: i32) -> i32 {
+    let twice = count.wrapping_mul(2);
+    sum.wrapping_mul(512).wrapping_add(count).checked_div_euclid(twice).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn means_round_halves_up_and_extremes_fit() {
+        assert_eq!((mean(1, 1), mean(-1, 1), mean(0, 0)), (256, -256, 0));
+        assert_eq!((mean(1, 512), mean(-1, 512), mean(-3, 512)), (1, 0, -1));
+        let most = attar_shared::text::MAX_GRAMS as i32;
+        assert_eq!((mean(-128 * most, most), mean(127 * most, most)), (-128 * 256, 127 * 256));
+    }
+}

@@ -1,0 +1,105 @@
+//! Whether `[data]` and `[input]` say what their format needs, and no more.
+
+use anyhow::{Context, Result, ensure};
+
+use super::{Arch, Format, HeadKind, LayerKind, Net, Recipe};
+
+impl Recipe {
+    /// Checks that each format finds the keys that it needs, and none that it does not use.
+    pub(super) fn check_data(&self) -> Result<()> {
+        let data = &self.data;
+        let heads: Vec<_> = self.heads.iter().filter(|head| head.kind != HeadKind::Reconstruction).collect();
+        match data.format {
+            Format::Csv => {
+                ensure!(data.file.is_some(), "data.file is missing: name the CSV file");
+                ensure!(
+                    self.input.columns.is_empty() != self.input.text.is_none(),
+                    "name either the columns of the input, input.columns, or the one that holds its text, input.text"
+                );
+                for head in &heads {
+                    let wide = matches!(head.kind, HeadKind::Multilabel) || !head.columns.is_empty();
+                    ensure!(
+                        if wide { !head.columns.is_empty() } else { head.column.is_some() },
+                        "head {:?}: {} is missing",
+                        head.name,
+                        if wide { "columns" } else { "column" }
+                    );
+                }
+            }
+            Format::Arrays => {
+                let train = data.train.as_ref().context("data.train is missing: name the files")?;
+                for part in [Some(train), data.test.as_ref()].into_iter().flatten() {
+                    for head in &heads {
+                        ensure!(part.heads.contains_key(&head.name), "head {:?} has no file in data", head.name);
+                    }
+                    for fact in self.facts.iter().filter(|fact| fact.is_in_arrays()) {
+                        ensure!(part.facts.contains_key(&fact.name), "fact {:?} has no file in data", fact.name);
+                    }
+                }
+            }
+            Format::Bearing => {
+                ensure!(data.samples.is_some_and(|n| n >= 40), "data.samples is missing or below 40");
+            }
+            Format::Commands => {
+                ensure!(data.samples.is_some_and(|n| n >= 40), "data.samples is missing or below 40");
+            }
+            Format::Random => {
+                ensure!(data.samples.is_some_and(|n| n >= 1), "data.samples is missing or 0");
+                ensure!(!self.input.shape.is_empty(), "input.shape is missing: say how many values to make");
+                for head in &heads {
+                    ensure!(
+                        head.kind == HeadKind::Regression && head.outputs.is_some(),
+                        "head {:?}: random data have regression heads with outputs = N",
+                        head.name
+                    );
+                }
+            }
+        }
+        ensure!(
+            data.format == Format::Arrays || (data.train.is_none() && data.test.is_none() && data.unlabelled.is_none()),
+            "data.train, data.test and data.unlabelled belong to format \"arrays\""
+        );
+        self.check_text()?;
+        ensure!(data.format == Format::Csv || data.file.is_none(), "data.file belongs to format \"csv\"");
+        let by_name = data.format == Format::Commands && data.split.group.as_deref() == Some("name");
+        ensure!(
+            data.format == Format::Csv || by_name || data.split.group.is_none(),
+            "data.split.group belongs to format \"csv\"; of format \"commands\" it is \"name\""
+        );
+        Ok(())
+    }
+
+    /// Checks that what reads a text can, and that nothing else is asked of one.
+    fn check_text(&self) -> Result<()> {
+        let is_text = self.input.text.is_some() || self.data.format == Format::Commands;
+        ensure!(self.input.text.is_none() || self.data.format == Format::Csv, "input.text belongs to format \"csv\"");
+        ensure!(is_text || self.input.length.is_none(), "input.length belongs to texts");
+        ensure!(
+            self.input.length.is_none_or(|length| (1..=16_384).contains(&length)),
+            "input.length is {}, expected 1 to 16384",
+            self.input.length.unwrap_or_default()
+        );
+        let reads_text = |net: &Net| match net.arch {
+            Arch::Layers => net.layers.first().is_some_and(|layer| layer.kind == LayerKind::Bag),
+            arch => arch == Arch::Bag,
+        };
+        let own = |net: &&Net| !matches!(net.arch, Arch::Onnx | Arch::Saved);
+        for net in self.all_teachers().filter(own).chain(&self.assistant).chain([&self.student]) {
+            ensure!(
+                is_text == reads_text(net),
+                "{}",
+                if is_text {
+                    "the input is a text: take arch = \"bag\", or layers that begin with a bag"
+                } else {
+                    "a bag reads texts, the input is numbers: say input.text"
+                }
+            );
+        }
+        ensure!(!is_text || !self.augment.is_any(), "[augment] varies numbers, the input is a text");
+        ensure!(
+            !is_text || self.heads.iter().all(|head| head.kind != HeadKind::Reconstruction),
+            "a text cannot be given back by a head of kind \"reconstruction\""
+        );
+        Ok(())
+    }
+}
