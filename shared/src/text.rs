@@ -203,8 +203,8 @@ const WORDS: u32 = 0x811C_9DC5;
 /// The hash of a zero byte: where those of letters begin, so that none is a word's.
 const LETTERS: u32 = 0x050C_5D1F;
 
-/// 2^32 over the golden ratio, to the nearest odd number.
-const MIX: u32 = 0x9E37_79B1;
+/// 2^32 over the golden ratio, whole.
+const MIX: u32 = 0x9E37_79B9;
 
 #[cfg(test)]
 #[allow(clippy::indexing_slicing)]

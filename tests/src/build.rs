@@ -1,6 +1,7 @@
 //! Builds models operator by operator, for tests that want a graph of their own.
 
 use attar::quantize::plan::{self, Plan, Step};
+use attar_shared::text::Grams;
 use attar_shared::{
     Clamp, Definition, FactDefinition, HeadDefinition, InputDefinition, Kind, OperatorDefinition, Quantization, Shape,
     Tensor, TestDefinition, Window, WriteError,
@@ -172,4 +173,15 @@ pub fn addition(a: i32, b: i32, bias: i32, shift: u8) -> Vec<u8> {
 pub fn joined_addition(a: i32, b: i32, bias: i32, shift: u8, [zero_point, least, greatest]: [i8; 3]) -> Vec<u8> {
     let own = [zero_point, least, greatest].map(i8::cast_unsigned);
     [a.to_le_bytes(), b.to_le_bytes(), bias.to_le_bytes(), [shift, own[0], own[1], own[2]]].concat()
+}
+
+/// Returns the parameters of an embedding bag.
+pub fn bag(grams: Grams, multiplier: i32, shift: u8, rows: &[i8]) -> Vec<u8> {
+    let [least, greatest] = grams.letters;
+    let mut bytes = grams.buckets.to_le_bytes().to_vec();
+    bytes.extend([least, greatest, grams.words, 0]);
+    bytes.extend(average(multiplier, shift));
+    bytes.extend(rows.iter().map(|row| row.cast_unsigned()));
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
 }

@@ -1,5 +1,6 @@
 //! Facts for models of tests: of every kind, and as random ones as the format allows.
 
+use attar_shared::text;
 use attar_shared::{Binary, Encoder, FactDefinition, Instruction, KindDefinition, MISSING, Scaling, Unary};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -22,6 +23,8 @@ enum Kind {
     Number([f32; 2]),
     Category(Vec<String>, Vec<Vec<f32>>),
     Flag,
+    /// Features, words of the longest phrase, phrases with the bits of their features.
+    Gazetteer(Vec<String>, u8, Vec<(u32, u16)>),
 }
 
 #[derive(Debug, Clone)]
@@ -31,6 +34,7 @@ enum Encoding {
     OneHot,
     Embedding(u16, Vec<u8>),
     Flag,
+    Features,
 }
 
 impl FactList {
@@ -71,7 +75,28 @@ impl FactList {
         ])
     }
 
-    /// Returns up to six facts of any kind; computed ones read what stands before them.
+    /// Returns facts of a text: two gazetteers, of few and of many features, and a rule about both.
+    pub fn of_text() -> Self {
+        let features = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+        let many: Vec<String> = (0..11).map(|index| format!("µ{index}")).collect();
+        let rule = [
+            Instruction::Column { fact: 0, column: 1 },
+            Instruction::Column { fact: 1, column: 9 },
+            Instruction::Unary(Unary::Not),
+            Instruction::Binary(Binary::And),
+        ];
+        let own = |name: &str, kind, encoder, code| Owned { name: name.into(), unit: "", kind, encoder, code };
+        let places = phrases(&[("new york", 3), ("york", 1), ("aa", 2), ("é", 2), ("b ab aé", 3)]);
+        let others = phrases(&[("a", 1 << 9), ("b", 1 << 10 | 1), ("ab a", 0x155), ("aab", 2)]);
+        Self(vec![
+            own("places", Kind::Gazetteer(features(&["county", "city"]), 3, places), Encoding::Features, Vec::new()),
+            own("others", Kind::Gazetteer(many, 2, others), Encoding::None, Vec::new()),
+            own("away", Kind::Flag, Encoding::Flag, assemble(&rule)),
+        ])
+    }
+
+    /// Returns up to six facts of any kind; computed ones read what stands before them. Of a text, whose bytes have no
+    /// places, `input_values` is 0.
     pub fn random(random: &mut ChaCha8Rng, input_values: usize) -> Self {
         let mut facts = Self::default();
         for index in 0..random.random_range(1..7usize) {
@@ -108,9 +133,19 @@ impl FactList {
                     };
                     (Kind::Category((0..values).map(|value| format!("v{value}")).collect(), table), encoder)
                 }
+                _ if input_values == 0 && random.random_bool(0.7) => {
+                    let count = random.random_range(1..=16usize);
+                    let letters = ["a", "b", "é", "aa", "ab", "a b", "b a é", "aab"];
+                    let own =
+                        |letters: &&'static str| (*letters, (random.random_range(1..=u16::MAX) >> (16 - count)).max(1));
+                    let known: Vec<(&str, u16)> = letters.iter().map(own).collect();
+                    let features = (0..count).map(|feature| format!("w{feature}")).collect();
+                    let encoder = if random.random_bool(0.8) { Encoding::Features } else { Encoding::None };
+                    (Kind::Gazetteer(features, random.random_range(1..=4), phrases(&known)), encoder)
+                }
                 _ => (Kind::Flag, if random.random_bool(0.7) { Encoding::Flag } else { Encoding::None }),
             };
-            let computed = !matches!(kind, Kind::Category(..)) && random.random_bool(0.5);
+            let computed = !matches!(kind, Kind::Category(..) | Kind::Gazetteer(..)) && random.random_bool(0.5);
             let code = if computed { facts.random_code(random, input_values) } else { Vec::new() };
             facts.0.push(Owned { name: format!("f{index}"), unit: "", kind, encoder, code });
         }
@@ -143,9 +178,12 @@ impl FactList {
     fn random_source(&self, random: &mut ChaCha8Rng, input_values: usize) -> Instruction {
         let fact = random.random_range(0..self.0.len().max(1));
         match (random.random_range(0..4), self.0.get(fact).map(|fact| &fact.kind)) {
-            (0, _) => Instruction::Input(random.random_range(0..input_values) as u16),
+            (0, _) if input_values > 0 => Instruction::Input(random.random_range(0..input_values) as u16),
             (1 | 2, Some(Kind::Category(_, table))) if !table.is_empty() => {
                 Instruction::Column { fact: fact as u8, column: random.random_range(0..table.len()) as u8 }
+            }
+            (1 | 2, Some(Kind::Gazetteer(features, ..))) => {
+                Instruction::Column { fact: fact as u8, column: random.random_range(0..features.len()) as u8 }
             }
             (1 | 2, Some(_)) => Instruction::Fact(fact as u8),
             _ => Instruction::Constant(random.random_range(-3.0f32..3.0)),
@@ -158,7 +196,9 @@ impl FactList {
             (Encoding::None, _) => 0,
             (Encoding::Number(scaling), _) => scaling.width() as u16,
             (Encoding::Embedding(width, _), _) => *width,
-            (Encoding::OneHot, Kind::Category(values, _)) => values.len() as u16,
+            (Encoding::OneHot, Kind::Category(values, _)) | (Encoding::Features, Kind::Gazetteer(values, ..)) => {
+                values.len() as u16
+            }
             _ => 1,
         };
         self.0.iter().map(|fact| own(fact) + u16::from(mask && own(fact) > 0)).sum()
@@ -173,6 +213,7 @@ impl FactList {
                 Kind::Category(values, table) => {
                     (values.iter().map(String::as_str).collect(), table.iter().map(Vec::as_slice).collect())
                 }
+                Kind::Gazetteer(features, ..) => (features.iter().map(String::as_str).collect(), Vec::new()),
                 _ => (Vec::new(), Vec::new()),
             })
             .collect();
@@ -183,10 +224,13 @@ impl FactList {
             .map(|(fact, (values, columns))| FactDefinition {
                 name: &fact.name,
                 unit: fact.unit,
-                kind: match fact.kind {
-                    Kind::Number([least, greatest]) => KindDefinition::Number { least, greatest },
+                kind: match &fact.kind {
+                    &Kind::Number([least, greatest]) => KindDefinition::Number { least, greatest },
                     Kind::Category(..) => KindDefinition::Category { values, columns },
                     Kind::Flag => KindDefinition::Flag,
+                    Kind::Gazetteer(_, words, entries) => {
+                        KindDefinition::Gazetteer { features: values, words: *words, entries }
+                    }
                 },
                 encoder: match &fact.encoder {
                     Encoding::None => Encoder::None,
@@ -194,12 +238,21 @@ impl FactList {
                     Encoding::OneHot => Encoder::OneHot,
                     Encoding::Embedding(width, rows) => Encoder::Embedding { width: *width, rows },
                     Encoding::Flag => Encoder::Flag,
+                    Encoding::Features => Encoder::Features,
                 },
                 code: &fact.code,
             })
             .collect();
         with(&definitions)
     }
+}
+
+/// Returns the hashes of phrases, by rising hashes, with their features.
+fn phrases(known: &[(&str, u16)]) -> Vec<(u32, u16)> {
+    let mut entries: Vec<(u32, u16)> =
+        known.iter().map(|(phrase, features)| (text::phrase(&phrase.as_bytes()).0, *features)).collect();
+    entries.sort_unstable();
+    entries
 }
 
 /// Returns the bytes of some instructions.

@@ -1,12 +1,13 @@
 //! Models for tests: one with everything in it, and as many random ones as a test wants.
 
+use attar_shared::text::Grams;
 use attar_shared::{
     Clamp, FactDefinition, HeadDefinition, HeadKind, InputDefinition, Kind, Quantization, Shape, TestDefinition, Window,
 };
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::build::{Builder, Frame, addition, average, channels, channels4, joined_addition};
+use crate::build::{Builder, Frame, addition, average, bag, channels, channels4, joined_addition};
 use crate::facts::FactList;
 use crate::reference;
 
@@ -64,6 +65,42 @@ pub fn everything() -> Vec<u8> {
     facts.with(|facts| finish_everything(graph, &mut draw, facts, &heads))
 }
 
+/// Returns a model that reads a text: an embedding bag, gazetteers, a rule about them, and one self-test vector: the second
+/// golden file.
+pub fn text() -> Vec<u8> {
+    let mut draw = Draw(ChaCha8Rng::seed_from_u64(7), 20, false);
+    let shape = Shape { height: 1, width: 40, channels: 1 };
+    let list = FactList::of_text();
+    let facts = (list.width(true), quantization(0.01, -100));
+    let mut graph = Builder::new((shape, quantization(1.0, 0)), Some(facts));
+    let bag = draw.bag(&mut graph, Grams { buckets: 37, letters: [2, 4], words: 2 }, 18);
+    let projected = draw.channels(&mut graph, Kind::Dense, 1, 18, None, [1, 1], Clamp::ALL);
+    let joined = draw.add(&mut graph, bag, projected, Clamp::ALL);
+    let intent = draw.channels(&mut graph, Kind::Dense, joined, 3, None, [1, 1], Clamp::ALL);
+    let head = HeadDefinition {
+        name: "intent",
+        kind: HeadKind::Class,
+        tensor: intent,
+        labels: &["call", "map", "stop"],
+        gains: &[],
+        offsets: &[],
+    };
+    let input = InputDefinition { name: "text", is_text: true, gains: &[1.0], offsets: &[0.0], channels: &[] };
+    list.with(|facts| {
+        let frame = Frame { input, facts, fact_mask: true, heads: &[head], tests: &[], overlaps: true };
+        let plain = graph.finish(&frame).expect("the model is valid");
+        let model = reference::Model::read(&plain).expect("the model is valid");
+        let mut text = b"Show me NEW-YORK, d\xC3\xA9j\xC3\xA0 vu".to_vec();
+        text.resize(40, 0);
+        let text: Vec<i8> = text.into_iter().map(u8::cast_signed).collect();
+        let raw: Vec<f32> = text.iter().map(|&byte| f32::from(byte)).collect();
+        let facts = model.quantize_facts(&model.known_facts(&[None; 3], &raw));
+        let outputs = model.run(&text, &facts)[usize::from(intent)].clone();
+        let tests = [TestDefinition { input: &text, facts: &facts, outputs: &outputs }];
+        graph.finish(&Frame { tests: &tests, ..frame }).expect("the model is valid")
+    })
+}
+
 /// Adds the self-test vector, whose answers come from the specification, not from the engine that they test.
 fn finish_everything(
     graph: Builder,
@@ -74,6 +111,7 @@ fn finish_everything(
     let frame = Frame {
         input: InputDefinition {
             name: "acceleration",
+            is_text: false,
             gains: &[12.5, 7.25],
             offsets: &[-7.0, 3.5],
             channels: &["x", "y"],
@@ -94,9 +132,13 @@ fn finish_everything(
     graph.finish(&Frame { tests: &tests, ..frame }).expect("the model is valid")
 }
 
-/// Returns a model with random shapes, windows, branches and weights; every kind of operator comes up.
+/// Returns a model with random shapes, windows, branches and weights; every kind of operator comes up. One in eight reads a
+/// text.
 pub fn random(seed: u64) -> Vec<u8> {
     let mut draw = Draw(ChaCha8Rng::seed_from_u64(seed), i8::MAX, true);
+    if seed % 8 == 5 {
+        return draw.text(seed);
+    }
     let series = draw.0.random_bool(0.4);
     let shape = Shape {
         height: if series { 1 } else { draw.0.random_range(2..10) },
@@ -111,30 +153,8 @@ pub fn random(seed: u64) -> Vec<u8> {
     for _ in 0..draw.0.random_range(1..7) {
         trunk = draw.layer(&mut graph, trunk);
     }
-    if with_facts {
-        let width = graph.shape(trunk).channels;
-        let projected = draw.channels(&mut graph, Kind::Dense, 1, width, None, [1, 1], Clamp::ALL);
-        trunk = draw.add(&mut graph, trunk, projected, Clamp::ALL);
-    }
-    let outputs = draw.0.random_range(2..9);
-    let kind = if draw.0.random_bool(0.3) { Kind::Dense4 } else { Kind::Dense };
-    let mut logits = draw.channels(&mut graph, kind, trunk, outputs, None, [1, 1], Clamp::ALL);
-    if draw.0.random_bool(0.3) {
-        logits = draw.weighted(&mut graph, kind, trunk, outputs, None, [1, 1], Clamp::ALL, Some(logits));
-    }
-    let head =
-        HeadDefinition { name: "y", kind: HeadKind::Class, tensor: logits, labels: &[], gains: &[], offsets: &[] };
-    list.with(|facts| {
-        let frame = Frame {
-            input: InputDefinition { name: "x", gains: &[40.0], offsets: &[-3.0], channels: &[] },
-            facts: if with_facts { facts } else { &[] },
-            fact_mask: mask,
-            heads: &[head],
-            tests: &[],
-            overlaps: !seed.is_multiple_of(4),
-        };
-        graph.finish(&frame).unwrap_or_else(|error| panic!("seed {seed}: {error}"))
-    })
+    let input = InputDefinition { name: "x", is_text: false, gains: &[40.0], offsets: &[-3.0], channels: &[] };
+    draw.finish(graph, trunk, input, (&list, mask), seed)
 }
 
 fn quantization(scale: f32, zero_point: i8) -> Quantization {
@@ -145,6 +165,71 @@ fn quantization(scale: f32, zero_point: i8) -> Quantization {
 struct Draw(ChaCha8Rng, i8, bool);
 
 impl Draw {
+    /// Returns a model that reads a random text.
+    fn text(&mut self, seed: u64) -> Vec<u8> {
+        let shape = Shape { height: 1, width: self.0.random_range(1..60), channels: 1 };
+        let list = if self.0.random_bool(0.7) { FactList::random(&mut self.0, 0) } else { FactList::default() };
+        let mask = self.0.random();
+        let facts = (list.width(false) > 0).then(|| (list.width(mask), self.quantization()));
+        let mut graph = Builder::new((shape, quantization(1.0, 0)), facts);
+        let least = self.0.random_range(0..4);
+        let letters = if least == 0 { [0, 0] } else { [least, self.0.random_range(least..=6)] };
+        let words = self.0.random_range(u8::from(least == 0)..=4);
+        let grams = Grams { buckets: self.0.random_range(1..300), letters, words };
+        let channels = self.0.random_range(1..40);
+        let mut trunk = self.bag(&mut graph, grams, channels);
+        for _ in 0..self.0.random_range(0..3) {
+            trunk = self.layer(&mut graph, trunk);
+        }
+        let input = InputDefinition { name: "x", is_text: true, gains: &[1.0], offsets: &[0.0], channels: &[] };
+        self.finish(graph, trunk, input, (&list, mask), seed)
+    }
+
+    /// Adds an embedding bag over the text.
+    fn bag(&mut self, graph: &mut Builder, grams: Grams, channels: u16) -> u16 {
+        let count = grams.buckets as usize * usize::from(channels);
+        let rows: Vec<i8> = (0..count).map(|_| self.0.random()).collect();
+        let parameters = bag(grams, self.0.random_range(1 << 30..=i32::MAX), self.0.random_range(3..8), &rows);
+        let output = (Shape::vector(channels), self.quantization());
+        graph.push(Kind::Bag, &[0], output, Clamp::ALL, None, (parameters, 0))
+    }
+
+    /// Ends a random graph: facts join it, and a head answers.
+    fn finish(
+        &mut self,
+        mut graph: Builder,
+        mut trunk: u16,
+        input: InputDefinition<'_>,
+        (list, mask): (&FactList, bool),
+        seed: u64,
+    ) -> Vec<u8> {
+        let with_facts = list.width(false) > 0;
+        if with_facts {
+            let width = graph.shape(trunk).channels;
+            let projected = self.channels(&mut graph, Kind::Dense, 1, width, None, [1, 1], Clamp::ALL);
+            trunk = self.add(&mut graph, trunk, projected, Clamp::ALL);
+        }
+        let outputs = self.0.random_range(2..9);
+        let kind = if self.0.random_bool(0.3) { Kind::Dense4 } else { Kind::Dense };
+        let mut logits = self.channels(&mut graph, kind, trunk, outputs, None, [1, 1], Clamp::ALL);
+        if self.0.random_bool(0.3) {
+            logits = self.weighted(&mut graph, kind, trunk, outputs, None, [1, 1], Clamp::ALL, Some(logits));
+        }
+        let head =
+            HeadDefinition { name: "y", kind: HeadKind::Class, tensor: logits, labels: &[], gains: &[], offsets: &[] };
+        list.with(|facts| {
+            let frame = Frame {
+                input,
+                facts: if with_facts { facts } else { &[] },
+                fact_mask: mask,
+                heads: &[head],
+                tests: &[],
+                overlaps: !seed.is_multiple_of(4),
+            };
+            graph.finish(&frame).unwrap_or_else(|error| panic!("seed {seed}: {error}"))
+        })
+    }
+
     fn quantization(&mut self) -> Quantization {
         quantization(self.0.random_range(0.001..0.1), self.0.random_range(-self.1 - 1..=self.1))
     }

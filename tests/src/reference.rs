@@ -11,6 +11,7 @@ mod arithmetic;
 mod facts;
 mod quantize;
 mod read;
+mod text;
 
 pub use facts::{Encoder, Fact, Instruction};
 
@@ -38,6 +39,8 @@ pub struct Model {
 pub struct Input {
     /// The name of the input.
     pub name: String,
+    /// Whether it is a text.
+    pub is_text: bool,
     /// One gain, or one a channel.
     pub gains: Vec<f32>,
     /// As many offsets as gains.
@@ -144,6 +147,34 @@ pub enum Kind {
     Multiply { multiplier: i32, shift: u8 },
     /// The output of the run before without its first positions, then the second input.
     Delay,
+    /// The mean of the rows that the n-grams of a text choose.
+    Bag(Bag),
+}
+
+/// The parameters of a bag.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bag {
+    /// The rows to choose among.
+    pub buckets: usize,
+    /// The least and the greatest number of letters, 0 and 0 for none.
+    pub letters: [usize; 2],
+    /// The greatest number of words.
+    pub words: usize,
+    /// Of the requantisation.
+    pub multiplier: i32,
+    /// Of the requantisation.
+    pub shift: u8,
+    /// `[buckets, n]`.
+    pub rows: Vec<i8>,
+}
+
+/// What phrases are known to be.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Gazetteer {
+    /// The words of the longest phrase.
+    pub words: usize,
+    /// The hash of each phrase with the bits of its features.
+    pub entries: Vec<(u32, u16)>,
 }
 
 /// The parameters of dense, convolution and depthwise.

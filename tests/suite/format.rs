@@ -1,6 +1,7 @@
 //! The format: golden bytes, round trip, truncations, flips, and files that are broken under a correct checksum.
 
 use std::fs;
+use std::sync::LazyLock;
 
 use attar_device::Student;
 use attar_shared::{
@@ -13,28 +14,41 @@ use attar_tests::{build, models, reference, root, with_checksum};
 
 /// The golden file; `./tests/run --overwrite` writes it anew.
 fn golden() -> Vec<u8> {
-    static GOLDEN: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
-        let path = root().join("tests/golden/everything.attar");
+    static GOLDEN: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let golden = read_or_overwrite("everything", &models::everything());
         if std::env::var_os("ATTAR_OVERWRITE").is_some() {
-            fs::write(&path, models::everything()).unwrap();
-            fs::copy(&path, root().join("device/firmware/student.attar")).unwrap();
+            fs::write(root().join("device/firmware/student.attar"), &golden).unwrap();
         }
-        fs::read(&path).unwrap()
+        golden
     });
     GOLDEN.clone()
 }
 
+/// Both golden files; the second reads a text.
+fn goldens() -> [Vec<u8>; 2] {
+    static TEXT: LazyLock<Vec<u8>> = LazyLock::new(|| read_or_overwrite("text", &models::text()));
+    [golden(), TEXT.clone()]
+}
+
+fn read_or_overwrite(name: &str, bytes: &[u8]) -> Vec<u8> {
+    let path = root().join(format!("tests/golden/{name}.attar"));
+    if std::env::var_os("ATTAR_OVERWRITE").is_some() {
+        fs::write(&path, bytes).unwrap();
+    }
+    fs::read(&path).unwrap()
+}
+
 #[test]
-fn golden_file_is_what_the_writer_writes() {
-    assert!(golden() == models::everything(), "the format changed: raise its version, or run ./tests/run --overwrite");
+fn golden_files_are_what_the_writer_writes() {
+    let written = [models::everything(), models::text()];
+    assert!(goldens() == written, "the format changed: raise its version, or run ./tests/run --overwrite");
 }
 
 #[test]
 fn golden_file_reproduces_its_vectors_from_any_alignment() {
-    let golden = golden();
-    for offset in 0..8 {
+    for (golden, offset) in goldens().iter().flat_map(|golden| (0..8).map(move |offset| (golden, offset))) {
         let mut bytes = vec![0u8; offset];
-        bytes.extend(&golden);
+        bytes.extend(golden);
         let student = Student::parse(&bytes[offset..]).unwrap();
         assert_eq!(student.self_test(&mut vec![17; student.model().arena_bytes()]), Ok(1));
     }
@@ -42,30 +56,32 @@ fn golden_file_reproduces_its_vectors_from_any_alignment() {
 
 #[test]
 fn every_truncation_is_refused() {
-    let golden = golden();
-    for len in 0..golden.len() {
-        assert!(Model::parse(&golden[..len]).is_err(), "{len} bytes were accepted");
+    for golden in goldens() {
+        for len in 0..golden.len() {
+            assert!(Model::parse(&golden[..len]).is_err(), "{len} bytes were accepted");
+        }
+        let longer = [golden.as_slice(), &[0]].concat();
+        assert!(matches!(Model::parse(&longer), Err(ParseError::Length { .. })));
     }
-    let longer = [golden.as_slice(), &[0]].concat();
-    assert!(matches!(Model::parse(&longer), Err(ParseError::Length { .. })));
 }
 
 #[test]
 fn every_flipped_bit_is_refused() {
-    let golden = golden();
-    for place in 0..golden.len() * 8 {
-        let mut bytes = golden.clone();
-        bytes[place / 8] ^= 1 << (place % 8);
-        assert!(Model::parse(&bytes).is_err(), "bit {place} was flipped and accepted");
+    for golden in goldens() {
+        for place in 0..golden.len() * 8 {
+            let mut bytes = golden.clone();
+            bytes[place / 8] ^= 1 << (place % 8);
+            assert!(Model::parse(&bytes).is_err(), "bit {place} was flipped and accepted");
+        }
     }
 }
 
 /// Flips bits and mends the checksum: what the parser then accepts has to run, and to say the same as the specification.
 #[test]
 fn flipped_bits_under_a_right_checksum_are_refused_or_run() {
-    let golden = golden();
     let (mut accepted, mut refused) = (0, 0);
-    for place in 0..(golden.len() - 4) * 8 {
+    let goldens = goldens();
+    for (golden, place) in goldens.iter().flat_map(|golden| (0..(golden.len() - 4) * 8).map(move |p| (golden, p))) {
         let mut bytes = golden.clone();
         bytes[place / 8] ^= 1 << (place % 8);
         let bytes = with_checksum(bytes);
@@ -76,7 +92,9 @@ fn flipped_bits_under_a_right_checksum_are_refused_or_run() {
         accepted += 1;
         let mut arena = vec![0; student.model().arena_bytes()];
         let mut session = attar_device::Session::new(*student.model(), &mut arena).unwrap();
-        let input: Vec<f32> = (0..student.model().input_shape().len()).map(|i| i as f32 / 10.0 - 3.0).collect();
+        let is_text = student.model().input().unwrap().is_text;
+        let step = if is_text { 7.0 } else { 0.1 };
+        let input: Vec<f32> = (0..student.model().input_shape().len()).map(|i| i as f32 * step % 128.0 - 3.0).collect();
         // Every fact at its first choice, or a number of its own.
         let mut facts = student.facts();
         let set: Vec<Option<f32>> = student
@@ -105,8 +123,9 @@ fn flipped_bits_under_a_right_checksum_are_refused_or_run() {
 
 #[test]
 fn what_is_parsed_is_written_to_the_same_bytes() {
-    let golden = golden();
-    assert_eq!(rewritten(&golden), golden);
+    for golden in goldens() {
+        assert_eq!(rewritten(&golden), golden);
+    }
     for seed in 0..50 {
         let bytes = models::random(seed);
         assert_eq!(rewritten(&bytes), bytes, "seed {seed}");
@@ -177,7 +196,7 @@ fn each_broken_rule_is_named() {
         ("a stack with something left on it", end_of_code(9) - 1, vec![40], ParseError::Fact(9, Defect::Stack)),
         ("a head of no kind", heads, vec![4], ParseError::Head(0, Defect::Kind)),
         ("a head without a tensor", heads + 2, vec![99, 0], ParseError::Head(0, Defect::InputIndex)),
-        ("an operator of no kind", operators, vec![12], ParseError::Operator(0, Defect::Kind)),
+        ("an operator of no kind", operators, vec![13], ParseError::Operator(0, Defect::Kind)),
         ("three inputs for a convolution", operators + 1, vec![3], ParseError::Operator(0, Defect::Count)),
         ("an addend of another shape", operators + 1, vec![2], ParseError::Operator(0, Defect::Shape)),
         ("a clamp the wrong way round", operators + 2, vec![127, 128], ParseError::Operator(0, Defect::Clamp)),
@@ -331,6 +350,77 @@ fn writer_refuses_what_the_parser_would() {
     });
 }
 
+#[test]
+fn texts_that_break_a_rule_are_refused() {
+    let golden = &goldens()[1];
+    let model = Model::parse(golden).unwrap();
+    with_definition(&model, |definition| {
+        let own = definition.facts[0];
+        let write = |changed: &Definition<'_>| {
+            let mut buffer = vec![0; golden.len() + 1024];
+            changed.write(&mut buffer).map(|_| ())
+        };
+        let with_fact =
+            |fact| write(&Definition { facts: &[fact, definition.facts[1], definition.facts[2]], ..*definition });
+        let invalid = |error| Err(WriteError::Invalid(error));
+        let fact = |defect| invalid(ParseError::Fact(0, defect));
+        let gazetteer = |words, entries| KindDefinition::Gazetteer { features: &["county", "city"], words, entries };
+        for (kind, expected) in [
+            (gazetteer(3, &[]), Ok(())),
+            (gazetteer(3, &[(5, 1), (6, 3)]), Ok(())),
+            (gazetteer(3, &[(6, 1), (5, 3)]), fact(Defect::Order)),
+            (gazetteer(3, &[(5, 1), (5, 3)]), fact(Defect::Order)),
+            (gazetteer(3, &[(5, 0)]), fact(Defect::Unused)),
+            (gazetteer(3, &[(5, 4)]), fact(Defect::Unused)),
+            (gazetteer(0, &[]), fact(Defect::Count)),
+            (gazetteer(5, &[]), fact(Defect::Count)),
+            (KindDefinition::Gazetteer { features: &[], words: 1, entries: &[] }, fact(Defect::Count)),
+            (KindDefinition::Gazetteer { features: &["x", "x"], words: 1, entries: &[] }, fact(Defect::Duplicate)),
+        ] {
+            assert_eq!(with_fact(FactDefinition { kind, ..own }), expected, "{kind:?}");
+        }
+        assert_eq!(with_fact(FactDefinition { encoder: Encoder::Flag, ..own }), fact(Defect::Encoder));
+        assert_eq!(with_fact(FactDefinition { code: &[0, 0, 0, 0, 0], ..own }), fact(Defect::Code));
+        let byte = assemble(&[Instruction::Input(0)]);
+        let facts = [own, definition.facts[1], FactDefinition { code: &byte, ..definition.facts[2] }];
+        let changed = Definition { facts: &facts, ..*definition };
+        assert_eq!(write(&changed), invalid(ParseError::Fact(2, Defect::Code)), "a text has no values by place");
+
+        let input = |input| write(&Definition { input, ..*definition });
+        let text = definition.input;
+        let expected = |defect| invalid(ParseError::Input(defect));
+        assert_eq!(input(InputDefinition { gains: &[2.0], ..text }), expected(Defect::Quantization));
+        assert_eq!(input(InputDefinition { offsets: &[-0.0], ..text }), expected(Defect::Quantization));
+        assert_eq!(input(InputDefinition { channels: &["byte"], ..text }), expected(Defect::Shape));
+        assert_eq!(input(InputDefinition { is_text: false, ..text }), fact(Defect::Kind), "numbers have no words");
+
+        let bag = definition.operators[0];
+        for (place, patch, defect) in [
+            (0, vec![0; 4], Defect::TooLarge),
+            (4, vec![0], Defect::Window),
+            (4, vec![5], Defect::Window),
+            (5, vec![9], Defect::Window),
+            (6, vec![5], Defect::Window),
+            (4, vec![0; 3], Defect::Window),
+            (7, vec![1], Defect::Padding),
+            (8, vec![0; 4], Defect::Multiplier),
+            (12, vec![32], Defect::Shift),
+            (13, vec![1], Defect::Padding),
+        ] {
+            let mut parameters = bag.parameters.to_vec();
+            parameters[place..place + patch.len()].copy_from_slice(&patch);
+            let mut operators = definition.operators.to_vec();
+            operators[0].parameters = &parameters;
+            let got = write(&Definition { operators: &operators, ..*definition });
+            assert_eq!(got, invalid(ParseError::Operator(0, defect)), "byte {place}: {patch:?}");
+        }
+        let mut operators = definition.operators.to_vec();
+        operators[0].clamp.min = 0;
+        let got = write(&Definition { operators: &operators, ..*definition });
+        assert_eq!(got, invalid(ParseError::Operator(0, Defect::Unused)), "a bag has no clamp");
+    });
+}
+
 fn rewritten(bytes: &[u8]) -> Vec<u8> {
     let model = Model::parse(bytes).unwrap();
     with_definition(&model, |definition| {
@@ -352,21 +442,32 @@ fn with_definition<R>(model: &Model<'_>, with: impl FnOnce(&Definition<'_>) -> R
                 let columns = numbers.chunks(category.values.len()).map(<[f32]>::to_vec).collect();
                 (category.values.iter().collect(), columns)
             }
+            FactKind::Gazetteer(gazetteer) => (gazetteer.features.iter().collect(), Vec::new()),
             _ => (Vec::new(), Vec::new()),
+        })
+        .collect();
+    let phrases: Vec<Vec<(u32, u16)>> = model
+        .facts()
+        .map(|fact| match fact.kind {
+            FactKind::Gazetteer(gazetteer) => gazetteer.entries().collect(),
+            _ => Vec::new(),
         })
         .collect();
     let columns: Vec<Vec<&[f32]>> =
         categories.iter().map(|(_, columns)| columns.iter().map(Vec::as_slice).collect()).collect();
     let facts: Vec<FactDefinition<'_>> = model
         .facts()
-        .zip(categories.iter().zip(&columns))
-        .map(|(fact, ((values, _), columns))| FactDefinition {
+        .zip(categories.iter().zip(&columns).zip(&phrases))
+        .map(|(fact, (((values, _), columns), entries))| FactDefinition {
             name: fact.name,
             unit: fact.unit,
             kind: match fact.kind {
                 FactKind::Number { least, greatest } => KindDefinition::Number { least, greatest },
                 FactKind::Category(_) => KindDefinition::Category { values, columns },
                 FactKind::Flag => KindDefinition::Flag,
+                FactKind::Gazetteer(gazetteer) => {
+                    KindDefinition::Gazetteer { features: values, words: gazetteer.words, entries }
+                }
             },
             encoder: fact.encoder,
             code: fact.code.bytes(),
@@ -410,6 +511,10 @@ fn with_definition<R>(model: &Model<'_>, with: impl FnOnce(&Definition<'_>) -> R
                 Parameters::Table(table) => (None, table.to_vec()),
                 Parameters::Concat | Parameters::Delay => (None, Vec::new()),
                 Parameters::Multiply(r) => (None, build::average(r.multiplier, r.shift)),
+                Parameters::Bag(bag) => {
+                    let rows: Vec<i8> = bag.rows.iter().map(|row| row.cast_signed()).collect();
+                    (None, build::bag(bag.grams, bag.requantization.multiplier, bag.requantization.shift, &rows))
+                }
             };
             let addend = operator.addend.map(|Addend { constants: c, zero_point, clamp }| {
                 let own = [zero_point, clamp.min, clamp.max];
@@ -437,7 +542,13 @@ fn with_definition<R>(model: &Model<'_>, with: impl FnOnce(&Definition<'_>) -> R
     let tests: Vec<TestDefinition<'_>> =
         vectors.iter().map(|[input, facts, outputs]| TestDefinition { input, facts, outputs }).collect();
     with(&Definition {
-        input: InputDefinition { name: input.name, gains: &gains, offsets: &offsets, channels: &channels },
+        input: InputDefinition {
+            name: input.name,
+            is_text: input.is_text,
+            gains: &gains,
+            offsets: &offsets,
+            channels: &channels,
+        },
         facts: &facts,
         fact_mask: model.has_fact_mask(),
         heads: &heads,

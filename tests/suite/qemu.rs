@@ -30,6 +30,22 @@ fn boards_give_the_outputs_of_the_host_in_bounded_instructions() {
     }
 }
 
+/// A text, its n-grams and its gazetteers on two cores.
+#[test]
+fn boards_read_texts_as_the_host_does() {
+    let bytes = models::text();
+    let samples = random_samples(&bytes, 40, 11).unwrap();
+    for (board, bound) in [("microbit", 1), ("mps2-an386", 1), ("riscv32-virt", 1)] {
+        let figures = verify::on(&format!("qemu:{board}"), &bytes, &samples).unwrap();
+        assert_eq!((figures.samples, figures.mismatches), (40, 0), "{board}");
+        let instructions = figures.instructions.unwrap();
+        assert!(
+            (1_000..=bound).contains(&instructions),
+            "{board}: {instructions} instructions, expected up to {bound}"
+        );
+    }
+}
+
 /// The control of the tests above: the comparison sees one bit of one weight.
 #[test]
 fn comparison_sees_a_changed_weight() {

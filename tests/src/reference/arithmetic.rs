@@ -46,6 +46,7 @@ impl Operator {
                             let b = inputs[1].broadcast(y, x, c) - i64::from(inputs[1].tensor.zero_point);
                             i64::from(output.zero_point) + requantize(a * b, *multiplier, *shift)
                         }
+                        Kind::Bag(bag) => bag.mean(first.values, output)[c],
                         Kind::Delay => {
                             let new = inputs[1];
                             let kept = output.width - new.tensor.width;
@@ -189,7 +190,7 @@ impl Channels {
 }
 
 /// `floor((a · m + 2^(31 + s)) / 2^(32 + s))`.
-fn requantize(a: i64, m: i32, s: u8) -> i64 {
+pub(super) fn requantize(a: i64, m: i32, s: u8) -> i64 {
     let numerator = i128::from(a) * i128::from(m) + (1_i128 << (31 + s));
     numerator.div_euclid(1_i128 << (32 + s)) as i64
 }

@@ -1,7 +1,7 @@
 //! Facts: what is set, what is computed, and what the facts tensor gets of both.
 
-use super::Model;
 use super::quantize::round;
+use super::{Gazetteer, Model};
 
 /// One thing the model may know beside its input.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +18,8 @@ pub struct Fact {
     pub values: Vec<String>,
     /// The columns of a category's table; nothing where a number is missing.
     pub table: Vec<Vec<Option<f32>>>,
+    /// What phrases are known to be, of a gazetteer; its features are the values.
+    pub gazetteer: Option<Gazetteer>,
     /// How the fact is encoded.
     pub encoder: Encoder,
     /// How the fact is computed; empty when it is set.
@@ -43,6 +45,8 @@ pub enum Encoder {
     Embedding(Vec<Vec<i8>>),
     /// 1 or 0.
     Flag,
+    /// 1 or 0 for each feature.
+    Features,
 }
 
 /// One step of a fact's code.
@@ -63,6 +67,9 @@ impl Model {
         let mut known: Vec<Option<f32>> = Vec::new();
         for (fact, set) in self.facts.iter().zip(set) {
             let mut value = *set;
+            if let Some(gazetteer) = &fact.gazetteer {
+                value = Some(f32::from(gazetteer.features(input)));
+            }
             if !fact.code.is_empty() {
                 value = self.compute(&fact.code, &known, input);
                 if fact.is_flag {
@@ -105,6 +112,9 @@ impl Model {
                 Instruction::Constant(c) => Some(c),
                 Instruction::Fact(fact) => known[fact],
                 Instruction::Input(place) => Some(input[place]),
+                Instruction::Column { fact, column } if self.facts[fact].gazetteer.is_some() => {
+                    known[fact].map(|bits| f32::from(u8::from(bits as u32 & (1 << column) != 0)))
+                }
                 Instruction::Column { fact, column } => {
                     known[fact].and_then(|value| self.facts[fact].table[column][value as usize])
                 }
@@ -174,7 +184,7 @@ impl Fact {
                 match &self.encoder {
                     Encoder::None => 0,
                     Encoder::Periodic { .. } => 2,
-                    Encoder::OneHot => self.values.len(),
+                    Encoder::OneHot | Encoder::Features => self.values.len(),
                     Encoder::Embedding(rows) => rows[0].len(),
                     _ => 1,
                 }
@@ -194,6 +204,9 @@ impl Fact {
             }
             Encoder::OneHot => (0..self.values.len()).map(|index| if index as f32 == x { 1.0 } else { 0.0 }).collect(),
             Encoder::Flag => vec![if x == 0.0 { 0.0 } else { 1.0 }],
+            Encoder::Features => {
+                (0..self.values.len()).map(|bit| f32::from(u8::from(x as u32 & (1 << bit) != 0))).collect()
+            }
         }
     }
 }

@@ -160,12 +160,19 @@ mod tests {
             least_greatest: [2.0, 60.0],
             values: if encoder == Encoder::OneHot { vec!["a".into(), "b".into(), "c".into()] } else { Vec::new() },
             table: Vec::new(),
+            gazetteer: None,
             encoder,
             code: Vec::new(),
         };
         let head = |kind| Head { name: String::new(), tensor: 0, labels: Vec::new(), kind };
         Model {
-            input: Input { name: String::new(), gains: vec![2.0], offsets: vec![1.0], channels: Vec::new() },
+            input: Input {
+                name: String::new(),
+                is_text: false,
+                gains: vec![2.0],
+                offsets: vec![1.0],
+                channels: Vec::new(),
+            },
             mask: true,
             facts: vec![
                 fact(Encoder::ZScore { mean: 4.0, deviation: 2.0 }),

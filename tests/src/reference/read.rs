@@ -1,8 +1,8 @@
 //! The layout of the file: header, sections, records.
 
 use super::{
-    Addend, Channels, Encoder, Fact, Head, HeadKind, Input, Instruction, Kind, Model, Operator, Tensor, TestVector,
-    Window,
+    Addend, Bag, Channels, Encoder, Fact, Gazetteer, Head, HeadKind, Input, Instruction, Kind, Model, Operator, Tensor,
+    TestVector, Window,
 };
 
 impl Model {
@@ -194,11 +194,12 @@ impl<'a> Reader<'a> {
 
     fn input(&mut self) -> Result<Input, String> {
         let name = self.name()?;
+        let is_text = self.u8()? == 1;
         let count = usize::from(self.u16()?);
         let gains = self.floats(count)?;
         let offsets = self.floats(count)?;
         let channels = self.names()?;
-        Ok(Input { name, gains, offsets, channels })
+        Ok(Input { name, is_text, gains, offsets, channels })
     }
 
     fn fact(&mut self) -> Result<Fact, String> {
@@ -208,6 +209,7 @@ impl<'a> Reader<'a> {
         let unit = self.string()?;
         let (mut constants, mut least_greatest) = ([0.0; 2], [0.0; 2]);
         let (mut values, mut table) = (Vec::new(), Vec::new());
+        let mut gazetteer = None;
         match kind {
             0 => {
                 constants = [self.f32()?, self.f32()?];
@@ -221,6 +223,15 @@ impl<'a> Reader<'a> {
                 }
             }
             2 => {}
+            3 => {
+                values = self.names()?;
+                let words = usize::from(self.u8()?);
+                let count = self.length()?;
+                let hashes: Vec<u32> = (0..count).map(|_| self.u32()).collect::<Result<_, _>>()?;
+                let mask = |reader: &mut Self| if values.len() > 8 { reader.u16() } else { reader.u8().map(u16::from) };
+                let masks: Vec<u16> = (0..count).map(|_| mask(self)).collect::<Result<_, _>>()?;
+                gazetteer = Some(Gazetteer { words, entries: hashes.into_iter().zip(masks).collect() });
+            }
             _ => return Err(format!("fact of kind {kind}")),
         }
         let [a, b] = constants;
@@ -236,6 +247,7 @@ impl<'a> Reader<'a> {
                 Encoder::Embedding(values.iter().map(|_| self.int8s(width)).collect::<Result<_, _>>()?)
             }
             (2, 7) => Encoder::Flag,
+            (3, 8) => Encoder::Features,
             (kind, encoder) => return Err(format!("fact of kind {kind} with encoder {encoder}")),
         };
         let mut code = Vec::new();
@@ -249,7 +261,7 @@ impl<'a> Reader<'a> {
                 operation => Instruction::Operation(operation),
             });
         }
-        Ok(Fact { name, unit, is_flag: kind == 2, least_greatest, values, table, encoder, code })
+        Ok(Fact { name, unit, is_flag: kind == 2, least_greatest, values, table, gazetteer, encoder, code })
     }
 
     fn head(&mut self) -> Result<Head, String> {
@@ -331,6 +343,15 @@ impl<'a> Reader<'a> {
             7 => Kind::Concat,
             10 => Kind::Multiply { multiplier: weights.i32()?, shift: weights.padded(1)?[0] },
             11 => Kind::Delay,
+            12 => {
+                let buckets = weights.length()?;
+                let [least, greatest, words, reserved] = [weights.u8()?, weights.u8()?, weights.u8()?, weights.u8()?];
+                expect("reserved", reserved, 0)?;
+                let letters = [usize::from(least), usize::from(greatest)];
+                let (multiplier, shift) = (weights.i32()?, weights.padded(1)?[0]);
+                let rows = weights.padded(buckets * n)?.iter().map(|byte| *byte as i8).collect();
+                Kind::Bag(Bag { buckets, letters, words: usize::from(words), multiplier, shift, rows })
+            }
             8 => Kind::Dense(weights.channels4(n, first.values())?),
             9 => Kind::Convolution(weights.channels4(n, taps * first.channels)?),
             _ => return Err(format!("operator of kind {kind}")),
