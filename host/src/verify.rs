@@ -156,7 +156,7 @@ pub fn random_samples(bytes: &[u8], count: usize, seed: u64) -> Result<Vec<Sampl
     let held = model.tensors().any(|tensor| tensor.held);
     let mut draw = |index: usize| -> Sample {
         let starts = !held || index.is_multiple_of(7);
-        let end = random.random_range(0..=len);
+        let end = if input.is_text { random.random_range(0..=len) } else { len };
         let values = (0..len).map(|place| {
             if input.is_text {
                 // Texts of any length, of few letters, so that words come again.

@@ -28,7 +28,7 @@ static RUN: LazyLock<PathBuf> = LazyLock::new(|| {
     folder
 });
 
-fn in_folder(folder: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn in_folder(folder: &Path, arguments: &[&str]) -> Output {
     attar().args(arguments).current_dir(folder).output().unwrap()
 }
 
@@ -37,7 +37,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Runs a command that has to fail with status 1, without a panic, and to say all of `expected`.
-fn fails(folder: &Path, arguments: &[&str], expected: &[&str]) {
+pub(crate) fn fails(folder: &Path, arguments: &[&str], expected: &[&str]) {
     let output = in_folder(folder, arguments);
     let error = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{arguments:?}: {error}");

@@ -11,4 +11,5 @@ mod nets;
 mod parity;
 mod qemu;
 mod real;
+mod texts;
 mod toys;

@@ -164,6 +164,8 @@ fn shown(fact: &Fact<'_>, value: f32) -> String {
 /// The names of what code reads.
 struct Names {
     facts: Vec<String>,
+    /// Of each fact, those of a gazetteer; the file does not name the columns of a category's table.
+    features: Vec<Vec<String>>,
     input: Vec<String>,
 }
 
@@ -173,7 +175,11 @@ impl Names {
         let named: Vec<String> =
             model.input().map(|input| input.channels.iter().map(String::from).collect()).unwrap_or_default();
         let input = if named.len() == len { named } else { (0..len).map(|place| format!("input[{place}]")).collect() };
-        Self { facts: model.facts().map(|fact| fact.name.to_string()).collect(), input }
+        let features = model.facts().map(|fact| match fact.kind {
+            FactKind::Gazetteer(gazetteer) => gazetteer.features.iter().map(String::from).collect(),
+            _ => Vec::new(),
+        });
+        Self { facts: model.facts().map(|fact| fact.name.to_string()).collect(), features: features.collect(), input }
     }
 
     /// Returns what a computed fact comes from.
@@ -194,7 +200,11 @@ impl Names {
                 Instruction::Fact(fact) => self.facts.get(usize::from(fact)).cloned().unwrap_or_default(),
                 Instruction::Input(place) => self.input.get(usize::from(place)).cloned().unwrap_or_default(),
                 Instruction::Column { fact, column } => {
-                    format!("{}[{column}]", self.facts.get(usize::from(fact)).cloned().unwrap_or_default())
+                    let name = self.facts.get(usize::from(fact)).cloned().unwrap_or_default();
+                    match self.features.get(usize::from(fact)).and_then(|of| of.get(usize::from(column))) {
+                        Some(feature) => format!("{name}.{feature}"),
+                        None => format!("{name}[{column}]"),
+                    }
                 }
                 Instruction::Unary(unary) => {
                     let x = take();
