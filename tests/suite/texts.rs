@@ -203,7 +203,7 @@ fn bad_texts_and_tables_are_refused() {
         ("phrase\nmotor\n", "has two columns"),
         ("phrase,kind\nmotor,drive\n\"...\",tool\n", "parts.csv:3"),
         ("phrase,kind\na b c d e,drive\n", "has 5 words"),
-        ("phrase,kind\nmotor,\n", "no feature \"\""),
+        ("phrase,kind\nmotor,\n", "parts.csv:2: fact \"parts\": \"motor\" has no feature"),
     ] {
         fs::write(path.join("parts.csv"), table).unwrap();
         fails(path, &["distill", "r.toml", "--out", "bad"], &["parts", expected]);

@@ -50,9 +50,13 @@ impl Phrases {
                     .collect()
             }
         };
+        for (phrase, feature, place) in &rows {
+            let good = !feature.is_empty() && feature.len() <= 255;
+            ensure!(good, "{place}: fact {:?}: {phrase:?} has no feature, or one of more than 255 bytes", fact.name);
+        }
         let mut features = fact.values.clone();
         if features.is_empty() {
-            features = rows.iter().map(|(_, feature, _)| feature.clone()).filter(|name| !name.is_empty()).collect();
+            features = rows.iter().map(|(_, feature, _)| feature.clone()).collect();
             features.sort_unstable();
             features.dedup();
         }
