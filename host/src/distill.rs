@@ -1,5 +1,6 @@
 //! A whole run: teacher, students, file, comparison, report. What is done already is not done again.
 
+mod prior;
 mod rules;
 mod stage;
 mod teachers;
@@ -154,6 +155,7 @@ impl Run<'_> {
         for variant in self.variants(answers.is_some()) {
             let start = Instant::now();
             let (mut floats, mut calibrated, mut integers) = (Vec::new(), Vec::new(), Vec::new());
+            let mut priors = Vec::new();
             let mut parameters = 0;
             for index in 0..self.recipe.compare.seeds {
                 let seed = self.recipe.seed + index as u64;
@@ -165,6 +167,7 @@ impl Run<'_> {
                 let answers = answers.filter(|_| variant.distilled);
                 let (stage, net, last) = self.generations(answers, &variant, seed, &name)?;
                 parameters = net.parameter_count();
+                priors.push(prior::weights(&net)?);
                 floats.push(train::evaluate(&net, self.data, &test)?);
                 let objective = self.objective(last.as_ref().or(answers));
                 let integer = self.integers(&stage, &net, objective)?;
@@ -181,8 +184,9 @@ impl Run<'_> {
                 }
             }
             let kind = (variant.with_facts, variant.distilled);
-            let gather = |precision: &str, seeds: &[Vec<HeadMetrics>]| {
-                StudentFigures::of_seeds(variant.name, kind, precision, parameters, self.data, seeds)
+            let gather = |precision: &str, seeds: &[Vec<HeadMetrics>]| StudentFigures {
+                priors: mean_of(&priors),
+                ..StudentFigures::of_seeds(variant.name, kind, precision, parameters, self.data, seeds)
             };
             figures.push(gather("f32", &floats));
             if !calibrated.is_empty() {
@@ -348,7 +352,11 @@ impl Run<'_> {
             aware,
             ..train::Task::new(&stage.name, self.data, how, objective, heads)
         };
+        prior::fit(&net, self.data, how, heads, stage.seed)?;
         let trained = train::train(&mut net, &task)?;
+        for (head, weight) in prior::weights(&net)? {
+            say(&format!("{}: head {head:?} takes {weight:.2} times what the facts alone say", stage.name));
+        }
         stage.save(&path, &net, &trained.epochs)?;
         if checkpoint.exists() {
             fs::remove_file(&checkpoint).with_context(|| format!("cannot remove {}", checkpoint.display()))?;
@@ -411,6 +419,15 @@ impl Run<'_> {
         files::write_whole(&out.join("metrics.jsonl"), lines.as_bytes())?;
         files::write_whole(&out.join("report.json"), format!("{:#}\n", serde_json::to_value(report)?).as_bytes())
     }
+}
+
+/// Returns the mean of each number over the seeds.
+fn mean_of(seeds: &[BTreeMap<String, f64>]) -> BTreeMap<String, f64> {
+    let mut sums = BTreeMap::new();
+    for (name, value) in seeds.iter().flatten() {
+        *sums.entry(name.clone()).or_insert(0.0) += value / seeds.len() as f64;
+    }
+    sums
 }
 
 /// Returns Pearson's correlation, or nothing for values that are all equal.

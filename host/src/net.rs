@@ -137,6 +137,9 @@ impl Net {
                 };
                 parameters.push((format!("{}.bias", node.name), bias));
             }
+            if matches!(node.op, Op::Prior { .. }) {
+                parameters.push((format!("{}.factor", node.name), Var::ones(1, DType::F32, device)?));
+            }
         }
         Ok(Self { graph, parameters, statistics, device: device.clone() })
     }
@@ -237,6 +240,12 @@ impl Net {
                 let (weight, bias) = weights()?;
                 let flat = x.flatten_from(1)?;
                 ops::dense(&flat, &weight, &bias)?.reshape((flat.dim(0)?, 1, 1, *outputs))?
+            }
+            Op::Prior { outputs } => {
+                // No gradient reaches what was fitted before.
+                let flat = x.flatten_from(1)?.detach();
+                let odds = ops::dense(&flat, &parameter(0)?.detach(), &parameter(1)?.detach())?;
+                odds.broadcast_mul(parameter(2)?)?.reshape((flat.dim(0)?, 1, 1, *outputs))?
             }
             Op::Convolution { window, .. } => {
                 let (weight, bias) = weights()?;

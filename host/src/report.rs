@@ -70,6 +70,9 @@ pub struct StudentFigures {
     /// The first head's accuracy from each seed, for a test of differences.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub accuracies: Vec<f64>,
+    /// fusion "prior": what each head takes of what the facts alone say, the mean over the seeds.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub priors: BTreeMap<String, f64>,
     /// Each head's figures, means over the seeds.
     pub metrics: Value,
     /// The deviation of each of them over the seeds, n - 1 in the denominator; 0 for one seed.
@@ -132,6 +135,7 @@ impl StudentFigures {
             deviation,
             seeds: seeds.len(),
             accuracies,
+            priors: BTreeMap::new(),
             metrics: over_seeds(&metrics, &|numbers| mean_and_deviation(numbers).0.unwrap_or_default()),
             deviations: over_seeds(&metrics, &|numbers| mean_and_deviation(numbers).1),
         }

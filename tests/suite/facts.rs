@@ -213,6 +213,10 @@ expr = "force / way * plant"
         let report = run(&text, &sets.each_ref().map(String::as_str), folder.path());
         let accuracy = report.students.last().unwrap().accuracy.unwrap();
         assert!(accuracy > 0.8, "{fusion} at {at}: {accuracy}");
+        // What the facts alone say of the alarm is worth something, and the report says how much of it is taken.
+        let priors = &report.students.last().unwrap().priors;
+        assert_eq!(priors.len(), usize::from(fusion == "prior"), "{fusion}: {priors:?}");
+        assert!(priors.values().all(|weight| *weight > 0.1 && *weight != 1.0), "{priors:?}");
         let layers = &report.quantization.as_ref().unwrap().layers;
         assert!(layers.iter().all(|layer| layer.mean_absolute_difference < 1.0), "{fusion}: {layers:?}");
         let bytes = fs::read(folder.path().join("run/student.attar")).unwrap();

@@ -40,6 +40,11 @@ impl Net {
                 let weight = named(format!("{}.weight", node.name))?;
                 let norm = self.graph.nodes.iter().find(|reader| reader.op == Op::Norm && reader.inputs == [index]);
                 let (weight, bias) = match norm {
+                    _ if matches!(node.op, Op::Prior { .. }) => {
+                        let factor = named(format!("{}.factor", node.name))?;
+                        let bias = named(format!("{}.bias", node.name))?;
+                        (weight.broadcast_mul(factor)?, bias.broadcast_mul(factor)?)
+                    }
                     Some(norm) => self.fold(weight, node, norm, &named)?,
                     None => (weight.clone(), named(format!("{}.bias", node.name))?.clone()),
                 };
@@ -58,7 +63,11 @@ impl Net {
                     push(name.clone(), named(name)?)?;
                 }
             }
-            graph.nodes.push(Node { inputs, ..node.clone() });
+            let op = match node.op {
+                Op::Prior { outputs } => Op::Dense { outputs },
+                ref op => op.clone(),
+            };
+            graph.nodes.push(Node { inputs, op, ..node.clone() });
             place_of.push(graph.nodes.len() - 1);
         }
         graph.heads = self.graph.heads.iter().map(|&head| place_of[head]).collect();

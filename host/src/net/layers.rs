@@ -44,7 +44,7 @@ pub fn build(net: &Net, input: [usize; 3], facts: Option<FactInput>, heads: &[(S
     for (name, outputs) in heads {
         let mut head = graph.push(format!("head.{name}"), Op::Dense { outputs: *outputs }, &[trunk])?;
         if let (Some(facts), Fusion::Prior) = (facts, net.fusion) {
-            let prior = graph.push(format!("prior.{name}"), Op::Dense { outputs: *outputs }, &[facts])?;
+            let prior = graph.push(format!("prior.{name}"), Op::Prior { outputs: *outputs }, &[facts])?;
             head = graph.push(format!("logits.{name}"), Op::Add, &[head, prior])?;
         }
         graph.heads.push(head);

@@ -107,7 +107,7 @@ impl<'a> Tape<'a> {
             let wanted: Vec<bool> = self.net.graph.nodes[index].inputs.iter().map(|&input| trained[input]).collect();
             let back = self.back(index, gradient, &wanted)?;
             for (place, gradient) in back.of_parameters.into_iter().enumerate() {
-                of_parameters[index][place] = Some(gradient);
+                of_parameters[index][place] = gradient;
             }
             for (&input, gradient) in self.net.graph.nodes[index].inputs.iter().zip(back.of_inputs) {
                 add(&mut gradients[input], gradient);
@@ -202,9 +202,11 @@ impl<'a> Tape<'a> {
         let net = self.net;
         let node = &net.graph.nodes[index];
         let first = node.inputs[0];
-        let tensors = |gradients: Vec<Vec<f32>>| -> Result<Vec<Tensor>> {
+        let tensors = |gradients: Vec<Vec<f32>>| -> Result<Vec<Option<Tensor>>> {
             let parameters = net.parameters_of(index).iter().zip(gradients);
-            parameters.map(|((_, var), gradient)| Ok(Tensor::from_vec(gradient, var.shape(), &Device::Cpu)?)).collect()
+            parameters
+                .map(|((_, var), gradient)| Ok(Some(Tensor::from_vec(gradient, var.shape(), &Device::Cpu)?)))
+                .collect()
         };
         match &node.op {
             Op::Activation(Activation::Relu) => {
@@ -275,12 +277,7 @@ impl<'a> Tape<'a> {
                         None => Ok(Vec::new()),
                     })
                     .collect::<Result<_>>()?;
-                let zeros = |var: &Var| var.as_tensor().zeros_like();
-                let of_parameters = net
-                    .parameters_of(index)
-                    .iter()
-                    .map(|(_, var)| Ok(store.get(var).map_or_else(|| zeros(var), |gradient| Ok(gradient.clone()))?))
-                    .collect::<Result<_>>()?;
+                let of_parameters = net.parameters_of(index).iter().map(|(_, var)| store.get(var).cloned()).collect();
                 Ok(Back { of_parameters, of_inputs })
             }
         }
@@ -314,7 +311,7 @@ impl<'a> Tape<'a> {
 
 /// The gradients that a node passes on; an empty one is none.
 struct Back {
-    of_parameters: Vec<Tensor>,
+    of_parameters: Vec<Option<Tensor>>,
     of_inputs: Vec<Vec<f32>>,
 }
 
@@ -361,6 +358,7 @@ mod tests {
         let nets = [
             ("[9]", "arch='mlp'\nhidden=[7,5]\ndropout=0.3"),
             ("[9]", "arch='mlp'\nhidden=[7]\nactivation='tanh'\nfusion='add'"),
+            ("[9]", "arch='mlp'\nhidden=[7]\nfusion='prior'"),
             ("[8,6,2]", "arch='cnn'\nchannels=[4,4,6]\npool=[2,1,1]\nresidual=true\nhidden=[5]"),
             (
                 "[8,6,2]",

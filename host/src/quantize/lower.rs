@@ -94,7 +94,7 @@ impl Lowered {
                     lowered.shapes[usize::from(inputs[0])] = node.shape;
                     inputs[0]
                 }
-                Op::Norm => bail!("layer {:?} has not been folded", node.name),
+                Op::Norm | Op::Prior { .. } => bail!("layer {:?} has not been folded", node.name),
                 Op::Activation(activation) => match lowered.producer(inputs[0]) {
                     Some(stage) if joins(*activation, stage.kind) && graph.readers(node.inputs[0]).count() == 1 => {
                         stage.activation = Some(*activation);

@@ -375,7 +375,8 @@ pub enum Fusion {
     Film,
     /// `sigmoid(W f) h`.
     Gate,
-    /// `head(h) + W f`: what the facts alone say of the answer, as log-odds beside those of the network.
+    /// `head(h) + λ (W f + b)`: what the facts alone say of the answer, log-odds that are fitted first and stay, beside those of the
+    /// network, with a weight λ that is learned.
     Prior,
 }
 
