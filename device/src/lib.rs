@@ -38,7 +38,7 @@ mod student;
 pub use attar_shared as format;
 pub use error::Error;
 pub use evaluate::{Scope, evaluate};
-pub use facts::{Encoding, FactRef, Facts, KnownFacts, features_of};
+pub use facts::{Encoding, FactRef, Facts, KnownFacts, Numbers, features_of};
 pub use outputs::{HeadOutput, Outputs, Top};
 pub use quantize::{dequantize, quantize, round_to_i8};
 pub use session::{Session, Step};

@@ -140,8 +140,11 @@ impl<'a> Session<'a> {
     fn load_facts<T: Copy + Into<f32>>(&mut self, input: &[T], facts: &Facts<'_>) {
         if self.model.header().fact_count > 0 {
             let tensor = self.tensor(FACTS_TENSOR);
+            let text = self.arena.get(range(&self.tensor(INPUT_TENSOR))).unwrap_or_default();
+            // A text is read where it is int8 already.
+            let known = facts.known_of(input, &text);
             let mut places = self.arena.get_mut(range(&tensor)).unwrap_or_default().iter_mut();
-            facts.known(input).encode(|value| {
+            known.encode(|value| {
                 if let Some(place) = places.next() {
                     *place = match value {
                         Encoded::Value(value) => quantize(value, tensor.quantization),

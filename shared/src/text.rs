@@ -54,7 +54,7 @@ impl Grams {
     }
 
     /// Gives the bucket of each n-gram of a text.
-    pub fn each(&self, text: &impl Text, mut take: impl FnMut(u32)) {
+    pub fn each(&self, text: &(impl Text + ?Sized), mut take: impl FnMut(u32)) {
         let mut from = 0;
         while let Some(word) = next_word(text, from) {
             if self.letters[1] > 0 {
@@ -68,7 +68,7 @@ impl Grams {
     }
 
     /// Gives the bucket of each n-gram within a word, which stands between `<` and `>`.
-    fn letters_of(&self, text: &impl Text, word: &Range<usize>, take: &mut impl FnMut(u32)) {
+    fn letters_of(&self, text: &(impl Text + ?Sized), word: &Range<usize>, take: &mut impl FnMut(u32)) {
         let len = word.end.saturating_sub(word.start) + 2;
         let symbol = |place: usize| match place {
             0 => b'<',
@@ -138,7 +138,7 @@ impl Text for &[i8] {
 }
 
 /// Gives the hash of each phrase of at most so many words; one space stands between two words.
-pub fn each_phrase(text: &impl Text, words: u8, mut take: impl FnMut(u32)) {
+pub fn each_phrase(text: &(impl Text + ?Sized), words: u8, mut take: impl FnMut(u32)) {
     let mut from = 0;
     while let Some(word) = next_word(text, from) {
         phrases_from(text, &word, words, &mut take);
@@ -147,7 +147,7 @@ pub fn each_phrase(text: &impl Text, words: u8, mut take: impl FnMut(u32)) {
 }
 
 /// Returns the hash of all words of a text together, as [`each_phrase`] gives it, and how many there are.
-pub fn phrase(text: &impl Text) -> (u32, usize) {
+pub fn phrase(text: &(impl Text + ?Sized)) -> (u32, usize) {
     let (mut hash, mut from, mut count) = (WORDS, 0, 0);
     while let Some(word) = next_word(text, from) {
         if count > 0 {
@@ -161,7 +161,7 @@ pub fn phrase(text: &impl Text) -> (u32, usize) {
 }
 
 /// Gives the hashes of the phrases that begin with a word.
-fn phrases_from(text: &impl Text, first: &Range<usize>, words: u8, mut take: impl FnMut(u32)) {
+fn phrases_from(text: &(impl Text + ?Sized), first: &Range<usize>, words: u8, mut take: impl FnMut(u32)) {
     let mut hash = add_word(WORDS, text, first.clone());
     take(hash);
     let mut from = first.end;
@@ -173,12 +173,12 @@ fn phrases_from(text: &impl Text, first: &Range<usize>, words: u8, mut take: imp
     }
 }
 
-fn add_word(hash: u32, text: &impl Text, word: Range<usize>) -> u32 {
+fn add_word(hash: u32, text: &(impl Text + ?Sized), word: Range<usize>) -> u32 {
     word.fold(hash, |hash, place| step(hash, small(text.byte(place))))
 }
 
 /// Returns where the next word stands, from a place on.
-fn next_word(text: &impl Text, from: usize) -> Option<Range<usize>> {
+fn next_word(text: &(impl Text + ?Sized), from: usize) -> Option<Range<usize>> {
     let start = (from..text.len()).find(|&place| is_of_word(text.byte(place)))?;
     let end = (start..text.len()).find(|&place| !is_of_word(text.byte(place))).unwrap_or(text.len());
     Some(start..end)

@@ -102,7 +102,7 @@ impl Phrases {
             Ok(place) => self.entries[place].1,
             Err(_) => 0,
         };
-        attar_device::features_of(text, self.words, look_up)
+        attar_device::features_of(&attar_device::Numbers(text), self.words, look_up)
     }
 }
 
