@@ -116,7 +116,8 @@ impl<'a> Facts<'a> {
                 FactKind::Number { .. } => None,
                 FactKind::Category(category) => Some(category.values.len()),
                 FactKind::Flag => Some(2),
-                FactKind::Gazetteer(_) => return Err(Error::ComputedFact),
+                // Found in the text, and so refused above.
+                FactKind::Gazetteer(_) => None,
             };
             if !value.is_finite() {
                 return Err(Error::FactNotFinite);
@@ -288,8 +289,13 @@ impl<T: Copy + Into<f32>> Text for Numbers<'_, T> {
     }
 
     fn byte(&self, place: usize) -> u8 {
-        self.0.get(place).map_or(0, |&byte| byte.into() as i32 as u8)
+        self.0.get(place).map_or(0, |&byte| byte_of(byte))
     }
+}
+
+/// Returns the byte that a number from -128 to 255 stands for.
+pub(crate) fn byte_of(value: impl Into<f32>) -> u8 {
+    value.into() as i32 as u8
 }
 
 /// How a fact becomes values of the facts tensor; training uses it as the board does.

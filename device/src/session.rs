@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use attar_shared::{FACTS_TENSOR, INPUT_TENSOR, Model, Operator, Parameters, Quantization, Shape, Tensor};
 
-use crate::facts::Encoded;
+use crate::facts::{Encoded, byte_of};
 use crate::kernels::{self, Pair, View, ViewMut};
 use crate::quantize::round_to_i8;
 use crate::{Error, Facts, Outputs, quantize};
@@ -53,8 +53,8 @@ impl<'a> Session<'a> {
     ///
     /// # Shape
     ///
-    /// `input` is the model's input flattened, `[height, width, channels]`, channels last; of a text its bytes as int8, zeros
-    /// after them.
+    /// `input` is the model's input flattened, `[height, width, channels]`, channels last; of a text its bytes, as numbers of
+    /// either sign, zeros after them.
     ///
     /// # Errors
     ///
@@ -120,7 +120,10 @@ impl<'a> Session<'a> {
             if description.gains.len() == 1 {
                 let (gain, offset) = gains.last().unwrap_or((0.0, 0.0));
                 for (place, &value) in places.iter_mut().zip(input) {
-                    *place = round_to_i8(value.into() * gain + offset);
+                    *place = match description.is_text {
+                        true => byte_of(value).cast_signed(),
+                        false => round_to_i8(value.into() * gain + offset),
+                    };
                 }
             } else {
                 let depth = usize::from(source.shape.channels).max(1);

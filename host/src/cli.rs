@@ -138,13 +138,19 @@ fn parse_model<'a>(path: &Path, bytes: &'a [u8]) -> Result<attar_device::Student
 }
 
 /// Returns the recipe that is named, or the one beside the model.
-fn recipe_for(model: &Path, named: Option<&Path>) -> Result<Recipe> {
-    match named {
-        Some(path) => Recipe::read(path, &[]),
+fn recipe_for(model: &Path, bytes: &[u8], named: Option<&Path>) -> Result<Recipe> {
+    let mut recipe = match named {
+        Some(path) => Recipe::read(path, &[])?,
         None => attar::distill::recipe_beside(model)?.with_context(|| {
             format!("there is no recipe.toml beside {}: name the recipe with --recipe", model.display())
-        }),
+        })?,
+    };
+    let student = parse_model(model, bytes)?;
+    if student.model().input().is_some_and(|input| input.is_text) {
+        // Whatever the longest text of other data is, the model takes what it was made for.
+        recipe.input.length = Some(student.model().input_shape().len());
     }
+    Ok(recipe)
 }
 
 /// Prints a result as one line of JSON.

@@ -352,7 +352,7 @@ impl Run<'_> {
             aware,
             ..train::Task::new(&stage.name, self.data, how, objective, heads)
         };
-        prior::fit(&net, self.data, how, heads, stage.seed)?;
+        prior::fit(&stage.name, &net, self.data, how, heads, stage.seed)?;
         let trained = train::train(&mut net, &task)?;
         for (head, weight) in prior::weights(&net)? {
             say(&format!("{}: head {head:?} takes {weight:.2} times what the facts alone say", stage.name));

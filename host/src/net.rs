@@ -137,7 +137,7 @@ impl Net {
                 };
                 parameters.push((format!("{}.bias", node.name), bias));
             }
-            if matches!(node.op, Op::Prior { .. }) {
+            if matches!(node.op, Op::Prior { folded: false, .. }) {
                 parameters.push((format!("{}.factor", node.name), Var::ones(1, DType::F32, device)?));
             }
         }
@@ -241,11 +241,12 @@ impl Net {
                 let flat = x.flatten_from(1)?;
                 ops::dense(&flat, &weight, &bias)?.reshape((flat.dim(0)?, 1, 1, *outputs))?
             }
-            Op::Prior { outputs } => {
+            Op::Prior { outputs, folded } => {
                 // No gradient reaches what was fitted before.
                 let flat = x.flatten_from(1)?.detach();
-                let odds = ops::dense(&flat, &parameter(0)?.detach(), &parameter(1)?.detach())?;
-                odds.broadcast_mul(parameter(2)?)?.reshape((flat.dim(0)?, 1, 1, *outputs))?
+                let odds = ops::dense(&flat, &hooked(parameter(0)?)?.detach(), &parameter(1)?.detach())?;
+                let taken = if *folded { odds } else { odds.broadcast_mul(parameter(2)?)? };
+                taken.reshape((flat.dim(0)?, 1, 1, *outputs))?
             }
             Op::Convolution { window, .. } => {
                 let (weight, bias) = weights()?;

@@ -166,7 +166,7 @@ impl Default for Split {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// What the input is called in the model file.
+    /// What the input is called in the model file; the default of a text is its column.
     #[serde(default = "Input::default_name")]
     pub name: String,
     /// `[height, width, channels]` (a series has height 1), `[height, width]` or `[values]`; the default is what the data
@@ -193,6 +193,13 @@ pub struct Input {
 impl Input {
     fn default_name() -> String {
         "input".into()
+    }
+
+    /// A text without a name of its own is called as its column is.
+    fn name_text(&mut self) {
+        if let (Some(text), true) = (&self.text, self.name == Self::default_name()) {
+            self.name.clone_from(text);
+        }
     }
 }
 

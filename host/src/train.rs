@@ -272,7 +272,10 @@ fn diverged(task: &Task<'_>, what: &str, epoch: usize, step: usize) -> String {
         task.title,
         epoch + 1,
         task.how.rate,
-        if epoch == 0 { "nothing was saved yet".to_string() } else { format!("the checkpoint of epoch {epoch} stays") }
+        match (epoch, task.checkpoint) {
+            (0, _) | (_, None) => "nothing was saved yet".to_string(),
+            _ => format!("the checkpoint of epoch {epoch} stays"),
+        }
     )
 }
 

@@ -245,12 +245,12 @@ impl Columns {
 
     pub(crate) fn add(&mut self, kind: FactKind<'_>) {
         let columns = match kind {
-            FactKind::Category(category) => category.columns(),
-            FactKind::Gazetteer(gazetteer) => gazetteer.features.len(),
-            _ => return self.count += 1,
+            FactKind::Category(category) => Some(category.columns()),
+            FactKind::Gazetteer(gazetteer) => Some(gazetteer.features.len()),
+            FactKind::Number { .. } | FactKind::Flag => None,
         };
         if let Some(place) = self.of.get_mut(self.count) {
-            *place = u8::try_from(columns).ok();
+            *place = columns.and_then(|count| u8::try_from(count).ok());
         }
         self.count += 1;
     }

@@ -63,7 +63,6 @@ const OWN: &str = r#"
 format = "csv"
 file = "notes.csv"
 [input]
-name = "note"
 text = "Note"
 length = 60
 [[facts]]
@@ -148,7 +147,7 @@ fn own_texts_and_phrases_become_a_student() {
     let shown = String::from_utf8(in_folder(folder.path(), &texts).stdout).unwrap();
     assert!(shown.contains("0: who = electrician") && shown.contains("1: who = fitter"), "{shown}");
     fs::write(folder.path().join("a.txt"), "the belt is loud\nreplace mill soon\n").unwrap();
-    fs::write(folder.path().join("a.csv"), "id,note\n1,the belt is loud\n2,replace mill soon\n").unwrap();
+    fs::write(folder.path().join("a.csv"), "id,Note\n1,the belt is loud\n2,replace mill soon\n").unwrap();
     for file in ["a.txt", "a.csv"] {
         let again = in_folder(folder.path(), &["run", "run/student.attar", "--input", file]).stdout;
         assert_eq!(String::from_utf8(again).unwrap(), shown, "{file}");
@@ -158,7 +157,21 @@ fn own_texts_and_phrases_become_a_student() {
     let inspected = String::from_utf8(in_folder(folder.path(), &["inspect", "run/student.attar"]).stdout).unwrap();
     assert!(inspected.contains("a text of up to 60 bytes") && inspected.contains("6 phrases"), "{inspected}");
 
+    // Other data, whose longest text is shorter.
     let path = folder.path();
+    fs::create_dir(path.join("other")).unwrap();
+    fs::write(
+        path.join("other/notes.csv"),
+        "Note,Who\nbelt,electrician\nmill,fitter\n".to_string() + &"mill,fitter\n".repeat(20),
+    )
+    .unwrap();
+    fs::copy(path.join("parts.csv"), path.join("other/parts.csv")).unwrap();
+    for command in ["eval", "verify"] {
+        let output = in_folder(path, &[command, "run/student.attar", "--data", "other"]);
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    fails(path, &["facts", "explain", "run/student.attar"], &["say --text"]);
+    fails(path, &["facts", "explain", "run/student.attar", "--text", &long], &["61 bytes", "up to 60"]);
     fails(path, &["run", "run/student.attar", "--text", &long], &["--text: sample 0", "61 bytes", "up to 60"]);
     fails(path, &["run", "run/student.attar", "--text", "x", "--fact", "parts=tool"], &["computed by the model"]);
     fs::write(path.join("b.txt"), [0xff, 0xfe]).unwrap();
@@ -198,7 +211,15 @@ fn bad_texts_and_tables_are_refused() {
         "file = \"parts.csv\"\nvalues = [\"drive\"]",
         &["has no column \"tool\"", "it has drive"],
     );
+    refused("length = 60", "length = 60\nnormalize = \"all\"", &["belong to numbers"]);
     refused("[distill]", "[augment]\nnoise = 0.1\n[distill]", &["the input is a text"]);
+    // The columns of the table may stand the other way round.
+    let turned = "kind,phrase\ndrive,motor\ndrive,belt\ntool,mill\n";
+    fs::write(path.join("parts.csv"), turned).unwrap();
+    let key = "file = \"parts.csv\"\nkey = \"phrase\"";
+    fs::write(path.join("turned.toml"), OWN.replacen("file = \"parts.csv\"", key, 1)).unwrap();
+    let data = data::load(&Recipe::read(&path.join("turned.toml"), &[]).unwrap(), path).unwrap();
+    assert_eq!(data.facts.facts[0].values, ["drive", "tool"]);
     for (table, expected) in [
         ("phrase\nmotor\n", "has two columns"),
         ("phrase,kind\nmotor,drive\n\"...\",tool\n", "parts.csv:3"),

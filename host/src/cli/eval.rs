@@ -32,7 +32,7 @@ pub(super) struct Arguments {
 pub(super) fn eval(arguments: &Arguments) -> Result<()> {
     let bytes = read_model(&arguments.model)?;
     let student = parse_model(&arguments.model, &bytes)?;
-    let recipe = recipe_for(&arguments.model, arguments.recipe.as_deref())?;
+    let recipe = recipe_for(&arguments.model, &bytes, arguments.recipe.as_deref())?;
     let data = attar::data::load(&recipe, &arguments.data)?;
     let model = student.model();
     let heads: Vec<&str> = model.heads().map(|head| head.name).collect();

@@ -52,12 +52,18 @@ pub(super) fn facts(arguments: &Arguments) -> Result<()> {
         let (name, value) = pair.split_once('=').with_context(|| format!("--fact {pair}: expected name=value"))?;
         set_fact(&mut facts, name.trim(), value.trim()).with_context(|| format!("--fact {pair}"))?;
     }
+    let is_text = model.input().is_some_and(|input| input.is_text);
     let known = match &explain.text {
         Some(text) => {
-            ensure!(model.input().is_some_and(|input| input.is_text), "--text: the model takes numbers: say --input");
+            ensure!(is_text, "--text: the model takes numbers: say --input");
+            let (most, got) = (model.input_shape().len(), text.len());
+            ensure!(got <= most, "--text: the text has {got} bytes, the model takes up to {most}");
             facts.known(text.as_bytes())
         }
-        None => facts.known(&input_of(model, &explain.inputs)?),
+        None => {
+            ensure!(!is_text, "the model reads a text: say --text TEXT");
+            facts.known(&input_of(model, &explain.inputs)?)
+        }
     };
     let names = Names::of(model);
     let all: Vec<(Fact<'_>, Option<f32>)> = model.facts().zip(known.values()).collect();

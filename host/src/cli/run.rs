@@ -164,9 +164,11 @@ pub(super) fn set_fact(facts: &mut Facts<'_>, name: &str, value: &str) -> Result
         let near = nearest(name, names.iter().copied()).map(|near| format!(" (did you mean {near:?}?)"));
         bail!("the model has no fact {name:?}{}; it has {}", near.unwrap_or_default(), names.join(", "));
     };
+    if fact.is_computed() {
+        bail!("fact {name:?} is computed by the model and cannot be given");
+    }
     match fact.kind {
-        FactKind::Gazetteer(_) => bail!("fact {name:?} is computed by the model and cannot be given"),
-        _ if fact.is_computed() => bail!("fact {name:?} is computed by the model and cannot be given"),
+        FactKind::Gazetteer(_) => Ok(()),
         FactKind::Number { .. } => {
             let number: f32 = value.parse().with_context(|| format!("fact {name:?} takes a number, got {value:?}"))?;
             Ok(facts.set(name, number)?)

@@ -40,7 +40,7 @@ pub(super) fn verify(arguments: &Arguments) -> Result<()> {
     parse_model(&arguments.model, &bytes)?;
     let samples = match &arguments.data {
         Some(folder) => {
-            let recipe = recipe_for(&arguments.model, arguments.recipe.as_deref())?;
+            let recipe = recipe_for(&arguments.model, &bytes, arguments.recipe.as_deref())?;
             let data = attar::data::load(&recipe, folder)?;
             // Every sample may serve here; those of the test split come first.
             let splits = &data.splits;

@@ -217,11 +217,10 @@ fn from_csv(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let shape = if is_text { [1, inputs.row_len(), 1] } else { [1, 1, inputs.row_len()] };
     files.insert(0, path);
     let fingerprint = fingerprint(&files)?;
-    let phrases = Vec::new();
     Ok(Raw {
         inputs,
         is_text,
-        phrases,
+        phrases: Vec::new(),
         shape,
         channels,
         facts,

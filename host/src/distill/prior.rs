@@ -11,17 +11,19 @@ use crate::recipe;
 use crate::train::{self, Objective, Task};
 
 /// Fits the priors of a network: for each head a linear model of the facts alone, against the labels. What the network adds to
-/// it is learned later, and the priors stay but for one factor each.
+/// it is learned later, and the priors stay but for one factor each. They are fitted with the network's own epochs, rate,
+/// optimiser and hidden facts.
 ///
 /// # Errors
 ///
 /// When the training diverges or is stopped.
-pub(super) fn fit(net: &Net, data: &Dataset, how: &recipe::Net, heads: &[usize], seed: u64) -> Result<()> {
+pub(super) fn fit(title: &str, net: &Net, data: &Dataset, how: &recipe::Net, heads: &[usize], seed: u64) -> Result<()> {
     let Some(graph) = alone(&net.graph)? else { return Ok(()) };
     let mut prior = Net::new(graph, &mut random::stream(seed, "prior weights"), net.device())?;
     let how = recipe::Net { average: None, patience: None, ..how.clone() };
-    let task = Task { seed, quiet: true, ..Task::new("prior", data, &how, Objective::Labels, heads) };
-    train::train(&mut prior, &task).context("the prior, from the facts alone")?;
+    let title = format!("{title}: prior from the facts alone");
+    let task = Task { seed, quiet: true, ..Task::new(&title, data, &how, Objective::Labels, heads) };
+    train::train(&mut prior, &task)?;
     for (name, var) in &prior.parameters {
         let own = net.parameters.iter().find(|(other, _)| other == name);
         own.with_context(|| format!("the network has no {name}"))?.1.set(var.as_tensor())?;
@@ -50,7 +52,7 @@ fn alone(graph: &Graph) -> Result<Option<Graph>> {
         let place = match &node.op {
             Op::Facts => part.push_source(&node.name, Op::Facts, node.shape),
             Op::Embedding { .. } => part.push(&node.name, node.op.clone(), &[place_of[&node.inputs[0]]])?,
-            Op::Prior { outputs } => {
+            Op::Prior { outputs, .. } => {
                 let head = part.push(&node.name, Op::Dense { outputs: *outputs }, &[place_of[&node.inputs[0]]])?;
                 part.heads.push(head);
                 head
@@ -92,7 +94,7 @@ mod tests {
             let found = net.parameters.iter().find(|(other, _)| other == name).unwrap();
             found.1.flatten_all().unwrap().to_vec1().unwrap()
         };
-        fit(&net, &data, &recipe.student, &[0], 1).unwrap();
+        fit("net", &net, &data, &recipe.student, &[0], 1).unwrap();
         let fitted = (values(&net, "prior.y.weight"), values(&net, "prior.y.bias"));
         // The mask, always 1, shares the constant with the bias.
         assert!((fitted.0[0] - 2.0).abs() < 0.2, "{fitted:?}");

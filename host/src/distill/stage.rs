@@ -39,6 +39,7 @@ impl Stage {
         let teacher = answers.map(|answers| (&recipe.distill, answers));
         let inputs = json!([
             env!("CARGO_PKG_VERSION"),
+            TRAINING,
             data.fingerprint,
             recipe.seed,
             recipe.data,
@@ -94,3 +95,6 @@ impl Stage {
         train::save_tensors(path, &net.snapshot()?, &serde_json::to_string(&(&self.key, epochs))?)
     }
 }
+
+/// What a training computes; raised when the same recipe comes to other weights, so that no older ones are taken.
+const TRAINING: u32 = 2;

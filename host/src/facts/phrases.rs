@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use attar_shared::text::{self, MAX_WORDS};
 
 use super::{Fact, Surroundings};
@@ -40,8 +40,13 @@ impl Phrases {
                     path.display(),
                     fact.name
                 );
-                let find = |name: &Option<String>, place: usize| csv.column(name.as_ref().unwrap_or(&names[place]));
-                let (phrases, features) = (find(&fact.key, 0)?, find(&fact.column, 1)?);
+                // Each is the first column that the other is not, where it is not named.
+                let other = |taken: Option<&String>| names.iter().find(|name| Some(*name) != taken);
+                let key = fact.key.as_ref().or_else(|| other(fact.column.as_ref()));
+                let column = fact.column.as_ref().or_else(|| other(key));
+                let (Some(key), Some(column)) = (key, column) else { bail!("fact {:?}: no columns", fact.name) };
+                ensure!(key != column, "fact {:?}: column and key are both {key:?}", fact.name);
+                let (phrases, features) = (csv.column(key)?, csv.column(column)?);
                 let pairs = phrases.texts().into_iter().zip(features.texts()).enumerate();
                 pairs
                     .map(|(row, (phrase, feature))| {

@@ -40,7 +40,7 @@ impl Net {
                 let weight = named(format!("{}.weight", node.name))?;
                 let norm = self.graph.nodes.iter().find(|reader| reader.op == Op::Norm && reader.inputs == [index]);
                 let (weight, bias) = match norm {
-                    _ if matches!(node.op, Op::Prior { .. }) => {
+                    _ if matches!(node.op, Op::Prior { folded: false, .. }) => {
                         let factor = named(format!("{}.factor", node.name))?;
                         let bias = named(format!("{}.bias", node.name))?;
                         (weight.broadcast_mul(factor)?, bias.broadcast_mul(factor)?)
@@ -64,7 +64,7 @@ impl Net {
                 }
             }
             let op = match node.op {
-                Op::Prior { outputs } => Op::Dense { outputs },
+                Op::Prior { outputs, .. } => Op::Prior { outputs, folded: true },
                 ref op => op.clone(),
             };
             graph.nodes.push(Node { inputs, op, ..node.clone() });

@@ -97,6 +97,8 @@ pub enum Op {
     Prior {
         /// Outputs.
         outputs: usize,
+        /// Whether the factor has joined weights and bias.
+        folded: bool,
     },
     /// The last step of a series.
     Last,
@@ -135,7 +137,7 @@ impl Graph {
         let node = &self.nodes[index];
         let input = || self.nodes[node.inputs[0]].shape;
         match &node.op {
-            Op::Dense { outputs } | Op::Prior { outputs } => Some(vec![*outputs, input().iter().product()]),
+            Op::Dense { outputs } | Op::Prior { outputs, .. } => Some(vec![*outputs, input().iter().product()]),
             Op::Convolution { outputs, window } => Some(vec![*outputs, window.kernel[0], window.kernel[1], input()[2]]),
             Op::Depthwise { window } => Some(vec![window.kernel[0], window.kernel[1], input()[2]]),
             Op::Bag { grams, channels } => Some(vec![grams.buckets as usize, *channels]),
@@ -147,7 +149,8 @@ impl Graph {
     pub fn parameter_count(&self, index: usize) -> usize {
         match self.nodes[index].op {
             Op::Norm => 2,
-            Op::Gru { .. } | Op::Prior { .. } => 3,
+            Op::Gru { .. } => 3,
+            Op::Prior { folded, .. } => 3 - usize::from(folded),
             Op::Bag { .. } => 1,
             Op::Embedding { ref parts } => parts.len(),
             Op::Dense { .. } | Op::Convolution { .. } | Op::Depthwise { .. } => 2 - usize::from(self.is_normed(index)),
@@ -191,7 +194,7 @@ impl Graph {
         let first = self.nodes[inputs[0]].shape;
         Ok(match op {
             Op::Input | Op::Facts | Op::Norm | Op::Activation(_) | Op::Dropout { .. } => first,
-            Op::Dense { outputs } | Op::Prior { outputs } => [1, 1, *outputs],
+            Op::Dense { outputs } | Op::Prior { outputs, .. } => [1, 1, *outputs],
             Op::Gru { units } => [1, first[1], *units],
             Op::Embedding { parts } => {
                 let saved: usize = parts.iter().map(|(run, _)| run.len()).sum();

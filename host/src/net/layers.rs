@@ -44,7 +44,8 @@ pub fn build(net: &Net, input: [usize; 3], facts: Option<FactInput>, heads: &[(S
     for (name, outputs) in heads {
         let mut head = graph.push(format!("head.{name}"), Op::Dense { outputs: *outputs }, &[trunk])?;
         if let (Some(facts), Fusion::Prior) = (facts, net.fusion) {
-            let prior = graph.push(format!("prior.{name}"), Op::Prior { outputs: *outputs }, &[facts])?;
+            let prior =
+                graph.push(format!("prior.{name}"), Op::Prior { outputs: *outputs, folded: false }, &[facts])?;
             head = graph.push(format!("logits.{name}"), Op::Add, &[head, prior])?;
         }
         graph.heads.push(head);
@@ -121,7 +122,7 @@ impl Builder<'_> {
             LayerKind::Bag => {
                 ensure!(
                     self.graph.nodes[trunk].op == Op::Input && shape[0] == 1 && shape[2] == 1,
-                    "it reads a text, and so nothing but the input"
+                    "it reads the text and nothing else: facts enter behind it, so leave fuse_at out or say \"features\""
                 );
                 let channels = layer.channels.context("channels are missing")?;
                 ensure!((1..=4096).contains(&channels), "channels are {channels}, expected 1 to 4096");
@@ -262,10 +263,13 @@ fn grams_of(layer: &Layer, bytes: usize) -> Result<Grams> {
     ensure!(words <= MAX_WORDS, "words are {words}, expected 0 to {MAX_WORDS}");
     ensure!(words > 0 || letters != [0, 0], "neither letters nor words are looked at");
     let grams = Grams { buckets: buckets as u32, letters, words };
+    let sizes = grams.most(0);
     ensure!(
         grams.most(bytes) <= MAX_GRAMS,
-        "a text of {bytes} bytes may have {} n-grams, at most {MAX_GRAMS} fit: set input.length",
-        grams.most(bytes)
+        "a text of {bytes} bytes may have {} n-grams, at most {MAX_GRAMS} fit: leave texts of more than {} bytes out, or look at \
+         fewer sizes of letters and words",
+        grams.most(bytes),
+        (MAX_GRAMS / sizes - 1) / 2
     );
     Ok(grams)
 }

@@ -94,7 +94,7 @@ impl Lowered {
                     lowered.shapes[usize::from(inputs[0])] = node.shape;
                     inputs[0]
                 }
-                Op::Norm | Op::Prior { .. } => bail!("layer {:?} has not been folded", node.name),
+                Op::Norm | Op::Prior { folded: false, .. } => bail!("layer {:?} has not been folded", node.name),
                 Op::Activation(activation) => match lowered.producer(inputs[0]) {
                     Some(stage) if joins(*activation, stage.kind) && graph.readers(node.inputs[0]).count() == 1 => {
                         stage.activation = Some(*activation);
@@ -103,7 +103,7 @@ impl Lowered {
                     }
                     _ => lowered.stage(graph, index, inputs, Kind::Table, Some(*activation))?,
                 },
-                Op::Dense { .. } => lowered.stage(graph, index, inputs, Kind::Dense, None)?,
+                Op::Dense { .. } | Op::Prior { .. } => lowered.stage(graph, index, inputs, Kind::Dense, None)?,
                 Op::Convolution { window, .. } | Op::Depthwise { window } => {
                     let kind =
                         if matches!(node.op, Op::Depthwise { .. }) { Kind::Depthwise } else { Kind::Convolution };

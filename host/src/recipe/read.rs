@@ -32,6 +32,7 @@ impl Recipe {
         if recipe.name.is_empty() {
             recipe.name = name.into();
         }
+        recipe.input.name_text();
         recipe.expand_facts().and_then(|()| recipe.check()).with_context(|| file.to_string())?;
         Ok(recipe)
     }

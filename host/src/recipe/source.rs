@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Arch, Format, HeadKind, LayerKind, Net, Recipe};
+use super::{Arch, Format, HeadKind, LayerKind, Net, Normalize, Recipe};
 
 impl Recipe {
     /// Checks that each format finds the keys that it needs, and none that it does not use.
@@ -37,10 +37,7 @@ impl Recipe {
                     }
                 }
             }
-            Format::Bearing => {
-                ensure!(data.samples.is_some_and(|n| n >= 40), "data.samples is missing or below 40");
-            }
-            Format::Commands => {
+            Format::Bearing | Format::Commands => {
                 ensure!(data.samples.is_some_and(|n| n >= 40), "data.samples is missing or below 40");
             }
             Format::Random => {
@@ -75,8 +72,8 @@ impl Recipe {
         ensure!(self.input.text.is_none() || self.data.format == Format::Csv, "input.text belongs to format \"csv\"");
         ensure!(is_text || self.input.length.is_none(), "input.length belongs to texts");
         ensure!(
-            self.input.length.is_none_or(|length| (1..=16_384).contains(&length)),
-            "input.length is {}, expected 1 to 16384",
+            self.input.length.is_none_or(|length| (1..=16_383).contains(&length)),
+            "input.length is {}, expected 1 to 16383",
             self.input.length.unwrap_or_default()
         );
         let reads_text = |net: &Net| match net.arch {
@@ -95,6 +92,9 @@ impl Recipe {
                 }
             );
         }
+        let numbers = !self.input.shape.is_empty() || !self.input.columns.is_empty() || !self.input.units.is_empty();
+        let plain = !numbers && self.input.normalize == Normalize::default();
+        ensure!(!is_text || plain, "input.shape, columns, units and normalize belong to numbers, the input is a text");
         ensure!(!is_text || !self.augment.is_any(), "[augment] varies numbers, the input is a text");
         ensure!(
             !is_text || self.heads.iter().all(|head| head.kind != HeadKind::Reconstruction),

@@ -8,6 +8,10 @@ impl Model {
         assert_eq!(raw.len(), self.tensors[0].values(), "values of the input");
         let mut quantized = Vec::new();
         for (index, x) in raw.iter().enumerate() {
+            if self.input.is_text {
+                quantized.push(*x as i32 as u8 as i8);
+                continue;
+            }
             let channel = index % self.tensors[0].channels;
             let pair = if self.input.gains.len() == 1 { 0 } else { channel };
             let product = x * self.input.gains[pair];
