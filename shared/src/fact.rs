@@ -50,7 +50,29 @@ pub struct Gazetteer<'a> {
     masks: &'a [u8],
 }
 
-impl Gazetteer<'_> {
+impl<'a> Gazetteer<'a> {
+    // Apart from the other kinds, which are read at every run.
+    #[inline(never)]
+    fn read(cursor: &mut Cursor<'a>, check: bool) -> Result<Self, Defect> {
+        let count = cursor.u16()?;
+        if !(1..=MAX_FEATURES).contains(&usize::from(count)) {
+            return Err(Defect::Count);
+        }
+        let features = if check { cursor.names(count)? } else { cursor.strings(count)? };
+        let words = cursor.u8()?;
+        if !(1..=MAX_WORDS).contains(&words) {
+            return Err(Defect::Count);
+        }
+        let len = usize::try_from(cursor.u32()?).map_err(|_| Defect::TooLarge)?;
+        let phrases = cursor.u32s(len)?;
+        let masks = cursor.take(if count > 8 { len.checked_mul(2).ok_or(Defect::TooLarge)? } else { len })?;
+        let gazetteer = Self { features, words, phrases, masks };
+        if check {
+            gazetteer.check()?;
+        }
+        Ok(gazetteer)
+    }
+
     /// Returns the number of phrases.
     pub fn len(&self) -> usize {
         self.phrases.len()
@@ -294,22 +316,7 @@ impl<'a> Fact<'a> {
                 },
             ),
             GAZETTEER => {
-                let count = cursor.u16()?;
-                if !(1..=MAX_FEATURES).contains(&usize::from(count)) {
-                    return Err(Defect::Count);
-                }
-                let features = if check { cursor.names(count)? } else { cursor.strings(count)? };
-                let words = cursor.u8()?;
-                if !(1..=MAX_WORDS).contains(&words) {
-                    return Err(Defect::Count);
-                }
-                let len = usize::try_from(cursor.u32()?).map_err(|_| Defect::TooLarge)?;
-                let phrases = cursor.u32s(len)?;
-                let masks = cursor.take(len * if count > 8 { 2 } else { 1 })?;
-                let gazetteer = Gazetteer { features, words, phrases, masks };
-                if check {
-                    gazetteer.check()?;
-                }
+                let gazetteer = Gazetteer::read(cursor, check)?;
                 let encoder = match encoder {
                     NONE => Encoder::None,
                     FEATURES => Encoder::Features,

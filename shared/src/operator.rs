@@ -311,18 +311,9 @@ impl<'a> Operator<'a> {
             7 => Parameters::Concat,
             11 => Parameters::Delay,
             12 => {
-                let buckets = blob_cursor.u32()?;
-                let grams =
-                    Grams { buckets, letters: [blob_cursor.u8()?, blob_cursor.u8()?], words: blob_cursor.u8()? };
-                blob_cursor.zeros(1)?;
-                let requantization = Requantization { multiplier: blob_cursor.i32()?, shift: blob_cursor.u8()? };
-                blob_cursor.zeros(3)?;
-                let bytes = usize::try_from(buckets).ok().and_then(|rows| rows.checked_mul(outputs));
-                let bytes = bytes.ok_or(Defect::TooLarge)?;
-                let rows = blob_cursor.take(bytes)?;
-                blob_cursor.zeros(padding(bytes))?;
-                used = BAG_BYTES + bytes + padding(bytes);
-                Parameters::Bag(Bag { grams, requantization, rows })
+                let (bag, bytes) = Bag::decode(&mut blob_cursor, outputs)?;
+                used = bytes;
+                Parameters::Bag(bag)
             }
             _ => return Err(Defect::Kind),
         };
@@ -484,6 +475,24 @@ impl Window {
             }
         }
         Ok(())
+    }
+}
+
+impl<'a> Bag<'a> {
+    /// Returns the bag and the bytes that it takes.
+    // Apart from the other kinds, which are decoded at every step of a run.
+    #[inline(never)]
+    fn decode(cursor: &mut Cursor<'a>, channels: usize) -> Result<(Self, usize), Defect> {
+        let buckets = cursor.u32()?;
+        let grams = Grams { buckets, letters: [cursor.u8()?, cursor.u8()?], words: cursor.u8()? };
+        cursor.zeros(1)?;
+        let requantization = Requantization { multiplier: cursor.i32()?, shift: cursor.u8()? };
+        cursor.zeros(3)?;
+        let bytes = usize::try_from(buckets).ok().and_then(|rows| rows.checked_mul(channels));
+        let bytes = bytes.ok_or(Defect::TooLarge)?;
+        let rows = cursor.take(bytes)?;
+        cursor.zeros(padding(bytes))?;
+        Ok((Self { grams, requantization, rows }, BAG_BYTES + bytes + padding(bytes)))
     }
 }
 
