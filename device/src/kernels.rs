@@ -143,13 +143,69 @@ fn saturate(value: i32, clamp: Clamp) -> i8 {
 /// Channels that are summed side by side where a window slides over each channel by itself.
 const BLOCK: usize = 16;
 
-/// Weights of one output channel, of any width, by their place in the channel.
+/// Output channels that are summed side by side, so that each value is read once for all of them.
+const ROWS: usize = 4;
+
+/// Weights of one output channel, of any width, by their place in the channel; or of [`ROWS`] of them.
 trait Row: Copy {
+    /// A sum for each channel.
+    type Sums: Copy;
+
     /// Adds the products of the weights from `first` on with values.
-    fn dot(self, sum: i32, first: usize, values: &[i8]) -> i32;
+    fn dot(self, sums: Self::Sums, first: usize, values: &[i8]) -> Self::Sums;
 
     /// Adds the products of some weights with the zero point, as which padding counts.
-    fn padded(self, sum: i32, places: Range<usize>, zero_point: i8) -> i32;
+    fn padded(self, sums: Self::Sums, places: Range<usize>, zero_point: i8) -> Self::Sums;
+}
+
+impl Row for [Eight<'_>; ROWS] {
+    type Sums = [i32; ROWS];
+
+    #[inline(always)]
+    fn dot(self, sums: Self::Sums, first: usize, values: &[i8]) -> Self::Sums {
+        let [a, b, c, d] = self.map(|row| row.0.get(first..first.wrapping_add(values.len())).unwrap_or(&[]));
+        let weights = a.iter().zip(b).zip(c.iter().zip(d));
+        values.iter().zip(weights).fold(sums, |[p, q, r, s], (&x, ((&a, &b), (&c, &d)))| {
+            [
+                add_product(p, a.cast_signed(), x),
+                add_product(q, b.cast_signed(), x),
+                add_product(r, c.cast_signed(), x),
+                add_product(s, d.cast_signed(), x),
+            ]
+        })
+    }
+
+    #[inline(always)]
+    fn padded(self, sums: Self::Sums, places: Range<usize>, zero_point: i8) -> Self::Sums {
+        each(self, sums, |row, sum| row.padded(sum, places.clone(), zero_point))
+    }
+}
+
+impl Row for [Four<'_>; ROWS] {
+    type Sums = [i32; ROWS];
+
+    #[inline(always)]
+    fn dot(self, sums: Self::Sums, first: usize, values: &[i8]) -> Self::Sums {
+        each(self, sums, |row, sum| row.dot(sum, first, values))
+    }
+
+    #[inline(always)]
+    fn padded(self, sums: Self::Sums, places: Range<usize>, zero_point: i8) -> Self::Sums {
+        each(self, sums, |row, sum| row.padded(sum, places.clone(), zero_point))
+    }
+}
+
+#[inline(always)]
+fn each<R: Copy>(rows: [R; ROWS], sums: [i32; ROWS], add: impl Fn(R, i32) -> i32) -> [i32; ROWS] {
+    let [a, b, c, d] = rows;
+    let [p, q, r, s] = sums;
+    [add(a, p), add(b, q), add(c, r), add(d, s)]
+}
+
+/// Returns the next [`ROWS`] of some.
+#[inline(always)]
+fn block<T>(mut of: impl Iterator<Item = T>) -> Option<[T; ROWS]> {
+    Some([of.next()?, of.next()?, of.next()?, of.next()?])
 }
 
 /// Weights of 8 bits.
@@ -157,6 +213,8 @@ trait Row: Copy {
 struct Eight<'a>(&'a [u8]);
 
 impl Row for Eight<'_> {
+    type Sums = i32;
+
     #[inline(always)]
     fn dot(self, sum: i32, first: usize, values: &[i8]) -> i32 {
         let weights = self.0.get(first..first.wrapping_add(values.len())).unwrap_or(&[]);
@@ -180,6 +238,8 @@ impl Row for Eight<'_> {
 struct Four<'a>(&'a [u8]);
 
 impl Row for Four<'_> {
+    type Sums = i32;
+
     #[inline(always)]
     fn dot(self, mut sum: i32, first: usize, values: &[i8]) -> i32 {
         let mut bytes = self.0.get(first / 2..).unwrap_or(&[]).iter();

@@ -107,6 +107,12 @@ pub struct VerifyFigures {
     /// Instructions of one run, the greatest of all samples; absent where they cannot be counted.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub instructions: Option<u64>,
+    /// Instructions of each operator of the last sample.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub operators: Vec<u64>,
+    /// The deepest that the stack went, in bytes; absent where it is not measured.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub stack: Option<usize>,
 }
 
 /// The version of the structure of `report.json`.

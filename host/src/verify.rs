@@ -115,7 +115,14 @@ pub fn on_host(bytes: &[u8], samples: &[Sample]) -> Result<VerifyFigures> {
             mismatches += expected.mismatches(&Answer::of(&session, &sample.input, &facts)?);
         }
     }
-    Ok(VerifyFigures { on: "host".into(), samples: samples.len(), mismatches, instructions: None })
+    Ok(VerifyFigures {
+        on: "host".into(),
+        samples: samples.len(),
+        mismatches,
+        instructions: None,
+        operators: Vec::new(),
+        stack: None,
+    })
 }
 
 /// Returns samples of a data set for a student; a series gives one for each of its steps.

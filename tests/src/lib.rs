@@ -4,6 +4,7 @@ pub mod build;
 pub mod facts;
 pub mod generalized;
 pub mod models;
+pub mod nets;
 pub mod reference;
 
 use std::io::{self, Write};

@@ -1,10 +1,9 @@
 //! Data through the recipe: what a batch holds is what the board will see.
 
+use attar::data;
 use attar::data::dataset::FactUse;
-use attar::data::{self, Dataset};
 use attar::facts::Audience;
-use attar::quantize;
-use attar::{net, random};
+use attar::random;
 use attar_device::{Session, Student, dequantize};
 use candle_core::Device;
 
@@ -15,7 +14,7 @@ use crate::toys::small_recipe;
 fn board_sees_what_the_network_was_trained_on() {
     let recipe = small_recipe(&[]);
     let data = data::load(&recipe, "".as_ref()).unwrap();
-    let bytes = untrained(&recipe, &data);
+    let bytes = attar_tests::nets::untrained(&recipe, &data).unwrap();
     let student = Student::parse(&bytes).unwrap();
     let mut arena = vec![0; student.model().arena_bytes()];
     let mut session = Session::new(*student.model(), &mut arena).unwrap();
@@ -69,11 +68,4 @@ fn hidden_facts_are_all_zeros_with_their_mask() {
         assert_eq!(bearings, row[6], "{row:?}");
     }
     assert!((60..140).contains(&hidden), "{hidden} of 200 speeds were hidden at a chance of one half");
-}
-
-pub(crate) fn untrained(recipe: &attar::recipe::Recipe, data: &Dataset) -> Vec<u8> {
-    let heads: Vec<(String, usize)> = data.targets.iter().map(|target| (target.name.clone(), target.outputs)).collect();
-    let graph = net::build(&recipe.student, data.input_shape, data.facts.input(Audience::Board), &heads).unwrap();
-    let net = net::Net::new(graph, &mut random::stream(recipe.seed, "untrained"), &Device::Cpu).unwrap();
-    quantize::quantize(&net, data, &recipe.quantize, 0).unwrap()
 }

@@ -1,94 +1,21 @@
 //! Families of networks: shapes and multiply-accumulates as published, and the memory that their plans take.
 
+use std::fs;
+
 use attar::recipe::{Quantize, Recipe};
 use attar::{data, net, quantize, random, verify};
 use attar_device::{Session, Student};
-use attar_tests::reference;
+use attar_tests::nets::{FIGURES, REFERENCES};
+use attar_tests::{reference, root};
 use candle_core::{Device, Tensor};
 use rand::Rng;
-
-/// The reference networks of MLPerf Tiny (mlcommons/tiny), untrained, with random data in the place of their data sets.
-struct Reference {
-    name: &'static str,
-    arch: &'static str,
-    shape: &'static str,
-    outputs: usize,
-    macs: u32,
-    /// Weights without biases.
-    weights: usize,
-    operators: usize,
-    /// The arena that the plan may take, and the peak of tensors that are alive at one time.
-    arena: usize,
-    peak: usize,
-}
-
-const REFERENCES: [Reference; 4] = [
-    Reference {
-        name: "ResNet-8",
-        arch: "resnet",
-        shape: "[32, 32, 3]",
-        outputs: 10,
-        macs: 12_501_632,
-        weights: 77_360,
-        operators: 11,
-        arena: 32_768,
-        peak: 49_152,
-    },
-    Reference {
-        name: "DS-CNN",
-        arch: "dscnn",
-        shape: "[49, 10, 1]",
-        outputs: 12,
-        macs: 2_656_768,
-        weights: 22_016,
-        operators: 11,
-        arena: 8_448,
-        peak: 16_000,
-    },
-    Reference {
-        name: "MobileNet-V1",
-        arch: "mobilenet-v1",
-        shape: "[96, 96, 3]",
-        outputs: 2,
-        macs: 7_489_664,
-        weights: 208_112,
-        operators: 29,
-        arena: 36_880,
-        peak: 55_296,
-    },
-    Reference {
-        name: "autoencoder",
-        arch: "autoencoder",
-        shape: "[640]",
-        outputs: 640,
-        macs: 264_192,
-        weights: 264_192,
-        operators: 10,
-        arena: 768,
-        peak: 768,
-    },
-];
-
-impl Reference {
-    fn export(&self, overlap: bool) -> Vec<u8> {
-        let text = format!(
-            "[data]\nformat = \"random\"\nsamples = 40\n[input]\nshape = {}\n[[heads]]\nname = \"y\"\n\
-             kind = \"regression\"\noutputs = {}\n[student]\narch = \"{}\"\n[distill]\nmethod = \"none\"\n\
-             [quantize]\ncalibration = 8\ntests = 1\noverlap = {overlap}\n",
-            self.shape, self.outputs, self.arch
-        );
-        let recipe = Recipe::parse(&text, self.name, self.name, &[]).unwrap();
-        let data = data::load(&recipe, "".as_ref()).unwrap();
-        crate::data::untrained(&recipe, &data)
-    }
-}
 
 /// Every reference network has the published size, and runs on a board in exactly the planned arena with the outputs of a
 /// run in which no two tensors share a byte.
 #[test]
 fn reference_networks_run_in_their_planned_arena_as_without_overlaps() {
     for reference in &REFERENCES {
-        let (bytes, apart) = (reference.export(true), reference.export(false));
+        let (bytes, apart) = (reference.export(true).unwrap(), reference.export(false).unwrap());
         let (student, other) = (Student::parse(&bytes).unwrap(), Student::parse(&apart).unwrap());
         let name = reference.name;
         assert_eq!(student.model().header().macs, reference.macs, "{name}");
@@ -115,6 +42,27 @@ fn reference_networks_run_in_their_planned_arena_as_without_overlaps() {
         let figures = verify::on("qemu:mps2-an386", &bytes, &samples[..1]).unwrap();
         assert_eq!(figures.mismatches, 0, "{name}");
     }
+}
+
+/// No network of MLPerf Tiny takes over 2 % more instructions than the figures say, on any core, and each gives the outputs
+/// of the host.
+#[test]
+fn reference_networks_take_the_instructions_that_are_written_down() {
+    let figures = fs::read_to_string(root().join(FIGURES)).unwrap();
+    let mut grown = Vec::new();
+    for line in figures.lines() {
+        let [name, board, expected] = line.split(',').collect::<Vec<_>>().try_into().unwrap();
+        let net = REFERENCES.iter().find(|net| net.name == name).unwrap();
+        let bytes = net.export(true).unwrap();
+        let samples = verify::random_samples(&bytes, 1, 3).unwrap();
+        let got = verify::on(&format!("qemu:{board}"), &bytes, &samples).unwrap();
+        assert_eq!(got.mismatches, 0, "{name} on {board}");
+        let (got, expected) = (got.instructions.unwrap() as f64, expected.parse::<f64>().unwrap());
+        if got > 1.02 * expected {
+            grown.push(format!("{name} on {board}: {got} instructions, expected {expected}"));
+        }
+    }
+    assert!(figures.lines().count() == 20 && grown.is_empty(), "{}", grown.join("\n"));
 }
 
 /// A folded network computes what the network with its normalisations does, to the rounding of f32.
@@ -305,7 +253,7 @@ fn streamed(student: &str) -> (Recipe, data::Dataset, Vec<u8>) {
     );
     let recipe = Recipe::parse(&text, "r.toml", "r", &[]).unwrap();
     let data = data::load(&recipe, "".as_ref()).unwrap();
-    let bytes = crate::data::untrained(&recipe, &data);
+    let bytes = attar_tests::nets::untrained(&recipe, &data).unwrap();
     (recipe, data, bytes)
 }
 

@@ -17,7 +17,7 @@ fn engine_equals_the_specification_on_all_test_images() {
     assert_eq!((data.len(), data.splits.test.len()), (70_000, 10_000));
     let bytes = match std::env::var_os("ATTAR_STUDENT") {
         Some(path) => std::fs::read(path).unwrap(),
-        None => crate::data::untrained(&recipe, &data),
+        None => attar_tests::nets::untrained(&recipe, &data).unwrap(),
     };
     let samples = verify::samples_of(&bytes, &data, &data.splits.test).unwrap();
     let answers = verify::answers(&Student::parse(&bytes).unwrap(), &samples).unwrap();

@@ -7,7 +7,7 @@ mod answer;
 mod board;
 mod samples;
 
-use attar_device::{Arena, EmbeddedStudent, Error, include_student};
+use attar_device::{Arena, EmbeddedStudent, Error, Step, include_student};
 use semihosting::{eprintln, println};
 
 include_student!(STUDENT, concat!(env!("OUT_DIR"), "/student.attar"));
@@ -55,7 +55,7 @@ fn serve(
     input: &mut [f32; STUDENT.input_len()],
 ) -> Result<u32, Failure> {
     let student = STUDENT.parse()?;
-    println!("attar 3 arena={} flash={} macs={}", STUDENT.arena_bytes(), STUDENT.flash_bytes(), STUDENT.macs());
+    println!("attar 4 arena={} flash={} macs={}", STUDENT.arena_bytes(), STUDENT.flash_bytes(), STUDENT.macs());
     println!("self-test {}", student.self_test(arena.as_mut_slice())?);
     let mut file = samples::Samples::open(&PROTOCOL)?;
     let mut session = student.session(arena)?;
@@ -68,6 +68,19 @@ fn serve(
         let outputs = session.run(&input[..], &facts)?;
         let instructions = start.instructions();
         answer::say(index, instructions, &outputs, &facts.known(&input[..]));
+    }
+    if file.count() > 0 {
+        // The last sample once more, an operator at a time.
+        session.reset();
+        session.load(&input[..], &facts)?;
+        for operator in 0.. {
+            let start = board::Counter::start();
+            let step = session.step();
+            println!("operator {operator} instructions {}", start.instructions());
+            if step == Step::Done {
+                break;
+            }
+        }
     }
     Ok(file.count())
 }

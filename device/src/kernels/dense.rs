@@ -1,6 +1,6 @@
 use attar_shared::{Channels, Weights};
 
-use super::{Eight, Four, Row, View, ViewMut};
+use super::{Eight, Four, ROWS, Row, View, ViewMut, block};
 
 /// Computes `output[o] = finish(bias[o] + sum_i weights[o, i] * input[i])` over the flattened input.
 pub fn dense(input: View<'_>, channels: Channels<'_>, output: ViewMut<'_>) {
@@ -12,9 +12,25 @@ pub fn dense(input: View<'_>, channels: Channels<'_>, output: ViewMut<'_>) {
 }
 
 #[inline(never)]
-fn rows(input: View<'_>, channels: Channels<'_>, rows: impl Iterator<Item = impl Row>, output: ViewMut<'_>) {
+fn rows<R: Row<Sums = i32>>(
+    input: View<'_>,
+    channels: Channels<'_>,
+    mut rows: impl Iterator<Item = R>,
+    output: ViewMut<'_>,
+) where
+    [R; ROWS]: Row<Sums = [i32; ROWS]>,
+{
     let finish = output.finish();
-    for ((place, row), (bias, requantization)) in output.values.iter_mut().zip(rows).zip(channels.constants()) {
+    let mut constants = channels.constants();
+    let mut blocks = output.values.chunks_exact_mut(ROWS);
+    for values in &mut blocks {
+        let (Some(rows), Some(constants)) = (block(&mut rows), block(&mut constants)) else { return };
+        let sums = rows.dot(constants.map(|(bias, _)| bias), 0, input.values);
+        for ((value, sum), (_, requantization)) in values.iter_mut().zip(sums).zip(constants) {
+            finish.put(value, sum, requantization);
+        }
+    }
+    for ((place, row), (bias, requantization)) in blocks.into_remainder().iter_mut().zip(rows).zip(constants) {
         finish.put(place, row.dot(bias, 0, input.values), requantization);
     }
 }

@@ -14,7 +14,7 @@ use super::{parse_model, print, print_json, read_model, recipe_for};
 pub(super) struct Arguments {
     /// The model.
     model: PathBuf,
-    /// Where: host, or qemu:BOARD with BOARD microbit (Cortex-M0), mps2-an385 (Cortex-M3), mps2-an386 (Cortex-M4),
+    /// Where: host, or qemu:BOARD with BOARD microbit (Cortex-M0), mps2-an385-m0 (its code with more room), mps2-an385 (Cortex-M3), mps2-an386 (Cortex-M4),
     /// mps2-an505 (Cortex-M33) or riscv32-virt (RV32IMC).
     #[arg(long, default_value = "host", value_name = "PLACE")]
     on: String,

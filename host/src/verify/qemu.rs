@@ -26,8 +26,14 @@ pub struct Board {
 }
 
 /// The boards.
-pub const BOARDS: [Board; 5] = [
+pub const BOARDS: [Board; 6] = [
     Board { name: "microbit", target: "thumbv6m-none-eabi", qemu: "qemu-system-arm", arguments: &["-M", "microbit"] },
+    Board {
+        name: "mps2-an385-m0",
+        target: "thumbv6m-none-eabi",
+        qemu: "qemu-system-arm",
+        arguments: &["-M", "mps2-an385", "-cpu", "cortex-m3"],
+    },
     Board {
         name: "mps2-an385",
         target: "thumbv7m-none-eabi",
@@ -101,6 +107,7 @@ fn build(board: &Board, model: &Path) -> Result<PathBuf> {
         .arg(&target_folder)
         .current_dir(&source)
         .env("ATTAR_STUDENT", model)
+        .env("ATTAR_BOARD", board.name)
         .env_remove("CARGO_TARGET_DIR")
         .env_remove("RUSTFLAGS")
         .output()
@@ -175,12 +182,19 @@ fn compare(board: &Board, lines: &[String], expected: &[Answer]) -> Result<Verif
         instructions = instructions.max(count.parse::<u64>().with_context(|| format!("{count:?} instructions"))?);
         seen += 1;
     }
+    let operators = lines.iter().filter_map(|line| {
+        let (_, count) = line.strip_prefix("operator ")?.split_once(" instructions ")?;
+        count.parse::<u64>().ok()
+    });
+    let stack = lines.iter().find_map(|line| line.strip_prefix("done ")?.split_once(" stack ")?.1.parse().ok());
     ensure!(seen == expected.len(), "{} answered {seen} of {} samples", board.name, expected.len());
     Ok(VerifyFigures {
         on: format!("qemu:{}", board.name),
         samples: seen,
         mismatches,
         instructions: (instructions > 0).then_some(instructions),
+        operators: operators.collect(),
+        stack: stack.filter(|bytes| *bytes > 0),
     })
 }
 

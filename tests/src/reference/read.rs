@@ -469,9 +469,9 @@ mod tests {
 
     /// Two inputs and one fact with its mask, joined by a concat, then dense to one value with a binary head.
     fn by_hand() -> Vec<u8> {
-        let mut input = b"\x02in\x01\0".to_vec();
+        let mut input = b"\x02in\0\x01\0".to_vec();
         push(&mut input, &[1.0_f32.to_bits(), 1.0_f32.to_bits()]);
-        input.extend([0, 0, 0]); // no names of channels, one byte of padding
+        input.extend([0, 0]); // no names of channels
         input.resize(input.len().next_multiple_of(4), 0);
 
         let mut facts = b"\x01\0\0\0\0\x02\0\0\x03age\x01y".to_vec();

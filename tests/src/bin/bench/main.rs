@@ -1,5 +1,6 @@
 //! Benchmarks that print tables; `tests/bench` builds and runs them.
 
+mod device;
 mod distillation;
 mod facts;
 mod training;
@@ -52,6 +53,21 @@ enum What {
         #[arg(long, default_value_t = 5)]
         seeds: usize,
     },
+    /// The networks of MLPerf Tiny on every core in QEMU, beside CMSIS-NN.
+    Device {
+        /// Prints one array of objects.
+        #[arg(long)]
+        json: bool,
+        /// Prints each operator as well.
+        #[arg(long)]
+        layers: bool,
+        /// Writes the figures that tests hold the engine to.
+        #[arg(long)]
+        write: bool,
+        /// One board alone, as in mps2-an386.
+        #[arg(long, value_name = "BOARD")]
+        on: Option<String>,
+    },
     /// Generalised distillation on synthetic data (Lopez-Paz et al. 2016), beside the published figures.
     Distillation {
         /// Prints one array of flat objects.
@@ -68,6 +84,7 @@ fn main() -> ExitCode {
         What::Training { json, seconds } => training::beside_torch(json, seconds),
         What::Steps { seconds, net } => training::steps(seconds, net.as_deref()),
         What::Facts { json, data, seeds } => facts::table(json, &data, seeds),
+        What::Device { json, layers, write, on } => device::table(json, layers, write, on.as_deref()),
         What::Distillation { json, repeats } => distillation::table(json, repeats),
     };
     match result {

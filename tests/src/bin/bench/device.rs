@@ -1,0 +1,98 @@
+//! The networks of MLPerf Tiny on every core in QEMU, beside CMSIS-NN: instructions in all and an operator at a time.
+//!
+//! Instructions under `-icount` are the same on every machine. They are no cycles: loads, multiplies and branches cost more
+//! than one on silicon.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use attar::verify::{self, random_samples};
+use attar_device::Student;
+use attar_tests::nets::{FIGURES, REFERENCES};
+use attar_tests::root;
+use serde_json::{Value, json};
+
+/// The boards, with the place of their core among the figures of CMSIS-NN; nobody has measured it on the Cortex-M33.
+const BOARDS: [(&str, &str, Option<usize>); 5] = [
+    // Code for the Cortex-M0 on a board with room for it.
+    ("mps2-an385-m0", "Cortex-M0", Some(0)),
+    ("mps2-an385", "Cortex-M3", Some(1)),
+    ("mps2-an386", "Cortex-M4", Some(2)),
+    ("mps2-an505", "Cortex-M33", None),
+    ("riscv32-virt", "RV32IMC", Some(3)),
+];
+
+/// Runs each network on each board and prints a table; with `layers` each operator has a line, with `write` the figures take
+/// the place of those that tests hold the engine to.
+pub(crate) fn table(as_json: bool, layers: bool, write: bool, only: Option<&str>) -> Result<()> {
+    let mut rows: Vec<Value> = Vec::new();
+    let mut figures_file = String::new();
+    for net in &REFERENCES {
+        let bytes = net.export(true)?;
+        let student = Student::parse(&bytes)?;
+        let samples = random_samples(&bytes, 1, 3)?;
+        for (board, core, place) in BOARDS.iter().filter(|(board, ..)| only.is_none_or(|only| only == *board)) {
+            let figures = verify::on(&format!("qemu:{board}"), &bytes, &samples)
+                .with_context(|| format!("{} on {board}", net.name))?;
+            let instructions = figures.instructions.unwrap_or_default();
+            figures_file += &format!("{},{board},{instructions}\n", net.name);
+            let peer = place.map(|place| net.cmsis_nn[place]);
+            rows.push(json!({
+                "net": net.name,
+                "core": core,
+                "instructions": instructions,
+                "instructions_per_mac": instructions as f64 / f64::from(net.macs),
+                "cmsis_nn": peer,
+                "ratio": peer.map(|peer| instructions as f64 / peer as f64),
+                "arena_bytes": student.model().arena_bytes(),
+                "stack_bytes": figures.stack,
+                "mismatches": figures.mismatches,
+                "operators": figures.operators,
+            }));
+            if layers && !as_json {
+                print_layers(net.name, core, &student, &figures.operators);
+            }
+        }
+    }
+    if write {
+        ensure!(only.is_none(), "--write takes all boards");
+        fs::write(root().join(FIGURES), figures_file)?;
+    }
+    if as_json {
+        println!("{}", Value::from(rows));
+        return Ok(());
+    }
+    println!(
+        "{:<14}{:<12}{:>14}{:>10}{:>14}{:>8}{:>10}{:>8}",
+        "net", "core", "instructions", "per MAC", "CMSIS-NN", "ratio", "arena", "stack"
+    );
+    for row in &rows {
+        let shown = |key: &str| row[key].as_u64().map_or("-".into(), |number| number.to_string());
+        let decimal = |key: &str| row[key].as_f64().map_or("-".into(), |number| format!("{number:.2}"));
+        println!(
+            "{:<14}{:<12}{:>14}{:>10}{:>14}{:>8}{:>10}{:>8}",
+            row["net"].as_str().unwrap_or_default(),
+            row["core"].as_str().unwrap_or_default(),
+            shown("instructions"),
+            decimal("instructions_per_mac"),
+            shown("cmsis_nn"),
+            decimal("ratio"),
+            shown("arena_bytes"),
+            shown("stack_bytes"),
+        );
+    }
+    Ok(())
+}
+
+/// Prints what each operator takes.
+fn print_layers(net: &str, core: &str, student: &Student<'_>, operators: &[u64]) {
+    println!("{net} on {core}");
+    for (operator, instructions) in student.model().operators().zip(operators) {
+        let shape = |tensor| student.model().tensor(tensor).map(|tensor| tensor.shape);
+        let (Some(input), Some(output)) = (shape(operator.inputs()[0]), shape(operator.output)) else { continue };
+        let macs = operator.macs(input, output);
+        let each = if macs > 0 { format!("{:.2} per MAC", *instructions as f64 / macs as f64) } else { String::new() };
+        let sides = format!("{}x{}x{}", output.height, output.width, output.channels);
+        println!("  {:<14}{sides:>12}{macs:>10} MACs{instructions:>12}  {each}", format!("{:?}", operator.kind()));
+    }
+}
