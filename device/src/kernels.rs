@@ -202,6 +202,15 @@ fn each<R: Copy>(rows: [R; ROWS], sums: [i32; ROWS], add: impl Fn(R, i32) -> i32
     [add(a, p), add(b, q), add(c, r), add(d, s)]
 }
 
+/// Splits values that are to be computed into those that go [`ROWS`] at a time, and those that go one by one: all of them where
+/// a block does not fit the registers.
+#[inline(always)]
+fn blocks(values: &mut [i8]) -> (impl Iterator<Item = &mut [i8; ROWS]>, &mut [i8]) {
+    let whole = if cfg!(few_registers) { 0 } else { values.len() / ROWS * ROWS };
+    let (whole, rest) = values.split_at_mut_checked(whole).unwrap_or_default();
+    (whole.as_chunks_mut::<ROWS>().0.iter_mut(), rest)
+}
+
 /// Returns the next [`ROWS`] of some.
 #[inline(always)]
 fn block<T>(mut of: impl Iterator<Item = T>) -> Option<[T; ROWS]> {

@@ -3,7 +3,7 @@ use core::ops::Range;
 use attar_shared::{Channels, Weights, Window};
 
 use super::window::Axis;
-use super::{Eight, Four, ROWS, Row, View, ViewMut, block};
+use super::{Eight, Finish, Four, ROWS, Row, View, ViewMut, block, blocks};
 
 /// Computes a convolution with weights `[out, kernel_height, kernel_width, in]`; padding holds the input's zero point.
 pub fn convolution(input: View<'_>, window: &Window, channels: Channels<'_>, output: ViewMut<'_>) {
@@ -16,8 +16,47 @@ pub fn convolution(input: View<'_>, window: &Window, channels: Channels<'_>, out
     }
 }
 
-#[inline(always)]
 fn pixels<R: Row<Sums = i32>, I: Iterator<Item = R>>(
+    input: View<'_>,
+    window: &Window,
+    channels: Channels<'_>,
+    rows: impl Fn() -> I,
+    output: ViewMut<'_>,
+) where
+    [R; ROWS]: Row<Sums = [i32; ROWS]>,
+{
+    let values = window.taps().wrapping_mul(usize::from(input.shape.channels));
+    // Two loops, each with the registers to itself.
+    if let Some(patch) = [0i8; PATCH].get_mut(..values) {
+        gathered(input, window, channels, rows, output, patch);
+    } else {
+        in_place(input, window, channels, rows, output);
+    }
+}
+
+/// Copies what the window shows, then computes all channels on it.
+#[inline(never)]
+fn gathered<R: Row<Sums = i32>, I: Iterator<Item = R>>(
+    input: View<'_>,
+    window: &Window,
+    channels: Channels<'_>,
+    rows: impl Fn() -> I,
+    mut output: ViewMut<'_>,
+    patch: &mut [i8],
+) where
+    [R; ROWS]: Row<Sums = [i32; ROWS]>,
+{
+    let finish = output.finish();
+    let axes = Axis::pair(window, input.shape.height, input.shape.width);
+    for (y, x, pixel) in output.pixels() {
+        Place::new(&input, axes, y, x).gather(patch);
+        fill(pixel, &*patch, rows(), channels, finish);
+    }
+}
+
+/// Computes all channels on the input where it is.
+#[inline(never)]
+fn in_place<R: Row<Sums = i32>, I: Iterator<Item = R>>(
     input: View<'_>,
     window: &Window,
     channels: Channels<'_>,
@@ -27,28 +66,53 @@ fn pixels<R: Row<Sums = i32>, I: Iterator<Item = R>>(
     [R; ROWS]: Row<Sums = [i32; ROWS]>,
 {
     let finish = output.finish();
-    let (vertical, horizontal) = Axis::pair(window, input.shape.height, input.shape.width);
-    let depth = usize::from(input.shape.channels);
-    let at = |y: u16, x: u16| {
-        let (top, left) = (vertical.start(y), horizontal.start(x));
-        Place { input: &input, vertical, horizontal, top, left, span: Span::new(horizontal, left, depth) }
-    };
+    let axes = Axis::pair(window, input.shape.height, input.shape.width);
     for (y, x, pixel) in output.pixels() {
-        let place = at(y, x);
-        let (mut rows, mut constants) = (rows(), channels.constants());
-        let mut blocks = pixel.chunks_exact_mut(ROWS);
-        for values in &mut blocks {
-            let (Some(rows), Some(constants)) = (block(&mut rows), block(&mut constants)) else { return };
-            let sums = place.sum(rows, constants.map(|(bias, _)| bias));
-            for ((value, sum), (_, requantization)) in values.iter_mut().zip(sums).zip(constants) {
-                finish.put(value, sum, requantization);
-            }
-        }
-        for ((value, row), (bias, requantization)) in blocks.into_remainder().iter_mut().zip(rows).zip(constants) {
-            finish.put(value, place.sum(row, bias), requantization);
-        }
+        fill(pixel, &Place::new(&input, axes, y, x), rows(), channels, finish);
     }
 }
+
+/// What weights are multiplied with.
+trait Shown {
+    /// Adds to each sum the products of its weights.
+    fn sum<R: Row>(&self, row: R, sums: R::Sums) -> R::Sums;
+}
+
+impl Shown for [i8] {
+    #[inline(always)]
+    fn sum<R: Row>(&self, row: R, sums: R::Sums) -> R::Sums {
+        row.dot(sums, 0, self)
+    }
+}
+
+/// Writes all channels of a pixel.
+#[inline(always)]
+fn fill<R: Row<Sums = i32>>(
+    pixel: &mut [i8],
+    shown: &(impl Shown + ?Sized),
+    mut rows: impl Iterator<Item = R>,
+    channels: Channels<'_>,
+    finish: Finish,
+) where
+    [R; ROWS]: Row<Sums = [i32; ROWS]>,
+{
+    let mut constants = channels.constants();
+    let (blocks, rest) = blocks(pixel);
+    for values in blocks {
+        let (Some(rows), Some(constants)) = (block(&mut rows), block(&mut constants)) else { return };
+        let sums = shown.sum(rows, constants.map(|(bias, _)| bias));
+        for ((value, sum), (_, requantization)) in values.iter_mut().zip(sums).zip(constants) {
+            finish.put(value, sum, requantization);
+        }
+    }
+    for ((value, row), (bias, requantization)) in rest.iter_mut().zip(rows).zip(constants) {
+        finish.put(value, shown.sum(row, bias), requantization);
+    }
+}
+
+/// The greatest window, in values, that is copied out once for all channels: below it, looking for the values costs more than
+/// their products.
+const PATCH: usize = 64;
 
 /// Where the window of a pixel lies.
 struct Place<'a> {
@@ -60,8 +124,35 @@ struct Place<'a> {
     span: Option<Span>,
 }
 
-impl Place<'_> {
-    /// Adds to each sum the products of its weights with what the window shows.
+impl<'a> Place<'a> {
+    #[inline(always)]
+    fn new(input: &'a View<'a>, (vertical, horizontal): (Axis, Axis), y: u16, x: u16) -> Self {
+        let (top, left) = (vertical.start(y), horizontal.start(x));
+        let span = Span::new(horizontal, left, usize::from(input.shape.channels));
+        Self { input, vertical, horizontal, top, left, span }
+    }
+
+    /// Copies what the window shows, padding included, in the order of the weights.
+    #[inline(always)]
+    fn gather(&self, patch: &mut [i8]) {
+        let depth = usize::from(self.input.shape.channels).max(1);
+        let row_len = usize::from(self.input.shape.width).wrapping_mul(depth);
+        let kernel_row = self.horizontal.taps().len().wrapping_mul(depth).max(1);
+        for (ky, places) in self.vertical.taps().zip(patch.chunks_exact_mut(kernel_row)) {
+            let line = self.vertical.position(self.top, ky).map(|y| y.wrapping_mul(row_len));
+            for (kx, places) in self.horizontal.taps().zip(places.chunks_exact_mut(depth)) {
+                let at = line.zip(self.horizontal.position(self.left, kx));
+                let values = at.and_then(|(line, x)| self.input.get(line.wrapping_add(x.wrapping_mul(depth)), depth));
+                match values {
+                    Some(values) => places.iter_mut().zip(values).for_each(|(place, value)| *place = *value),
+                    None => places.fill(self.input.zero_point),
+                }
+            }
+        }
+    }
+}
+
+impl Shown for Place<'_> {
     #[inline(always)]
     fn sum<R: Row>(&self, row: R, mut sums: R::Sums) -> R::Sums {
         let depth = usize::from(self.input.shape.channels);

@@ -1,6 +1,6 @@
 use attar_shared::{Channels, Weights};
 
-use super::{Eight, Four, ROWS, Row, View, ViewMut, block};
+use super::{Eight, Four, ROWS, Row, View, ViewMut, block, blocks};
 
 /// Computes `output[o] = finish(bias[o] + sum_i weights[o, i] * input[i])` over the flattened input.
 pub fn dense(input: View<'_>, channels: Channels<'_>, output: ViewMut<'_>) {
@@ -22,15 +22,15 @@ fn rows<R: Row<Sums = i32>>(
 {
     let finish = output.finish();
     let mut constants = channels.constants();
-    let mut blocks = output.values.chunks_exact_mut(ROWS);
-    for values in &mut blocks {
+    let (blocks, rest) = blocks(output.values);
+    for values in blocks {
         let (Some(rows), Some(constants)) = (block(&mut rows), block(&mut constants)) else { return };
         let sums = rows.dot(constants.map(|(bias, _)| bias), 0, input.values);
         for ((value, sum), (_, requantization)) in values.iter_mut().zip(sums).zip(constants) {
             finish.put(value, sum, requantization);
         }
     }
-    for ((place, row), (bias, requantization)) in blocks.into_remainder().iter_mut().zip(rows).zip(constants) {
+    for ((place, row), (bias, requantization)) in rest.iter_mut().zip(rows).zip(constants) {
         finish.put(place, row.dot(bias, 0, input.values), requantization);
     }
 }
