@@ -136,7 +136,8 @@ impl<'a> Facts<'a> {
 
     /// Returns all facts of an input: those that were set, and those that are computed from them and from the input.
     ///
-    /// [`crate::Session::run`] does this by itself; here it can be looked at.
+    /// `input` is what [`crate::Session::run`] takes, or the bytes of a text. A session does this by itself; here it can be
+    /// looked at.
     pub fn known<T: Copy + Into<f32>>(&self, input: &[T]) -> KnownFacts<'a> {
         self.known_of(input, &Numbers(input))
     }

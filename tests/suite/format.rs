@@ -394,6 +394,17 @@ fn texts_that_break_a_rule_are_refused() {
         assert_eq!(input(InputDefinition { channels: &["byte"], ..text }), expected(Defect::Shape));
         assert_eq!(input(InputDefinition { is_text: false, ..text }), fact(Defect::Kind), "numbers have no words");
 
+        // Numbers of the same widths in the places of the gazetteers: what is left is a bag that reads numbers.
+        let number = KindDefinition::Number { least: 0.0, greatest: 1.0 };
+        let periodic = Encoder::Number(attar_shared::Scaling::Periodic { period: 1.0 });
+        let facts = [
+            FactDefinition { kind: number, encoder: periodic, ..own },
+            FactDefinition { kind: number, encoder: Encoder::None, ..definition.facts[1] },
+            FactDefinition { code: &[], ..definition.facts[2] },
+        ];
+        let changed = Definition { input: InputDefinition { is_text: false, ..text }, facts: &facts, ..*definition };
+        assert_eq!(write(&changed), invalid(ParseError::Operator(0, Defect::Kind)), "a bag reads texts");
+
         let bag = definition.operators[0];
         for (place, patch, defect) in [
             (0, vec![0; 4], Defect::TooLarge),

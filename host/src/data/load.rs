@@ -70,6 +70,23 @@ struct Raw {
 }
 
 impl Raw {
+    /// Returns numbers without names, groups or a test part of their own, all of them with labels.
+    fn new(inputs: Array, shape: [usize; 3], facts: Vec<GivenFact>, targets: Vec<Target>, fingerprint: String) -> Self {
+        Self {
+            inputs,
+            is_text: false,
+            phrases: Vec::new(),
+            shape,
+            channels: Vec::new(),
+            facts,
+            targets,
+            groups: None,
+            test_from: None,
+            unlabelled: 0,
+            fingerprint,
+        }
+    }
+
     fn finish(mut self, recipe: &Recipe, folder: &Path) -> Result<Dataset> {
         let samples = self.inputs.rows();
         let split = &recipe.data.split;
@@ -217,19 +234,7 @@ fn from_csv(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let shape = if is_text { [1, inputs.row_len(), 1] } else { [1, 1, inputs.row_len()] };
     files.insert(0, path);
     let fingerprint = fingerprint(&files)?;
-    Ok(Raw {
-        inputs,
-        is_text,
-        phrases: Vec::new(),
-        shape,
-        channels,
-        facts,
-        targets,
-        groups,
-        test_from: None,
-        unlabelled: 0,
-        fingerprint,
-    })
+    Ok(Raw { is_text, channels, groups, ..Raw::new(inputs, shape, facts, targets, fingerprint) })
 }
 
 fn target_from_columns(table: &Table, head: &Head, path: &Path) -> Result<Target> {
@@ -341,23 +346,12 @@ fn from_simulator(recipe: &Recipe, folder: &Path) -> Result<Raw> {
             ),
         })
         .collect::<Result<_>>()?;
-    Ok(Raw {
-        inputs,
-        is_text: false,
-        phrases: Vec::new(),
-        shape: [1, settings.lines(), 1],
-        channels: Vec::new(),
-        facts,
-        targets,
-        groups: None,
-        test_from: None,
-        unlabelled: 0,
-        fingerprint: format!(
-            "bearing simulator, {samples} windows, seed {}, {settings:?} {}",
-            recipe.data.seed,
-            fingerprint(&files)?
-        ),
-    })
+    let fingerprint = format!(
+        "bearing simulator, {samples} windows, seed {}, {settings:?} {}",
+        recipe.data.seed,
+        fingerprint(&files)?
+    );
+    Ok(Raw::new(inputs, [1, settings.lines(), 1], facts, targets, fingerprint))
 }
 
 fn from_noise(recipe: &Recipe, folder: &Path) -> Result<Raw> {
@@ -381,23 +375,9 @@ fn from_noise(recipe: &Recipe, folder: &Path) -> Result<Raw> {
             Ok(Target::new(head, outputs, head.labels.clone(), normal(samples * outputs)))
         })
         .collect::<Result<_>>()?;
-    Ok(Raw {
-        inputs,
-        is_text: false,
-        phrases: Vec::new(),
-        shape,
-        channels: Vec::new(),
-        facts,
-        targets,
-        groups: None,
-        test_from: None,
-        unlabelled: 0,
-        fingerprint: format!(
-            "random data, {samples} samples of {shape:?}, seed {} {}",
-            recipe.data.seed,
-            fingerprint(&files)?
-        ),
-    })
+    let fingerprint =
+        format!("random data, {samples} samples of {shape:?}, seed {} {}", recipe.data.seed, fingerprint(&files)?);
+    Ok(Raw::new(inputs, shape, facts, targets, fingerprint))
 }
 
 /// Returns `[height, width, channels]` for a shape of one to three sizes.

@@ -25,9 +25,9 @@ mod storage;
 #[cfg(test)]
 mod testing;
 
+use attar_shared::text::Grams;
 use candle_core::{DType, Result, Tensor, bail};
 
-pub use bag::bag;
 pub use fake::{Rounding, Scales};
 pub use geometry::Window;
 pub use norm::EPSILON;
@@ -109,6 +109,28 @@ pub fn depthwise(x: &Tensor, weight: &Tensor, bias: &Tensor, window: &Window) ->
     } else {
         portable::depthwise(x, weight, bias, window)
     }
+}
+
+/// The mean of the rows of `weight` that the n-grams of each text choose; 0 for a text without any.
+///
+/// The words and n-grams are those of the device, found anew in each pass.
+///
+/// # Shape
+/// `x` is `[batch, bytes]`, each byte as the int8 that it is on the board, `weight` `[buckets, channels]`; the result is
+/// `[batch, channels]`.
+///
+/// # Errors
+/// When the shapes do not fit, or a tensor is not of 32-bit floats.
+pub fn bag(x: &Tensor, weight: &Tensor, grams: &Grams) -> Result<Tensor> {
+    const OP: &str = "bag";
+    let (_, bytes) = x.dims2()?;
+    let (buckets, _) = weight.dims2()?;
+    if buckets != grams.buckets as usize {
+        bail!("{OP}: weight has shape {:?}, expected [{}, channels]", weight.dims(), grams.buckets)
+    }
+    check_floats(OP, &[x, weight])?;
+    let chosen = bag::chosen(&x.flatten_all()?.to_vec1::<f32>()?, bytes, grams);
+    if weight.device().is_cpu() { bag::bag(weight, chosen) } else { portable::bag(weight, &chosen) }
 }
 
 /// The greatest value in each window, channel by channel.

@@ -53,19 +53,7 @@ pub(super) fn from_arrays(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     files.extend(tables);
     let fingerprint = fingerprint(&files)?;
     let inputs = part.inputs;
-    Ok(Raw {
-        inputs,
-        is_text: false,
-        phrases: Vec::new(),
-        shape,
-        channels: Vec::new(),
-        facts,
-        targets,
-        groups: None,
-        test_from,
-        unlabelled,
-        fingerprint,
-    })
+    Ok(Raw { test_from, unlabelled, ..Raw::new(inputs, shape, facts, targets, fingerprint) })
 }
 
 /// The arrays of one part, heads and facts in the order of the recipe.

@@ -55,17 +55,7 @@ pub(super) fn from_commands(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let grouped = recipe.data.split.group.is_some();
     let groups = grouped.then(|| indices_of(names.iter().map(String::as_str)));
     let shape = [1, inputs.row_len(), 1];
-    Ok(Raw {
-        inputs,
-        is_text: true,
-        phrases: commands::gazetteer(recipe.data.seed),
-        shape,
-        channels: Vec::new(),
-        facts,
-        targets,
-        groups,
-        test_from: None,
-        unlabelled: 0,
-        fingerprint: format!("commands, {samples}, seed {} {}", recipe.data.seed, fingerprint(&files)?),
-    })
+    let fingerprint = format!("commands, {samples}, seed {} {}", recipe.data.seed, fingerprint(&files)?);
+    let phrases = commands::gazetteer(recipe.data.seed);
+    Ok(Raw { is_text: true, phrases, groups, ..Raw::new(inputs, shape, facts, targets, fingerprint) })
 }

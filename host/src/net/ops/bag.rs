@@ -1,48 +1,26 @@
 //! The embedding bag: the mean of the rows that a text's n-grams choose.
 
 use attar_shared::text::Grams;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::storage::{accumulate, floats, with_floats};
 
-/// The mean of the rows of `weight` that the n-grams of each text choose; 0 for a text without any.
-///
-/// The words and n-grams are those of the device, found anew in each pass: that costs less than a tenth of a step.
-///
-/// # Shape
-/// `x` is `[batch, bytes]`, each byte as the int8 that it is on the board, `weight` `[buckets, channels]`; the result is
-/// `[batch, channels]`.
-///
-/// # Errors
-/// When the shapes do not fit, or a tensor is not of 32-bit floats.
-pub fn bag(x: &Tensor, weight: &Tensor, grams: &Grams) -> Result<Tensor> {
-    const OP: &str = "bag";
-    let (batch, bytes) = x.dims2()?;
-    let (buckets, channels) = weight.dims2()?;
-    if buckets != grams.buckets as usize {
-        bail!("{OP}: weight has shape {:?}, expected [{}, channels]", weight.dims(), grams.buckets)
-    }
-    super::check_floats(OP, &[x, weight])?;
-    let texts = x.flatten_all()?.to_vec1::<f32>()?;
-    let chosen: Vec<Vec<u32>> = texts.par_chunks(bytes.max(1)).map(|text| chosen(text, grams)).collect();
-    if weight.device().is_cpu() {
-        return weight.contiguous()?.apply_op1(Bag { chosen, channels });
-    }
-    // Elsewhere a product with how often each row is chosen, over how many are.
-    let mut shares = vec![0.0f32; batch * buckets];
-    for (shares, chosen) in shares.chunks_exact_mut(buckets).zip(&chosen) {
-        chosen.iter().for_each(|&bucket| shares[bucket as usize] += 1.0 / chosen.len() as f32);
-    }
-    Tensor::from_vec(shares, (batch, buckets), weight.device())?.matmul(weight)
+/// See [`super::bag()`].
+pub(super) fn bag(weight: &Tensor, chosen: Vec<Vec<u32>>) -> Result<Tensor> {
+    let channels = weight.dim(1)?;
+    weight.contiguous()?.apply_op1(Bag { chosen, channels })
 }
 
-/// Returns the buckets of a text's n-grams.
-fn chosen(text: &[f32], grams: &Grams) -> Vec<u32> {
-    let bytes: Vec<i8> = text.iter().map(|&byte| attar_device::round_to_i8(byte)).collect();
-    let mut buckets = Vec::new();
-    grams.each(&bytes.as_slice(), |bucket| buckets.push(bucket));
-    buckets
+/// Returns the buckets of the n-grams of texts of so many bytes each.
+pub(super) fn chosen(texts: &[f32], bytes: usize, grams: &Grams) -> Vec<Vec<u32>> {
+    let of_text = |text: &[f32]| {
+        let bytes: Vec<i8> = text.iter().map(|&byte| attar_device::round_to_i8(byte)).collect();
+        let mut buckets = Vec::new();
+        grams.each(&bytes.as_slice(), |bucket| buckets.push(bucket));
+        buckets
+    };
+    texts.par_chunks(bytes.max(1)).map(of_text).collect()
 }
 
 struct Bag {
@@ -79,5 +57,32 @@ impl CustomOp1 for Bag {
             Ok(())
         })?;
         Ok(Some(Tensor::from_vec(of_rows, weight.shape(), weight.device())?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{portable, testing::*};
+    use super::*;
+
+    const GRAMS: Grams = Grams { buckets: 11, letters: [2, 3], words: 2 };
+
+    #[test]
+    fn agrees_with_a_direct_loop_in_values_and_gradients() -> Result<()> {
+        // The second text has no word, the third the same one twice.
+        let texts = ["to new york", " .,  ", "ab ab"].map(|text| format!("{text:\0<12}"));
+        let texts: Vec<f32> = texts.iter().flat_map(|text| text.bytes()).map(f32::from).collect();
+        let chosen = chosen(&texts, 12, &GRAMS);
+        assert!(chosen[0].len() > 20 && chosen[1].is_empty() && chosen[2].len() == 13, "{chosen:?}");
+        let naive = |o: &[Tensor]| -> Vec<f32> {
+            let rows = values(&o[0]);
+            let mean = |chosen: &Vec<u32>, c: usize| {
+                let sum: f32 = chosen.iter().map(|&bucket| rows[bucket as usize * 5 + c]).sum();
+                if chosen.is_empty() { 0.0 } else { sum / chosen.len() as f32 }
+            };
+            chosen.iter().flat_map(|chosen| (0..5).map(move |c| mean(chosen, c))).collect()
+        };
+        let operands = [random(1, &[11, 5])?];
+        check_operator(&operands, naive, |o| bag(&o[0], chosen.clone()), |o| portable::bag(&o[0], &chosen))
     }
 }

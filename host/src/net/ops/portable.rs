@@ -19,6 +19,16 @@ pub(super) fn conv2d(x: &Tensor, weight: &Tensor, bias: &Tensor, window: &Window
     ))
 }
 
+/// See [`super::bag()`]: a product with how often each row is chosen, over how many are.
+pub(super) fn bag(weight: &Tensor, chosen: &[Vec<u32>]) -> Result<Tensor> {
+    let buckets = weight.dim(0)?;
+    let mut shares = vec![0.0f32; chosen.len() * buckets];
+    for (shares, chosen) in shares.chunks_exact_mut(buckets).zip(chosen) {
+        chosen.iter().for_each(|&bucket| shares[bucket as usize] += 1.0 / chosen.len() as f32);
+    }
+    Tensor::from_vec(shares, (chosen.len(), buckets), weight.device())?.matmul(weight)
+}
+
 /// See [`super::dense()`].
 pub(super) fn dense(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     x.matmul(&weight.t()?)?.broadcast_add(bias)
