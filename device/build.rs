@@ -5,9 +5,13 @@ use std::env;
 fn main() {
     let target = env::var("TARGET").unwrap_or_default();
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rustc-check-cfg=cfg(few_registers)");
-    // Thumb of ARMv6-M and ARMv8-M baseline computes in eight registers.
-    if target.starts_with("thumbv6m") || target.starts_with("thumbv8m.base") {
-        println!("cargo::rustc-cfg=few_registers");
+    println!("cargo::rustc-check-cfg=cfg(dsp, dsp_extension)");
+    // Stable Rust tells of no DSP extension: `cfg(target_feature)` has it neither for thumbv7em nor for thumbv8m.main.
+    let dsp = target.starts_with("thumbv7em") || target.starts_with("thumbv8m.main");
+    if dsp && env::var_os("CARGO_FEATURE_PLAIN").is_none() {
+        println!("cargo::rustc-cfg=dsp");
+        if target.starts_with("thumbv8m") {
+            println!("cargo::rustc-cfg=dsp_extension");
+        }
     }
 }

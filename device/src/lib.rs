@@ -22,14 +22,14 @@
 //! Nothing here panics: sizes are checked where a caller hands something over, and a parsed model keeps every rule that
 //! the kernels rely on.
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![deny(missing_docs)]
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod error;
 mod evaluate;
 mod facts;
-pub mod kernels;
+mod kernels;
 mod outputs;
 mod quantize;
 mod session;

@@ -5,7 +5,7 @@ use core::ops::Range;
 use attar_shared::{FACTS_TENSOR, INPUT_TENSOR, Model, Operator, Parameters, Quantization, Shape, Tensor};
 
 use crate::facts::{Encoded, byte_of};
-use crate::kernels::{self, Pair, View, ViewMut};
+use crate::kernels::{self, Pair, Place, Slide, View, ViewMut};
 use crate::quantize::round_to_i8;
 use crate::{Error, Facts, Outputs, quantize};
 
@@ -239,21 +239,31 @@ impl<'a> Session<'a> {
         let a = self.tensor(inputs.first().copied().unwrap_or(0));
         let out = self.tensor(operator.output);
         match operator.parameters {
-            Parameters::Dense(channels) => self.slide(&a, operator, |input, output| {
-                kernels::dense(input, channels, output);
-            }),
-            Parameters::Convolution(window, channels) => self.slide(&a, operator, |input, output| {
-                kernels::convolution(input, &window, channels, output);
-            }),
-            Parameters::Depthwise(window, channels) => self.slide(&a, operator, |input, output| {
-                kernels::depthwise(input, &window, channels, output);
-            }),
-            Parameters::AveragePool(window, factor) => self.slide(&a, operator, |input, output| {
-                kernels::average_pool(input, &window, factor, output);
-            }),
-            Parameters::MaxPool(window) => self.slide(&a, operator, |input, output| {
-                kernels::max_pool(input, &window, output);
-            }),
+            Parameters::Dense(channels) => {
+                if let Some(slide) = self.slide(&a, operator, false) {
+                    kernels::dense(slide, channels);
+                }
+            }
+            Parameters::Convolution(window, channels) => {
+                if let Some(slide) = self.slide(&a, operator, true) {
+                    kernels::convolution(slide, &window, channels);
+                }
+            }
+            Parameters::Depthwise(window, channels) => {
+                if let Some(slide) = self.slide(&a, operator, false) {
+                    kernels::depthwise(slide, &window, channels);
+                }
+            }
+            Parameters::AveragePool(window, factor) => {
+                if let Some(slide) = self.slide(&a, operator, false) {
+                    kernels::average_pool(slide, &window, factor);
+                }
+            }
+            Parameters::MaxPool(window) => {
+                if let Some(slide) = self.slide(&a, operator, false) {
+                    kernels::max_pool(slide, &window);
+                }
+            }
             Parameters::Table(table) => {
                 if let Ok([values, places]) = self.arena.get_disjoint_mut([range(&a), range(&out)]) {
                     kernels::table(values, table, places);
@@ -295,52 +305,25 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Calls a kernel on input and output: once where they share no byte, otherwise pixel by pixel in the order in which
-    /// the output never covers what is still to be read. The parser has held their places against that order.
-    ///
-    /// What is to be added stands in the output's places when the kernel is called.
-    fn slide(&mut self, input: &Tensor, operator: &Operator<'_>, kernel: impl Fn(View<'_>, ViewMut<'_>)) {
-        let out = self.tensor(operator.output);
-        let addend = operator.addend.and(operator.inputs().get(1)).map(|&index| self.tensor(index));
-        let (from, to) = (range(input), range(&out));
-        if self.arena.get_disjoint_mut([from.clone(), to.clone()]).is_ok() {
-            if let Some(addend) = &addend {
-                lay(self.arena, range(addend), to.clone());
-            }
-            if let Ok([values, places]) = self.arena.get_disjoint_mut([from, to]) {
-                kernel(view(values, input), view_mut(places, &out, operator));
-            }
-            return;
-        }
-        let pixel = usize::from(out.shape.channels).max(1);
-        let mut run = |first: usize| {
-            let start = to.start.wrapping_add(first.wrapping_mul(pixel));
-            let end = start.wrapping_add(pixel);
-            if let Some(addend) = &addend {
-                let before = if addend.shape.is_vector() { 0 } else { first.wrapping_mul(pixel) };
-                let begin = range(addend).start.wrapping_add(before);
-                lay(self.arena, begin..begin.wrapping_add(pixel), start..end);
-            }
-            let forwards = to.start < from.start;
-            let (low, high) = self.arena.split_at_mut_checked(if forwards { end } else { start })?;
-            let (values, skipped, places) = if forwards {
-                let skipped = end.saturating_sub(from.start);
-                let left = input.shape.len().saturating_sub(skipped);
-                let begin = from.start.saturating_sub(end);
-                (high.get(begin..begin.wrapping_add(left))?, skipped, low.get_mut(start..)?)
-            } else {
-                (low.get(from.start..from.end.min(start))?, 0, high.get_mut(..pixel)?)
-            };
-            kernel(View { skipped, ..view(values, input) }, ViewMut { first, ..view_mut(places, &out, operator) });
-            Some(())
+    /// Returns input and output of an operator that is computed pixel by pixel, and the bytes after the last tensor that is
+    /// alive, where the operator has a use for them.
+    fn slide(&mut self, input: &Tensor, operator: &Operator<'_>, scratch: bool) -> Option<Slide<'_>> {
+        let addend = operator.addend.zip(operator.inputs().get(1).map(|&index| place(&self.tensor(index))));
+        let output = place(&self.tensor(operator.output));
+        let end = if scratch { self.alive_end(operator.output) } else { self.arena.len() };
+        let (arena, scratch) = self.arena.split_at_mut_checked(end)?;
+        Some(Slide { arena, scratch, input: place(input), output, clamp: operator.clamp, addend })
+    }
+
+    /// Returns the greatest end of the tensors that are alive while an operator runs.
+    fn alive_end(&self, output: u16) -> usize {
+        let sources = self.model.header().source_count();
+        let now = output.saturating_sub(sources);
+        let alive = |(index, tensor): &(usize, Tensor)| {
+            tensor.held || (*index <= usize::from(output) && tensor.last_use >= now)
         };
-        let count = out.shape.positions();
-        // A parsed model has no pixel outside of its arena, so that none is left out.
-        let _ = if to.start < from.start {
-            (0..count).try_for_each(&mut run)
-        } else {
-            (0..count).rev().try_for_each(&mut run)
-        };
+        let ends = self.model.tensors().enumerate().filter(alive).map(|(_, tensor)| range(&tensor).end);
+        ends.max().unwrap_or(0)
     }
 
     /// Calls a kernel on two inputs and the output, which may stand in the place of one of them.
@@ -367,24 +350,14 @@ fn range(tensor: &Tensor) -> Range<usize> {
     start..start.saturating_add(tensor.shape.len())
 }
 
-/// Copies values to places that are as many, or as often as they fit; those that stand in their places stay.
-fn lay(arena: &mut [i8], values: Range<usize>, places: Range<usize>) {
-    if let Ok([values, places]) = arena.get_disjoint_mut([values, places]) {
-        places.iter_mut().zip(values.iter().cycle()).for_each(|(place, &value)| *place = value);
-    }
+fn place(tensor: &Tensor) -> Place {
+    Place { start: tensor.offset as usize, shape: tensor.shape, zero_point: tensor.quantization.zero_point }
 }
 
 fn view<'v>(values: &'v [i8], tensor: &Tensor) -> View<'v> {
-    View { values, skipped: 0, shape: tensor.shape, zero_point: tensor.quantization.zero_point }
+    View { values, shape: tensor.shape }
 }
 
 fn view_mut<'v>(values: &'v mut [i8], tensor: &Tensor, operator: &Operator<'_>) -> ViewMut<'v> {
-    ViewMut {
-        values,
-        first: 0,
-        shape: tensor.shape,
-        zero_point: tensor.quantization.zero_point,
-        clamp: operator.clamp,
-        addend: operator.addend,
-    }
+    ViewMut { values, shape: tensor.shape, zero_point: tensor.quantization.zero_point, clamp: operator.clamp }
 }

@@ -20,7 +20,7 @@ pub struct Channels<'a> {
 /// Weights as they stand in the file: a row for each output channel of dense and convolution, one row of depthwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weights<'a> {
-    /// An int8 each.
+    /// A byte each: those of dense and convolution in the order of [`order`], those of depthwise in their own.
     Eight(&'a [u8]),
     /// Two in a byte, from -8 to 7, the first in the low half; every row begins with a new byte.
     Four(&'a [u8]),
@@ -44,13 +44,97 @@ impl Weights<'_> {
     }
 }
 
+/// Output channels whose 8-bit weights stand side by side, so that a value is read once for all of them.
+pub const ROWS: usize = 4;
+
+/// Taps of a block that stand together.
+const TAPS: usize = 4;
+
+/// Row and tap of each byte among four taps of four rows: an i16 of two rows for each tap, the even taps first, as a core
+/// with multiplications of two halves takes them.
+#[rustfmt::skip]
+const GROUP: [(usize, usize); ROWS * TAPS] = [
+    (0, 0), (1, 0), (0, 2), (1, 2), (2, 0), (3, 0), (2, 2), (3, 2),
+    (0, 1), (1, 1), (0, 3), (1, 3), (2, 1), (3, 1), (2, 3), (3, 3),
+];
+
+/// Where a byte of the 8-bit weights of dense and convolution comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The output channel.
+    pub row: usize,
+    /// The place in its row.
+    pub tap: usize,
+    /// Whether 128 is added: of two rows that share an i16, to the first, whose byte then counts from 0 to 255.
+    pub raised: bool,
+}
+
+impl Origin {
+    /// Returns the byte of a weight, or the weight of a byte.
+    pub const fn convert(self, byte: u8) -> u8 {
+        if self.raised { byte ^ 0x80 } else { byte }
+    }
+}
+
+/// Returns the order in which 8-bit weights of dense and convolution stand in the file.
+///
+/// Rows stand in blocks of [`ROWS`]. In a block four taps are followed by the next four; taps that are left over stand one
+/// after the other, four rows each. Rows that are left over stand one after the other, each from its first tap to its last.
+pub fn order(rows: usize, taps: usize) -> impl Iterator<Item = Origin> {
+    let (whole_rows, whole_taps) = (rows / ROWS * ROWS, taps / TAPS * TAPS);
+    let blocks = (0..whole_rows).step_by(ROWS).flat_map(move |first| {
+        let groups = (0..whole_taps).step_by(TAPS).flat_map(|tap| GROUP.iter().map(move |&(r, t)| (r, tap + t)));
+        let left = (whole_taps..taps).flat_map(|tap| (0..ROWS).map(move |row| (row, tap)));
+        groups.chain(left).map(move |(row, tap)| Origin { row: first + row, tap, raised: row % 2 == 0 })
+    });
+    let left = (whole_rows..rows).flat_map(move |row| (0..taps).map(move |tap| Origin { row, tap, raised: false }));
+    blocks.chain(left)
+}
+
 /// Returns both weights in a byte, that of the low half first.
 #[inline(always)]
 pub const fn nibbles(byte: u8) -> (i8, i8) {
     ((byte << 4).cast_signed() >> 4, byte.cast_signed() >> 4)
 }
 
+/// The constants of N channels that follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Constants<'a, const N: usize> {
+    biases: &'a [[u8; 4]; N],
+    multipliers: &'a [[u8; 4]; N],
+    shifts: &'a [u8; N],
+}
+
+impl<const N: usize> Constants<'_, N> {
+    /// Returns bias and requantisation of a channel by its place among the N.
+    #[inline(always)]
+    pub fn at(&self, place: usize) -> (i32, Requantization) {
+        let word = |words: &[[u8; 4]; N]| words.get(place).map_or(0, |&bytes| i32::from_le_bytes(bytes));
+        let shift = self.shifts.get(place).copied().unwrap_or(1);
+        (word(self.biases), Requantization { multiplier: word(self.multipliers), shift })
+    }
+}
+
 impl<'a> Channels<'a> {
+    /// Returns the constants of N channels from the first on, if there are so many.
+    #[inline(always)]
+    pub fn some<const N: usize>(&self, first: usize) -> Option<Constants<'a, N>> {
+        let [biases, multipliers] = [self.biases, self.multipliers].map(|words| words.0.get(first..));
+        Some(Constants {
+            biases: biases?.first_chunk()?,
+            multipliers: multipliers?.first_chunk()?,
+            shifts: self.shifts.get(first..)?.first_chunk()?,
+        })
+    }
+
+    /// Returns where the biases, multipliers and shifts of the first channels stand, if there are so many.
+    #[inline(always)]
+    pub fn pointers(&self, count: usize) -> Option<(*const [u8; 4], *const [u8; 4], *const u8)> {
+        let [biases, multipliers] =
+            [self.biases, self.multipliers].map(|words| words.0.get(..count).map(<[_]>::as_ptr));
+        Some((biases?, multipliers?, self.shifts.get(..count)?.as_ptr()))
+    }
+
     /// Returns bias and requantisation of each channel in turn.
     pub fn constants(self) -> impl Iterator<Item = (i32, Requantization)> + 'a {
         self.biases
@@ -75,7 +159,12 @@ impl<'a> Channels<'a> {
     pub(crate) fn check_rows(&self, len: usize) -> Result<(), Defect> {
         let row_bytes = self.weights.row_bytes(len);
         match self.weights {
-            Weights::Eight(bytes) => self.check(bytes.chunks_exact(row_bytes).map(magnitude)),
+            Weights::Eight(bytes) => {
+                let whole = self.shifts.len() / ROWS * ROWS * row_bytes;
+                let (blocks, rows) = bytes.split_at_checked(whole).ok_or(Defect::Truncated)?;
+                let blocks = blocks.chunks_exact(row_bytes * ROWS).flat_map(magnitudes);
+                self.check(blocks.chain(rows.chunks_exact(row_bytes).map(magnitude)))
+            }
             Weights::Four(bytes) => {
                 let spare = |row: &&[u8]| !len.is_multiple_of(2) && row.last().is_some_and(|byte| byte >> 4 != 0);
                 if bytes.chunks_exact(row_bytes).any(|row| spare(&row)) {
@@ -111,4 +200,53 @@ impl<'a> Channels<'a> {
 
 fn magnitude(row: &[u8]) -> u64 {
     row.iter().map(|w| u64::from(w.cast_signed().unsigned_abs())).sum()
+}
+
+/// Returns the sums of the magnitudes of a block's rows.
+fn magnitudes(block: &[u8]) -> [u64; ROWS] {
+    let mut sums = [0u64; ROWS];
+    let mut add = |row: usize, byte: u8| {
+        let weight = if row.is_multiple_of(2) { byte ^ 0x80 } else { byte };
+        if let Some(sum) = sums.get_mut(row) {
+            *sum += u64::from(weight.cast_signed().unsigned_abs());
+        }
+    };
+    let (groups, left) = block.as_chunks::<{ ROWS * TAPS }>();
+    for group in groups {
+        GROUP.iter().zip(group).for_each(|(&(row, _), &byte)| add(row, byte));
+    }
+    left.iter().enumerate().for_each(|(place, &byte)| add(place % ROWS, byte));
+    sums
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn order_holds_every_weight_once() {
+        for (rows, taps) in [(1, 1), (4, 4), (4, 5), (5, 4), (9, 11), (8, 3), (3, 8), (16, 27)] {
+            let mut seen: Vec<_> = order(rows, taps).map(|origin| (origin.row, origin.tap)).collect();
+            assert_eq!(seen.len(), rows * taps);
+            seen.sort();
+            seen.dedup();
+            assert_eq!(seen.len(), rows * taps, "{rows} rows, {taps} taps");
+        }
+    }
+
+    #[test]
+    fn two_rows_share_an_i16_of_each_tap_even_taps_first() {
+        let first: Vec<_> = order(4, 4).map(|origin| (origin.row, origin.tap)).collect();
+        let rows_0_1 = [(0, 0), (1, 0), (0, 2), (1, 2)];
+        assert_eq!(first[..4], rows_0_1);
+        assert_eq!(first[4..8], rows_0_1.map(|(row, tap)| (row + 2, tap)));
+        assert_eq!(first[8..12], rows_0_1.map(|(row, tap)| (row, tap + 1)));
+        assert_eq!(first[12..], rows_0_1.map(|(row, tap)| (row + 2, tap + 1)));
+        let raised: Vec<bool> = order(6, 1).map(|origin| origin.raised).collect();
+        assert_eq!(raised, [true, false, true, false, false, false]);
+    }
 }

@@ -27,7 +27,7 @@ pub mod text;
 mod write;
 
 pub use bytes::{F32s, I32s, MISSING, Strings};
-pub use channels::{Channels, Weights, nibbles};
+pub use channels::{Channels, Constants, Origin, ROWS, Weights, nibbles, order};
 pub use code::{Binary, Code, Instruction, MAX_CODE, MAX_STACK, Unary};
 pub use error::{Defect, ParseError, WriteError};
 pub use fact::{Category, Encoder, Fact, FactDefinition, FactKind, Gazetteer, KindDefinition, Scaling};

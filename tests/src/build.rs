@@ -136,7 +136,16 @@ impl Builder {
     }
 }
 
-/// Returns the parameters of dense, convolution and depthwise as they stand in a file.
+/// Returns the parameters of dense and convolution as they stand in a file, from rows of weights.
+pub fn rows(biases: &[i32], multipliers: &[i32], shifts: &[u8], weights: &[i8]) -> Vec<u8> {
+    let taps = weights.len() / biases.len();
+    let order = attar_shared::order(biases.len(), taps);
+    let laid: Vec<i8> =
+        order.map(|from| from.convert(weights[from.row * taps + from.tap].cast_unsigned()).cast_signed()).collect();
+    channels(biases, multipliers, shifts, &laid)
+}
+
+/// Returns the parameters of dense, convolution and depthwise, from weights as they stand in a file.
 pub fn channels(biases: &[i32], multipliers: &[i32], shifts: &[u8], weights: &[i8]) -> Vec<u8> {
     let mut bytes: Vec<u8> = biases.iter().chain(multipliers).flat_map(|word| word.to_le_bytes()).collect();
     bytes.extend(shifts);

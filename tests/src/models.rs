@@ -7,7 +7,7 @@ use attar_shared::{
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::build::{Builder, Frame, addition, average, bag, channels, channels4, joined_addition};
+use crate::build::{Builder, Frame, addition, average, bag, channels, channels4, joined_addition, rows};
 use crate::facts::FactList;
 use crate::reference;
 
@@ -373,8 +373,10 @@ impl Draw {
         let output = self.quantization();
         let mut parameters = if four {
             channels4(&biases, &multipliers, &vec![shift; count], &weights, per_output)
-        } else {
+        } else if kind == Kind::Depthwise {
             channels(&biases, &multipliers, &vec![shift; count], &weights)
+        } else {
+            rows(&biases, &multipliers, &vec![shift; count], &weights)
         };
         let mut inputs = vec![input];
         if let Some(addend) = addend {

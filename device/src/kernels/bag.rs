@@ -2,12 +2,12 @@
 
 use attar_shared::Bag;
 
-use super::{BLOCK, ViewMut, saturate};
+use super::{BLOCK, ViewMut};
 
 /// Computes an embedding bag over the bytes of a text; its n-grams are found anew for every 16 channels.
-pub fn bag(text: &[i8], bag: &Bag<'_>, output: ViewMut<'_>) {
+pub(crate) fn bag(text: &[i8], bag: &Bag<'_>, output: ViewMut<'_>) {
     let depth = output.values.len();
-    let zero_point = i32::from(output.zero_point);
+    let finish = output.finish();
     for (block, places) in output.values.chunks_mut(BLOCK).enumerate() {
         let first = block.wrapping_mul(BLOCK);
         let mut sums = [0i32; BLOCK];
@@ -19,8 +19,7 @@ pub fn bag(text: &[i8], bag: &Bag<'_>, output: ViewMut<'_>) {
             count = count.wrapping_add(1);
         });
         for (place, &sum) in places.iter_mut().zip(&sums) {
-            let mean = mean(sum, count);
-            *place = saturate(bag.requantization.apply(mean).wrapping_add(zero_point), output.clamp);
+            *place = finish(mean(sum, count), bag.requantization);
         }
     }
 }

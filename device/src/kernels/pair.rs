@@ -2,7 +2,7 @@ use super::{View, ViewMut};
 
 /// What an operator of two tensors reads, value by value; the second may be a vector for every position.
 #[derive(Debug, Clone, Copy)]
-pub enum Pair<'a> {
+pub(crate) enum Pair<'a> {
     /// Two tensors apart from the output.
     Apart(View<'a>, View<'a>),
     /// The output's bytes hold the first; the other is the second.

@@ -1,12 +1,12 @@
 /// Looks every value up: entry i of the table answers the value whose byte is i.
-pub fn table(input: &[i8], table: &[u8; 256], output: &mut [i8]) {
+pub(crate) fn table(input: &[i8], table: &[u8; 256], output: &mut [i8]) {
     for (place, &value) in output.iter_mut().zip(input) {
         *place = answer(table, value);
     }
 }
 
 /// As [`table`], over the input.
-pub fn table_over(table: &[u8; 256], values: &mut [i8]) {
+pub(crate) fn table_over(table: &[u8; 256], values: &mut [i8]) {
     for value in values {
         *value = answer(table, *value);
     }

@@ -1,11 +1,11 @@
-use core::ops::Range;
-
 use attar_shared::Window;
+
+use super::slide::{Pixel, Place};
 
 /// One axis of a sliding window.
 #[derive(Clone, Copy)]
 pub(super) struct Axis {
-    kernel: i32,
+    pub(super) kernel: i32,
     stride: i32,
     dilation: i32,
     pad: i32,
@@ -13,23 +13,6 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// Returns the vertical and the horizontal axis of a window over an input.
-    pub(super) fn pair(window: &Window, height: u16, width: u16) -> (Self, Self) {
-        let [kernel, stride, dilation, pad] = [window.kernel, window.stride, window.dilation, window.pad];
-        let axis = |a: u16, b: u16, c: u16, d: u16, len: u16| Self {
-            kernel: a.into(),
-            stride: b.into(),
-            dilation: c.into(),
-            pad: d.into(),
-            len: len.into(),
-        };
-        let [vertical, horizontal] = [0, 1].map(|i| {
-            let at = |pair: [u16; 2]| if i == 0 { pair[0] } else { pair[1] };
-            axis(at(kernel), at(stride), at(dilation), at(pad), if i == 0 { height } else { width })
-        });
-        (vertical, horizontal)
-    }
-
     /// Returns where the window of an output begins in the input; it may lie before the first position.
     #[inline(always)]
     pub(super) fn start(self, output: u16) -> i32 {
@@ -41,22 +24,115 @@ impl Axis {
     #[inline(always)]
     pub(super) fn position(self, start: i32, tap: i32) -> Option<usize> {
         let position = start.wrapping_add(tap.wrapping_mul(self.dilation));
-        if (0..self.len).contains(&position) { Some(position as usize) } else { None }
-    }
-
-    /// Returns all taps.
-    pub(super) fn taps(self) -> Range<i32> {
-        0..self.kernel
+        if (position as u32) < self.len as u32 { Some(position as usize) } else { None }
     }
 
     /// Returns the taps that lie in the input as one run of neighbours, where the taps are neighbours.
+    #[cfg(dsp)]
     #[inline(always)]
-    pub(super) fn run(self, start: i32) -> Option<Range<i32>> {
-        if self.dilation != 1 {
-            return None;
-        }
+    pub(super) fn inside(self, start: i32) -> Option<core::ops::Range<i32>> {
         let first = start.wrapping_neg().max(0);
         let end = self.len.wrapping_sub(start).min(self.kernel);
-        Some(first..end.max(first))
+        if self.dilation == 1 && first < end { Some(first..end) } else { None }
+    }
+
+    /// Returns how many taps from this one on are neighbours in the input, or lie in the padding together.
+    #[inline(always)]
+    fn run(self, start: i32, tap: i32) -> i32 {
+        let left = self.kernel.wrapping_sub(tap);
+        if self.dilation != 1 {
+            return 1;
+        }
+        let position = start.wrapping_add(tap);
+        let end = if position < 0 {
+            position.wrapping_neg()
+        } else if position < self.len {
+            self.len.wrapping_sub(position)
+        } else {
+            left
+        };
+        end.min(left)
+    }
+}
+
+/// A window over an input.
+#[derive(Clone, Copy)]
+pub(super) struct Over {
+    pub(super) vertical: Axis,
+    pub(super) horizontal: Axis,
+    /// Channels of the input.
+    pub(super) depth: usize,
+    /// Values of a row of the input.
+    pub(super) row: usize,
+}
+
+/// Values that a window shows one after the other.
+pub(super) enum Run {
+    /// Those of the input from this one on.
+    Values(usize),
+    /// Padding.
+    Padding,
+}
+
+impl Over {
+    pub(super) fn new(window: &Window, input: &Place) -> Self {
+        let ([kernel_height, kernel_width], [down, right]) = (window.kernel, window.stride);
+        let ([spread_down, spread_right], [above, before]) = (window.dilation, window.pad);
+        let axis = |kernel: u16, stride: u16, dilation: u16, pad: u16, len: u16| Axis {
+            kernel: kernel.into(),
+            stride: stride.into(),
+            dilation: dilation.into(),
+            pad: pad.into(),
+            len: len.into(),
+        };
+        let depth = usize::from(input.shape.channels);
+        Self {
+            vertical: axis(kernel_height, down, spread_down, above, input.shape.height),
+            horizontal: axis(kernel_width, right, spread_right, before, input.shape.width),
+            depth,
+            row: usize::from(input.shape.width).wrapping_mul(depth),
+        }
+    }
+
+    /// Returns the values that the window shows.
+    pub(super) fn len(&self) -> usize {
+        (self.vertical.kernel as usize).wrapping_mul(self.horizontal.kernel as usize).wrapping_mul(self.depth)
+    }
+
+    /// Calls `with` on every tap that lies in the input at a pixel, with the place of its first channel.
+    #[inline(always)]
+    pub(super) fn each_inside(&self, pixel: Pixel, mut with: impl FnMut(usize)) {
+        let (top, left) = (self.vertical.start(pixel.y), self.horizontal.start(pixel.x));
+        for y in (0..self.vertical.kernel).filter_map(|tap| self.vertical.position(top, tap)) {
+            for x in (0..self.horizontal.kernel).filter_map(|tap| self.horizontal.position(left, tap)) {
+                with(y.wrapping_mul(self.row).wrapping_add(x.wrapping_mul(self.depth)));
+            }
+        }
+    }
+
+    /// Calls `with` on what the window shows at a pixel, in the order of the weights: the place among the weights, what is
+    /// there, and how many values.
+    #[inline(always)]
+    pub(super) fn runs(&self, pixel: Pixel, mut with: impl FnMut(usize, Run, usize)) {
+        let (top, left) = (self.vertical.start(pixel.y), self.horizontal.start(pixel.x));
+        let mut place = 0usize;
+        for ky in 0..self.vertical.kernel {
+            let line = self.vertical.position(top, ky).map(|y| y.wrapping_mul(self.row));
+            let mut kx = 0;
+            while kx < self.horizontal.kernel {
+                let taps = if line.is_some() {
+                    self.horizontal.run(left, kx)
+                } else {
+                    self.horizontal.kernel.wrapping_sub(kx)
+                };
+                let len = (taps as usize).wrapping_mul(self.depth);
+                let at = line.zip(self.horizontal.position(left, kx));
+                let run =
+                    at.map_or(Run::Padding, |(line, x)| Run::Values(line.wrapping_add(x.wrapping_mul(self.depth))));
+                with(place, run, len);
+                place = place.wrapping_add(len);
+                kx = kx.wrapping_add(taps);
+            }
+        }
     }
 }

@@ -263,7 +263,9 @@ impl Channels {
                 bytes.extend(row.weights.chunks(2).map(|pair| low(pair[0]) | pair.get(1).map_or(0, |&w| low(w) << 4)));
             }
         } else {
-            bytes.extend(self.rows.iter().flat_map(|row| row.weights.iter().map(|weight| weight.cast_unsigned())));
+            let taps = self.rows.first().map_or(0, |row| row.weights.len());
+            let order = attar_shared::order(self.rows.len(), taps);
+            bytes.extend(order.map(|from| from.convert(self.rows[from.row].weights[from.tap].cast_unsigned())));
         }
         pad(&mut bytes);
         bytes

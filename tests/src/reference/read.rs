@@ -328,8 +328,8 @@ impl<'a> Reader<'a> {
         let n = tensors[output].channels;
         let taps = window.kernel[0] * window.kernel[1];
         let parameters = match kind {
-            0 => Kind::Dense(weights.channels(n, n * first.values())?),
-            1 => Kind::Convolution(weights.channels(n, n * taps * first.channels)?),
+            0 => Kind::Dense(weights.rows(n, first.values())?),
+            1 => Kind::Convolution(weights.rows(n, taps * first.channels)?),
             2 => Kind::Depthwise(weights.channels(n, taps * n)?),
             3 => Kind::Add {
                 a_multiplier: weights.i32()?,
@@ -383,6 +383,31 @@ impl<'a> Reader<'a> {
         let shifts = self.padded(n)?.to_vec();
         let weights = self.padded(weight_count)?.iter().map(|byte| *byte as i8).collect();
         Ok(Channels { biases, multipliers, shifts, weights })
+    }
+
+    /// As `channels`, with rows of `len` weights in blocks of four.
+    fn rows(&mut self, n: usize, len: usize) -> Result<Channels, String> {
+        let laid = self.channels(n, n * len)?;
+        let mut weights = vec![0; n * len];
+        for o in 0..n {
+            for k in 0..len {
+                let block = o / 4 * 4;
+                if block + 4 > n {
+                    weights[o * len + k] = laid.weights[o * len + k];
+                    continue;
+                }
+                let (r, j) = (o % 4, k % 4);
+                let place = if k - j + 4 <= len {
+                    (k - j) * 4 + (j % 2) * 8 + (r / 2) * 4 + (j / 2) * 2 + r % 2
+                } else {
+                    k * 4 + r
+                };
+                let byte = i32::from(laid.weights[block * len + place] as u8);
+                let weight = if r % 2 == 0 { byte - 128 } else { (byte + 128) % 256 - 128 };
+                weights[o * len + k] = weight as i8;
+            }
+        }
+        Ok(Channels { weights, ..laid })
     }
 
     /// As `channels`, with two weights in a byte and rows of `len` that begin with a new one.

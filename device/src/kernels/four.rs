@@ -1,0 +1,93 @@
+//! Weights of 4 bits, two in a byte, for any core.
+
+use core::ops::Range;
+
+use attar_shared::{ROWS, nibbles};
+
+use super::matrix::{COLUMNS, Patch, Rows, Sums};
+use super::plain;
+
+/// Weights of 4 bits in rows, each of which begins with a new byte.
+#[derive(Clone, Copy)]
+pub(super) struct Four<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) taps: usize,
+}
+
+impl<'a> Four<'a> {
+    /// Returns the bytes of a row from a tap on, which is even.
+    #[inline(always)]
+    fn row_from(self, row: usize, tap: usize) -> &'a [u8] {
+        let bytes = self.taps.div_ceil(2);
+        let row = row.wrapping_mul(bytes);
+        self.bytes.get(row.wrapping_add(tap / 2)..row.wrapping_add(bytes)).unwrap_or_default()
+    }
+}
+
+impl Rows for Four<'_> {
+    const BYTES: usize = plain::BYTES;
+
+    #[inline(always)]
+    fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Result<&[i8], (usize, i8)>, taps: usize) {
+        plain::lay(patch, column, tap, values, taps);
+    }
+
+    #[inline(always)]
+    fn block(self, block: usize, taps: Range<usize>, patch: &Patch<'_>, sums: &mut Sums) {
+        let first = block.wrapping_mul(ROWS);
+        sums.iter_mut().zip(first..).for_each(|(sums, row)| self.row(row, taps.clone(), patch, sums));
+    }
+
+    #[inline(always)]
+    fn row(self, row: usize, taps: Range<usize>, patch: &Patch<'_>, sums: &mut [i32; COLUMNS]) {
+        patch_row(self.row_from(row, taps.start), taps.len(), patch, sums);
+    }
+
+    #[inline(always)]
+    fn block_of_vector(self, block: usize, values: &[i8], _total: i32) -> [i32; ROWS] {
+        let first = block.wrapping_mul(ROWS);
+        core::array::from_fn(|row| self.row_of_vector(first.wrapping_add(row), values))
+    }
+
+    #[inline(always)]
+    fn row_of_vector(self, row: usize, values: &[i8]) -> i32 {
+        vector_row(self.row_from(row, 0), values)
+    }
+}
+
+#[inline(never)]
+fn patch_row(weights: &[u8], taps: usize, patch: &Patch<'_>, sums: &mut [i32; COLUMNS]) {
+    let [mut p, mut q] = *sums;
+    let values = patch.bytes.get(..taps.wrapping_mul(COLUMNS)).unwrap_or_default();
+    let (pairs, left) = values.as_chunks::<{ 2 * COLUMNS }>();
+    let mut weights = weights.iter();
+    for (&[x0, y0, x1, y1], &byte) in pairs.iter().zip(&mut weights) {
+        let (low, high) = nibbles(byte);
+        p = add_product(add_product(p, low, x0), high, x1);
+        q = add_product(add_product(q, low, y0), high, y1);
+    }
+    if let (&[x, y], Some(&byte)) = (left, weights.next()) {
+        let (low, _) = nibbles(byte);
+        (p, q) = (add_product(p, low, x), add_product(q, low, y));
+    }
+    *sums = [p, q];
+}
+
+#[inline(never)]
+fn vector_row(weights: &[u8], values: &[i8]) -> i32 {
+    let (pairs, left) = values.as_chunks::<2>();
+    let mut weights = weights.iter();
+    let sum = pairs.iter().zip(&mut weights).fold(0, |sum, (&[a, b], &byte)| {
+        let (low, high) = nibbles(byte);
+        add_product(add_product(sum, low, a), high, b)
+    });
+    match (left, weights.next()) {
+        (&[value], Some(&byte)) => add_product(sum, nibbles(byte).0, value),
+        _ => sum,
+    }
+}
+
+#[inline(always)]
+fn add_product(sum: i32, weight: i8, value: i8) -> i32 {
+    sum.wrapping_add(i32::from(weight) * i32::from(value))
+}

@@ -1,0 +1,123 @@
+//! The sums of 8-bit weights in plain Rust.
+
+use attar_shared::ROWS;
+
+#[cfg(not(dsp))]
+use super::matrix::Sums;
+use super::matrix::{COLUMNS, Patch};
+
+/// Bytes that a patch takes for each tap.
+pub(super) const BYTES: usize = COLUMNS;
+
+/// Puts what a run of a window shows into a patch `[tap, pixel]` of int8.
+#[inline(always)]
+pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Result<&[i8], (usize, i8)>, _taps: usize) {
+    let places = patch.bytes.get_mut(tap.wrapping_mul(COLUMNS).wrapping_add(column)..).unwrap_or_default();
+    let places = places.iter_mut().step_by(COLUMNS);
+    let total = match values {
+        Ok(values) => places.zip(values).fold(0i32, |total, (place, &value)| {
+            *place = value;
+            total.wrapping_add(value.into())
+        }),
+        Err((len, value)) => {
+            places.take(len).for_each(|place| *place = value);
+            i32::from(value).wrapping_mul(len as i32)
+        }
+    };
+    if let Some(sum) = patch.totals.get_mut(column) {
+        *sum = sum.wrapping_add(total);
+    }
+}
+
+/// Adds to the sums of a block the products of its weights with a patch.
+#[cfg(not(dsp))]
+#[inline(never)]
+pub(super) fn block(weights: &[u8], patch: &Patch<'_>, sums: &mut Sums) {
+    let (groups, left) = weights.as_chunks::<16>();
+    let (values, values_left) = patch.bytes.as_chunks::<8>();
+    let mut local = *sums;
+    for (&[a0, b0, a2, b2, c0, d0, c2, d2, a1, b1, a3, b3, c1, d1, c3, d3], values) in groups.iter().zip(values) {
+        let &[x0, y0, x1, y1, x2, y2, x3, y3] = values;
+        local = tap(local, [a0, b0, c0, d0], [x0, y0]);
+        local = tap(local, [a1, b1, c1, d1], [x1, y1]);
+        local = tap(local, [a2, b2, c2, d2], [x2, y2]);
+        local = tap(local, [a3, b3, c3, d3], [x3, y3]);
+    }
+    // What is left begins where the whole groups end, in both.
+    let rest =
+        values.get(groups.len()..).map_or(values_left, |more| more.first().map_or(values_left, |v| v.as_slice()));
+    for (&weights, &values) in left.as_chunks::<ROWS>().0.iter().zip(rest.as_chunks::<COLUMNS>().0) {
+        local = tap(local, weights, values);
+    }
+    let [a, _, c, _] = &mut local;
+    for row in [a, c] {
+        row.iter_mut().zip(patch.totals).for_each(|(sum, total)| *sum = sum.wrapping_sub(total.wrapping_mul(128)));
+    }
+    *sums = local;
+}
+
+/// Adds the products of a tap of four rows, of which the first and the third are raised by 128.
+#[cfg(not(dsp))]
+#[inline(always)]
+fn tap(sums: Sums, [a, b, c, d]: [u8; ROWS], values: [i8; COLUMNS]) -> Sums {
+    let weights = [i32::from(a), i32::from(b.cast_signed()), i32::from(c), i32::from(d.cast_signed())];
+    let [p, q, r, s] = sums;
+    let [w0, w1, w2, w3] = weights;
+    let add = |[x, y]: [i32; COLUMNS], w: i32| {
+        let [first, second] = values;
+        [x.wrapping_add(w.wrapping_mul(first.into())), y.wrapping_add(w.wrapping_mul(second.into()))]
+    };
+    [add(p, w0), add(q, w1), add(r, w2), add(s, w3)]
+}
+
+/// Adds to the sums of a row the products of its weights with a patch.
+#[cfg(not(dsp))]
+#[inline(never)]
+pub(super) fn row(weights: &[u8], patch: &Patch<'_>, sums: &mut [i32; COLUMNS]) {
+    for (&weight, &[x, y]) in weights.iter().zip(patch.bytes.as_chunks::<COLUMNS>().0) {
+        let [p, q] = *sums;
+        let weight = i32::from(weight.cast_signed());
+        *sums = [p.wrapping_add(weight * i32::from(x)), q.wrapping_add(weight * i32::from(y))];
+    }
+}
+
+/// Returns the sums of a block over a vector, whose values add up to `total`.
+#[inline(never)]
+pub(super) fn block_of_vector(weights: &[u8], values: &[i8], total: i32) -> [i32; ROWS] {
+    let (groups, left) = weights.as_chunks::<16>();
+    let (fours, values_left) = values.as_chunks::<4>();
+    let raised = total.wrapping_mul(-128);
+    let mut sums = [raised, 0, raised, 0];
+    for (&[a0, b0, a2, b2, c0, d0, c2, d2, a1, b1, a3, b3, c1, d1, c3, d3], &[x0, x1, x2, x3]) in
+        groups.iter().zip(fours)
+    {
+        sums = vector_tap(sums, [a0, b0, c0, d0], x0);
+        sums = vector_tap(sums, [a1, b1, c1, d1], x1);
+        sums = vector_tap(sums, [a2, b2, c2, d2], x2);
+        sums = vector_tap(sums, [a3, b3, c3, d3], x3);
+    }
+    for (&weights, &value) in left.as_chunks::<ROWS>().0.iter().zip(values_left) {
+        sums = vector_tap(sums, weights, value);
+    }
+    sums
+}
+
+#[inline(always)]
+fn vector_tap([p, q, r, s]: [i32; ROWS], [a, b, c, d]: [u8; ROWS], value: i8) -> [i32; ROWS] {
+    let value = i32::from(value);
+    [
+        p.wrapping_add(i32::from(a).wrapping_mul(value)),
+        q.wrapping_add(i32::from(b.cast_signed()).wrapping_mul(value)),
+        r.wrapping_add(i32::from(c).wrapping_mul(value)),
+        s.wrapping_add(i32::from(d.cast_signed()).wrapping_mul(value)),
+    ]
+}
+
+/// Returns the sum of a row over a vector.
+#[inline(never)]
+pub(super) fn row_of_vector(weights: &[u8], values: &[i8]) -> i32 {
+    weights
+        .iter()
+        .zip(values)
+        .fold(0i32, |sum, (&weight, &value)| sum.wrapping_add(i32::from(weight.cast_signed()) * i32::from(value)))
+}
