@@ -194,8 +194,7 @@ struct End {
 }
 
 impl End {
-    /// Returns the end of the first `count` channels of a pair of pixels, if all lie where they should, and values need no more
-    /// than to be saturated.
+    /// Returns the end of the first `count` channels of a pair of pixels, if all lie where they should.
     #[inline(always)]
     fn new(
         slide: &mut Slide<'_>,
@@ -204,9 +203,6 @@ impl End {
         channels: Channels<'_>,
         finish: &Finish,
     ) -> Option<Self> {
-        if !finish.saturates_alone() {
-            return None;
-        }
         let constants = channels.pointers(count)?;
         let first = slide.places(first?, count)?.as_mut_ptr();
         // Of a pixel alone, what the second column gives is written before the first overwrites it.
@@ -220,6 +216,9 @@ impl End {
         })
     }
 }
+
+/// The most channels whose results wait on the stack for an addition.
+const JOINED: usize = 64;
 
 #[repr(C)]
 struct Blocks {
@@ -248,11 +247,28 @@ pub(super) fn blocks(
     if blocks == 0 || !aligned || !enough {
         return 0;
     }
-    let Some(end) = End::new(slide, pair, blocks.wrapping_mul(ROWS), channels, finish) else { return 0 };
+    let count = blocks.wrapping_mul(ROWS);
+    let joined = finish.is_joined();
+    if !finish.saturates_alone() || joined && count > JOINED {
+        return 0;
+    }
+    let Some(mut end) = End::new(slide, pair, count, channels, finish) else { return 0 };
+    let mut results = [[0i8; JOINED]; COLUMNS];
+    if joined {
+        // The second input may stand where the sum goes.
+        end.places = results.each_mut().map(|results| results.as_mut_ptr());
+    }
     let raised = patch.totals.map(|total| total.wrapping_shl(7));
     let (weights, values, sums) = (weights.as_ptr(), patch.bytes.as_ptr(), [[0; COLUMNS]; ROWS]);
     // SAFETY: weights and patch hold what so many blocks of so many taps need, and `end` as many channels.
     unsafe { all_blocks(&mut Blocks { end, weights, values, taps, blocks, raised, sums }) };
+    if joined {
+        for (pixel, results) in pair.into_iter().zip(&results) {
+            if let Some(pixel) = pixel {
+                slide.join(pixel, finish, results.get(..count).unwrap_or_default());
+            }
+        }
+    }
     blocks
 }
 
@@ -271,6 +287,9 @@ pub(super) fn blocks_of_vector(
         return 0;
     }
     let pair = [Some(Pixel { index: 0, y: 0, x: 0 }), None];
+    if !finish.saturates_alone() || finish.is_joined() {
+        return 0;
+    }
     let Some(end) = End::new(slide, pair, blocks.wrapping_mul(ROWS), channels, finish) else { return 0 };
     let raised = [total.wrapping_shl(7); COLUMNS];
     let (weights, sums) = (weights.as_ptr(), [[0; COLUMNS]; ROWS]);
@@ -328,6 +347,9 @@ pub(super) fn depthwise(
         .wrapping_add((left.wrapping_add(columns.start) as usize).wrapping_mul(over.depth));
     let reach = ys.len().wrapping_sub(1).wrapping_mul(over.row).wrapping_add(xs.len().wrapping_mul(over.depth));
     let Some(values) = slide.values(first, reach).map(<[i8]>::as_ptr) else { return 0 };
+    if !finish.saturates_alone() || finish.is_joined() {
+        return 0;
+    }
     let Some(end) = End::new(slide, [Some(pixel), None], count, channels, finish) else { return 0 };
     let inside = rectangle(values, ys.clone(), xs.clone(), false);
     let (groups, padding) = (count / 4, [slide.input.zero_point; 4]);

@@ -66,6 +66,12 @@ pub(super) struct Patch<'a> {
 /// Bytes of the stack that a patch may take where the arena has none to spare.
 const PATCH_BYTES: usize = 592;
 
+/// Blocks that are computed on the same part of a patch where it does not hold all taps.
+const TOGETHER: usize = 8;
+
+/// The greatest window, in values, that is put together before it is laid out where its runs do not come in fours.
+const SMALL: usize = 64;
+
 #[repr(align(4))]
 struct Aligned([i8; PATCH_BYTES]);
 
@@ -121,7 +127,7 @@ impl<R: Rows> Driver<'_, R> {
         }
     }
 
-    /// Computes all pixels where a patch is too small, some taps at a time, anew for every block.
+    /// Computes all pixels where a patch is too small, some taps at a time, anew for every [`TOGETHER`] blocks.
     #[inline(never)]
     fn chunked(&self, slide: &mut Slide<'_>, mut patch: Patch<'_>, capacity: usize) {
         let len = self.over.len();
@@ -132,13 +138,18 @@ impl<R: Rows> Driver<'_, R> {
         let mut pixels = slide.pixels();
         while let Some(first) = pixels.next() {
             let pair = [Some(first), if pairs { pixels.next() } else { None }];
-            for block in 0..count / ROWS {
-                let mut sums = [[0; COLUMNS]; ROWS];
+            for first in (0..count / ROWS).step_by(TOGETHER) {
+                let mut sums = [[[0; COLUMNS]; ROWS]; TOGETHER];
+                let blocks = first..(count / ROWS).min(first.wrapping_add(TOGETHER));
                 for taps in chunks() {
                     self.gather(slide, pair, &taps, &mut patch);
-                    self.rows.block(block, taps, &patch, &mut sums);
+                    for (block, sums) in blocks.clone().zip(&mut sums) {
+                        self.rows.block(block, taps.clone(), &patch, sums);
+                    }
                 }
-                self.end_block(slide, pair, block, sums);
+                for (block, sums) in blocks.zip(sums) {
+                    self.end_block(slide, pair, block, sums);
+                }
             }
             for row in count / ROWS * ROWS..count {
                 let mut sums = [0; COLUMNS];
@@ -201,6 +212,25 @@ impl<R: Rows> Driver<'_, R> {
         taps: &Range<usize>,
         patch: &mut Patch<'_>,
     ) {
+        let len = self.over.len();
+        if taps.len() == len
+            && let Some(at) = self.over.only(pixel)
+        {
+            R::lay(patch, column, 0, Ok(slide.values(at, len).unwrap_or_default()), len);
+            return;
+        }
+        if taps.len() == len && len <= SMALL && !self.over.depth.is_multiple_of(4) {
+            let mut window = [slide.input.zero_point; SMALL];
+            self.over.runs(pixel, |place, run, len| {
+                if let Run::Values(first) = run {
+                    let values = slide.values(first, len).unwrap_or_default();
+                    let places = window.get_mut(place..).unwrap_or_default();
+                    places.iter_mut().zip(values).for_each(|(place, &value)| *place = value);
+                }
+            });
+            R::lay(patch, column, 0, Ok(window.get(..len).unwrap_or_default()), len);
+            return;
+        }
         self.over.runs(pixel, |place, run, len| {
             let (from, end) = (place.max(taps.start), place.wrapping_add(len).min(taps.end));
             if from < end {

@@ -96,6 +96,24 @@ impl Slide<'_> {
         self.arena.get_mut(start..start.wrapping_add(count))
     }
 
+    /// Writes the first channels of a pixel from the results of the operator alone, once the addition has been made.
+    #[cfg(dsp)]
+    pub(super) fn join(&mut self, pixel: Pixel, finish: &Finish, results: &[i8]) {
+        let Some(joined) = &finish.sum else { return };
+        let place = self.place(pixel, 0);
+        let other = joined.start.wrapping_add(pixel.index.wrapping_mul(joined.step));
+        let (constants, clamp) = (joined.constants, joined.clamp);
+        let ends = [place, other].map(|start| start..start.wrapping_add(results.len()));
+        if let Ok([places, others]) = self.arena.get_disjoint_mut(ends) {
+            for ((place, other), &result) in places.iter_mut().zip(others).zip(results) {
+                *place = sum(result, *other, constants, clamp);
+            }
+        } else if let Some(places) = self.arena.get_mut(place..place.wrapping_add(results.len())) {
+            // The second input stands in the place of the output.
+            places.iter_mut().zip(results).for_each(|(place, &result)| *place = sum(result, *place, constants, clamp));
+        }
+    }
+
     /// Writes values of a pixel from a channel on, for an operator that no addition joins.
     #[inline(always)]
     pub(super) fn write_some(&mut self, pixel: Pixel, channel: usize, values: &[i8]) {
@@ -120,10 +138,16 @@ pub(super) struct Finish {
 }
 
 impl Finish {
-    /// Returns whether values are only brought into the range of int8, without a clamp or an addition.
+    /// Returns whether the results of the operator alone are only brought into the range of int8.
     #[cfg(dsp)]
     pub(super) fn saturates_alone(&self) -> bool {
-        self.sum.is_none() && self.clamp == Clamp::ALL
+        self.clamp == Clamp::ALL
+    }
+
+    /// Returns whether an addition joined the operator.
+    #[cfg(dsp)]
+    pub(super) fn is_joined(&self) -> bool {
+        self.sum.is_some()
     }
 
     #[inline(always)]

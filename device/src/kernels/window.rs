@@ -99,6 +99,17 @@ impl Over {
         (self.vertical.kernel as usize).wrapping_mul(self.horizontal.kernel as usize).wrapping_mul(self.depth)
     }
 
+    /// Returns where the one tap lies of a window that has no more.
+    #[inline(always)]
+    pub(super) fn only(&self, pixel: Pixel) -> Option<usize> {
+        if self.vertical.kernel != 1 || self.horizontal.kernel != 1 {
+            return None;
+        }
+        let y = self.vertical.position(self.vertical.start(pixel.y), 0)?;
+        let x = self.horizontal.position(self.horizontal.start(pixel.x), 0)?;
+        Some(y.wrapping_mul(self.row).wrapping_add(x.wrapping_mul(self.depth)))
+    }
+
     /// Calls `with` on every tap that lies in the input at a pixel, with the place of its first channel.
     #[inline(always)]
     pub(super) fn each_inside(&self, pixel: Pixel, mut with: impl FnMut(usize)) {
