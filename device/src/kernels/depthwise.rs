@@ -12,9 +12,11 @@ pub(crate) fn depthwise(mut slide: Slide<'_>, window: &Window, channels: Channel
     // The parser knows no other width.
     let Weights::Eight(weights) = channels.weights else { return };
     let (over, finish) = (Over::new(window, &slide.input), slide.finish());
+    #[cfg(dsp)]
+    let fours = super::dsp::Depthwise::new(&slide, over, weights, channels, &finish);
     for pixel in slide.pixels() {
         #[cfg(dsp)]
-        let mut first = super::dsp::depthwise(&mut slide, &over, weights, pixel, channels, &finish);
+        let mut first = fours.as_ref().map_or(0, |fours| fours.pixel(&mut slide, pixel));
         #[cfg(not(dsp))]
         let mut first = 0usize;
         while over.depth.wrapping_sub(first) >= SIDE_BY_SIDE {

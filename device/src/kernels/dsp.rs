@@ -81,6 +81,30 @@ pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Resu
     }
 }
 
+/// Puts rows of values into a patch that hold all its taps, and returns whether it could.
+#[inline(always)]
+pub(super) fn lay_rows(
+    patch: &mut Patch<'_>,
+    column: usize,
+    values: &[i8],
+    step: usize,
+    rows: usize,
+    len: usize,
+) -> bool {
+    let reach = rows.wrapping_sub(1).wrapping_mul(step).wrapping_add(len);
+    let fits = patch.bytes.len() / BYTES >= rows.wrapping_mul(len) && values.len() >= reach;
+    if len == 0 || len & 3 != 0 || rows == 0 || !fits {
+        return false;
+    }
+    let places = patch.bytes.as_mut_ptr().wrapping_add(column.wrapping_mul(4));
+    // SAFETY: every row lies in the values, and the patch has four bytes for each value.
+    let total = unsafe { spread_rows(values.as_ptr(), places, len / 4, rows, step.wrapping_sub(len)) };
+    if let Some(sum) = patch.totals.get_mut(column) {
+        *sum = total;
+    }
+    true
+}
+
 /// Returns where a value stands in a patch of which `whole` taps are in fours.
 #[inline(always)]
 const fn place(column: usize, tap: usize, whole: usize) -> usize {
@@ -303,76 +327,112 @@ pub(super) fn blocks_of_vector(
 const RECTANGLES: usize = 5;
 
 #[repr(C)]
-struct Groups {
+struct Groups<const N: usize> {
     end: End,
-    taps: [Taps; RECTANGLES],
     rectangles: usize,
     groups: usize,
     sums: [i32; 4],
+    taps: [Taps; N],
 }
 
-/// Computes channels of a pixel of a depthwise convolution, four at a time, and returns how many; none where it cannot.
-#[inline(never)]
-pub(super) fn depthwise(
-    slide: &mut Slide<'_>,
-    over: &Over,
-    weights: &[u8],
-    pixel: Pixel,
-    channels: Channels<'_>,
-    finish: &Finish,
-) -> usize {
-    let (height, width) = (over.vertical.kernel as usize, over.horizontal.kernel as usize);
-    let (top, left) = (over.vertical.start(pixel.y), over.horizontal.start(pixel.x));
-    let (Some(rows), Some(columns)) = (over.vertical.inside(top), over.horizontal.inside(left)) else { return 0 };
-    let count = over.depth & !3;
-    if count == 0 || weights.len() < over.len() {
-        return 0;
+/// A depthwise convolution whose channels are computed four at a time.
+pub(super) struct Depthwise<'a> {
+    over: Over,
+    weights: &'a [u8],
+    constants: (*const [u8; 4], *const [u8; 4], *const u8),
+    zero_point: i32,
+    padding: [i8; 4],
+    /// Channels that are computed.
+    count: usize,
+}
+
+impl<'a> Depthwise<'a> {
+    /// Returns nothing where it is not the way.
+    pub(super) fn new(
+        slide: &Slide<'_>,
+        over: Over,
+        weights: &'a [u8],
+        channels: Channels<'_>,
+        finish: &Finish,
+    ) -> Option<Self> {
+        let count = over.depth & !3;
+        if count == 0 || weights.len() < over.len() || !finish.saturates_alone() || finish.is_joined() {
+            return None;
+        }
+        let padding = [slide.input.zero_point; 4];
+        let constants = channels.pointers(count)?;
+        Some(Self { over, weights, constants, zero_point: finish.zero_point, padding, count })
     }
-    let rectangle = |values: *const i8, ys: Range<usize>, xs: Range<usize>, padding: bool| Taps {
-        values,
-        weights: weights
-            .as_ptr()
-            .wrapping_add(ys.start.wrapping_mul(width).wrapping_add(xs.start).wrapping_mul(over.depth)),
-        advance: if padding { 0 } else { 4 },
-        row: if padding { 0 } else { over.row },
-        weight_row: width.wrapping_mul(over.depth),
-        rows: ys.len(),
-        columns: xs.len(),
-        step: if padding { 0 } else { over.depth },
-        depth: over.depth,
-    };
-    let (ys, xs) = (rows.start as usize..rows.end as usize, columns.start as usize..columns.end as usize);
-    let first = (top.wrapping_add(rows.start) as usize)
-        .wrapping_mul(over.row)
-        .wrapping_add((left.wrapping_add(columns.start) as usize).wrapping_mul(over.depth));
-    let reach = ys.len().wrapping_sub(1).wrapping_mul(over.row).wrapping_add(xs.len().wrapping_mul(over.depth));
-    let Some(values) = slide.values(first, reach).map(<[i8]>::as_ptr) else { return 0 };
-    if !finish.saturates_alone() || finish.is_joined() {
-        return 0;
+
+    /// Computes channels of a pixel and returns how many; none where the window has holes.
+    #[inline(always)]
+    pub(super) fn pixel(&self, slide: &mut Slide<'_>, pixel: Pixel) -> usize {
+        let Some((rows, columns)) = self.over.inside(pixel) else { return 0 };
+        let (top, left) = (self.over.vertical.start(pixel.y), self.over.horizontal.start(pixel.x));
+        let first = (top.wrapping_add(rows.start) as usize)
+            .wrapping_mul(self.over.row)
+            .wrapping_add((left.wrapping_add(columns.start) as usize).wrapping_mul(self.over.depth));
+        let (height, width) = (rows.len(), columns.len());
+        let reach =
+            height.wrapping_sub(1).wrapping_mul(self.over.row).wrapping_add(width.wrapping_mul(self.over.depth));
+        let Some(values) = slide.values(first, reach).map(<[i8]>::as_ptr) else { return 0 };
+        let Some(places) = slide.places(pixel, self.count).map(<[i8]>::as_mut_ptr) else { return 0 };
+        let (biases, multipliers, shifts) = self.constants;
+        let end = End { biases, multipliers, shifts, zero_point: self.zero_point, places: [places; COLUMNS] };
+        let (ys, xs) = (rows.start as usize..rows.end as usize, columns.start as usize..columns.end as usize);
+        let inside = self.rectangle(values, &ys, &xs, false);
+        let (groups, sums) = (self.count / 4, [0; 4]);
+        // SAFETY: the taps inside lie in the input, those around it read one word; all have weights, and `end` the channels.
+        unsafe {
+            if height as i32 == self.over.vertical.kernel && width as i32 == self.over.horizontal.kernel {
+                all_groups(&mut Groups { end, taps: [inside], rectangles: 1, groups, sums });
+            } else {
+                let (taps, rectangles) = self.with_padding(inside, ys, xs);
+                let mut job = Groups { end, taps, rectangles, groups, sums };
+                all_groups((&raw mut job).cast());
+            }
+        }
+        self.count
     }
-    let Some(end) = End::new(slide, [Some(pixel), None], count, channels, finish) else { return 0 };
-    let inside = rectangle(values, ys.clone(), xs.clone(), false);
-    let (groups, padding) = (count / 4, [slide.input.zero_point; 4]);
-    let mut job = Groups { end, taps: [inside; RECTANGLES], rectangles: 1, groups, sums: [0; 4] };
-    if ys.len() < height || xs.len() < width {
-        let zeros = padding.as_ptr();
+
+    /// Adds the rectangles around that inside of the input.
+    #[inline(never)]
+    fn with_padding(&self, inside: Taps, ys: Range<usize>, xs: Range<usize>) -> ([Taps; RECTANGLES], usize) {
+        let (height, width) = (self.over.vertical.kernel as usize, self.over.horizontal.kernel as usize);
+        let mut taps = [inside; RECTANGLES];
         let around = [
             (0..ys.start, 0..width),
             (ys.end..height, 0..width),
             (ys.clone(), 0..xs.start),
             (ys.clone(), xs.end..width),
         ];
-        let mut places = job.taps.iter_mut().skip(1);
+        let mut count = 1usize;
         for (ys, xs) in around.into_iter().filter(|(ys, xs)| !ys.is_empty() && !xs.is_empty()) {
-            if let Some(place) = places.next() {
-                *place = rectangle(zeros, ys, xs, true);
-                job.rectangles = job.rectangles.wrapping_add(1);
+            if let Some(place) = taps.get_mut(count) {
+                *place = self.rectangle(self.padding.as_ptr(), &ys, &xs, true);
             }
+            count = count.wrapping_add(1);
+        }
+        (taps, count)
+    }
+
+    #[inline(always)]
+    fn rectangle(&self, values: *const i8, ys: &Range<usize>, xs: &Range<usize>, padding: bool) -> Taps {
+        let Over { depth, row, .. } = self.over;
+        let weight_row = (self.over.horizontal.kernel as usize).wrapping_mul(depth);
+        let first = ys.start.wrapping_mul(weight_row).wrapping_add(xs.start.wrapping_mul(depth));
+        Taps {
+            values,
+            weights: self.weights.as_ptr().wrapping_add(first),
+            advance: if padding { 0 } else { 4 },
+            row: if padding { 0 } else { row },
+            weight_row,
+            rows: ys.len(),
+            columns: xs.len(),
+            step: if padding { 0 } else { depth },
+            depth,
         }
     }
-    // SAFETY: the taps inside lie in the input, those around it read one word; all have weights, and `end` the channels.
-    unsafe { all_groups(&mut job) };
-    count
 }
 
 /// Requantises, adds the zero point, and saturates to 8 bits and a clamp.
@@ -399,30 +459,68 @@ pub(super) fn finish(accumulator: i32, requantization: Requantization, zero_poin
     if clamp == Clamp::ALL { value as i8 } else { super::saturate(value, clamp) }
 }
 
+/// A word of four bytes becomes two words of two halves, which join the total.
+macro_rules! spread_word {
+    () => {
+        "
+        ldr r6, [r0], #4
+        sxtb16 r12, r6
+        sxtb16 r6, r6, ror #8
+        str r12, [r1], #8
+        str r6, [r1], #8
+        sadd16 r12, r12, r6
+        smlad r4, r12, r5, r4
+        "
+    };
+}
+
 /// Spreads groups of four bytes to four halves each, in words eight bytes apart, and returns the sum of all.
 ///
 /// # Safety
 ///
 /// There are four bytes at `values` and sixteen at `places`, less those of the other column, for each group; one at least.
+#[inline(always)]
+unsafe fn spread(values: *const i8, places: *mut i8, groups: usize) -> i32 {
+    // SAFETY: as the caller promises, of one row.
+    unsafe { spread_rows(values, places, groups, 1, 0) }
+}
+
+/// As [`spread`], of so many rows with `skip` bytes between them.
+///
+/// # Safety
+///
+/// As there, for every row; there is one at least.
 #[unsafe(naked)]
-unsafe extern "C" fn spread(values: *const i8, places: *mut i8, groups: usize) -> i32 {
+unsafe extern "C" fn spread_rows(values: *const i8, places: *mut i8, groups: usize, rows: usize, skip: usize) -> i32 {
     naked_asm!(
         needs!(),
-        "push {{r4, r5, r6, lr}}",
+        "push {{r4, r5, r6, r7, r8, lr}}",
+        "ldr r7, [sp, #24]",
         "movs r4, #0",
         "mov r5, #0x00010001",
         "1:",
-        "ldr r3, [r0], #4",
-        "sxtb16 r12, r3",
-        "sxtb16 r3, r3, ror #8",
-        "str r12, [r1], #8",
-        "str r3, [r1], #8",
-        "sadd16 r12, r12, r3",
-        "smlad r4, r12, r5, r4",
-        "subs r2, r2, #1",
+        "lsrs r8, r2, #2",
+        "beq 3f",
+        "2:",
+        spread_word!(),
+        spread_word!(),
+        spread_word!(),
+        spread_word!(),
+        "subs r8, r8, #1",
+        "bne 2b",
+        "3:",
+        "ands r8, r2, #3",
+        "beq 5f",
+        "4:",
+        spread_word!(),
+        "subs r8, r8, #1",
+        "bne 4b",
+        "5:",
+        "add r0, r0, r7",
+        "subs r3, r3, #1",
         "bne 1b",
         "mov r0, r4",
-        "pop {{r4, r5, r6, pc}}",
+        "pop {{r4, r5, r6, r7, r8, pc}}",
     )
 }
 
@@ -839,7 +937,7 @@ unsafe extern "C" fn all_blocks_of_vector(job: &mut Blocks) {
 ///
 /// As for [`any_columns`], for as many groups of four; `end` has constants and places for as many channels.
 #[unsafe(naked)]
-unsafe extern "C" fn all_groups(job: &mut Groups) {
+unsafe extern "C" fn all_groups(job: *mut Groups<1>) {
     naked_asm!(
         needs!(),
         "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
@@ -850,7 +948,7 @@ unsafe extern "C" fn all_groups(job: &mut Groups) {
         "mov r1, #0",
         "strd r0, r1, [r4, #{sums}]",
         "strd r0, r1, [r4, #{sums} + 8]",
-        "add r10, r4, #24",
+        "add r10, r4, #{taps}",
         "ldr r11, [r4, #{rectangles}]",
         "2:",
         "ldrd r0, r1, [r10]",
@@ -886,9 +984,10 @@ unsafe extern "C" fn all_groups(job: &mut Groups) {
         "pop {{r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
         any = sym any_columns,
         three = sym three_columns,
-        sums = const core::mem::offset_of!(Groups, sums),
-        rectangles = const core::mem::offset_of!(Groups, rectangles),
-        groups = const core::mem::offset_of!(Groups, groups),
+        taps = const core::mem::offset_of!(Groups<1>, taps),
+        sums = const core::mem::offset_of!(Groups<1>, sums),
+        rectangles = const core::mem::offset_of!(Groups<1>, rectangles),
+        groups = const core::mem::offset_of!(Groups<1>, groups),
     )
 }
 
@@ -899,5 +998,5 @@ const _: () = {
     assert!(offset_of!(Blocks, blocks) == 36 && offset_of!(Blocks, raised) == 40 && offset_of!(Blocks, sums) == 48);
     assert!(offset_of!(Taps, advance) == 8 && offset_of!(Taps, row) == 12 && offset_of!(Taps, rows) == 20);
     assert!(offset_of!(Taps, columns) == 24 && offset_of!(Taps, step) == 28 && offset_of!(Taps, depth) == 32);
-    assert!(offset_of!(Groups, taps) == 24 && size_of::<Taps>() == 36 && offset_of!(End, places) == 16);
+    assert!(size_of::<Taps>() == 36 && offset_of!(End, places) == 16);
 };

@@ -47,6 +47,12 @@ impl Rows for Eight<'_> {
         core_kernels::lay(patch, column, tap, values, taps);
     }
 
+    #[cfg(dsp)]
+    #[inline(always)]
+    fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], step: usize, rows: usize, len: usize) -> bool {
+        core_kernels::lay_rows(patch, column, values, step, rows, len)
+    }
+
     #[inline(always)]
     fn block(self, block: usize, taps: Range<usize>, patch: &Patch<'_>, sums: &mut Sums) {
         core_kernels::block(self.of_block(block, &taps), patch, sums);

@@ -22,6 +22,19 @@ pub(super) trait Rows: Copy {
     /// Puts what a run of a window shows into a patch of so many taps, from a tap on; how many times which value is padding.
     fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Result<&[i8], (usize, i8)>, taps: usize);
 
+    /// Puts rows of values, a step apart, into a patch that holds all its taps, and returns whether it could.
+    #[inline(always)]
+    fn lay_rows(
+        _patch: &mut Patch<'_>,
+        _column: usize,
+        _values: &[i8],
+        _step: usize,
+        _rows: usize,
+        _len: usize,
+    ) -> bool {
+        false
+    }
+
     /// Adds to the sums of a block the products of some taps with a patch that holds them.
     fn block(self, block: usize, taps: Range<usize>, patch: &Patch<'_>, sums: &mut Sums);
 
@@ -214,10 +227,15 @@ impl<R: Rows> Driver<'_, R> {
     ) {
         let len = self.over.len();
         if taps.len() == len
-            && let Some(at) = self.over.only(pixel)
+            && let Some(at) = self.over.within(pixel)
         {
-            R::lay(patch, column, 0, Ok(slide.values(at, len).unwrap_or_default()), len);
-            return;
+            let (rows, row) = (self.over.vertical.kernel as usize, self.over.row);
+            let width = (self.over.horizontal.kernel as usize).wrapping_mul(self.over.depth);
+            let reach = rows.wrapping_sub(1).wrapping_mul(row).wrapping_add(width);
+            let values = slide.values(at, reach).unwrap_or_default();
+            if R::lay_rows(patch, column, values, row, rows, width) {
+                return;
+            }
         }
         if taps.len() == len && len <= SMALL && !self.over.depth.is_multiple_of(4) {
             let mut window = [slide.input.zero_point; SMALL];

@@ -36,6 +36,14 @@ impl Axis {
         if self.dilation == 1 && first < end { Some(first..end) } else { None }
     }
 
+    /// Returns where the taps of an output begin, if they are neighbours and lie in the input.
+    #[inline(always)]
+    fn within(self, output: u16) -> Option<usize> {
+        let start = self.start(output);
+        let good = self.dilation == 1 && start >= 0 && start.wrapping_add(self.kernel) <= self.len;
+        if good { Some(start as usize) } else { None }
+    }
+
     /// Returns how many taps from this one on are neighbours in the input, or lie in the padding together.
     #[inline(always)]
     fn run(self, start: i32, tap: i32) -> i32 {
@@ -99,14 +107,19 @@ impl Over {
         (self.vertical.kernel as usize).wrapping_mul(self.horizontal.kernel as usize).wrapping_mul(self.depth)
     }
 
-    /// Returns where the one tap lies of a window that has no more.
+    /// Returns the rows and columns of taps that lie in the input at a pixel, of a window without holes.
+    #[cfg(dsp)]
     #[inline(always)]
-    pub(super) fn only(&self, pixel: Pixel) -> Option<usize> {
-        if self.vertical.kernel != 1 || self.horizontal.kernel != 1 {
-            return None;
-        }
-        let y = self.vertical.position(self.vertical.start(pixel.y), 0)?;
-        let x = self.horizontal.position(self.horizontal.start(pixel.x), 0)?;
+    pub(super) fn inside(&self, pixel: Pixel) -> Option<(core::ops::Range<i32>, core::ops::Range<i32>)> {
+        let rows = self.vertical.inside(self.vertical.start(pixel.y))?;
+        Some((rows, self.horizontal.inside(self.horizontal.start(pixel.x))?))
+    }
+
+    /// Returns where a window begins that lies in the input as a whole and has no holes.
+    #[inline(always)]
+    pub(super) fn within(&self, pixel: Pixel) -> Option<usize> {
+        let y = self.vertical.within(pixel.y)?;
+        let x = self.horizontal.within(pixel.x)?;
         Some(y.wrapping_mul(self.row).wrapping_add(x.wrapping_mul(self.depth)))
     }
 
