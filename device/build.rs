@@ -5,13 +5,25 @@ use std::env;
 fn main() {
     let target = env::var("TARGET").unwrap_or_default();
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rustc-check-cfg=cfg(dsp, dsp_extension)");
+    println!("cargo::rustc-check-cfg=cfg(dsp, dsp_extension, thumb2, thumb1, riscv)");
+    println!("cargo::rustc-check-cfg=cfg(plain)");
     // Stable Rust tells of no DSP extension: `cfg(target_feature)` has it neither for thumbv7em nor for thumbv8m.main.
-    let dsp = target.starts_with("thumbv7em") || target.starts_with("thumbv8m.main");
-    if dsp && env::var_os("CARGO_FEATURE_PLAIN").is_none() {
-        println!("cargo::rustc-cfg=dsp");
-        if target.starts_with("thumbv8m") {
-            println!("cargo::rustc-cfg=dsp_extension");
-        }
+    let has = |starts: &[&str]| starts.iter().any(|start| target.starts_with(start));
+    let kernels = if env::var_os("CARGO_FEATURE_PLAIN").is_some() {
+        "plain"
+    } else if has(&["thumbv7em", "thumbv8m.main"]) {
+        "dsp"
+    } else if has(&["thumbv7m"]) {
+        "thumb2"
+    } else if has(&["thumbv6m", "thumbv8m.base"]) {
+        "thumb1"
+    } else if has(&["riscv32im"]) {
+        "riscv"
+    } else {
+        "plain"
+    };
+    println!("cargo::rustc-cfg={kernels}");
+    if kernels == "dsp" && has(&["thumbv8m"]) {
+        println!("cargo::rustc-cfg=dsp_extension");
     }
 }

@@ -21,8 +21,14 @@ mod max_pool;
 mod multiply;
 mod pair;
 mod plain;
+#[cfg(riscv)]
+mod riscv;
 mod slide;
 mod table;
+#[cfg(thumb1)]
+mod thumb1;
+#[cfg(thumb2)]
+mod thumb2;
 mod window;
 
 pub(crate) use add::add;

@@ -9,10 +9,16 @@ use super::Slide;
 #[cfg(dsp)]
 use super::dsp as core_kernels;
 use super::matrix::{COLUMNS, Patch, Rows, Sums};
-#[cfg(not(dsp))]
+#[cfg(plain)]
 use super::plain as core_kernels;
+#[cfg(riscv)]
+use super::riscv as core_kernels;
 #[cfg(dsp)]
 use super::slide::{Finish, Pixel};
+#[cfg(thumb1)]
+use super::thumb1 as core_kernels;
+#[cfg(thumb2)]
+use super::thumb2 as core_kernels;
 #[cfg(dsp)]
 use attar_shared::Channels;
 

@@ -1,8 +1,9 @@
 //! The sums of 8-bit weights in plain Rust.
 
+#[cfg(not(any(thumb2, riscv)))]
 use attar_shared::ROWS;
 
-#[cfg(not(dsp))]
+#[cfg(plain)]
 use super::matrix::Sums;
 use super::matrix::{COLUMNS, Patch};
 
@@ -30,7 +31,7 @@ pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Resu
 }
 
 /// Adds to the sums of a block the products of its weights with a patch.
-#[cfg(not(dsp))]
+#[cfg(plain)]
 #[inline(never)]
 pub(super) fn block(weights: &[u8], patch: &Patch<'_>, sums: &mut Sums) {
     let (groups, left) = weights.as_chunks::<16>();
@@ -57,7 +58,7 @@ pub(super) fn block(weights: &[u8], patch: &Patch<'_>, sums: &mut Sums) {
 }
 
 /// Adds the products of a tap of four rows, of which the first and the third are raised by 128.
-#[cfg(not(dsp))]
+#[cfg(plain)]
 #[inline(always)]
 fn tap(sums: Sums, [a, b, c, d]: [u8; ROWS], values: [i8; COLUMNS]) -> Sums {
     let weights = [i32::from(a), i32::from(b.cast_signed()), i32::from(c), i32::from(d.cast_signed())];
@@ -71,7 +72,7 @@ fn tap(sums: Sums, [a, b, c, d]: [u8; ROWS], values: [i8; COLUMNS]) -> Sums {
 }
 
 /// Adds to the sums of a row the products of its weights with a patch.
-#[cfg(not(dsp))]
+#[cfg(not(any(dsp, thumb1)))]
 #[inline(never)]
 pub(super) fn row(weights: &[u8], patch: &Patch<'_>, sums: &mut [i32; COLUMNS]) {
     for (&weight, &[x, y]) in weights.iter().zip(patch.bytes.as_chunks::<COLUMNS>().0) {
@@ -82,6 +83,7 @@ pub(super) fn row(weights: &[u8], patch: &Patch<'_>, sums: &mut [i32; COLUMNS]) 
 }
 
 /// Returns the sums of a block over a vector, whose values add up to `total`.
+#[cfg(not(any(thumb2, riscv)))]
 #[inline(never)]
 pub(super) fn block_of_vector(weights: &[u8], values: &[i8], total: i32) -> [i32; ROWS] {
     let (groups, left) = weights.as_chunks::<16>();
@@ -102,6 +104,7 @@ pub(super) fn block_of_vector(weights: &[u8], values: &[i8], total: i32) -> [i32
     sums
 }
 
+#[cfg(not(any(thumb2, riscv)))]
 #[inline(always)]
 fn vector_tap([p, q, r, s]: [i32; ROWS], [a, b, c, d]: [u8; ROWS], value: i8) -> [i32; ROWS] {
     let value = i32::from(value);

@@ -1,0 +1,311 @@
+//! The sums of 8-bit weights on RV32IM: four rows and two pixels in registers, one load for two products.
+//!
+//! The patch is that of the plain kernels, an int8 of each pixel for each tap.
+#![allow(unsafe_code)]
+
+use core::arch::naked_asm;
+
+use attar_shared::ROWS;
+
+use super::matrix::{COLUMNS, Patch, Sums};
+pub(super) use super::plain::{BYTES, lay, row};
+
+/// Adds to the sums of a block the products of its weights with a patch.
+#[inline(always)]
+pub(super) fn block(weights: &[u8], patch: &Patch<'_>, sums: &mut Sums) {
+    let taps = weights.len() / ROWS;
+    if patch.bytes.len() / BYTES < taps {
+        return;
+    }
+    let mut own: Sums = [[0; COLUMNS]; ROWS];
+    // SAFETY: there are four weights and two values for each tap.
+    unsafe { block_sums(weights.as_ptr(), patch.bytes.as_ptr(), taps, &mut own) };
+    let [a, _, c, _] = &mut own;
+    for row in [a, c] {
+        row.iter_mut().zip(patch.totals).for_each(|(sum, total)| *sum = sum.wrapping_sub(total.wrapping_shl(7)));
+    }
+    for (sums, own) in sums.iter_mut().zip(own) {
+        sums.iter_mut().zip(own).for_each(|(sum, own)| *sum = sum.wrapping_add(own));
+    }
+}
+
+/// Returns the sums of a block over a vector, whose values add up to `total`.
+#[inline(always)]
+pub(super) fn block_of_vector(weights: &[u8], values: &[i8], total: i32) -> [i32; ROWS] {
+    let mut sums = [0; ROWS];
+    if weights.len() == values.len().wrapping_mul(ROWS) {
+        // SAFETY: there are four weights for each value.
+        unsafe { vector_sums(weights.as_ptr(), values.as_ptr(), values.len(), &mut sums) };
+    }
+    let [a, b, c, d] = sums;
+    let raised = total.wrapping_shl(7);
+    [a.wrapping_sub(raised), b, c.wrapping_sub(raised), d]
+}
+
+/// Computes the sums of four rows at two pixels, the first and the third raised by 128.
+///
+/// # Safety
+///
+/// There are four weights and two values for each tap.
+#[unsafe(naked)]
+unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8, taps: usize, sums: &mut Sums) {
+    naked_asm!(
+        ".option push",
+        ".option arch, +m",
+        "addi sp, sp, -16",
+        "sw s0, 12(sp)",
+        "sw s1, 8(sp)",
+        "andi s1, a2, -4",
+        "slli s1, s1, 1",
+        "add s1, s1, a1",
+        "li a4, 0",
+        "li a5, 0",
+        "li a6, 0",
+        "li a7, 0",
+        "li t0, 0",
+        "li t1, 0",
+        "li t2, 0",
+        "li t3, 0",
+        "beq a1, s1, 2f",
+        "1:",
+        "lb t4, 0(a1)",
+        "lb t5, 1(a1)",
+        "lbu t6, 0(a0)",
+        "mul s0, t6, t4",
+        "mul t6, t6, t5",
+        "add a4, a4, s0",
+        "add a5, a5, t6",
+        "lb t6, 1(a0)",
+        "mul s0, t6, t4",
+        "mul t6, t6, t5",
+        "add a6, a6, s0",
+        "add a7, a7, t6",
+        "lbu t6, 4(a0)",
+        "mul s0, t6, t4",
+        "mul t6, t6, t5",
+        "add t0, t0, s0",
+        "add t1, t1, t6",
+        "lb t6, 5(a0)",
+        "mul s0, t6, t4",
+        "mul t6, t6, t5",
+        "add t2, t2, s0",
+        "add t3, t3, t6",
+        "lb t4, 2(a1)",
+        "lb t5, 3(a1)",
+        "lbu t6, 8(a0)",
+        "mul s0, t6, t4",
+        "mul t6, t6, t5",
+        "add a4, a4, s0",
+        "add a5, a5, t6",
+        "lb t6, 9(a0)",
+        "mul s0, t6, t4",
+        "mul t6, t6, t5",
+        "add a6, a6, s0",
+        "add a7, a7, t6",
+        "lbu t6, 12(a0)",
+        "mul s0, t6, t4",
+        "mul t6, t6, t5",
+        "add t0, t0, s0",
+        "add t1, t1, t6",
+        "lb t6, 13(a0)",
+        "mul s0, t6, t4",
+        "mul t6, t6, t5",
+        "add t2, t2, s0",
+        "add t3, t3, t6",
+        "lb t4, 4(a1)",
+        "lb t5, 5(a1)",
+        "lbu t6, 2(a0)",
+        "mul s0, t6, t4",
+        "mul t6, t6, t5",
+        "add a4, a4, s0",
+        "add a5, a5, t6",
+        "lb t6, 3(a0)",
+        "mul s0, t6, t4",
+        "mul t6, t6, t5",
+        "add a6, a6, s0",
+        "add a7, a7, t6",
+        "lbu t6, 6(a0)",
+        "mul s0, t6, t4",
+        "mul t6, t6, t5",
+        "add t0, t0, s0",
+        "add t1, t1, t6",
+        "lb t6, 7(a0)",
+        "mul s0, t6, t4",
+        "mul t6, t6, t5",
+        "add t2, t2, s0",
+        "add t3, t3, t6",
+        "lb t4, 6(a1)",
+        "lb t5, 7(a1)",
+        "lbu t6, 10(a0)",
+        "mul s0, t6, t4",
+        "mul t6, t6, t5",
+        "add a4, a4, s0",
+        "add a5, a5, t6",
+        "lb t6, 11(a0)",
+        "mul s0, t6, t4",
+        "mul t6, t6, t5",
+        "add a6, a6, s0",
+        "add a7, a7, t6",
+        "lbu t6, 14(a0)",
+        "mul s0, t6, t4",
+        "mul t6, t6, t5",
+        "add t0, t0, s0",
+        "add t1, t1, t6",
+        "lb t6, 15(a0)",
+        "mul s0, t6, t4",
+        "mul t6, t6, t5",
+        "add t2, t2, s0",
+        "add t3, t3, t6",
+        "addi a0, a0, 16",
+        "addi a1, a1, 8",
+        "bne a1, s1, 1b",
+        "2:",
+        "andi a2, a2, 3",
+        "beqz a2, 4f",
+        "3:",
+        "lb t4, 0(a1)",
+        "lb t5, 1(a1)",
+        "lbu t6, 0(a0)",
+        "mul s0, t6, t4",
+        "mul t6, t6, t5",
+        "add a4, a4, s0",
+        "add a5, a5, t6",
+        "lb t6, 1(a0)",
+        "mul s0, t6, t4",
+        "mul t6, t6, t5",
+        "add a6, a6, s0",
+        "add a7, a7, t6",
+        "lbu t6, 2(a0)",
+        "mul s0, t6, t4",
+        "mul t6, t6, t5",
+        "add t0, t0, s0",
+        "add t1, t1, t6",
+        "lb t6, 3(a0)",
+        "mul s0, t6, t4",
+        "mul t6, t6, t5",
+        "add t2, t2, s0",
+        "add t3, t3, t6",
+        "addi a0, a0, 4",
+        "addi a1, a1, 2",
+        "addi a2, a2, -1",
+        "bnez a2, 3b",
+        "4:",
+        "sw a4, 0(a3)",
+        "sw a5, 4(a3)",
+        "sw a6, 8(a3)",
+        "sw a7, 12(a3)",
+        "sw t0, 16(a3)",
+        "sw t1, 20(a3)",
+        "sw t2, 24(a3)",
+        "sw t3, 28(a3)",
+        "lw s0, 12(sp)",
+        "lw s1, 8(sp)",
+        "addi sp, sp, 16",
+        "ret",
+        ".option pop",
+    )
+}
+
+/// As [`block_sums`], for one vector.
+///
+/// # Safety
+///
+/// There are four weights for each value.
+#[unsafe(naked)]
+unsafe extern "C" fn vector_sums(weights: *const u8, values: *const i8, taps: usize, sums: &mut [i32; ROWS]) {
+    naked_asm!(
+        ".option push",
+        ".option arch, +m",
+        "li a4, 0",
+        "li a5, 0",
+        "li a6, 0",
+        "li a7, 0",
+        "andi t5, a2, -4",
+        "add t5, t5, a1",
+        "beq a1, t5, 2f",
+        "1:",
+        "lb t4, 0(a1)",
+        "lbu t0, 0(a0)",
+        "lb t1, 1(a0)",
+        "lbu t2, 4(a0)",
+        "lb t3, 5(a0)",
+        "mul t0, t0, t4",
+        "mul t1, t1, t4",
+        "mul t2, t2, t4",
+        "mul t3, t3, t4",
+        "add a4, a4, t0",
+        "add a5, a5, t1",
+        "add a6, a6, t2",
+        "add a7, a7, t3",
+        "lb t4, 1(a1)",
+        "lbu t0, 8(a0)",
+        "lb t1, 9(a0)",
+        "lbu t2, 12(a0)",
+        "lb t3, 13(a0)",
+        "mul t0, t0, t4",
+        "mul t1, t1, t4",
+        "mul t2, t2, t4",
+        "mul t3, t3, t4",
+        "add a4, a4, t0",
+        "add a5, a5, t1",
+        "add a6, a6, t2",
+        "add a7, a7, t3",
+        "lb t4, 2(a1)",
+        "lbu t0, 2(a0)",
+        "lb t1, 3(a0)",
+        "lbu t2, 6(a0)",
+        "lb t3, 7(a0)",
+        "mul t0, t0, t4",
+        "mul t1, t1, t4",
+        "mul t2, t2, t4",
+        "mul t3, t3, t4",
+        "add a4, a4, t0",
+        "add a5, a5, t1",
+        "add a6, a6, t2",
+        "add a7, a7, t3",
+        "lb t4, 3(a1)",
+        "lbu t0, 10(a0)",
+        "lb t1, 11(a0)",
+        "lbu t2, 14(a0)",
+        "lb t3, 15(a0)",
+        "mul t0, t0, t4",
+        "mul t1, t1, t4",
+        "mul t2, t2, t4",
+        "mul t3, t3, t4",
+        "add a4, a4, t0",
+        "add a5, a5, t1",
+        "add a6, a6, t2",
+        "add a7, a7, t3",
+        "addi a0, a0, 16",
+        "addi a1, a1, 4",
+        "bne a1, t5, 1b",
+        "2:",
+        "andi a2, a2, 3",
+        "beqz a2, 4f",
+        "3:",
+        "lb t4, 0(a1)",
+        "lbu t0, 0(a0)",
+        "lb t1, 1(a0)",
+        "lbu t2, 2(a0)",
+        "lb t3, 3(a0)",
+        "mul t0, t0, t4",
+        "mul t1, t1, t4",
+        "mul t2, t2, t4",
+        "mul t3, t3, t4",
+        "add a4, a4, t0",
+        "add a5, a5, t1",
+        "add a6, a6, t2",
+        "add a7, a7, t3",
+        "addi a0, a0, 4",
+        "addi a1, a1, 1",
+        "addi a2, a2, -1",
+        "bnez a2, 3b",
+        "4:",
+        "sw a4, 0(a3)",
+        "sw a5, 4(a3)",
+        "sw a6, 8(a3)",
+        "sw a7, 12(a3)",
+        "ret",
+        ".option pop",
+    )
+}

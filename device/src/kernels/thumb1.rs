@@ -1,0 +1,315 @@
+//! The sums of 8-bit weights in eight registers: Cortex-M0, M0+ and M23.
+//!
+//! Two rows and two pixels at a time, the sums in the high registers. A patch has a word for each tap: a half of each pixel.
+#![allow(unsafe_code)]
+
+use core::arch::naked_asm;
+
+use attar_shared::ROWS;
+
+use super::matrix::{COLUMNS, Patch, Sums};
+
+/// Bytes that a patch takes for each tap.
+pub(super) const BYTES: usize = 2 * COLUMNS;
+
+/// Puts what a run of a window shows into a patch.
+#[inline(always)]
+pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Result<&[i8], (usize, i8)>, _taps: usize) {
+    let (words, _) = patch.bytes.as_chunks_mut::<BYTES>();
+    let places = words.iter_mut().skip(tap).map(|[a, b, c, d]| if column == 0 { [a, b] } else { [c, d] });
+    let put = |[low, high]: [&mut i8; 2], value: i8| {
+        *low = value;
+        *high = value >> 7;
+        i32::from(value)
+    };
+    let total = match values {
+        Ok(values) => places.zip(values).fold(0i32, |total, (place, &value)| total.wrapping_add(put(place, value))),
+        Err((len, value)) => places.take(len).fold(0i32, |total, place| total.wrapping_add(put(place, value))),
+    };
+    if let Some(sum) = patch.totals.get_mut(column) {
+        *sum = sum.wrapping_add(total);
+    }
+}
+
+/// Adds to the sums of a row the products of its weights with a patch.
+#[inline(never)]
+pub(super) fn row(weights: &[u8], patch: &Patch<'_>, sums: &mut [i32; COLUMNS]) {
+    let (words, _) = patch.bytes.as_chunks::<BYTES>();
+    for (&weight, &[x, _, y, _]) in weights.iter().zip(words) {
+        let [p, q] = *sums;
+        let weight = i32::from(weight.cast_signed());
+        *sums = [p.wrapping_add(weight * i32::from(x)), q.wrapping_add(weight * i32::from(y))];
+    }
+}
+
+/// Adds to the sums of a block the products of its weights with a patch.
+#[inline(always)]
+pub(super) fn block(weights: &[u8], patch: &Patch<'_>, sums: &mut Sums) {
+    let taps = weights.len() / ROWS;
+    if patch.bytes.len() / BYTES < taps || patch.bytes.as_ptr().addr() & 3 != 0 {
+        return;
+    }
+    let mut own: Sums = [[0; COLUMNS]; ROWS];
+    // SAFETY: there are four weights and a word for each tap; the second pair of a group's rows begins four bytes on, that of
+    // a tap that is left over two.
+    unsafe { block_sums(weights.as_ptr(), patch.bytes.as_ptr(), taps, &mut own) };
+    let [a, _, c, _] = &mut own;
+    for row in [a, c] {
+        row.iter_mut().zip(patch.totals).for_each(|(sum, total)| *sum = sum.wrapping_sub(total.wrapping_shl(7)));
+    }
+    for (sums, own) in sums.iter_mut().zip(own) {
+        sums.iter_mut().zip(own).for_each(|(sum, own)| *sum = sum.wrapping_add(own));
+    }
+}
+
+pub(super) use super::plain::block_of_vector;
+
+/// Computes the sums of four rows at two pixels, the first and the third raised by 128.
+///
+/// # Safety
+///
+/// There are four weights and a word of the patch for each tap; the patch is aligned to words.
+#[unsafe(naked)]
+unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8, taps: usize, sums: &mut Sums) {
+    naked_asm!(
+        "push {{r4, r5, r6, r7, lr}}",
+        "mov r4, r8",
+        "mov r5, r9",
+        "mov r6, r10",
+        "mov r7, r11",
+        "push {{r4, r5, r6, r7}}",
+        "push {{r0, r1, r2, r3}}",
+        "movs r4, #0",
+        "mov r8, r4",
+        "mov r9, r4",
+        "mov r10, r4",
+        "mov r11, r4",
+        "lsrs r7, r2, #2",
+        "lsls r7, r7, #4",
+        "adds r7, r7, r1",
+        "cmp r1, r7",
+        "beq 2f",
+        "1:",
+        "ldr r4, [r1, #0]",
+        "asrs r5, r4, #16",
+        "sxth r4, r4",
+        "ldrb r2, [r0, #0]",
+        "ldrb r3, [r0, #1]",
+        "sxtb r3, r3",
+        "mov r6, r2",
+        "muls r6, r4, r6",
+        "add r8, r6",
+        "muls r2, r5, r2",
+        "add r9, r2",
+        "muls r4, r3, r4",
+        "add r10, r4",
+        "muls r5, r3, r5",
+        "add r11, r5",
+        "ldr r4, [r1, #4]",
+        "asrs r5, r4, #16",
+        "sxth r4, r4",
+        "ldrb r2, [r0, #8]",
+        "ldrb r3, [r0, #9]",
+        "sxtb r3, r3",
+        "mov r6, r2",
+        "muls r6, r4, r6",
+        "add r8, r6",
+        "muls r2, r5, r2",
+        "add r9, r2",
+        "muls r4, r3, r4",
+        "add r10, r4",
+        "muls r5, r3, r5",
+        "add r11, r5",
+        "ldr r4, [r1, #8]",
+        "asrs r5, r4, #16",
+        "sxth r4, r4",
+        "ldrb r2, [r0, #2]",
+        "ldrb r3, [r0, #3]",
+        "sxtb r3, r3",
+        "mov r6, r2",
+        "muls r6, r4, r6",
+        "add r8, r6",
+        "muls r2, r5, r2",
+        "add r9, r2",
+        "muls r4, r3, r4",
+        "add r10, r4",
+        "muls r5, r3, r5",
+        "add r11, r5",
+        "ldr r4, [r1, #12]",
+        "asrs r5, r4, #16",
+        "sxth r4, r4",
+        "ldrb r2, [r0, #10]",
+        "ldrb r3, [r0, #11]",
+        "sxtb r3, r3",
+        "mov r6, r2",
+        "muls r6, r4, r6",
+        "add r8, r6",
+        "muls r2, r5, r2",
+        "add r9, r2",
+        "muls r4, r3, r4",
+        "add r10, r4",
+        "muls r5, r3, r5",
+        "add r11, r5",
+        "adds r0, #16",
+        "adds r1, #16",
+        "cmp r1, r7",
+        "bne 1b",
+        "2:",
+        "ldr r2, [sp, #8]",
+        "lsls r7, r2, #30",
+        "lsrs r7, r7, #28",
+        "beq 4f",
+        "adds r7, r7, r1",
+        "3:",
+        "ldr r4, [r1, #0]",
+        "asrs r5, r4, #16",
+        "sxth r4, r4",
+        "ldrb r2, [r0, #0]",
+        "ldrb r3, [r0, #1]",
+        "sxtb r3, r3",
+        "mov r6, r2",
+        "muls r6, r4, r6",
+        "add r8, r6",
+        "muls r2, r5, r2",
+        "add r9, r2",
+        "muls r4, r3, r4",
+        "add r10, r4",
+        "muls r5, r3, r5",
+        "add r11, r5",
+        "adds r0, #4",
+        "adds r1, #4",
+        "cmp r1, r7",
+        "bne 3b",
+        "4:",
+        "ldr r3, [sp, #12]",
+        "mov r2, r8",
+        "str r2, [r3, #0]",
+        "mov r2, r9",
+        "str r2, [r3, #4]",
+        "mov r2, r10",
+        "str r2, [r3, #8]",
+        "mov r2, r11",
+        "str r2, [r3, #12]",
+        "movs r4, #0",
+        "mov r8, r4",
+        "mov r9, r4",
+        "mov r10, r4",
+        "mov r11, r4",
+        "ldr r0, [sp]",
+        "ldr r1, [sp, #4]",
+        "ldr r2, [sp, #8]",
+        "lsrs r7, r2, #2",
+        "lsls r7, r7, #4",
+        "adds r7, r7, r1",
+        "cmp r1, r7",
+        "beq 6f",
+        "5:",
+        "ldr r4, [r1, #0]",
+        "asrs r5, r4, #16",
+        "sxth r4, r4",
+        "ldrb r2, [r0, #4]",
+        "ldrb r3, [r0, #5]",
+        "sxtb r3, r3",
+        "mov r6, r2",
+        "muls r6, r4, r6",
+        "add r8, r6",
+        "muls r2, r5, r2",
+        "add r9, r2",
+        "muls r4, r3, r4",
+        "add r10, r4",
+        "muls r5, r3, r5",
+        "add r11, r5",
+        "ldr r4, [r1, #4]",
+        "asrs r5, r4, #16",
+        "sxth r4, r4",
+        "ldrb r2, [r0, #12]",
+        "ldrb r3, [r0, #13]",
+        "sxtb r3, r3",
+        "mov r6, r2",
+        "muls r6, r4, r6",
+        "add r8, r6",
+        "muls r2, r5, r2",
+        "add r9, r2",
+        "muls r4, r3, r4",
+        "add r10, r4",
+        "muls r5, r3, r5",
+        "add r11, r5",
+        "ldr r4, [r1, #8]",
+        "asrs r5, r4, #16",
+        "sxth r4, r4",
+        "ldrb r2, [r0, #6]",
+        "ldrb r3, [r0, #7]",
+        "sxtb r3, r3",
+        "mov r6, r2",
+        "muls r6, r4, r6",
+        "add r8, r6",
+        "muls r2, r5, r2",
+        "add r9, r2",
+        "muls r4, r3, r4",
+        "add r10, r4",
+        "muls r5, r3, r5",
+        "add r11, r5",
+        "ldr r4, [r1, #12]",
+        "asrs r5, r4, #16",
+        "sxth r4, r4",
+        "ldrb r2, [r0, #14]",
+        "ldrb r3, [r0, #15]",
+        "sxtb r3, r3",
+        "mov r6, r2",
+        "muls r6, r4, r6",
+        "add r8, r6",
+        "muls r2, r5, r2",
+        "add r9, r2",
+        "muls r4, r3, r4",
+        "add r10, r4",
+        "muls r5, r3, r5",
+        "add r11, r5",
+        "adds r0, #16",
+        "adds r1, #16",
+        "cmp r1, r7",
+        "bne 5b",
+        "6:",
+        "ldr r2, [sp, #8]",
+        "lsls r7, r2, #30",
+        "lsrs r7, r7, #28",
+        "beq 8f",
+        "adds r7, r7, r1",
+        "7:",
+        "ldr r4, [r1, #0]",
+        "asrs r5, r4, #16",
+        "sxth r4, r4",
+        "ldrb r2, [r0, #2]",
+        "ldrb r3, [r0, #3]",
+        "sxtb r3, r3",
+        "mov r6, r2",
+        "muls r6, r4, r6",
+        "add r8, r6",
+        "muls r2, r5, r2",
+        "add r9, r2",
+        "muls r4, r3, r4",
+        "add r10, r4",
+        "muls r5, r3, r5",
+        "add r11, r5",
+        "adds r0, #4",
+        "adds r1, #4",
+        "cmp r1, r7",
+        "bne 7b",
+        "8:",
+        "ldr r3, [sp, #12]",
+        "mov r2, r8",
+        "str r2, [r3, #16]",
+        "mov r2, r9",
+        "str r2, [r3, #20]",
+        "mov r2, r10",
+        "str r2, [r3, #24]",
+        "mov r2, r11",
+        "str r2, [r3, #28]",
+        "add sp, #16",
+        "pop {{r4, r5, r6, r7}}",
+        "mov r8, r4",
+        "mov r9, r5",
+        "mov r10, r6",
+        "mov r11, r7",
+        "pop {{r4, r5, r6, r7, pc}}",
+    )
+}

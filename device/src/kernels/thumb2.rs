@@ -1,0 +1,240 @@
+//! The sums of 8-bit weights on Cortex-M3: four rows and two pixels in registers, one load for two products.
+//!
+//! The patch is that of the plain kernels, an int8 of each pixel for each tap.
+#![allow(unsafe_code)]
+
+use core::arch::naked_asm;
+
+use attar_shared::ROWS;
+
+use super::matrix::{COLUMNS, Patch, Sums};
+pub(super) use super::plain::{BYTES, lay, row};
+
+/// Adds to the sums of a block the products of its weights with a patch.
+#[inline(always)]
+pub(super) fn block(weights: &[u8], patch: &Patch<'_>, sums: &mut Sums) {
+    let taps = weights.len() / ROWS;
+    if patch.bytes.len() / BYTES < taps {
+        return;
+    }
+    let mut own: Sums = [[0; COLUMNS]; ROWS];
+    // SAFETY: there are four weights and two values for each tap.
+    unsafe { block_sums(weights.as_ptr(), patch.bytes.as_ptr(), taps, &mut own) };
+    let [a, _, c, _] = &mut own;
+    for row in [a, c] {
+        row.iter_mut().zip(patch.totals).for_each(|(sum, total)| *sum = sum.wrapping_sub(total.wrapping_shl(7)));
+    }
+    for (sums, own) in sums.iter_mut().zip(own) {
+        sums.iter_mut().zip(own).for_each(|(sum, own)| *sum = sum.wrapping_add(own));
+    }
+}
+
+/// Returns the sums of a block over a vector, whose values add up to `total`.
+#[inline(always)]
+pub(super) fn block_of_vector(weights: &[u8], values: &[i8], total: i32) -> [i32; ROWS] {
+    let mut sums = [0; ROWS];
+    if weights.len() == values.len().wrapping_mul(ROWS) {
+        // SAFETY: there are four weights for each value.
+        unsafe { vector_sums(weights.as_ptr(), values.as_ptr(), values.len(), &mut sums) };
+    }
+    let [a, b, c, d] = sums;
+    let raised = total.wrapping_shl(7);
+    [a.wrapping_sub(raised), b, c.wrapping_sub(raised), d]
+}
+
+/// Computes the sums of four rows at two pixels, the first and the third raised by 128.
+///
+/// # Safety
+///
+/// There are four weights and two values for each tap.
+#[unsafe(naked)]
+unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8, taps: usize, sums: &mut Sums) {
+    naked_asm!(
+        "push {{r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12, lr}}",
+        "bic r3, r2, #3",
+        "add r3, r1, r3, lsl #1",
+        "and r2, r2, #3",
+        "strd r2, r3, [sp, #-8]!",
+        "mov r4, #0",
+        "mov r5, r4",
+        "mov r6, r4",
+        "mov r7, r4",
+        "mov r8, r4",
+        "mov r9, r4",
+        "mov r10, r4",
+        "mov r11, r4",
+        "cmp r1, r3",
+        "beq 2f",
+        "1:",
+        "ldrsb r2, [r1, #0]",
+        "ldrsb r3, [r1, #1]",
+        "ldrb r12, [r0, #0]",
+        "mla r4, r12, r2, r4",
+        "mla r5, r12, r3, r5",
+        "ldrsb lr, [r0, #1]",
+        "mla r6, lr, r2, r6",
+        "mla r7, lr, r3, r7",
+        "ldrb r12, [r0, #4]",
+        "mla r8, r12, r2, r8",
+        "mla r9, r12, r3, r9",
+        "ldrsb lr, [r0, #5]",
+        "mla r10, lr, r2, r10",
+        "mla r11, lr, r3, r11",
+        "ldrsb r2, [r1, #2]",
+        "ldrsb r3, [r1, #3]",
+        "ldrb r12, [r0, #8]",
+        "mla r4, r12, r2, r4",
+        "mla r5, r12, r3, r5",
+        "ldrsb lr, [r0, #9]",
+        "mla r6, lr, r2, r6",
+        "mla r7, lr, r3, r7",
+        "ldrb r12, [r0, #12]",
+        "mla r8, r12, r2, r8",
+        "mla r9, r12, r3, r9",
+        "ldrsb lr, [r0, #13]",
+        "mla r10, lr, r2, r10",
+        "mla r11, lr, r3, r11",
+        "ldrsb r2, [r1, #4]",
+        "ldrsb r3, [r1, #5]",
+        "ldrb r12, [r0, #2]",
+        "mla r4, r12, r2, r4",
+        "mla r5, r12, r3, r5",
+        "ldrsb lr, [r0, #3]",
+        "mla r6, lr, r2, r6",
+        "mla r7, lr, r3, r7",
+        "ldrb r12, [r0, #6]",
+        "mla r8, r12, r2, r8",
+        "mla r9, r12, r3, r9",
+        "ldrsb lr, [r0, #7]",
+        "mla r10, lr, r2, r10",
+        "mla r11, lr, r3, r11",
+        "ldrsb r2, [r1, #6]",
+        "ldrsb r3, [r1, #7]",
+        "ldrb r12, [r0, #10]",
+        "mla r4, r12, r2, r4",
+        "mla r5, r12, r3, r5",
+        "ldrsb lr, [r0, #11]",
+        "mla r6, lr, r2, r6",
+        "mla r7, lr, r3, r7",
+        "ldrb r12, [r0, #14]",
+        "mla r8, r12, r2, r8",
+        "mla r9, r12, r3, r9",
+        "ldrsb lr, [r0, #15]",
+        "mla r10, lr, r2, r10",
+        "mla r11, lr, r3, r11",
+        "add r0, r0, #16",
+        "add r1, r1, #8",
+        "ldr r12, [sp, #4]",
+        "cmp r1, r12",
+        "bne 1b",
+        "2:",
+        "ldr r2, [sp]",
+        "cbz r2, 4f",
+        "3:",
+        "ldrsb r2, [r1, #0]",
+        "ldrsb r3, [r1, #1]",
+        "ldrb r12, [r0, #0]",
+        "mla r4, r12, r2, r4",
+        "mla r5, r12, r3, r5",
+        "ldrsb lr, [r0, #1]",
+        "mla r6, lr, r2, r6",
+        "mla r7, lr, r3, r7",
+        "ldrb r12, [r0, #2]",
+        "mla r8, r12, r2, r8",
+        "mla r9, r12, r3, r9",
+        "ldrsb lr, [r0, #3]",
+        "mla r10, lr, r2, r10",
+        "mla r11, lr, r3, r11",
+        "add r0, r0, #4",
+        "add r1, r1, #2",
+        "ldr r12, [sp]",
+        "subs r12, r12, #1",
+        "str r12, [sp]",
+        "bne 3b",
+        "4:",
+        "ldr r3, [sp, #12]",
+        "stm r3, {{r4, r5, r6, r7, r8, r9, r10, r11}}",
+        "add sp, sp, #8",
+        "pop {{r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12, pc}}",
+    )
+}
+
+/// As [`block_sums`], for one vector.
+///
+/// # Safety
+///
+/// There are four weights for each value.
+#[unsafe(naked)]
+unsafe extern "C" fn vector_sums(weights: *const u8, values: *const i8, taps: usize, sums: &mut [i32; ROWS]) {
+    naked_asm!(
+        "push {{r3, r4, r5, r6, r7, r8, r9, lr}}",
+        "mov r4, #0",
+        "mov r5, r4",
+        "mov r6, r4",
+        "mov r7, r4",
+        "lsrs r3, r2, #2",
+        "beq 2f",
+        "1:",
+        "ldrsb r12, [r1, #0]",
+        "ldrb r8, [r0, #0]",
+        "mla r4, r8, r12, r4",
+        "ldrsb r9, [r0, #1]",
+        "mla r5, r9, r12, r5",
+        "ldrb r8, [r0, #4]",
+        "mla r6, r8, r12, r6",
+        "ldrsb r9, [r0, #5]",
+        "mla r7, r9, r12, r7",
+        "ldrsb r12, [r1, #1]",
+        "ldrb r8, [r0, #8]",
+        "mla r4, r8, r12, r4",
+        "ldrsb r9, [r0, #9]",
+        "mla r5, r9, r12, r5",
+        "ldrb r8, [r0, #12]",
+        "mla r6, r8, r12, r6",
+        "ldrsb r9, [r0, #13]",
+        "mla r7, r9, r12, r7",
+        "ldrsb r12, [r1, #2]",
+        "ldrb r8, [r0, #2]",
+        "mla r4, r8, r12, r4",
+        "ldrsb r9, [r0, #3]",
+        "mla r5, r9, r12, r5",
+        "ldrb r8, [r0, #6]",
+        "mla r6, r8, r12, r6",
+        "ldrsb r9, [r0, #7]",
+        "mla r7, r9, r12, r7",
+        "ldrsb r12, [r1, #3]",
+        "ldrb r8, [r0, #10]",
+        "mla r4, r8, r12, r4",
+        "ldrsb r9, [r0, #11]",
+        "mla r5, r9, r12, r5",
+        "ldrb r8, [r0, #14]",
+        "mla r6, r8, r12, r6",
+        "ldrsb r9, [r0, #15]",
+        "mla r7, r9, r12, r7",
+        "add r0, r0, #16",
+        "add r1, r1, #4",
+        "subs r3, r3, #1",
+        "bne 1b",
+        "2:",
+        "ands r3, r2, #3",
+        "beq 4f",
+        "3:",
+        "ldrsb r12, [r1, #0]",
+        "ldrb r8, [r0, #0]",
+        "mla r4, r8, r12, r4",
+        "ldrsb r9, [r0, #1]",
+        "mla r5, r9, r12, r5",
+        "ldrb r8, [r0, #2]",
+        "mla r6, r8, r12, r6",
+        "ldrsb r9, [r0, #3]",
+        "mla r7, r9, r12, r7",
+        "add r0, r0, #4",
+        "add r1, r1, #1",
+        "subs r3, r3, #1",
+        "bne 3b",
+        "4:",
+        "ldr r3, [sp]",
+        "stm r3, {{r4, r5, r6, r7}}",
+        "pop {{r3, r4, r5, r6, r7, r8, r9, pc}}",
+    )
+}
