@@ -106,12 +106,13 @@ pub struct Constants<'a, const N: usize> {
 }
 
 impl<const N: usize> Constants<'_, N> {
-    /// Returns bias and requantisation of a channel by its place among the N.
+    /// Returns bias and requantisation of each channel.
     #[inline(always)]
-    pub fn at(&self, place: usize) -> (i32, Requantization) {
-        let word = |words: &[[u8; 4]; N]| words.get(place).map_or(0, |&bytes| i32::from_le_bytes(bytes));
-        let shift = self.shifts.get(place).copied().unwrap_or(1);
-        (word(self.biases), Requantization { multiplier: word(self.multipliers), shift })
+    pub fn iter(&self) -> impl Iterator<Item = (i32, Requantization)> {
+        let words = self.biases.iter().zip(self.multipliers);
+        words.zip(self.shifts).map(|((&bias, &multiplier), &shift)| {
+            (i32::from_le_bytes(bias), Requantization { multiplier: i32::from_le_bytes(multiplier), shift })
+        })
     }
 }
 

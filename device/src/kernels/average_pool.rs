@@ -6,6 +6,7 @@ use super::{BLOCK, Slide};
 /// Computes the mean over a window; the requantisation holds the division by the number of taps.
 ///
 /// Padding counts as zero, and the number of taps is the same everywhere.
+#[inline(never)]
 pub(crate) fn average_pool(mut slide: Slide<'_>, window: &Window, requantization: Requantization) {
     let (over, finish) = (Over::new(window, &slide.input), slide.finish());
     let zero_point = i32::from(slide.input.zero_point);

@@ -5,6 +5,7 @@ use attar_shared::Bag;
 use super::{BLOCK, ViewMut};
 
 /// Computes an embedding bag over the bytes of a text; its n-grams are found anew for every 16 channels.
+#[inline(never)]
 pub(crate) fn bag(text: &[i8], bag: &Bag<'_>, output: ViewMut<'_>) {
     let depth = output.values.len();
     let finish = output.finish();

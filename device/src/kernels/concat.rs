@@ -1,6 +1,7 @@
 use super::{View, ViewMut};
 
 /// Copies the channels of one input to their place, `first` channels in; a vector goes to every position.
+#[inline(never)]
 pub(crate) fn concat_part(part: View<'_>, first: usize, output: ViewMut<'_>) {
     let count = usize::from(part.shape.channels).max(1);
     let mut values = part.values.chunks_exact(count).cycle();

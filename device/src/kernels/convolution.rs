@@ -7,6 +7,7 @@ use super::matrix;
 use super::window::Over;
 
 /// Computes a convolution with weights `[out, kernel_height, kernel_width, in]`; padding holds the input's zero point.
+#[inline(never)]
 pub(crate) fn convolution(slide: Slide<'_>, window: &Window, channels: Channels<'_>) {
     let over = Over::new(window, &slide.input);
     match channels.weights {

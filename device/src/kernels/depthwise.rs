@@ -1,13 +1,22 @@
+use core::ops::Range;
+
 use attar_shared::{Channels, Weights, Window};
 
 use super::Slide;
-use super::slide::{Finish, Pixel};
+#[cfg(riscv)]
+use super::riscv::{Taps, four_channels};
+use super::slide::Pixel;
+#[cfg(thumb1)]
+use super::thumb1::{Taps, four_channels};
+#[cfg(thumb2)]
+use super::thumb2::{Taps, four_channels};
 use super::window::Over;
 
 /// Channels whose sums stay in registers.
-const SIDE_BY_SIDE: usize = 8;
+const SIDE_BY_SIDE: usize = if cfg!(plain) { 8 } else { 4 };
 
 /// Computes a convolution channel by channel with weights `[kernel_height, kernel_width, channels]`.
+#[inline(never)]
 pub(crate) fn depthwise(mut slide: Slide<'_>, window: &Window, channels: Channels<'_>) {
     // The parser knows no other width.
     let Weights::Eight(weights) = channels.weights else { return };
@@ -21,12 +30,12 @@ pub(crate) fn depthwise(mut slide: Slide<'_>, window: &Window, channels: Channel
         let mut first = 0usize;
         while over.depth.wrapping_sub(first) >= SIDE_BY_SIDE {
             let sums = sums::<SIDE_BY_SIDE>(&slide, &over, weights, pixel, first);
-            end(&mut slide, &finish, channels, (pixel, first), sums);
+            slide.end(&finish, &channels, pixel, first, &sums);
             first = first.wrapping_add(SIDE_BY_SIDE);
         }
         for channel in first..over.depth {
             let sums = sums::<1>(&slide, &over, weights, pixel, channel);
-            end(&mut slide, &finish, channels, (pixel, channel), sums);
+            slide.end(&finish, &channels, pixel, channel, &sums);
         }
     }
 }
@@ -34,6 +43,122 @@ pub(crate) fn depthwise(mut slide: Slide<'_>, window: &Window, channels: Channel
 /// Returns the sums of N channels from the first on.
 #[inline(always)]
 fn sums<const N: usize>(slide: &Slide<'_>, over: &Over, weights: &[u8], pixel: Pixel, first: usize) -> [i32; N] {
+    if let Some((rows, columns)) = over.inside(pixel) {
+        rectangles(slide, over, weights, pixel, first, (rows, columns))
+    } else {
+        scattered(slide, over, weights, pixel, first)
+    }
+}
+
+/// As [`sums`], of a window without holes: the taps inside of the input, then those around it.
+#[inline(always)]
+fn rectangles<const N: usize>(
+    slide: &Slide<'_>,
+    over: &Over,
+    weights: &[u8],
+    pixel: Pixel,
+    first: usize,
+    (rows, columns): (Range<i32>, Range<i32>),
+) -> [i32; N] {
+    let (top, left) = (over.vertical.start(pixel.y), over.horizontal.start(pixel.x));
+    let weight_row = (over.horizontal.kernel as usize).wrapping_mul(over.depth);
+    let column = columns.start as usize;
+    let at = (top.wrapping_add(rows.start) as usize)
+        .wrapping_mul(over.row)
+        .wrapping_add((left.wrapping_add(columns.start) as usize).wrapping_mul(over.depth))
+        .wrapping_add(first);
+    let own = (rows.start as usize)
+        .wrapping_mul(weight_row)
+        .wrapping_add(column.wrapping_mul(over.depth))
+        .wrapping_add(first);
+    let values = slide.all().get(at..).unwrap_or_default();
+    let own = weights.get(own..).unwrap_or_default();
+    let mut sums = product(values, own, over, (rows.len(), columns.len()));
+    if rows.len() < over.vertical.kernel as usize || columns.len() < over.horizontal.kernel as usize {
+        pad(&mut sums, over, weights.get(first..).unwrap_or_default(), (rows, columns), slide.input.zero_point);
+    }
+    sums
+}
+
+/// Returns the sums of N channels over a rectangle of taps; `values` and `weights` begin with the first tap's.
+#[cfg(any(plain, dsp))]
+#[inline(always)]
+fn product<const N: usize>(values: &[i8], weights: &[u8], over: &Over, (rows, columns): (usize, usize)) -> [i32; N] {
+    let weight_row = (over.horizontal.kernel as usize).wrapping_mul(over.depth);
+    let (mut values, mut weights) = (values, weights);
+    let mut sums = [0i32; N];
+    for _ in 0..rows {
+        let (mut these, mut own) = (values, weights);
+        for _ in 0..columns {
+            let (Some(x), Some(w)) = (these.first_chunk::<N>(), own.first_chunk::<N>()) else { break };
+            for ((sum, &w), &x) in sums.iter_mut().zip(w).zip(x) {
+                *sum = sum.wrapping_add(i32::from(w.cast_signed()) * i32::from(x));
+            }
+            these = these.get(over.depth..).unwrap_or_default();
+            own = own.get(over.depth..).unwrap_or_default();
+        }
+        values = values.get(over.row..).unwrap_or_default();
+        weights = weights.get(weight_row..).unwrap_or_default();
+    }
+    sums
+}
+
+/// As above, where assembly sums four channels.
+#[cfg(not(any(plain, dsp)))]
+#[inline(always)]
+fn product<const N: usize>(values: &[i8], weights: &[u8], over: &Over, (rows, columns): (usize, usize)) -> [i32; N] {
+    let width = columns.wrapping_mul(over.depth);
+    let weight_row = (over.horizontal.kernel as usize).wrapping_mul(over.depth);
+    let taps = Taps {
+        skip: over.row.wrapping_sub(width),
+        weight_skip: weight_row.wrapping_sub(width),
+        rows,
+        columns,
+        depth: over.depth,
+    };
+    let mut sums = [0; N];
+    if N == 4 {
+        sums.iter_mut().zip(four_channels(values, weights, &taps)).for_each(|(sum, four)| *sum = four);
+        return sums;
+    }
+    for y in 0..rows {
+        for x in 0..columns {
+            let at = x.wrapping_mul(over.depth);
+            let values = values.get(y.wrapping_mul(over.row).wrapping_add(at)..).unwrap_or_default();
+            let weights = weights.get(y.wrapping_mul(weight_row).wrapping_add(at)..).unwrap_or_default();
+            for ((sum, &w), &x) in sums.iter_mut().zip(weights).zip(values) {
+                *sum = sum.wrapping_add(i32::from(w.cast_signed()) * i32::from(x));
+            }
+        }
+    }
+    sums
+}
+
+/// Adds the products of the taps that lie in the padding, which counts as the zero point.
+#[inline(never)]
+fn pad<const N: usize>(
+    sums: &mut [i32; N],
+    over: &Over,
+    weights: &[u8],
+    (rows, columns): (Range<i32>, Range<i32>),
+    zero_point: i8,
+) {
+    let mut weights = weights;
+    for ky in 0..over.vertical.kernel {
+        for kx in 0..over.horizontal.kernel {
+            if !(rows.contains(&ky) && columns.contains(&kx)) {
+                for (sum, &w) in sums.iter_mut().zip(weights) {
+                    *sum = sum.wrapping_add(i32::from(w.cast_signed()) * i32::from(zero_point));
+                }
+            }
+            weights = weights.get(over.depth..).unwrap_or_default();
+        }
+    }
+}
+
+/// As [`sums`], tap by tap.
+#[inline(never)]
+fn scattered<const N: usize>(slide: &Slide<'_>, over: &Over, weights: &[u8], pixel: Pixel, first: usize) -> [i32; N] {
     let padding = [slide.input.zero_point; N];
     let (top, left) = (over.vertical.start(pixel.y), over.horizontal.start(pixel.x));
     let mut sums = [0i32; N];
@@ -52,18 +177,4 @@ fn sums<const N: usize>(slide: &Slide<'_>, over: &Over, weights: &[u8], pixel: P
         }
     }
     sums
-}
-
-/// Requantises and writes N channels of a pixel from the first on.
-#[inline(always)]
-fn end<const N: usize>(
-    slide: &mut Slide<'_>,
-    finish: &Finish,
-    channels: Channels<'_>,
-    (pixel, first): (Pixel, usize),
-    sums: [i32; N],
-) {
-    let Some(constants) = channels.some::<N>(first) else { return };
-    let values = finish.all(sums, &constants);
-    slide.write(pixel, first, finish, values);
 }

@@ -89,7 +89,7 @@ const SMALL: usize = 64;
 struct Aligned([i8; PATCH_BYTES]);
 
 /// Computes every pixel of a convolution.
-#[inline(always)]
+#[inline(never)]
 pub(super) fn pixels<R: Rows>(mut slide: Slide<'_>, over: &Over, channels: Channels<'_>, rows: R) {
     let mut own = Aligned([0; PATCH_BYTES]);
     let spare = core::mem::take(&mut slide.scratch);
@@ -180,10 +180,10 @@ impl<R: Rows> Driver<'_, R> {
     fn end_block(&self, slide: &mut Slide<'_>, [first, second]: [Option<Pixel>; COLUMNS], block: usize, sums: Sums) {
         let channel = block.wrapping_mul(ROWS);
         if let Some(pixel) = first {
-            self.end(slide, pixel, channel, sums.map(|[sum, _]| sum));
+            slide.end(&self.finish, &self.channels, pixel, channel, &sums.map(|[sum, _]| sum));
         }
         if let Some(pixel) = second {
-            self.end(slide, pixel, channel, sums.map(|[_, sum]| sum));
+            slide.end(&self.finish, &self.channels, pixel, channel, &sums.map(|[_, sum]| sum));
         }
     }
 
@@ -192,16 +192,8 @@ impl<R: Rows> Driver<'_, R> {
     fn end_row(&self, slide: &mut Slide<'_>, pair: [Option<Pixel>; COLUMNS], row: usize, sums: [i32; COLUMNS]) {
         for (pixel, sum) in pair.into_iter().zip(sums) {
             if let Some(pixel) = pixel {
-                self.end(slide, pixel, row, [sum]);
+                slide.end(&self.finish, &self.channels, pixel, row, &[sum]);
             }
-        }
-    }
-
-    /// Requantises and writes channels of a pixel.
-    #[inline(always)]
-    fn end<const N: usize>(&self, slide: &mut Slide<'_>, pixel: Pixel, channel: usize, sums: [i32; N]) {
-        if let Some(constants) = self.channels.some::<N>(channel) {
-            slide.write(pixel, channel, &self.finish, self.finish.all(sums, &constants));
         }
     }
 
@@ -264,7 +256,7 @@ impl<R: Rows> Driver<'_, R> {
 }
 
 /// Computes every output of a dense layer.
-#[inline(always)]
+#[inline(never)]
 pub(super) fn vector<R: Rows>(mut slide: Slide<'_>, channels: Channels<'_>, rows: R) {
     let finish = slide.finish();
     let pixel = Pixel { index: 0, y: 0, x: 0 };
@@ -273,15 +265,10 @@ pub(super) fn vector<R: Rows>(mut slide: Slide<'_>, channels: Channels<'_>, rows
     let done = rows.blocks_of_vector(&mut slide, total, channels, &finish);
     for block in done..count / ROWS {
         let sums = rows.block_of_vector(block, slide.all(), total);
-        let channel = block.wrapping_mul(ROWS);
-        if let Some(constants) = channels.some::<ROWS>(channel) {
-            slide.write(pixel, channel, &finish, finish.all(sums, &constants));
-        }
+        slide.end(&finish, &channels, pixel, block.wrapping_mul(ROWS), &sums);
     }
     for row in count / ROWS * ROWS..count {
         let sum = rows.row_of_vector(row, slide.all());
-        if let Some(constants) = channels.some::<1>(row) {
-            slide.write(pixel, row, &finish, finish.all([sum], &constants));
-        }
+        slide.end(&finish, &channels, pixel, row, &[sum]);
     }
 }

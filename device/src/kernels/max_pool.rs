@@ -4,6 +4,7 @@ use super::window::Over;
 use super::{BLOCK, Slide};
 
 /// Computes the greatest value in each window; padding is left out.
+#[inline(never)]
 pub(crate) fn max_pool(mut slide: Slide<'_>, window: &Window) {
     let over = Over::new(window, &slide.input);
     for pixel in slide.pixels() {

@@ -309,3 +309,89 @@ unsafe extern "C" fn vector_sums(weights: *const u8, values: *const i8, taps: us
         ".option pop",
     )
 }
+
+/// Where the taps of a depthwise convolution lie.
+#[repr(C)]
+pub(super) struct Taps {
+    /// From the end of a row of the values to the next.
+    pub(super) skip: usize,
+    /// From the end of a row of weights to the next.
+    pub(super) weight_skip: usize,
+    /// Rows.
+    pub(super) rows: usize,
+    /// Columns.
+    pub(super) columns: usize,
+    /// From a tap to the next.
+    pub(super) depth: usize,
+}
+
+/// Returns the sums of four channels over a rectangle of taps; `values` and `weights` begin with the first tap's.
+#[inline(always)]
+pub(super) fn four_channels(values: &[i8], weights: &[u8], taps: &Taps) -> [i32; 4] {
+    let mut sums = [0; 4];
+    let reach = |skip: usize| {
+        let row = taps.columns.wrapping_mul(taps.depth).wrapping_add(skip);
+        let before = taps.rows.wrapping_sub(1).wrapping_mul(row);
+        before.wrapping_add(taps.columns.wrapping_sub(1).wrapping_mul(taps.depth)).wrapping_add(4)
+    };
+    let some = taps.rows > 0 && taps.columns > 0;
+    if some && values.len() >= reach(taps.skip) && weights.len() >= reach(taps.weight_skip) {
+        // SAFETY: there is a first tap, and the last lies within both.
+        unsafe { channel_sums(values.as_ptr(), weights.as_ptr(), taps, &mut sums) };
+    }
+    sums
+}
+
+/// Computes the sums of four channels.
+///
+/// # Safety
+///
+/// There are a row and a column at least, and every tap lies in what the pointers point to.
+#[unsafe(naked)]
+unsafe extern "C" fn channel_sums(values: *const i8, weights: *const u8, taps: &Taps, sums: &mut [i32; 4]) {
+    naked_asm!(
+        ".option push",
+        ".option arch, +m",
+        "li a4, 0",
+        "li a5, 0",
+        "li a6, 0",
+        "li a7, 0",
+        "lw t0, 8(a2)",
+        "lw t3, 16(a2)",
+        "1:",
+        "lw t1, 12(a2)",
+        "2:",
+        "lb t4, 0(a0)",
+        "lb t5, 0(a1)",
+        "mul t4, t4, t5",
+        "add a4, a4, t4",
+        "lb t4, 1(a0)",
+        "lb t5, 1(a1)",
+        "mul t4, t4, t5",
+        "add a5, a5, t4",
+        "lb t4, 2(a0)",
+        "lb t5, 2(a1)",
+        "mul t4, t4, t5",
+        "add a6, a6, t4",
+        "lb t4, 3(a0)",
+        "lb t5, 3(a1)",
+        "mul t4, t4, t5",
+        "add a7, a7, t4",
+        "add a0, a0, t3",
+        "add a1, a1, t3",
+        "addi t1, t1, -1",
+        "bnez t1, 2b",
+        "lw t4, 0(a2)",
+        "lw t5, 4(a2)",
+        "add a0, a0, t4",
+        "add a1, a1, t5",
+        "addi t0, t0, -1",
+        "bnez t0, 1b",
+        "sw a4, 0(a3)",
+        "sw a5, 4(a3)",
+        "sw a6, 8(a3)",
+        "sw a7, 12(a3)",
+        "ret",
+        ".option pop",
+    )
+}

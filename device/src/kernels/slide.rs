@@ -1,6 +1,6 @@
 //! Input and output of an operator that is computed pixel by pixel, wherever they lie in the arena.
 
-use attar_shared::{AddConstants, Addend, Clamp, Constants, Requantization, Shape};
+use attar_shared::{AddConstants, Addend, Channels, Clamp, Requantization, Shape};
 
 use super::sum;
 
@@ -76,9 +76,22 @@ impl Slide<'_> {
         Finish { zero_point: i32::from(zero_point), clamp, sum }
     }
 
-    /// Writes values of a pixel from a channel on, once the addition that joined the operator has been made.
+    /// Requantises the sums of N channels of a pixel, which lack the bias, makes the addition that joined the operator, if
+    /// there is one, and writes.
     #[inline(always)]
-    pub(super) fn write<const N: usize>(&mut self, pixel: Pixel, channel: usize, finish: &Finish, mut values: [i8; N]) {
+    pub(super) fn end<const N: usize>(
+        &mut self,
+        finish: &Finish,
+        channels: &Channels<'_>,
+        pixel: Pixel,
+        channel: usize,
+        sums: &[i32; N],
+    ) {
+        let Some(constants) = channels.some::<N>(channel) else { return };
+        let mut values = [0; N];
+        for ((value, sum), (bias, requantization)) in values.iter_mut().zip(sums).zip(constants.iter()) {
+            *value = finish.apply(sum.wrapping_add(bias), requantization);
+        }
         if let Some(sum) = &finish.sum {
             sum.join(self.arena, pixel, channel, &mut values);
         }
@@ -156,15 +169,6 @@ impl Finish {
         return super::dsp::finish(accumulator, requantization, self.zero_point, self.clamp);
         #[cfg(not(dsp))]
         super::saturate(requantization.apply(accumulator).wrapping_add(self.zero_point), self.clamp)
-    }
-
-    /// Returns the values of N channels from their sums without the bias.
-    #[inline(always)]
-    pub(super) fn all<const N: usize>(&self, sums: [i32; N], constants: &Constants<'_, N>) -> [i8; N] {
-        core::array::from_fn(|i| {
-            let (bias, requantization) = constants.at(i);
-            self.apply(sums.get(i).map_or(0, |sum| sum.wrapping_add(bias)), requantization)
-        })
     }
 }
 

@@ -1,4 +1,5 @@
 /// Looks every value up: entry i of the table answers the value whose byte is i.
+#[inline(never)]
 pub(crate) fn table(input: &[i8], table: &[u8; 256], output: &mut [i8]) {
     for (place, &value) in output.iter_mut().zip(input) {
         *place = answer(table, value);
@@ -6,6 +7,7 @@ pub(crate) fn table(input: &[i8], table: &[u8; 256], output: &mut [i8]) {
 }
 
 /// As [`table`], over the input.
+#[inline(never)]
 pub(crate) fn table_over(table: &[u8; 256], values: &mut [i8]) {
     for value in values {
         *value = answer(table, *value);

@@ -313,3 +313,113 @@ unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8, taps: usiz
         "pop {{r4, r5, r6, r7, pc}}",
     )
 }
+
+/// Where the taps of a depthwise convolution lie.
+#[repr(C)]
+pub(super) struct Taps {
+    /// From the end of a row of the values to the next.
+    pub(super) skip: usize,
+    /// From the end of a row of weights to the next.
+    pub(super) weight_skip: usize,
+    /// Rows.
+    pub(super) rows: usize,
+    /// Columns.
+    pub(super) columns: usize,
+    /// From a tap to the next.
+    pub(super) depth: usize,
+}
+
+/// Returns the sums of four channels over a rectangle of taps; `values` and `weights` begin with the first tap's.
+#[inline(always)]
+pub(super) fn four_channels(values: &[i8], weights: &[u8], taps: &Taps) -> [i32; 4] {
+    let mut sums = [0; 4];
+    let reach = |skip: usize| {
+        let row = taps.columns.wrapping_mul(taps.depth).wrapping_add(skip);
+        let before = taps.rows.wrapping_sub(1).wrapping_mul(row);
+        before.wrapping_add(taps.columns.wrapping_sub(1).wrapping_mul(taps.depth)).wrapping_add(4)
+    };
+    let some = taps.rows > 0 && taps.columns > 0;
+    if some && values.len() >= reach(taps.skip) && weights.len() >= reach(taps.weight_skip) {
+        // SAFETY: there is a first tap, and the last lies within both.
+        unsafe { channel_sums(values.as_ptr(), weights.as_ptr(), taps, &mut sums) };
+    }
+    sums
+}
+
+/// Computes the sums of four channels.
+///
+/// # Safety
+///
+/// There are a row and a column at least, and every tap lies in what the pointers point to.
+#[unsafe(naked)]
+unsafe extern "C" fn channel_sums(values: *const i8, weights: *const u8, taps: &Taps, sums: &mut [i32; 4]) {
+    naked_asm!(
+        "push {{r3, r4, r5, r6, r7, lr}}",
+        "mov r4, r8",
+        "mov r5, r9",
+        "mov r6, r10",
+        "mov r7, r11",
+        "push {{r4, r5, r6, r7}}",
+        "mov r12, r2",
+        "ldr r4, [r2, #16]",
+        "mov r8, r4",
+        "ldr r4, [r2, #8]",
+        "mov r10, r4",
+        "movs r4, #0",
+        "movs r5, #0",
+        "movs r6, #0",
+        "movs r7, #0",
+        "1:",
+        "mov r2, r12",
+        "ldr r2, [r2, #12]",
+        "mov r9, r2",
+        "2:",
+        "ldrb r2, [r0, #0]",
+        "sxtb r2, r2",
+        "ldrb r3, [r1, #0]",
+        "sxtb r3, r3",
+        "muls r2, r3, r2",
+        "adds r4, r4, r2",
+        "ldrb r2, [r0, #1]",
+        "sxtb r2, r2",
+        "ldrb r3, [r1, #1]",
+        "sxtb r3, r3",
+        "muls r2, r3, r2",
+        "adds r5, r5, r2",
+        "ldrb r2, [r0, #2]",
+        "sxtb r2, r2",
+        "ldrb r3, [r1, #2]",
+        "sxtb r3, r3",
+        "muls r2, r3, r2",
+        "adds r6, r6, r2",
+        "ldrb r2, [r0, #3]",
+        "sxtb r2, r2",
+        "ldrb r3, [r1, #3]",
+        "sxtb r3, r3",
+        "muls r2, r3, r2",
+        "adds r7, r7, r2",
+        "add r0, r8",
+        "add r1, r8",
+        "mov r2, r9",
+        "subs r2, #1",
+        "mov r9, r2",
+        "bne 2b",
+        "mov r2, r12",
+        "ldr r3, [r2]",
+        "adds r0, r0, r3",
+        "ldr r3, [r2, #4]",
+        "adds r1, r1, r3",
+        "mov r2, r10",
+        "subs r2, #1",
+        "mov r10, r2",
+        "bne 1b",
+        "ldr r3, [sp, #16]",
+        "stm r3!, {{r4, r5, r6, r7}}",
+        "pop {{r4, r5, r6, r7}}",
+        "mov r8, r4",
+        "mov r9, r5",
+        "mov r10, r6",
+        "mov r11, r7",
+        "pop {{r3, r4, r5, r6, r7, pc}}",
+    )
+}

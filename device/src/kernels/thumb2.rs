@@ -238,3 +238,81 @@ unsafe extern "C" fn vector_sums(weights: *const u8, values: *const i8, taps: us
         "pop {{r3, r4, r5, r6, r7, r8, r9, pc}}",
     )
 }
+
+/// Where the taps of a depthwise convolution lie.
+#[repr(C)]
+pub(super) struct Taps {
+    /// From the end of a row of the values to the next.
+    pub(super) skip: usize,
+    /// From the end of a row of weights to the next.
+    pub(super) weight_skip: usize,
+    /// Rows.
+    pub(super) rows: usize,
+    /// Columns.
+    pub(super) columns: usize,
+    /// From a tap to the next.
+    pub(super) depth: usize,
+}
+
+/// Returns the sums of four channels over a rectangle of taps; `values` and `weights` begin with the first tap's.
+#[inline(always)]
+pub(super) fn four_channels(values: &[i8], weights: &[u8], taps: &Taps) -> [i32; 4] {
+    let mut sums = [0; 4];
+    let reach = |skip: usize| {
+        let row = taps.columns.wrapping_mul(taps.depth).wrapping_add(skip);
+        let before = taps.rows.wrapping_sub(1).wrapping_mul(row);
+        before.wrapping_add(taps.columns.wrapping_sub(1).wrapping_mul(taps.depth)).wrapping_add(4)
+    };
+    let some = taps.rows > 0 && taps.columns > 0;
+    if some && values.len() >= reach(taps.skip) && weights.len() >= reach(taps.weight_skip) {
+        // SAFETY: there is a first tap, and the last lies within both.
+        unsafe { channel_sums(values.as_ptr(), weights.as_ptr(), taps, &mut sums) };
+    }
+    sums
+}
+
+/// Computes the sums of four channels.
+///
+/// # Safety
+///
+/// There are a row and a column at least, and every tap lies in what the pointers point to.
+#[unsafe(naked)]
+unsafe extern "C" fn channel_sums(values: *const i8, weights: *const u8, taps: &Taps, sums: &mut [i32; 4]) {
+    naked_asm!(
+        "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
+        "mov lr, r2",
+        "ldr r2, [lr, #16]",
+        "ldr r12, [lr, #8]",
+        "mov r4, #0",
+        "mov r5, #0",
+        "mov r6, #0",
+        "mov r7, #0",
+        "1:",
+        "ldr r3, [lr, #12]",
+        "2:",
+        "ldrsb r8, [r0, #0]",
+        "ldrsb r9, [r1, #0]",
+        "mla r4, r8, r9, r4",
+        "ldrsb r8, [r0, #1]",
+        "ldrsb r9, [r1, #1]",
+        "mla r5, r8, r9, r5",
+        "ldrsb r8, [r0, #2]",
+        "ldrsb r9, [r1, #2]",
+        "mla r6, r8, r9, r6",
+        "ldrsb r8, [r0, #3]",
+        "ldrsb r9, [r1, #3]",
+        "mla r7, r8, r9, r7",
+        "add r0, r0, r2",
+        "add r1, r1, r2",
+        "subs r3, r3, #1",
+        "bne 2b",
+        "ldrd r8, r9, [lr]",
+        "add r0, r0, r8",
+        "add r1, r1, r9",
+        "subs r12, r12, #1",
+        "bne 1b",
+        "ldr r3, [sp]",
+        "stm r3, {{r4, r5, r6, r7}}",
+        "pop {{r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
+    )
+}

@@ -28,7 +28,6 @@ impl Axis {
     }
 
     /// Returns the taps that lie in the input as one run of neighbours, where the taps are neighbours.
-    #[cfg(dsp)]
     #[inline(always)]
     pub(super) fn inside(self, start: i32) -> Option<core::ops::Range<i32>> {
         let first = start.wrapping_neg().max(0);
@@ -108,7 +107,6 @@ impl Over {
     }
 
     /// Returns the rows and columns of taps that lie in the input at a pixel, of a window without holes.
-    #[cfg(dsp)]
     #[inline(always)]
     pub(super) fn inside(&self, pixel: Pixel) -> Option<(core::ops::Range<i32>, core::ops::Range<i32>)> {
         let rows = self.vertical.inside(self.vertical.start(pixel.y))?;
