@@ -115,6 +115,13 @@ pub struct VerifyFigures {
     pub stack: Option<usize>,
 }
 
+impl VerifyFigures {
+    /// Returns the instructions of all operators: a run without the quantisation of its input and its facts.
+    pub fn network_instructions(&self) -> u64 {
+        self.operators.iter().sum()
+    }
+}
+
 /// The version of the structure of `report.json`.
 pub const SCHEMA: u32 = 1;
 

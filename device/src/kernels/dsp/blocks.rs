@@ -1,0 +1,439 @@
+//! Blocks of four rows times a patch or a vector.
+
+use core::arch::naked_asm;
+
+use attar_shared::{Channels, ROWS};
+
+use super::patch::value;
+use super::{BYTES, End};
+use crate::kernels::matrix::{COLUMNS, Patch, Sums};
+use crate::kernels::slide::{Finish, Pixel};
+use crate::kernels::{Slide, plain};
+
+/// Adds to the sums of a block the products of its weights with a patch.
+#[inline(always)]
+pub(in crate::kernels) fn block(weights: &[u8], patch: &Patch<'_>, sums: &mut Sums) {
+    let taps = weights.len() / ROWS;
+    let mut own: Sums = [[0; COLUMNS]; ROWS];
+    if weights.as_ptr().addr() & 3 == 0 && patch.bytes.len() / BYTES >= taps {
+        // SAFETY: both are aligned to words, and hold four bytes a tap.
+        unsafe { block_sums(weights.as_ptr(), patch.bytes.as_ptr(), taps, &mut own) };
+        let [a, _, c, _] = &mut own;
+        for row in [a, c] {
+            row.iter_mut().zip(patch.totals).for_each(|(sum, total)| *sum = sum.wrapping_sub(total.wrapping_shl(7)));
+        }
+    } else {
+        unaligned(weights, patch, &mut own);
+    }
+    for (sums, own) in sums.iter_mut().zip(own) {
+        sums.iter_mut().zip(own).for_each(|(sum, own)| *sum = sum.wrapping_add(own));
+    }
+}
+
+/// As [`block`], for a model that does not begin at a word.
+#[cold]
+#[inline(never)]
+fn unaligned(weights: &[u8], patch: &Patch<'_>, sums: &mut Sums) {
+    let taps = weights.len() / ROWS;
+    for (origin, &byte) in attar_shared::order(ROWS, taps).zip(weights) {
+        let weight = i32::from(origin.convert(byte).cast_signed());
+        for (column, sum) in sums.get_mut(origin.row).into_iter().flatten().enumerate() {
+            *sum = sum.wrapping_add(weight.wrapping_mul(value(patch, column, origin.tap, taps & !3)));
+        }
+    }
+}
+
+/// Adds to the sums of a row the products of its weights with a patch.
+#[inline(never)]
+pub(in crate::kernels) fn row(weights: &[u8], patch: &Patch<'_>, sums: &mut [i32; COLUMNS]) {
+    let whole = weights.len() & !3;
+    for (tap, &weight) in weights.iter().enumerate() {
+        let weight = i32::from(weight.cast_signed());
+        for (column, sum) in sums.iter_mut().enumerate() {
+            *sum = sum.wrapping_add(weight.wrapping_mul(value(patch, column, tap, whole)));
+        }
+    }
+}
+
+/// Returns the sums of a block over a vector, whose values add up to `total`.
+#[inline(always)]
+pub(in crate::kernels) fn block_of_vector(weights: &[u8], values: &[i8], total: i32) -> [i32; ROWS] {
+    if weights.as_ptr().addr() & 3 != 0 || weights.len() != values.len().wrapping_mul(ROWS) {
+        return plain::block_of_vector(weights, values, total);
+    }
+    let mut sums = [0; ROWS];
+    // SAFETY: the weights are aligned to words, and there are four for each value.
+    unsafe { vector_sums(weights.as_ptr(), values.as_ptr(), values.len(), &mut sums) };
+    let [a, b, c, d] = sums;
+    let raised = total.wrapping_shl(7);
+    [a.wrapping_sub(raised), b, c.wrapping_sub(raised), d]
+}
+
+/// The most channels whose results wait on the stack for an addition.
+const JOINED: usize = 64;
+
+#[repr(C)]
+struct Blocks {
+    end: End,
+    weights: *const u8,
+    values: *const i8,
+    taps: usize,
+    blocks: usize,
+    raised: [i32; COLUMNS],
+    sums: Sums,
+}
+
+/// Computes all whole blocks of channels of a pair of pixels and returns how many; none where it cannot.
+#[inline(never)]
+pub(in crate::kernels) fn blocks(
+    slide: &mut Slide<'_>,
+    pair: [Option<Pixel>; COLUMNS],
+    (weights, taps): (&[u8], usize),
+    patch: &Patch<'_>,
+    channels: Channels<'_>,
+    finish: &Finish,
+) -> usize {
+    let blocks = usize::from(slide.output.shape.channels) / ROWS;
+    let aligned = weights.as_ptr().addr() & 3 == 0 && patch.bytes.as_ptr().addr() & 3 == 0;
+    let enough = patch.bytes.len() / BYTES >= taps && weights.len() / ROWS >= blocks.wrapping_mul(taps);
+    if blocks == 0 || !aligned || !enough {
+        return 0;
+    }
+    let count = blocks.wrapping_mul(ROWS);
+    let joined = finish.is_joined();
+    if !finish.saturates_alone() || joined && count > JOINED {
+        return 0;
+    }
+    let Some(mut end) = End::new(slide, pair, count, channels, finish) else { return 0 };
+    let mut results = [[0i8; JOINED]; COLUMNS];
+    if joined {
+        // The second input may stand where the sum goes.
+        end.places = results.each_mut().map(|results| results.as_mut_ptr());
+    }
+    let raised = patch.totals.map(|total| total.wrapping_shl(7));
+    let (weights, values, sums) = (weights.as_ptr(), patch.bytes.as_ptr(), [[0; COLUMNS]; ROWS]);
+    // SAFETY: weights and patch hold what so many blocks of so many taps need, and `end` as many channels.
+    unsafe { all_blocks(&mut Blocks { end, weights, values, taps, blocks, raised, sums }) };
+    if joined {
+        for (pixel, results) in pair.into_iter().zip(&results) {
+            if let Some(pixel) = pixel {
+                slide.join(pixel, finish, results.get(..count).unwrap_or_default());
+            }
+        }
+    }
+    blocks
+}
+
+/// Computes all whole blocks of channels of a vector whose values add up to `total`, and returns how many.
+#[inline(never)]
+pub(in crate::kernels) fn blocks_of_vector(
+    slide: &mut Slide<'_>,
+    weights: &[u8],
+    total: i32,
+    channels: Channels<'_>,
+    finish: &Finish,
+) -> usize {
+    let blocks = usize::from(slide.output.shape.channels) / ROWS;
+    let (taps, values) = (slide.all().len(), slide.all().as_ptr());
+    if blocks == 0 || weights.as_ptr().addr() & 3 != 0 || weights.len() / ROWS < blocks.wrapping_mul(taps) {
+        return 0;
+    }
+    let pair = [Some(Pixel { index: 0, y: 0, x: 0 }), None];
+    if !finish.saturates_alone() || finish.is_joined() {
+        return 0;
+    }
+    let Some(end) = End::new(slide, pair, blocks.wrapping_mul(ROWS), channels, finish) else { return 0 };
+    let raised = [total.wrapping_shl(7); COLUMNS];
+    let (weights, sums) = (weights.as_ptr(), [[0; COLUMNS]; ROWS]);
+    // SAFETY: weights hold what so many blocks of so many values need, and `end` as many channels; a dense layer's output
+    // lies apart from its input.
+    unsafe { all_blocks_of_vector(&mut Blocks { end, weights, values, taps, blocks, raised, sums }) };
+    blocks
+}
+
+/// One word of two row pairs each, and one word of two taps of each pixel.
+macro_rules! two_taps {
+    () => {
+        "
+        ldrd r12, lr, [r0], #8
+        ldrd r2, r3, [r1], #8
+        smlad r4, r12, r2, r4
+        smlad r5, r12, r3, r5
+        sxtb16 r12, r12, ror #8
+        smlad r6, r12, r2, r6
+        smlad r7, r12, r3, r7
+        smlad r8, lr, r2, r8
+        smlad r9, lr, r3, r9
+        sxtb16 lr, lr, ror #8
+        smlad r10, lr, r2, r10
+        smlad r11, lr, r3, r11
+        "
+    };
+}
+
+/// Computes the sums of four rows at two pixels; those of the first and third row lack the correction for what raises them.
+///
+/// # Safety
+///
+/// Weights and patch are aligned to words and hold four bytes a tap each.
+#[unsafe(naked)]
+unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8, taps: usize, sums: &mut Sums) {
+    naked_asm!(
+        needs!(),
+        "push {{r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
+        // The end of the eights.
+        "bic r3, r2, #7",
+        "add r3, r1, r3, lsl #2",
+        "str r3, [sp]",
+        "movs r4, #0",
+        "mov r5, r4",
+        "mov r6, r4",
+        "mov r7, r4",
+        "mov r8, r4",
+        "mov r9, r4",
+        "mov r10, r4",
+        "mov r11, r4",
+        "cmp r1, r3",
+        "beq 2f",
+        "1:",
+        two_taps!(),
+        two_taps!(),
+        two_taps!(),
+        two_taps!(),
+        "ldr r12, [sp]",
+        "cmp r1, r12",
+        "bne 1b",
+        "2:",
+        "ldr r3, [sp, #4]",
+        "tst r3, #4",
+        "beq 4f",
+        two_taps!(),
+        two_taps!(),
+        "4:",
+        "ldr r3, [sp, #4]",
+        "ands r3, r3, #3",
+        "beq 6f",
+        "5:",
+        "ldr r12, [r0], #4",
+        "ldr r2, [r1], #4",
+        "smlabb r4, r12, r2, r4",
+        "smlabt r5, r12, r2, r5",
+        "smlatb r8, r12, r2, r8",
+        "smlatt r9, r12, r2, r9",
+        "sxtb16 r12, r12, ror #8",
+        "smlabb r6, r12, r2, r6",
+        "smlabt r7, r12, r2, r7",
+        "smlatb r10, r12, r2, r10",
+        "smlatt r11, r12, r2, r11",
+        "subs r3, r3, #1",
+        "bne 5b",
+        "6:",
+        "sub r4, r4, r6, lsl #8",
+        "sub r5, r5, r7, lsl #8",
+        "sub r8, r8, r10, lsl #8",
+        "sub r9, r9, r11, lsl #8",
+        "ldr r3, [sp, #8]",
+        "stm r3, {{r4, r5, r6, r7, r8, r9, r10, r11}}",
+        "pop {{r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
+    )
+}
+
+/// Four taps of four rows and one vector.
+macro_rules! four_taps {
+    () => {
+        "
+        ldm r0!, {{r4, r5, r6, r7}}
+        ldr r3, [r1], #4
+        sxtb16 r12, r3
+        sxtb16 r3, r3, ror #8
+        smlad r8, r4, r12, r8
+        sxtb16 r4, r4, ror #8
+        smlad r9, r4, r12, r9
+        smlad r10, r5, r12, r10
+        sxtb16 r5, r5, ror #8
+        smlad r11, r5, r12, r11
+        smlad r8, r6, r3, r8
+        sxtb16 r6, r6, ror #8
+        smlad r9, r6, r3, r9
+        smlad r10, r7, r3, r10
+        sxtb16 r7, r7, ror #8
+        smlad r11, r7, r3, r11
+        "
+    };
+}
+
+/// As [`block_sums`], for one vector of int8 at any address.
+///
+/// # Safety
+///
+/// The weights are aligned to words, and there are four for each value.
+#[unsafe(naked)]
+unsafe extern "C" fn vector_sums(weights: *const u8, values: *const i8, taps: usize, sums: &mut [i32; ROWS]) {
+    naked_asm!(
+        needs!(),
+        "push {{r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12, lr}}",
+        "mov r8, #0",
+        "mov r9, r8",
+        "mov r10, r8",
+        "mov r11, r8",
+        "lsrs lr, r2, #3",
+        "beq 2f",
+        "1:",
+        four_taps!(),
+        four_taps!(),
+        "subs lr, lr, #1",
+        "bne 1b",
+        "2:",
+        "ldr r2, [sp]",
+        "tst r2, #4",
+        "beq 3f",
+        four_taps!(),
+        "3:",
+        "ands r2, r2, #3",
+        "beq 5f",
+        "4:",
+        "ldr r4, [r0], #4",
+        "ldrsb r3, [r1], #1",
+        "smlabb r8, r4, r3, r8",
+        "smlatb r10, r4, r3, r10",
+        "sxtb16 r4, r4, ror #8",
+        "smlabb r9, r4, r3, r9",
+        "smlatb r11, r4, r3, r11",
+        "subs r2, r2, #1",
+        "bne 4b",
+        "5:",
+        "sub r8, r8, r9, lsl #8",
+        "sub r10, r10, r11, lsl #8",
+        "ldr r3, [sp, #4]",
+        "stm r3, {{r8, r9, r10, r11}}",
+        "pop {{r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12, pc}}",
+    )
+}
+
+/// The end of one row at two pixels; the correction of raised rows has been taken from the sums.
+macro_rules! end_of_row {
+    ($sums:literal) => {
+        concat!(
+            constants!(),
+            "ldrd r0, r1, [r4, #",
+            $sums,
+            "]\n",
+            "add r0, r0, r12\n",
+            "add r1, r1, r12\n",
+            requantize!("r1"),
+            requantize!("r0"),
+            "strb r1, [r10], #1\n",
+            "strb r0, [r9], #1\n",
+        )
+    };
+}
+
+/// As [`end_of_row`], of a row that is raised by 128.
+macro_rules! end_of_raised_row {
+    ($sums:literal) => {
+        concat!(
+            constants!(),
+            "ldrd r0, r1, [r4, #",
+            $sums,
+            "]\n",
+            "ldrd r11, lr, [r4, #40]\n",
+            "add r0, r0, r12\n",
+            "add r1, r1, r12\n",
+            "sub r0, r0, r11\n",
+            "sub r1, r1, lr\n",
+            requantize!("r1"),
+            requantize!("r0"),
+            "strb r1, [r10], #1\n",
+            "strb r0, [r9], #1\n",
+        )
+    };
+}
+
+/// The sums of every block at two pixels, and their end.
+///
+/// # Safety
+///
+/// As for [`block_sums`], for as many blocks; `end` has constants and places for as many channels.
+#[unsafe(naked)]
+unsafe extern "C" fn all_blocks(job: &mut Blocks) {
+    naked_asm!(
+        needs!(),
+        "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
+        "mov r4, r0",
+        "ldm r0, {{r5, r6, r7, r8, r9, r10}}",
+        "ldr r0, [r4, #24]",
+        "1:",
+        "ldrd r1, r2, [r4, #28]",
+        "add r3, r4, #48",
+        "bl {sums}",
+        // The weights of the next block begin where those of this one end.
+        "str r0, [r4, #24]",
+        end_of_raised_row!("48"),
+        end_of_row!("56"),
+        end_of_raised_row!("64"),
+        end_of_row!("72"),
+        "ldrd r0, r1, [r4, #24]",
+        "ldr r3, [r4, #36]",
+        "subs r3, r3, #1",
+        "str r3, [r4, #36]",
+        "bne 1b",
+        "pop {{r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
+        sums = sym block_sums,
+    )
+}
+
+/// As `end_of_value`, of a row that is raised by 128.
+macro_rules! end_of_raised_value {
+    ($sum:literal) => {
+        concat!(
+            constants!(),
+            "ldr r0, [r4, #",
+            $sum,
+            "]\n",
+            "ldr r11, [r4, #40]\n",
+            "add r0, r0, r12\n",
+            "sub r0, r0, r11\n",
+            requantize!("r0"),
+            "strb r0, [r9], #1\n",
+        )
+    };
+}
+
+/// As [`all_blocks`], of one vector.
+///
+/// # Safety
+///
+/// As for [`vector_sums`], for as many blocks; `end` has constants and places for as many channels.
+#[unsafe(naked)]
+unsafe extern "C" fn all_blocks_of_vector(job: &mut Blocks) {
+    naked_asm!(
+        needs!(),
+        "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
+        "mov r4, r0",
+        "ldm r0, {{r5, r6, r7, r8, r9, r10}}",
+        "ldr r0, [r4, #24]",
+        "1:",
+        "ldrd r1, r2, [r4, #28]",
+        "add r3, r4, #48",
+        "bl {sums}",
+        "str r0, [r4, #24]",
+        end_of_raised_value!("48"),
+        end_of_value!("52"),
+        end_of_raised_value!("56"),
+        end_of_value!("60"),
+        "ldr r0, [r4, #24]",
+        "ldr r3, [r4, #36]",
+        "subs r3, r3, #1",
+        "str r3, [r4, #36]",
+        "bne 1b",
+        "pop {{r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
+        sums = sym vector_sums,
+    )
+}
+
+// The offsets that the assembly has as numbers.
+const _: () = {
+    use core::mem::offset_of;
+    assert!(offset_of!(Blocks, weights) == 24 && offset_of!(Blocks, values) == 28 && offset_of!(Blocks, taps) == 32);
+    assert!(offset_of!(Blocks, blocks) == 36 && offset_of!(Blocks, raised) == 40 && offset_of!(Blocks, sums) == 48);
+};

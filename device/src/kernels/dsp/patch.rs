@@ -1,0 +1,165 @@
+//! What a window shows, laid out in halves.
+
+use core::arch::naked_asm;
+
+use super::BYTES;
+use crate::kernels::matrix::{COLUMNS, Patch};
+
+/// Puts what a run of a window shows into a patch.
+#[inline(never)]
+pub(in crate::kernels) fn lay(
+    patch: &mut Patch<'_>,
+    column: usize,
+    tap: usize,
+    values: Result<&[i8], (usize, i8)>,
+    taps: usize,
+) {
+    let whole = taps & !3;
+    let mut tap = tap;
+    let mut total = 0i32;
+    match values {
+        Ok(values) => {
+            let len = values.len().min(whole.saturating_sub(tap));
+            let (fast, slow) = if tap & 3 == 0 { (len & !3, values.get(len & !3..)) } else { (0, Some(values)) };
+            let places = patch.bytes.get_mut(tap.wrapping_mul(BYTES)..tap.wrapping_add(fast).wrapping_mul(BYTES));
+            if let (Some(places), true) = (places, fast > 0) {
+                // SAFETY: there are `fast` values, and four bytes of the patch for each; a column begins a word further on.
+                total = unsafe {
+                    spread(values.as_ptr(), places.as_mut_ptr().wrapping_add(column.wrapping_mul(4)), fast / 4)
+                };
+                tap = tap.wrapping_add(fast);
+            }
+            for &value in slow.unwrap_or_default() {
+                put(patch.bytes, column, tap, value, whole);
+                total = total.wrapping_add(value.into());
+                tap = tap.wrapping_add(1);
+            }
+        }
+        Err((len, value)) => {
+            total = i32::from(value).wrapping_mul(len as i32);
+            let end = tap.wrapping_add(len);
+            let fast = if tap & 3 == 0 { len.min(whole.saturating_sub(tap)) & !3 } else { 0 };
+            let places = patch.bytes.get_mut(tap.wrapping_mul(BYTES)..tap.wrapping_add(fast).wrapping_mul(BYTES));
+            let [low, high] = i16::from(value).to_le_bytes().map(u8::cast_signed);
+            for [first, second] in places.unwrap_or_default().as_chunks_mut::<4>().0.as_chunks_mut::<COLUMNS>().0 {
+                *(if column == 0 { first } else { second }) = [low, high, low, high];
+            }
+            for tap in tap.wrapping_add(fast)..end {
+                put(patch.bytes, column, tap, value, whole);
+            }
+        }
+    }
+    if let Some(sum) = patch.totals.get_mut(column) {
+        *sum = sum.wrapping_add(total);
+    }
+}
+
+/// Puts rows of values into a patch that hold all its taps, and returns whether it could.
+#[inline(always)]
+pub(in crate::kernels) fn lay_rows(
+    patch: &mut Patch<'_>,
+    column: usize,
+    values: &[i8],
+    step: usize,
+    rows: usize,
+    len: usize,
+) -> bool {
+    let reach = rows.wrapping_sub(1).wrapping_mul(step).wrapping_add(len);
+    let fits = patch.bytes.len() / BYTES >= rows.wrapping_mul(len) && values.len() >= reach;
+    if len == 0 || len & 3 != 0 || rows == 0 || !fits {
+        return false;
+    }
+    let places = patch.bytes.as_mut_ptr().wrapping_add(column.wrapping_mul(4));
+    // SAFETY: every row lies in the values, and the patch has four bytes for each value.
+    let total = unsafe { spread_rows(values.as_ptr(), places, len / 4, rows, step.wrapping_sub(len)) };
+    if let Some(sum) = patch.totals.get_mut(column) {
+        *sum = total;
+    }
+    true
+}
+
+/// Returns where a value stands in a patch of which `whole` taps are in fours.
+#[inline(always)]
+const fn place(column: usize, tap: usize, whole: usize) -> usize {
+    let of_four = tap & 3;
+    if tap < whole { (tap & !3) * 4 + (of_four & 1) * 8 + (of_four & 2) + column * 4 } else { tap * 4 + column * 2 }
+}
+
+#[inline(always)]
+fn put(bytes: &mut [i8], column: usize, tap: usize, value: i8, whole: usize) {
+    let at = place(column, tap, whole);
+    if let Some(half) = bytes.get_mut(at..).and_then(|bytes| bytes.first_chunk_mut::<2>()) {
+        *half = i16::from(value).to_le_bytes().map(u8::cast_signed);
+    }
+}
+
+#[inline(always)]
+pub(super) fn value(patch: &Patch<'_>, column: usize, tap: usize, whole: usize) -> i32 {
+    let half = patch.bytes.get(place(column, tap, whole)..).and_then(|bytes| bytes.first_chunk::<2>());
+    half.map_or(0, |half| i16::from_le_bytes(half.map(i8::cast_unsigned)).into())
+}
+
+/// A word of four bytes becomes two words of two halves, which join the total.
+macro_rules! spread_word {
+    () => {
+        "
+        ldr r6, [r0], #4
+        sxtb16 r12, r6
+        sxtb16 r6, r6, ror #8
+        str r12, [r1], #8
+        str r6, [r1], #8
+        sadd16 r12, r12, r6
+        smlad r4, r12, r5, r4
+        "
+    };
+}
+
+/// Spreads groups of four bytes to four halves each, in words eight bytes apart, and returns the sum of all.
+///
+/// # Safety
+///
+/// There are four bytes at `values` and sixteen at `places`, less those of the other column, for each group; one at least.
+#[inline(always)]
+unsafe fn spread(values: *const i8, places: *mut i8, groups: usize) -> i32 {
+    // SAFETY: as the caller promises, of one row.
+    unsafe { spread_rows(values, places, groups, 1, 0) }
+}
+
+/// As [`spread`], of so many rows with `skip` bytes between them.
+///
+/// # Safety
+///
+/// As there, for every row; there is one at least.
+#[unsafe(naked)]
+unsafe extern "C" fn spread_rows(values: *const i8, places: *mut i8, groups: usize, rows: usize, skip: usize) -> i32 {
+    naked_asm!(
+        needs!(),
+        "push {{r4, r5, r6, r7, r8, lr}}",
+        "ldr r7, [sp, #24]",
+        "movs r4, #0",
+        "mov r5, #0x00010001",
+        "1:",
+        "lsrs r8, r2, #2",
+        "beq 3f",
+        "2:",
+        spread_word!(),
+        spread_word!(),
+        spread_word!(),
+        spread_word!(),
+        "subs r8, r8, #1",
+        "bne 2b",
+        "3:",
+        "ands r8, r2, #3",
+        "beq 5f",
+        "4:",
+        spread_word!(),
+        "subs r8, r8, #1",
+        "bne 4b",
+        "5:",
+        "add r0, r0, r7",
+        "subs r3, r3, #1",
+        "bne 1b",
+        "mov r0, r4",
+        "pop {{r4, r5, r6, r7, r8, pc}}",
+    )
+}
