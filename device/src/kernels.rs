@@ -29,6 +29,8 @@ mod table;
 mod thumb1;
 #[cfg(thumb2)]
 mod thumb2;
+#[cfg(plain)]
+mod wide;
 mod window;
 
 pub(crate) use add::add;

@@ -9,8 +9,6 @@ use super::Slide;
 #[cfg(dsp)]
 use super::dsp as core_kernels;
 use super::matrix::{COLUMNS, Patch, Rows, Sums};
-#[cfg(plain)]
-use super::plain as core_kernels;
 #[cfg(riscv)]
 use super::riscv as core_kernels;
 #[cfg(dsp)]
@@ -19,6 +17,8 @@ use super::slide::{Finish, Pixel};
 use super::thumb1 as core_kernels;
 #[cfg(thumb2)]
 use super::thumb2 as core_kernels;
+#[cfg(plain)]
+use super::wide as core_kernels;
 #[cfg(dsp)]
 use attar_shared::Channels;
 

@@ -77,7 +77,7 @@ pub(super) struct Patch<'a> {
 }
 
 /// Bytes of the stack that a patch may take where the arena has none to spare.
-const PATCH_BYTES: usize = 592;
+const PATCH_BYTES: usize = if cfg!(target_pointer_width = "64") { 16_384 } else { 592 };
 
 /// Blocks that are computed on the same part of a patch where it does not hold all taps.
 const TOGETHER: usize = 8;

@@ -1,10 +1,8 @@
 //! The sums of 8-bit weights in plain Rust.
 
-#[cfg(not(any(thumb2, riscv)))]
+#[cfg(any(dsp, thumb1))]
 use attar_shared::ROWS;
 
-#[cfg(plain)]
-use super::matrix::Sums;
 use super::matrix::{COLUMNS, Patch};
 
 /// Bytes that a patch takes for each tap.
@@ -30,49 +28,8 @@ pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Resu
     }
 }
 
-/// Adds to the sums of a block the products of its weights with a patch.
-#[cfg(plain)]
-#[inline(never)]
-pub(super) fn block(weights: &[u8], patch: &Patch<'_>, sums: &mut Sums) {
-    let (groups, left) = weights.as_chunks::<16>();
-    let (values, values_left) = patch.bytes.as_chunks::<8>();
-    let mut local = *sums;
-    for (&[a0, b0, a2, b2, c0, d0, c2, d2, a1, b1, a3, b3, c1, d1, c3, d3], values) in groups.iter().zip(values) {
-        let &[x0, y0, x1, y1, x2, y2, x3, y3] = values;
-        local = tap(local, [a0, b0, c0, d0], [x0, y0]);
-        local = tap(local, [a1, b1, c1, d1], [x1, y1]);
-        local = tap(local, [a2, b2, c2, d2], [x2, y2]);
-        local = tap(local, [a3, b3, c3, d3], [x3, y3]);
-    }
-    // What is left begins where the whole groups end, in both.
-    let rest =
-        values.get(groups.len()..).map_or(values_left, |more| more.first().map_or(values_left, |v| v.as_slice()));
-    for (&weights, &values) in left.as_chunks::<ROWS>().0.iter().zip(rest.as_chunks::<COLUMNS>().0) {
-        local = tap(local, weights, values);
-    }
-    let [a, _, c, _] = &mut local;
-    for row in [a, c] {
-        row.iter_mut().zip(patch.totals).for_each(|(sum, total)| *sum = sum.wrapping_sub(total.wrapping_mul(128)));
-    }
-    *sums = local;
-}
-
-/// Adds the products of a tap of four rows, of which the first and the third are raised by 128.
-#[cfg(plain)]
-#[inline(always)]
-fn tap(sums: Sums, [a, b, c, d]: [u8; ROWS], values: [i8; COLUMNS]) -> Sums {
-    let weights = [i32::from(a), i32::from(b.cast_signed()), i32::from(c), i32::from(d.cast_signed())];
-    let [p, q, r, s] = sums;
-    let [w0, w1, w2, w3] = weights;
-    let add = |[x, y]: [i32; COLUMNS], w: i32| {
-        let [first, second] = values;
-        [x.wrapping_add(w.wrapping_mul(first.into())), y.wrapping_add(w.wrapping_mul(second.into()))]
-    };
-    [add(p, w0), add(q, w1), add(r, w2), add(s, w3)]
-}
-
 /// Adds to the sums of a row the products of its weights with a patch.
-#[cfg(not(any(dsp, thumb1)))]
+#[cfg(any(thumb2, riscv))]
 #[inline(never)]
 pub(super) fn row(weights: &[u8], patch: &Patch<'_>, sums: &mut [i32; COLUMNS]) {
     for (&weight, &[x, y]) in weights.iter().zip(patch.bytes.as_chunks::<COLUMNS>().0) {
@@ -83,7 +40,7 @@ pub(super) fn row(weights: &[u8], patch: &Patch<'_>, sums: &mut [i32; COLUMNS]) 
 }
 
 /// Returns the sums of a block over a vector, whose values add up to `total`.
-#[cfg(not(any(thumb2, riscv)))]
+#[cfg(any(dsp, thumb1))]
 #[inline(never)]
 pub(super) fn block_of_vector(weights: &[u8], values: &[i8], total: i32) -> [i32; ROWS] {
     let (groups, left) = weights.as_chunks::<16>();
@@ -104,7 +61,7 @@ pub(super) fn block_of_vector(weights: &[u8], values: &[i8], total: i32) -> [i32
     sums
 }
 
-#[cfg(not(any(thumb2, riscv)))]
+#[cfg(any(dsp, thumb1))]
 #[inline(always)]
 fn vector_tap([p, q, r, s]: [i32; ROWS], [a, b, c, d]: [u8; ROWS], value: i8) -> [i32; ROWS] {
     let value = i32::from(value);

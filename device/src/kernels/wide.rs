@@ -1,0 +1,255 @@
+//! The sums of 8-bit weights in plain Rust, written so that a compiler finds vectors of halves in it: the workstation, and
+//! every core that has no kernels of its own.
+//!
+//! Two rows share an i16 of a tap, `256 * second + first`, with the first raised by 128: products with it sum both rows, and
+//! those with its high byte tell them apart. Of four taps a patch has eight i16 for each pixel, one for each i16 of a group of
+//! weights; of a tap that is left over, one.
+
+use attar_shared::ROWS;
+
+use super::matrix::{COLUMNS, Patch, Sums};
+
+/// Halves of a group of weights.
+const LANES: usize = 8;
+
+/// Bytes that a patch takes for each tap.
+pub(super) const BYTES: usize = 4 * COLUMNS;
+
+/// Bytes of a pixel's four taps.
+const GROUP: usize = 2 * LANES;
+
+/// Puts what a run of a window shows into a patch of so many taps.
+#[inline(always)]
+pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Result<&[i8], (usize, i8)>, taps: usize) {
+    let total = match values {
+        Ok(values) => {
+            let mut tap = tap;
+            let mut rest = values;
+            while tap.is_multiple_of(4)
+                && let Some((&four, more)) = rest.split_first_chunk::<4>()
+            {
+                if let Some(places) = patch.bytes.get_mut(place(column, tap, taps)..)
+                    && let Some(places) = places.first_chunk_mut::<GROUP>()
+                {
+                    *places = spread(four);
+                }
+                (tap, rest) = (tap.wrapping_add(4), more);
+            }
+            rest.iter().zip(tap..).for_each(|(&value, tap)| put(patch, column, tap, taps, value));
+            values.iter().fold(0i32, |total, &value| total.wrapping_add(value.into()))
+        }
+        Err((len, value)) => {
+            (tap..tap.wrapping_add(len)).for_each(|tap| put(patch, column, tap, taps, value));
+            i32::from(value).wrapping_mul(len as i32)
+        }
+    };
+    if let Some(sum) = patch.totals.get_mut(column) {
+        *sum = sum.wrapping_add(total);
+    }
+}
+
+/// Returns where the first half of a value stands in a patch.
+#[inline(always)]
+const fn place(column: usize, tap: usize, taps: usize) -> usize {
+    if tap < taps & !3 {
+        let lane = (tap & 1) * 4 + (tap & 2) / 2;
+        (tap & !3) * BYTES + column * GROUP + lane * 2
+    } else {
+        tap * BYTES + column * 2
+    }
+}
+
+#[inline(always)]
+fn bytes_of(value: i16) -> [i8; 2] {
+    value.to_le_bytes().map(u8::cast_signed)
+}
+
+#[inline(always)]
+fn put(patch: &mut Patch<'_>, column: usize, tap: usize, taps: usize, value: i8) {
+    let first = place(column, tap, taps);
+    // In a group both pairs of rows have a lane for it.
+    let last = if tap < taps & !3 { first.wrapping_add(4) } else { first };
+    for at in [first, last] {
+        if let Some(half) = patch.bytes.get_mut(at..).and_then(|bytes| bytes.first_chunk_mut::<2>()) {
+            *half = bytes_of(value.into());
+        }
+    }
+}
+
+/// Returns the values of four taps in the order of a group of weights.
+#[inline(always)]
+fn spread([a, b, c, d]: [i8; 4]) -> [i8; GROUP] {
+    let sign = |value: i8| value >> 7;
+    let [p, q, r, s] = [sign(a), sign(b), sign(c), sign(d)];
+    [a, p, c, r, a, p, c, r, b, q, d, s, b, q, d, s]
+}
+
+/// The sums of a group's lanes: of both rows together, and of the second alone.
+#[derive(Clone, Copy)]
+struct Lanes {
+    mixed: vector::Sums,
+    second: vector::Sums,
+}
+
+impl Lanes {
+    const ZERO: Self = Self { mixed: vector::ZERO, second: vector::ZERO };
+
+    /// Adds the products of a group of weights, as bytes of halves.
+    #[inline(always)]
+    fn add(&mut self, weights: &[u8; GROUP], values: &[i8; GROUP]) {
+        let (weights, values) = (vector::load(weights), vector::load(&values.map(i8::cast_unsigned)));
+        self.mixed = vector::add_pairs(self.mixed, weights, values);
+        self.second = vector::add_pairs(self.second, vector::high_bytes(weights), values);
+    }
+
+    /// Returns the sums of the four rows, of values that add up to `total`.
+    #[inline(always)]
+    fn rows(self, total: i32) -> [i32; ROWS] {
+        let pair = |[a, b, c, d]: [i32; 4]| [a.wrapping_add(c), b.wrapping_add(d)];
+        let ([mixed_a, mixed_b], [b, d]) = (pair(vector::store(self.mixed)), pair(vector::store(self.second)));
+        let first =
+            |mixed: i32, second: i32| mixed.wrapping_sub(second.wrapping_shl(8)).wrapping_sub(total.wrapping_shl(7));
+        [first(mixed_a, b), b, first(mixed_b, d), d]
+    }
+}
+
+/// Eight halves at once, with what every x86-64 has.
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod vector {
+    use core::arch::x86_64::*;
+
+    pub(super) type Halves = __m128i;
+    pub(super) type Sums = __m128i;
+
+    // SAFETY: both are sixteen bytes of any content.
+    pub(super) const ZERO: Sums = unsafe { core::mem::transmute::<[i32; 4], __m128i>([0; 4]) };
+
+    #[inline(always)]
+    pub(super) fn load(bytes: &[u8; super::GROUP]) -> Halves {
+        // SAFETY: sixteen bytes are read, at any address.
+        unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    pub(super) fn high_bytes(halves: Halves) -> Halves {
+        // SAFETY: SSE2 is part of x86-64.
+        unsafe { _mm_srai_epi16(halves, 8) }
+    }
+
+    #[inline(always)]
+    pub(super) fn add_pairs(sums: Sums, weights: Halves, values: Halves) -> Sums {
+        // SAFETY: SSE2 is part of x86-64.
+        unsafe { _mm_add_epi32(sums, _mm_madd_epi16(weights, values)) }
+    }
+
+    #[inline(always)]
+    pub(super) fn store(sums: Sums) -> [i32; 4] {
+        // SAFETY: both are sixteen bytes of any content.
+        unsafe { core::mem::transmute(sums) }
+    }
+}
+
+/// Eight halves one after the other.
+#[cfg(not(target_arch = "x86_64"))]
+mod vector {
+    use super::LANES;
+
+    pub(super) type Halves = [i16; LANES];
+    pub(super) type Sums = [i32; 4];
+
+    pub(super) const ZERO: Sums = [0; 4];
+
+    #[inline(always)]
+    pub(super) fn load(bytes: &[u8; super::GROUP]) -> Halves {
+        let mut halves = [0; LANES];
+        halves.iter_mut().zip(bytes.as_chunks::<2>().0).for_each(|(half, &bytes)| *half = i16::from_le_bytes(bytes));
+        halves
+    }
+
+    #[inline(always)]
+    pub(super) fn high_bytes(halves: Halves) -> Halves {
+        halves.map(|half| half >> 8)
+    }
+
+    #[inline(always)]
+    pub(super) fn add_pairs(mut sums: Sums, weights: Halves, values: Halves) -> Sums {
+        let pairs = weights.as_chunks::<2>().0.iter().zip(values.as_chunks::<2>().0);
+        for (sum, (&[a, b], &[x, y])) in sums.iter_mut().zip(pairs) {
+            let product = i32::from(a) * i32::from(x) + i32::from(b) * i32::from(y);
+            *sum = sum.wrapping_add(product);
+        }
+        sums
+    }
+
+    #[inline(always)]
+    pub(super) fn store(sums: Sums) -> [i32; 4] {
+        sums
+    }
+}
+
+/// Adds to the sums of a block the products of its weights with a patch.
+#[inline(never)]
+pub(super) fn block(weights: &[u8], patch: &Patch<'_>, sums: &mut Sums) {
+    let taps = weights.len() / ROWS;
+    let (groups, left) = weights.as_chunks::<GROUP>();
+    let (windows, _) = patch.bytes.as_chunks::<{ 4 * BYTES }>();
+    let mut lanes = [Lanes::ZERO; COLUMNS];
+    for (group, window) in groups.iter().zip(windows) {
+        let (columns, _) = window.as_chunks::<GROUP>();
+        for (lanes, values) in lanes.iter_mut().zip(columns) {
+            lanes.add(group, values);
+        }
+    }
+    for ((column, lanes), total) in lanes.into_iter().enumerate().zip(patch.totals) {
+        for (row, sum) in sums.iter_mut().zip(lanes.rows(total)) {
+            if let Some(place) = row.get_mut(column) {
+                *place = place.wrapping_add(sum);
+            }
+        }
+    }
+    for (&[a, b, c, d], tap) in left.as_chunks::<ROWS>().0.iter().zip(taps & !3..) {
+        let weights = [i32::from(a), i32::from(b.cast_signed()), i32::from(c), i32::from(d.cast_signed())];
+        for (row, weight) in sums.iter_mut().zip(weights) {
+            for (column, sum) in row.iter_mut().enumerate() {
+                *sum = sum.wrapping_add(weight.wrapping_mul(value(patch, column, tap, taps)));
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn value(patch: &Patch<'_>, column: usize, tap: usize, taps: usize) -> i32 {
+    let bytes = patch.bytes.get(place(column, tap, taps)..).and_then(|bytes| bytes.first_chunk::<2>());
+    bytes.map_or(0, |bytes| i16::from_le_bytes(bytes.map(i8::cast_unsigned)).into())
+}
+
+/// Adds to the sums of a row the products of its weights with a patch.
+#[inline(never)]
+pub(super) fn row(weights: &[u8], patch: &Patch<'_>, sums: &mut [i32; COLUMNS]) {
+    for (tap, &weight) in weights.iter().enumerate() {
+        let weight = i32::from(weight.cast_signed());
+        for (column, sum) in sums.iter_mut().enumerate() {
+            *sum = sum.wrapping_add(weight.wrapping_mul(value(patch, column, tap, weights.len())));
+        }
+    }
+}
+
+/// Returns the sums of a block over a vector, whose values add up to `total`.
+#[inline(never)]
+pub(super) fn block_of_vector(weights: &[u8], values: &[i8], total: i32) -> [i32; ROWS] {
+    let (groups, left) = weights.as_chunks::<GROUP>();
+    let (fours, rest) = values.as_chunks::<4>();
+    let mut lanes = Lanes::ZERO;
+    for (group, &four) in groups.iter().zip(fours) {
+        lanes.add(group, &spread(four));
+    }
+    let mut sums = lanes.rows(total);
+    for (&[a, b, c, d], &value) in left.as_chunks::<ROWS>().0.iter().zip(rest) {
+        let weights = [i32::from(a), i32::from(b.cast_signed()), i32::from(c), i32::from(d.cast_signed())];
+        for (sum, weight) in sums.iter_mut().zip(weights) {
+            *sum = sum.wrapping_add(weight.wrapping_mul(value.into()));
+        }
+    }
+    sums
+}
