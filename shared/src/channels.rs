@@ -241,12 +241,11 @@ mod tests {
 
     #[test]
     fn two_rows_share_an_i16_of_each_tap_even_taps_first() {
-        let first: Vec<_> = order(4, 4).map(|origin| (origin.row, origin.tap)).collect();
+        let places: Vec<_> = order(4, 4).map(|origin| (origin.row, origin.tap)).collect();
         let rows_0_1 = [(0, 0), (1, 0), (0, 2), (1, 2)];
-        assert_eq!(first[..4], rows_0_1);
-        assert_eq!(first[4..8], rows_0_1.map(|(row, tap)| (row + 2, tap)));
-        assert_eq!(first[8..12], rows_0_1.map(|(row, tap)| (row, tap + 1)));
-        assert_eq!(first[12..], rows_0_1.map(|(row, tap)| (row + 2, tap + 1)));
+        let down = rows_0_1.map(|(row, tap)| (row + 2, tap));
+        let odd = |words: [(usize, usize); 4]| words.map(|(row, tap)| (row, tap + 1));
+        assert_eq!(places, [rows_0_1, down, odd(rows_0_1), odd(down)].concat());
         let raised: Vec<bool> = order(6, 1).map(|origin| origin.raised).collect();
         assert_eq!(raised, [true, false, true, false, false, false]);
     }
