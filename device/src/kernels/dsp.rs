@@ -101,15 +101,16 @@ impl End {
         finish: &Finish,
     ) -> Option<Self> {
         let constants = channels.pointers(count)?;
-        let first = slide.places(first?, count)?.as_mut_ptr();
+        let first = slide.start_of(first?, count)?;
         // Of a pixel alone, what the second column gives is written before the first overwrites it.
-        let second = second.map_or(Some(first), |pixel| Some(slide.places(pixel, count)?.as_mut_ptr()))?;
+        let second = second.map_or(Some(first), |pixel| slide.start_of(pixel, count))?;
+        let arena = slide.arena.as_mut_ptr();
         Some(Self {
             biases: constants.0,
             multipliers: constants.1,
             shifts: constants.2,
             zero_point: finish.zero_point,
-            places: [first, second],
+            places: [arena.wrapping_add(first), arena.wrapping_add(second)],
         })
     }
 }

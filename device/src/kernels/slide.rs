@@ -101,12 +101,12 @@ impl Slide<'_> {
         }
     }
 
-    /// Returns the first channels of a pixel of the output.
+    /// Returns where the first `count` channels of a pixel of the output stand in the arena.
     #[cfg(dsp)]
     #[inline(always)]
-    pub(super) fn places(&mut self, pixel: Pixel, count: usize) -> Option<&mut [i8]> {
+    pub(super) fn start_of(&self, pixel: Pixel, count: usize) -> Option<usize> {
         let start = self.place(pixel, 0);
-        self.arena.get_mut(start..start.wrapping_add(count))
+        self.arena.get(start..start.wrapping_add(count)).map(|_| start)
     }
 
     /// Writes the first channels of a pixel from the results of the operator alone, once the addition has been made.

@@ -134,7 +134,7 @@ pub(in crate::kernels) fn blocks_of_vector(
     finish: &Finish,
 ) -> usize {
     let blocks = usize::from(slide.output.shape.channels) / ROWS;
-    let (taps, values) = (slide.all().len(), slide.all().as_ptr());
+    let taps = slide.all().len();
     if blocks == 0 || weights.as_ptr().addr() & 3 != 0 || weights.len() / ROWS < blocks.wrapping_mul(taps) {
         return 0;
     }
@@ -143,6 +143,9 @@ pub(in crate::kernels) fn blocks_of_vector(
         return 0;
     }
     let Some(end) = End::new(slide, pair, blocks.wrapping_mul(ROWS), channels, finish) else { return 0 };
+    // By the pointer that the places come from, since another would end its rights.
+    let [first, _] = end.places;
+    let values = first.wrapping_sub(slide.output.start).wrapping_add(slide.input.start).cast_const();
     let raised = [total.wrapping_shl(7); COLUMNS];
     let (weights, sums) = (weights.as_ptr(), [[0; COLUMNS]; ROWS]);
     // SAFETY: weights hold what so many blocks of so many values need, and `end` as many channels; a dense layer's output

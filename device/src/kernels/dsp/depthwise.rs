@@ -85,8 +85,14 @@ impl<'a> Depthwise<'a> {
         let (height, width) = (rows.len(), columns.len());
         let reach =
             height.wrapping_sub(1).wrapping_mul(self.over.row).wrapping_add(width.wrapping_mul(self.over.depth));
-        let Some(values) = slide.values(first, reach).map(<[i8]>::as_ptr) else { return 0 };
-        let Some(places) = slide.places(pixel, self.count).map(<[i8]>::as_mut_ptr) else { return 0 };
+        if slide.values(first, reach).is_none() {
+            return 0;
+        }
+        let Some(start) = slide.start_of(pixel, self.count) else { return 0 };
+        // One pointer to the whole arena: the output may lie over what has been read of the input.
+        let arena = slide.arena.as_mut_ptr();
+        let values = arena.wrapping_add(slide.input.start.wrapping_add(first)).cast_const();
+        let places = arena.wrapping_add(start);
         let (biases, multipliers, shifts) = self.constants;
         let end = End { biases, multipliers, shifts, zero_point: self.zero_point, places: [places; COLUMNS] };
         let (ys, xs) = (rows.start as usize..rows.end as usize, columns.start as usize..columns.end as usize);
