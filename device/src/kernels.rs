@@ -25,6 +25,8 @@ mod plain;
 mod riscv;
 mod slide;
 mod table;
+#[cfg(not(any(plain, dsp)))]
+mod taps;
 #[cfg(thumb1)]
 mod thumb1;
 #[cfg(thumb2)]

@@ -3,13 +3,9 @@ use core::ops::Range;
 use attar_shared::{Channels, Weights, Window};
 
 use super::Slide;
-#[cfg(riscv)]
-use super::riscv::{Taps, four_channels};
 use super::slide::Pixel;
-#[cfg(thumb1)]
-use super::thumb1::{Taps, four_channels};
-#[cfg(thumb2)]
-use super::thumb2::{Taps, four_channels};
+#[cfg(not(any(plain, dsp)))]
+use super::taps::{Taps, four_channels};
 use super::window::Over;
 
 /// Channels whose sums stay in registers.

@@ -76,6 +76,21 @@ pub(super) struct Patch<'a> {
     pub(super) totals: [i32; COLUMNS],
 }
 
+impl Patch<'_> {
+    /// Adds to the sums of a block its own sums, of which those of the first and third row are of weights raised by 128.
+    #[cfg(not(plain))]
+    #[inline(always)]
+    pub(super) fn add_raised(&self, sums: &mut Sums, mut own: Sums) {
+        let [a, _, c, _] = &mut own;
+        for row in [a, c] {
+            row.iter_mut().zip(self.totals).for_each(|(sum, total)| *sum = sum.wrapping_sub(total.wrapping_shl(7)));
+        }
+        for (sums, own) in sums.iter_mut().zip(own) {
+            sums.iter_mut().zip(own).for_each(|(sum, own)| *sum = sum.wrapping_add(own));
+        }
+    }
+}
+
 /// Bytes of the stack that a patch may take where the arena has none to spare.
 const PATCH_BYTES: usize = if cfg!(target_pointer_width = "64") { 16_384 } else { 592 };
 

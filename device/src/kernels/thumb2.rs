@@ -9,6 +9,7 @@ use attar_shared::{Clamp, ROWS, Requantization};
 
 use super::matrix::{COLUMNS, Patch, Sums};
 pub(super) use super::plain::{BYTES, lay, row};
+use super::taps::Taps;
 
 /// Requantises, adds the zero point, and saturates to 8 bits and a clamp.
 #[inline(always)]
@@ -44,13 +45,7 @@ pub(super) fn block(weights: &[u8], patch: &Patch<'_>, sums: &mut Sums) {
     let mut own: Sums = [[0; COLUMNS]; ROWS];
     // SAFETY: there are four weights and two values for each tap.
     unsafe { block_sums(weights.as_ptr(), patch.bytes.as_ptr(), taps, &mut own) };
-    let [a, _, c, _] = &mut own;
-    for row in [a, c] {
-        row.iter_mut().zip(patch.totals).for_each(|(sum, total)| *sum = sum.wrapping_sub(total.wrapping_shl(7)));
-    }
-    for (sums, own) in sums.iter_mut().zip(own) {
-        sums.iter_mut().zip(own).for_each(|(sum, own)| *sum = sum.wrapping_add(own));
-    }
+    patch.add_raised(sums, own);
 }
 
 /// Returns the sums of a block over a vector, whose values add up to `total`.
@@ -263,45 +258,13 @@ unsafe extern "C" fn vector_sums(weights: *const u8, values: *const i8, taps: us
     )
 }
 
-/// Where the taps of a depthwise convolution lie.
-#[repr(C)]
-pub(super) struct Taps {
-    /// From the end of a row of the values to the next.
-    pub(super) skip: usize,
-    /// From the end of a row of weights to the next.
-    pub(super) weight_skip: usize,
-    /// Rows.
-    pub(super) rows: usize,
-    /// Columns.
-    pub(super) columns: usize,
-    /// From a tap to the next.
-    pub(super) depth: usize,
-}
-
-/// Returns the sums of four channels over a rectangle of taps; `values` and `weights` begin with the first tap's.
-#[inline(always)]
-pub(super) fn four_channels(values: &[i8], weights: &[u8], taps: &Taps) -> [i32; 4] {
-    let mut sums = [0; 4];
-    let reach = |skip: usize| {
-        let row = taps.columns.wrapping_mul(taps.depth).wrapping_add(skip);
-        let before = taps.rows.wrapping_sub(1).wrapping_mul(row);
-        before.wrapping_add(taps.columns.wrapping_sub(1).wrapping_mul(taps.depth)).wrapping_add(4)
-    };
-    let some = taps.rows > 0 && taps.columns > 0;
-    if some && values.len() >= reach(taps.skip) && weights.len() >= reach(taps.weight_skip) {
-        // SAFETY: there is a first tap, and the last lies within both.
-        unsafe { channel_sums(values.as_ptr(), weights.as_ptr(), taps, &mut sums) };
-    }
-    sums
-}
-
 /// Computes the sums of four channels.
 ///
 /// # Safety
 ///
 /// There are a row and a column at least, and every tap lies in what the pointers point to.
 #[unsafe(naked)]
-unsafe extern "C" fn channel_sums(values: *const i8, weights: *const u8, taps: &Taps, sums: &mut [i32; 4]) {
+pub(super) unsafe extern "C" fn channel_sums(values: *const i8, weights: *const u8, taps: &Taps, sums: &mut [i32; 4]) {
     naked_asm!(
         "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
         "mov lr, r2",

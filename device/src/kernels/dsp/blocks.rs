@@ -14,19 +14,13 @@ use crate::kernels::{Slide, plain};
 #[inline(always)]
 pub(in crate::kernels) fn block(weights: &[u8], patch: &Patch<'_>, sums: &mut Sums) {
     let taps = weights.len() / ROWS;
-    let mut own: Sums = [[0; COLUMNS]; ROWS];
     if weights.as_ptr().addr() & 3 == 0 && patch.bytes.len() / BYTES >= taps {
+        let mut own: Sums = [[0; COLUMNS]; ROWS];
         // SAFETY: both are aligned to words, and hold four bytes a tap.
         unsafe { block_sums(weights.as_ptr(), patch.bytes.as_ptr(), taps, &mut own) };
-        let [a, _, c, _] = &mut own;
-        for row in [a, c] {
-            row.iter_mut().zip(patch.totals).for_each(|(sum, total)| *sum = sum.wrapping_sub(total.wrapping_shl(7)));
-        }
+        patch.add_raised(sums, own);
     } else {
-        unaligned(weights, patch, &mut own);
-    }
-    for (sums, own) in sums.iter_mut().zip(own) {
-        sums.iter_mut().zip(own).for_each(|(sum, own)| *sum = sum.wrapping_add(own));
+        unaligned(weights, patch, sums);
     }
 }
 
