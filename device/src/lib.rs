@@ -17,6 +17,13 @@
 //! # }
 //! ```
 //!
+//! # Kernels
+//!
+//! Cortex-M4, M7 and M33, Cortex-M3, M0 and M0+, and RV32IM have kernels of their own, picked by the target; all give the
+//! same bytes. Those for thumbv7em and thumbv8m.main need the DSP extension, which a Cortex-M33 may lack, and read words at
+//! any address, so `UNALIGN_TRP` in the core's CCR has to be clear, as it is after a reset. The feature `plain` does without
+//! either: it leaves the kernels in Rust alone.
+//!
 //! # Panics
 //!
 //! Nothing here panics: sizes are checked where a caller hands something over, and a parsed model keeps every rule that
