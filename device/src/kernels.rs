@@ -5,6 +5,8 @@
 //! the sums of a block of weights, in [`eight`].
 
 mod add;
+#[cfg(not(any(plain, dsp)))]
+mod assembly;
 mod average_pool;
 mod bag;
 mod concat;
@@ -23,10 +25,10 @@ mod pair;
 mod plain;
 #[cfg(riscv)]
 mod riscv;
+#[cfg(any(dsp, thumb2))]
+mod saturating;
 mod slide;
 mod table;
-#[cfg(not(any(plain, dsp)))]
-mod taps;
 #[cfg(thumb1)]
 mod thumb1;
 #[cfg(thumb2)]

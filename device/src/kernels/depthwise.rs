@@ -3,9 +3,9 @@ use core::ops::Range;
 use attar_shared::{Channels, Weights, Window};
 
 use super::Slide;
-use super::slide::Pixel;
 #[cfg(not(any(plain, dsp)))]
-use super::taps::{Taps, four_channels};
+use super::assembly::{Taps, four_channels};
+use super::slide::Pixel;
 use super::window::Over;
 
 /// Channels whose sums stay in registers.

@@ -69,9 +69,7 @@ pub(super) use blocks::{block, block_of_vector, blocks, blocks_of_vector, row};
 pub(super) use depthwise::Depthwise;
 pub(super) use patch::{lay, lay_rows};
 
-use core::arch::asm;
-
-use attar_shared::{Channels, Clamp, Requantization};
+use attar_shared::Channels;
 
 use super::Slide;
 use super::matrix::COLUMNS;
@@ -113,30 +111,6 @@ impl End {
             places: [arena.wrapping_add(first), arena.wrapping_add(second)],
         })
     }
-}
-
-/// Requantises, adds the zero point, and saturates to 8 bits and a clamp.
-#[inline(always)]
-pub(super) fn finish(accumulator: i32, requantization: Requantization, zero_point: i32, clamp: Clamp) -> i8 {
-    let mut value: i32;
-    // The last bit that is shifted out is the half that rounds up, and ADC adds it with the zero point.
-    // SAFETY: it computes with its operands alone.
-    unsafe {
-        asm!(
-            needs!(),
-            "smmul {value}, {accumulator}, {multiplier}",
-            "asrs {value}, {value}, {shift}",
-            "adc {value}, {value}, {zero_point}",
-            "ssat {value}, #8, {value}",
-            value = out(reg) value,
-            accumulator = in(reg) accumulator,
-            multiplier = in(reg) requantization.multiplier,
-            shift = in(reg) u32::from(requantization.shift),
-            zero_point = in(reg) zero_point,
-            options(pure, nomem, nostack),
-        );
-    }
-    if clamp == Clamp::ALL { value as i8 } else { super::saturate(value, clamp) }
 }
 
 const _: () = assert!(core::mem::offset_of!(End, places) == 16, "the assembly has offsets as numbers");

@@ -7,35 +7,10 @@ use core::arch::naked_asm;
 
 use attar_shared::ROWS;
 
-use super::matrix::{COLUMNS, Patch, Sums};
+use super::assembly::Taps;
+pub(super) use super::assembly::{block, block_of_vector};
+use super::matrix::Sums;
 pub(super) use super::plain::{BYTES, lay, row};
-use super::taps::Taps;
-
-/// Adds to the sums of a block the products of its weights with a patch.
-#[inline(always)]
-pub(super) fn block(weights: &[u8], patch: &Patch<'_>, sums: &mut Sums) {
-    let taps = weights.len() / ROWS;
-    if patch.bytes.len() / BYTES < taps {
-        return;
-    }
-    let mut own: Sums = [[0; COLUMNS]; ROWS];
-    // SAFETY: there are four weights and two values for each tap.
-    unsafe { block_sums(weights.as_ptr(), patch.bytes.as_ptr(), taps, &mut own) };
-    patch.add_raised(sums, own);
-}
-
-/// Returns the sums of a block over a vector, whose values add up to `total`.
-#[inline(always)]
-pub(super) fn block_of_vector(weights: &[u8], values: &[i8], total: i32) -> [i32; ROWS] {
-    let mut sums = [0; ROWS];
-    if weights.len() == values.len().wrapping_mul(ROWS) {
-        // SAFETY: there are four weights for each value.
-        unsafe { vector_sums(weights.as_ptr(), values.as_ptr(), values.len(), &mut sums) };
-    }
-    let [a, b, c, d] = sums;
-    let raised = total.wrapping_shl(7);
-    [a.wrapping_sub(raised), b, c.wrapping_sub(raised), d]
-}
 
 /// The products of a tap of four rows at two pixels, by the places of both values and of the weights.
 macro_rules! tap {
@@ -116,7 +91,7 @@ macro_rules! vector_tap {
 ///
 /// There are four weights and two values for each tap.
 #[unsafe(naked)]
-unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8, taps: usize, sums: &mut Sums) {
+pub(super) unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8, taps: usize, sums: &mut Sums) {
     naked_asm!(
         ".option push",
         ".option arch, +m",
@@ -175,7 +150,12 @@ unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8, taps: usiz
 ///
 /// There are four weights for each value.
 #[unsafe(naked)]
-unsafe extern "C" fn vector_sums(weights: *const u8, values: *const i8, taps: usize, sums: &mut [i32; ROWS]) {
+pub(super) unsafe extern "C" fn vector_sums(
+    weights: *const u8,
+    values: *const i8,
+    taps: usize,
+    sums: &mut [i32; ROWS],
+) {
     naked_asm!(
         ".option push",
         ".option arch, +m",

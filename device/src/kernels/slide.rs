@@ -165,10 +165,8 @@ impl Finish {
 
     #[inline(always)]
     pub(super) fn apply(&self, accumulator: i32, requantization: Requantization) -> i8 {
-        #[cfg(dsp)]
-        return super::dsp::finish(accumulator, requantization, self.zero_point, self.clamp);
-        #[cfg(thumb2)]
-        return super::thumb2::finish(accumulator, requantization, self.zero_point, self.clamp);
+        #[cfg(any(dsp, thumb2))]
+        return super::saturating::finish(accumulator, requantization, self.zero_point, self.clamp);
         #[cfg(not(any(dsp, thumb2)))]
         super::saturate(requantization.apply(accumulator).wrapping_add(self.zero_point), self.clamp)
     }

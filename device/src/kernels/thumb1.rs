@@ -5,10 +5,10 @@
 
 use core::arch::naked_asm;
 
-use attar_shared::ROWS;
-
+use super::assembly::Taps;
+pub(super) use super::assembly::block;
 use super::matrix::{COLUMNS, Patch, Sums};
-use super::taps::Taps;
+pub(super) use super::plain::block_of_vector;
 
 /// Bytes that a patch takes for each tap.
 pub(super) const BYTES: usize = 2 * COLUMNS;
@@ -42,22 +42,6 @@ pub(super) fn row(weights: &[u8], patch: &Patch<'_>, sums: &mut [i32; COLUMNS]) 
         *sums = [p.wrapping_add(weight * i32::from(x)), q.wrapping_add(weight * i32::from(y))];
     }
 }
-
-/// Adds to the sums of a block the products of its weights with a patch.
-#[inline(always)]
-pub(super) fn block(weights: &[u8], patch: &Patch<'_>, sums: &mut Sums) {
-    let taps = weights.len() / ROWS;
-    if patch.bytes.len() / BYTES < taps || patch.bytes.as_ptr().addr() & 3 != 0 {
-        return;
-    }
-    let mut own: Sums = [[0; COLUMNS]; ROWS];
-    // SAFETY: there are four weights and a word for each tap; the second pair of a group's rows begins four bytes on, that of
-    // a tap that is left over two.
-    unsafe { block_sums(weights.as_ptr(), patch.bytes.as_ptr(), taps, &mut own) };
-    patch.add_raised(sums, own);
-}
-
-pub(super) use super::plain::block_of_vector;
 
 /// The products of a tap of two rows at two pixels, by the places of the word of the patch and of both weights.
 macro_rules! tap {
@@ -116,7 +100,7 @@ macro_rules! channel {
 ///
 /// There are four weights and a word of the patch for each tap; the patch is aligned to words.
 #[unsafe(naked)]
-unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8, taps: usize, sums: &mut Sums) {
+pub(super) unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8, taps: usize, sums: &mut Sums) {
     naked_asm!(
         "push {{r4, r5, r6, r7, lr}}",
         "mov r4, r8",

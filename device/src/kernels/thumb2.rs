@@ -3,63 +3,14 @@
 //! The patch is that of the plain kernels, an int8 of each pixel for each tap.
 #![allow(unsafe_code)]
 
-use core::arch::{asm, naked_asm};
+use core::arch::naked_asm;
 
-use attar_shared::{Clamp, ROWS, Requantization};
+use attar_shared::ROWS;
 
-use super::matrix::{COLUMNS, Patch, Sums};
+use super::assembly::Taps;
+pub(super) use super::assembly::{block, block_of_vector};
+use super::matrix::Sums;
 pub(super) use super::plain::{BYTES, lay, row};
-use super::taps::Taps;
-
-/// Requantises, adds the zero point, and saturates to 8 bits and a clamp.
-#[inline(always)]
-pub(super) fn finish(accumulator: i32, requantization: Requantization, zero_point: i32, clamp: Clamp) -> i8 {
-    let mut value: i32;
-    // The last bit that is shifted out is the half that rounds up, and ADC adds it with the zero point.
-    // SAFETY: it computes with its operands alone.
-    unsafe {
-        asm!(
-            "smull {low}, {value}, {accumulator}, {multiplier}",
-            "asrs {value}, {value}, {shift}",
-            "adc {value}, {value}, {zero_point}",
-            "ssat {value}, #8, {value}",
-            low = out(reg) _,
-            value = out(reg) value,
-            accumulator = in(reg) accumulator,
-            multiplier = in(reg) requantization.multiplier,
-            shift = in(reg) u32::from(requantization.shift),
-            zero_point = in(reg) zero_point,
-            options(pure, nomem, nostack),
-        );
-    }
-    if clamp == Clamp::ALL { value as i8 } else { super::saturate(value, clamp) }
-}
-
-/// Adds to the sums of a block the products of its weights with a patch.
-#[inline(always)]
-pub(super) fn block(weights: &[u8], patch: &Patch<'_>, sums: &mut Sums) {
-    let taps = weights.len() / ROWS;
-    if patch.bytes.len() / BYTES < taps {
-        return;
-    }
-    let mut own: Sums = [[0; COLUMNS]; ROWS];
-    // SAFETY: there are four weights and two values for each tap.
-    unsafe { block_sums(weights.as_ptr(), patch.bytes.as_ptr(), taps, &mut own) };
-    patch.add_raised(sums, own);
-}
-
-/// Returns the sums of a block over a vector, whose values add up to `total`.
-#[inline(always)]
-pub(super) fn block_of_vector(weights: &[u8], values: &[i8], total: i32) -> [i32; ROWS] {
-    let mut sums = [0; ROWS];
-    if weights.len() == values.len().wrapping_mul(ROWS) {
-        // SAFETY: there are four weights for each value.
-        unsafe { vector_sums(weights.as_ptr(), values.as_ptr(), values.len(), &mut sums) };
-    }
-    let [a, b, c, d] = sums;
-    let raised = total.wrapping_shl(7);
-    [a.wrapping_sub(raised), b, c.wrapping_sub(raised), d]
-}
 
 /// The products of a tap of four rows at two pixels, by the places of both values and of the weights.
 macro_rules! tap {
@@ -128,7 +79,7 @@ macro_rules! vector_tap {
 ///
 /// There are four weights and two values for each tap.
 #[unsafe(naked)]
-unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8, taps: usize, sums: &mut Sums) {
+pub(super) unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8, taps: usize, sums: &mut Sums) {
     naked_asm!(
         "push {{r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12, lr}}",
         "bic r3, r2, #3",
@@ -180,7 +131,12 @@ unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8, taps: usiz
 ///
 /// There are four weights for each value.
 #[unsafe(naked)]
-unsafe extern "C" fn vector_sums(weights: *const u8, values: *const i8, taps: usize, sums: &mut [i32; ROWS]) {
+pub(super) unsafe extern "C" fn vector_sums(
+    weights: *const u8,
+    values: *const i8,
+    taps: usize,
+    sums: &mut [i32; ROWS],
+) {
     naked_asm!(
         "push {{r3, r4, r5, r6, r7, r8, r9, lr}}",
         "mov r4, #0",
