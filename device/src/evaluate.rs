@@ -1,5 +1,6 @@
 //! Computed facts: the code of a fact, run on a stack of numbers.
 
+use attar_shared::parts::{ALL_PARTS, has_unary};
 use attar_shared::{Binary, Code, Instruction, MAX_STACK, Unary};
 
 /// What a code reads.
@@ -17,6 +18,11 @@ pub trait Scope {
 /// Each operation is rounded to f32 by itself; roots, logarithms, powers, sines and cosines are those of libm. There are no
 /// jumps: the time is bounded by the length of the code, times that of the facts for what it looks up in tables.
 pub fn evaluate(code: Code<'_>, scope: &impl Scope) -> Option<f32> {
+    evaluate_parts::<ALL_PARTS>(code, scope)
+}
+
+/// As [`evaluate`], for the instructions that are among `PARTS`.
+pub(crate) fn evaluate_parts<const PARTS: u64>(code: Code<'_>, scope: &impl Scope) -> Option<f32> {
     let mut stack: heapless::Vec<f32, MAX_STACK> = heapless::Vec::new();
     for instruction in code.instructions() {
         let mut take = || stack.pop().unwrap_or(f32::NAN);
@@ -25,7 +31,7 @@ pub fn evaluate(code: Code<'_>, scope: &impl Scope) -> Option<f32> {
             Instruction::Fact(fact) => scope.fact(fact),
             Instruction::Input(place) => scope.input(place),
             Instruction::Column { fact, column } => scope.column(fact, column),
-            Instruction::Unary(unary) => one(unary, take()),
+            Instruction::Unary(unary) => one::<PARTS>(unary, take()),
             Instruction::Binary(binary) => {
                 let (b, a) = (take(), take());
                 two(binary, a, b)
@@ -49,20 +55,25 @@ pub fn evaluate(code: Code<'_>, scope: &impl Scope) -> Option<f32> {
     stack.pop().filter(|value| !value.is_nan())
 }
 
-fn one(unary: Unary, x: f32) -> f32 {
+fn one<const PARTS: u64>(unary: Unary, x: f32) -> f32 {
     if x.is_nan() {
         return x;
     }
+    let has = |unary| has_unary(PARTS, unary);
     match unary {
         Unary::Negate => -x,
         Unary::Absolute => x.abs(),
-        Unary::SquareRoot => libm::sqrtf(x),
-        Unary::Logarithm => libm::logf(x),
-        Unary::Exponential => libm::expf(x),
-        Unary::Sine => libm::sinf(x),
-        Unary::Cosine => libm::cosf(x),
-        Unary::Floor => libm::floorf(x),
+        Unary::SquareRoot if has(Unary::SquareRoot) => libm::sqrtf(x),
+        Unary::Logarithm if has(Unary::Logarithm) => libm::logf(x),
+        Unary::Exponential if has(Unary::Exponential) => libm::expf(x),
+        Unary::Sine if has(Unary::Sine) => libm::sinf(x),
+        Unary::Cosine if has(Unary::Cosine) => libm::cosf(x),
+        Unary::Floor if has(Unary::Floor) => libm::floorf(x),
         Unary::Not => truth(x == 0.0),
+        // A model with others than `PARTS` has been refused.
+        Unary::SquareRoot | Unary::Logarithm | Unary::Exponential | Unary::Sine | Unary::Cosine | Unary::Floor => {
+            f32::NAN
+        }
     }
 }
 

@@ -1,15 +1,16 @@
 //! Facts on their way into the network: set by name in their own units, encoded here.
 
+use attar_shared::parts::{self, ALL_PARTS};
 use attar_shared::text::{Text, each_phrase};
 use attar_shared::{Encoder, Fact, FactKind, MAX_FACTS, Model, Scaling};
 
 use crate::Error;
-use crate::evaluate::{Scope, evaluate};
+use crate::evaluate::{Scope, evaluate_parts};
 
 /// What is known beside one input; everything is missing until it is set.
 #[derive(Debug, Clone)]
-pub struct Facts<'a> {
-    model: Model<'a>,
+pub struct Facts<'a, const PARTS: u64 = ALL_PARTS> {
+    model: Model<'a, PARTS>,
     values: Values,
 }
 
@@ -19,8 +20,8 @@ type Values = heapless::Vec<f32, MAX_FACTS>;
 
 /// All facts of one input, those that are computed among them; see [`Facts::known`].
 #[derive(Debug, Clone)]
-pub struct KnownFacts<'a> {
-    model: Model<'a>,
+pub struct KnownFacts<'a, const PARTS: u64 = ALL_PARTS> {
+    model: Model<'a, PARTS>,
     values: Values,
     clamped: usize,
 }
@@ -28,23 +29,23 @@ pub struct KnownFacts<'a> {
 /// Which fact is meant: its name, or its index in the model.
 pub trait FactRef: Copy {
     /// Returns the index of the fact in the model.
-    fn index_in(self, model: &Model<'_>) -> Option<usize>;
+    fn index_in<const PARTS: u64>(self, model: &Model<'_, PARTS>) -> Option<usize>;
 }
 
 impl FactRef for &str {
-    fn index_in(self, model: &Model<'_>) -> Option<usize> {
+    fn index_in<const PARTS: u64>(self, model: &Model<'_, PARTS>) -> Option<usize> {
         model.facts().position(|fact| fact.name == self)
     }
 }
 
 impl FactRef for usize {
-    fn index_in(self, model: &Model<'_>) -> Option<usize> {
+    fn index_in<const PARTS: u64>(self, model: &Model<'_, PARTS>) -> Option<usize> {
         (self < usize::from(model.header().fact_count)).then_some(self)
     }
 }
 
-impl<'a> Facts<'a> {
-    pub(crate) fn new(model: Model<'a>) -> Self {
+impl<'a, const PARTS: u64> Facts<'a, PARTS> {
+    pub(crate) fn new(model: Model<'a, PARTS>) -> Self {
         let values = (0..model.header().fact_count).map(|_| f32::NAN).take(MAX_FACTS).collect();
         Self { model, values }
     }
@@ -130,7 +131,7 @@ impl<'a> Facts<'a> {
     }
 
     /// Returns the model that the facts are for.
-    pub fn model(&self) -> &Model<'a> {
+    pub fn model(&self) -> &Model<'a, PARTS> {
         &self.model
     }
 
@@ -138,22 +139,24 @@ impl<'a> Facts<'a> {
     ///
     /// `input` is what [`crate::Session::run`] takes, or the bytes of a text. A session does this by itself; here it can be
     /// looked at.
-    pub fn known<T: Copy + Into<f32>>(&self, input: &[T]) -> KnownFacts<'a> {
+    pub fn known<T: Copy + Into<f32>>(&self, input: &[T]) -> KnownFacts<'a, PARTS> {
         self.known_of(input, &Numbers(input))
     }
 
     /// Returns all facts of an input; gazetteers look at a text.
     // One copy of it is smaller, and no slower, than one in each caller.
     #[inline(never)]
-    pub(crate) fn known_of<T: Copy + Into<f32>>(&self, input: &[T], text: &dyn Text) -> KnownFacts<'a> {
+    pub(crate) fn known_of<T: Copy + Into<f32>>(&self, input: &[T], text: &dyn Text) -> KnownFacts<'a, PARTS> {
         let mut known = KnownFacts { model: self.model, values: self.values.clone(), clamped: 0 };
         for (index, fact) in self.model.facts().enumerate() {
-            if let FactKind::Gazetteer(gazetteer) = fact.kind {
+            if let FactKind::Gazetteer(gazetteer) = fact.kind
+                && parts::has_gazetteer(PARTS)
+            {
                 if let Some(place) = known.values.get_mut(index) {
                     *place = f32::from(features_of(text, gazetteer.words, |phrase| gazetteer.look_up(phrase)));
                 }
-            } else if fact.is_computed() {
-                let value = evaluate(fact.code, &Surroundings { known: &known, input });
+            } else if parts::has_code(PARTS) && fact.is_computed() {
+                let value = evaluate_parts::<PARTS>(fact.code, &Surroundings { known: &known, input });
                 // A flag is 1 or 0, whatever its code says of yes.
                 let value =
                     if fact.kind == FactKind::Flag { value.map(|x| if x == 0.0 { 0.0 } else { 1.0 }) } else { value };
@@ -182,7 +185,7 @@ impl<'a> Facts<'a> {
     }
 }
 
-impl KnownFacts<'_> {
+impl<const PARTS: u64> KnownFacts<'_, PARTS> {
     /// Returns a fact's value: a number in its unit, the index of a category's value, 1 or 0 for a flag, the bits of a
     /// gazetteer's features, the first the lowest; `None` where it is missing or the model has no such fact.
     pub fn get(&self, fact: impl FactRef) -> Option<f32> {
@@ -217,13 +220,13 @@ impl KnownFacts<'_> {
             seen |= u32::from(fact.is_seen()) << index;
             there |= u32::from(value.is_some()) << index;
             match (fact.encoder, value) {
-                (Encoder::Embedding { width, rows }, Some(value)) => {
+                (Encoder::Embedding { width, rows }, Some(value)) if parts::has_embedding(PARTS) => {
                     let width = usize::from(width);
                     let row = rows.chunks_exact(width.max(1)).nth(value as usize).unwrap_or_default();
                     row.iter().for_each(|value| emit(Encoded::Integer(value.cast_signed())));
                 }
                 (Encoder::Embedding { width, .. }, None) => (0..width).for_each(|_| emit(Encoded::Value(0.0))),
-                _ => Encoding::of(&fact).encode(value, |value| emit(Encoded::Value(value))),
+                _ => Encoding::of(&fact).encode_parts::<PARTS>(value, |value| emit(Encoded::Value(value))),
             }
         }
         if self.model.has_fact_mask() {
@@ -243,12 +246,12 @@ pub(crate) enum Encoded {
 }
 
 /// What the code of a fact reads.
-struct Surroundings<'s, 'a, T> {
-    known: &'s KnownFacts<'a>,
+struct Surroundings<'s, 'a, T, const PARTS: u64> {
+    known: &'s KnownFacts<'a, PARTS>,
     input: &'s [T],
 }
 
-impl<T: Copy + Into<f32>> Scope for Surroundings<'_, '_, T> {
+impl<T: Copy + Into<f32>, const PARTS: u64> Scope for Surroundings<'_, '_, T, PARTS> {
     fn fact(&self, fact: u8) -> f32 {
         self.known.values.get(usize::from(fact)).copied().unwrap_or(f32::NAN)
     }
@@ -348,12 +351,16 @@ impl Encoding {
     }
 
     /// Gives the encoded values in turn; a missing fact is all zeros.
-    pub fn encode(self, value: Option<f32>, mut emit: impl FnMut(f32)) {
+    pub fn encode(self, value: Option<f32>, emit: impl FnMut(f32)) {
+        self.encode_parts::<ALL_PARTS>(value, emit);
+    }
+
+    fn encode_parts<const PARTS: u64>(self, value: Option<f32>, mut emit: impl FnMut(f32)) {
         match (self, value) {
             (Self::Number { scaling, least, greatest }, Some(value)) => {
                 let x = if value < least { least } else { value };
                 let x = if x > greatest { greatest } else { x };
-                encode_number(scaling, x, emit);
+                encode_number::<PARTS>(scaling, x, emit);
             }
             (Self::OneHot(count), Some(value)) => {
                 (0..count).for_each(|choice| emit(if value == choice as f32 { 1.0 } else { 0.0 }));
@@ -368,17 +375,18 @@ impl Encoding {
     }
 }
 
-fn encode_number(scaling: Scaling, x: f32, mut emit: impl FnMut(f32)) {
+fn encode_number<const PARTS: u64>(scaling: Scaling, x: f32, mut emit: impl FnMut(f32)) {
     match scaling {
         Scaling::ZScore { mean, deviation } => emit((x - mean) / deviation),
         Scaling::Range { low, high } => emit(((x - low) / (high - low)).clamp(0.0, 1.0)),
-        Scaling::Log { mean, deviation } => emit((libm::logf(x) - mean) / deviation),
-        Scaling::Periodic { period } => {
+        Scaling::Log { mean, deviation } if parts::has_logarithm(PARTS) => emit((libm::logf(x) - mean) / deviation),
+        Scaling::Periodic { period } if parts::has_period(PARTS) => {
             let turns = x / period;
             let turns = if turns.is_finite() { turns } else { 0.0 };
             let angle = (turns - libm::floorf(turns)) * core::f32::consts::TAU;
             emit(libm::sinf(angle));
             emit(libm::cosf(angle));
         }
+        Scaling::Log { .. } | Scaling::Periodic { .. } => {}
     }
 }

@@ -2,7 +2,8 @@
 
 use core::ops::Range;
 
-use attar_shared::{FACTS_TENSOR, INPUT_TENSOR, Model, Operator, Parameters, Quantization, Shape, Tensor};
+use attar_shared::parts::{self, ALL_PARTS};
+use attar_shared::{FACTS_TENSOR, INPUT_TENSOR, Kind, Model, Operator, Parameters, Quantization, Shape, Tensor};
 
 use crate::facts::{Encoded, byte_of};
 use crate::kernels::{self, Pair, Place, Slide, View, ViewMut};
@@ -11,8 +12,8 @@ use crate::{Error, Facts, Outputs, quantize};
 
 /// A model with the memory to run it.
 #[derive(Debug)]
-pub struct Session<'a> {
-    model: Model<'a>,
+pub struct Session<'a, const PARTS: u64 = ALL_PARTS> {
+    model: Model<'a, PARTS>,
     arena: &'a mut [i8],
     next: u16,
 }
@@ -26,13 +27,13 @@ pub enum Step {
     Done,
 }
 
-impl<'a> Session<'a> {
+impl<'a, const PARTS: u64> Session<'a, PARTS> {
     /// Returns a session over an arena of at least [`Model::arena_bytes`] bytes.
     ///
     /// # Errors
     ///
     /// [`Error::ArenaTooSmall`].
-    pub fn new(model: Model<'a>, arena: &'a mut [i8]) -> Result<Self, Error> {
+    pub fn new(model: Model<'a, PARTS>, arena: &'a mut [i8]) -> Result<Self, Error> {
         let (needed, got) = (model.arena_bytes(), arena.len());
         let arena = arena.get_mut(..needed).ok_or(Error::ArenaTooSmall { needed, got })?;
         let mut session = Self { model, arena, next: model.header().operator_count };
@@ -59,7 +60,7 @@ impl<'a> Session<'a> {
     /// # Errors
     ///
     /// [`Error::InputLength`], [`Error::InputNotFinite`], [`Error::OtherModel`].
-    pub fn run<T: Copy + Into<f32>>(&mut self, input: &[T], facts: &Facts<'_>) -> Result<Outputs<'_>, Error> {
+    pub fn run<T: Copy + Into<f32>>(&mut self, input: &[T], facts: &Facts<'_, PARTS>) -> Result<Outputs<'_>, Error> {
         self.load(input, facts)?;
         while self.step() == Step::More {}
         self.outputs()
@@ -71,7 +72,7 @@ impl<'a> Session<'a> {
     ///
     /// [`Error::InputKind`] for a model that takes numbers, [`Error::TextLength`] for a text that is too long for the model,
     /// [`Error::OtherModel`].
-    pub fn run_text(&mut self, text: &str, facts: &Facts<'_>) -> Result<Outputs<'_>, Error> {
+    pub fn run_text(&mut self, text: &str, facts: &Facts<'_, PARTS>) -> Result<Outputs<'_>, Error> {
         self.load_text(text, facts)?;
         while self.step() == Step::More {}
         self.outputs()
@@ -82,7 +83,7 @@ impl<'a> Session<'a> {
     /// # Errors
     ///
     /// As [`Session::run_text`]; after an error the session still holds what it held.
-    pub fn load_text(&mut self, text: &str, facts: &Facts<'_>) -> Result<(), Error> {
+    pub fn load_text(&mut self, text: &str, facts: &Facts<'_, PARTS>) -> Result<(), Error> {
         if facts.model().header() != self.model.header() {
             return Err(Error::OtherModel);
         }
@@ -106,7 +107,7 @@ impl<'a> Session<'a> {
     /// # Errors
     ///
     /// As [`Session::run`]; after an error the session still holds what it held.
-    pub fn load<T: Copy + Into<f32>>(&mut self, input: &[T], facts: &Facts<'_>) -> Result<(), Error> {
+    pub fn load<T: Copy + Into<f32>>(&mut self, input: &[T], facts: &Facts<'_, PARTS>) -> Result<(), Error> {
         if facts.model().header() != self.model.header() {
             return Err(Error::OtherModel);
         }
@@ -140,8 +141,8 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn load_facts<T: Copy + Into<f32>>(&mut self, input: &[T], facts: &Facts<'_>) {
-        if self.model.header().fact_count > 0 {
+    fn load_facts<T: Copy + Into<f32>>(&mut self, input: &[T], facts: &Facts<'_, PARTS>) {
+        if self.has_facts() {
             let tensor = self.tensor(FACTS_TENSOR);
             let text = self.arena.get(range(&self.tensor(INPUT_TENSOR))).unwrap_or_default();
             // A text is read where it is int8 already.
@@ -169,7 +170,7 @@ impl<'a> Session<'a> {
         facts: impl ExactSizeIterator<Item = i8>,
     ) -> Result<(), Error> {
         self.check_input_length(input.len())?;
-        let facts_tensor = if self.model.header().fact_count > 0 { Some(self.tensor(FACTS_TENSOR)) } else { None };
+        let facts_tensor = if self.has_facts() { Some(self.tensor(FACTS_TENSOR)) } else { None };
         let (expected, got) = (facts_tensor.map_or(0, |tensor| tensor.shape.len()), facts.len());
         if expected != got {
             return Err(Error::FactsLength { expected, got });
@@ -202,7 +203,7 @@ impl<'a> Session<'a> {
         if self.next < self.model.header().operator_count {
             return Err(Error::Unfinished);
         }
-        Ok(Outputs::new(self.model, self.arena))
+        Ok(Outputs::new(self.model.whole(), self.arena))
     }
 
     /// Returns the values of a tensor as they are in the arena now.
@@ -213,8 +214,13 @@ impl<'a> Session<'a> {
     }
 
     /// Returns the model.
-    pub fn model(&self) -> &Model<'a> {
+    pub fn model(&self) -> &Model<'a, PARTS> {
         &self.model
+    }
+
+    /// Returns whether the model has facts; that it has none may be known when this is compiled.
+    fn has_facts(&self) -> bool {
+        parts::has_facts(PARTS) && self.model.header().fact_count > 0
     }
 
     fn check_input_length(&self, got: usize) -> Result<(), Error> {
@@ -238,60 +244,61 @@ impl<'a> Session<'a> {
         let inputs = operator.inputs();
         let a = self.tensor(inputs.first().copied().unwrap_or(0));
         let out = self.tensor(operator.output);
+        let has = |kind| parts::has_operator(PARTS, kind);
         match operator.parameters {
-            Parameters::Dense(channels) => {
+            Parameters::Dense(channels) if has(Kind::Dense) || has(Kind::Dense4) => {
                 if let Some(slide) = self.slide(&a, operator, false) {
-                    kernels::dense(slide, channels);
+                    kernels::dense::<PARTS>(slide, channels);
                 }
             }
-            Parameters::Convolution(window, channels) => {
+            Parameters::Convolution(window, channels) if has(Kind::Convolution) || has(Kind::Convolution4) => {
                 if let Some(slide) = self.slide(&a, operator, true) {
-                    kernels::convolution(slide, &window, channels);
+                    kernels::convolution::<PARTS>(slide, &window, channels);
                 }
             }
-            Parameters::Depthwise(window, channels) => {
+            Parameters::Depthwise(window, channels) if has(Kind::Depthwise) => {
                 if let Some(slide) = self.slide(&a, operator, false) {
                     kernels::depthwise(slide, &window, channels);
                 }
             }
-            Parameters::AveragePool(window, factor) => {
+            Parameters::AveragePool(window, factor) if has(Kind::AveragePool) => {
                 if let Some(slide) = self.slide(&a, operator, false) {
                     kernels::average_pool(slide, &window, factor);
                 }
             }
-            Parameters::MaxPool(window) => {
+            Parameters::MaxPool(window) if has(Kind::MaxPool) => {
                 if let Some(slide) = self.slide(&a, operator, false) {
                     kernels::max_pool(slide, &window);
                 }
             }
-            Parameters::Table(table) => {
+            Parameters::Table(table) if has(Kind::Table) => {
                 if let Ok([values, places]) = self.arena.get_disjoint_mut([range(&a), range(&out)]) {
                     kernels::table(values, table, places);
                 } else if let Some(values) = self.arena.get_mut(range(&out)) {
                     kernels::table_over(table, values);
                 }
             }
-            Parameters::Add(constants) => {
+            Parameters::Add(constants) if has(Kind::Add) => {
                 let b = self.tensor(inputs.get(1).copied().unwrap_or(0));
                 self.pair(&a, &b, operator, |pair, output| kernels::add(pair, constants, output));
             }
-            Parameters::Multiply(factor) => {
+            Parameters::Multiply(factor) if has(Kind::Multiply) => {
                 let b = self.tensor(inputs.get(1).copied().unwrap_or(0));
                 let zeros = (a.quantization.zero_point, b.quantization.zero_point);
                 self.pair(&a, &b, operator, |pair, output| kernels::multiply(pair, zeros, factor, output));
             }
-            Parameters::Bag(bag) => {
+            Parameters::Bag(bag) if has(Kind::Bag) => {
                 if let Ok([text, places]) = self.arena.get_disjoint_mut([range(&a), range(&out)]) {
                     kernels::bag(text, &bag, view_mut(places, &out, operator));
                 }
             }
-            Parameters::Delay => {
+            Parameters::Delay if has(Kind::Delay) => {
                 let new = self.tensor(inputs.get(1).copied().unwrap_or(0));
                 if let Ok([values, series]) = self.arena.get_disjoint_mut([range(&new), range(&out)]) {
                     kernels::delay(values, series);
                 }
             }
-            Parameters::Concat => {
+            Parameters::Concat if has(Kind::Concat) => {
                 let mut first = 0;
                 for &index in inputs {
                     let part = self.tensor(index);
@@ -302,6 +309,18 @@ impl<'a> Session<'a> {
                     first += usize::from(part.shape.channels);
                 }
             }
+            // A model with others than `PARTS` has been refused.
+            Parameters::Dense(_)
+            | Parameters::Convolution(..)
+            | Parameters::Depthwise(..)
+            | Parameters::Add(_)
+            | Parameters::Multiply(_)
+            | Parameters::Bag(_)
+            | Parameters::Delay
+            | Parameters::AveragePool(..)
+            | Parameters::MaxPool(_)
+            | Parameters::Table(_)
+            | Parameters::Concat => {}
         }
     }
 

@@ -1,13 +1,14 @@
 //! Students: parsed from bytes, or included in a firmware with their arena sized when it is compiled.
 
+use attar_shared::parts::ALL_PARTS;
 use attar_shared::{Header, Model};
 
 use crate::{Error, Facts, Session};
 
 /// A model that has been checked and may be run.
 #[derive(Debug, Clone, Copy)]
-pub struct Student<'a> {
-    model: Model<'a>,
+pub struct Student<'a, const PARTS: u64 = ALL_PARTS> {
+    model: Model<'a, PARTS>,
 }
 
 impl<'a> Student<'a> {
@@ -19,23 +20,25 @@ impl<'a> Student<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
         Ok(Self { model: Model::parse(bytes)? })
     }
+}
 
+impl<'a, const PARTS: u64> Student<'a, PARTS> {
     /// Returns a session over an arena.
     ///
     /// # Errors
     ///
     /// [`Error::ArenaTooSmall`].
-    pub fn session<const BYTES: usize>(&self, arena: &'a mut Arena<BYTES>) -> Result<Session<'a>, Error> {
+    pub fn session<const BYTES: usize>(&self, arena: &'a mut Arena<BYTES>) -> Result<Session<'a, PARTS>, Error> {
         Session::new(self.model, &mut arena.0)
     }
 
     /// Returns facts of which none is known yet.
-    pub fn facts(&self) -> Facts<'a> {
+    pub fn facts(&self) -> Facts<'a, PARTS> {
         Facts::new(self.model)
     }
 
     /// Returns the model.
-    pub fn model(&self) -> &Model<'a> {
+    pub fn model(&self) -> &Model<'a, PARTS> {
         &self.model
     }
 
@@ -63,14 +66,24 @@ impl<'a> Student<'a> {
     }
 }
 
-/// A student in a firmware's flash, made by [`crate::include_student!`].
+/// A student in a firmware's flash, made by [`crate::include_student!`], with the code for its own parts alone.
 #[derive(Debug, Clone, Copy)]
-pub struct EmbeddedStudent {
+pub struct EmbeddedStudent<const PARTS: u64 = ALL_PARTS> {
     bytes: &'static [u8],
     header: Header,
 }
 
 impl EmbeddedStudent {
+    /// Returns the parts that the student in `bytes` is made of, see [`attar_shared::parts`]; all, if its header is none.
+    pub const fn parts_of(bytes: &[u8]) -> u64 {
+        match Header::read(bytes) {
+            Ok(header) => header.parts(),
+            Err(_) => ALL_PARTS,
+        }
+    }
+}
+
+impl<const PARTS: u64> EmbeddedStudent<PARTS> {
     /// Returns the student in `bytes` after a look at its header.
     ///
     /// # Panics
@@ -148,8 +161,8 @@ impl EmbeddedStudent {
     /// # Errors
     ///
     /// [`Error::Parse`].
-    pub fn parse(&self) -> Result<Student<'static>, Error> {
-        Student::parse(self.bytes)
+    pub fn parse(&self) -> Result<Student<'static, PARTS>, Error> {
+        Ok(Student { model: Model::parse_parts(self.bytes)? })
     }
 }
 
@@ -183,6 +196,8 @@ pub struct Aligned<T: ?Sized>(pub T);
 
 /// Defines a constant of type [`EmbeddedStudent`] with the bytes of a file, aligned, its header checked at compile time.
 ///
+/// Operators and kinds of facts that the student has none of are not linked.
+///
 /// ```
 /// use attar_device::{Arena, include_student};
 ///
@@ -198,7 +213,7 @@ pub struct Aligned<T: ?Sized>(pub T);
 #[macro_export]
 macro_rules! include_student {
     ($name:ident, $path:expr) => {
-        const $name: $crate::EmbeddedStudent = {
+        const $name: $crate::EmbeddedStudent<{ $crate::EmbeddedStudent::parts_of(include_bytes!($path)) }> = {
             static BYTES: &$crate::Aligned<[u8]> = &$crate::Aligned(*include_bytes!($path));
             $crate::EmbeddedStudent::new(&BYTES.0)
         };

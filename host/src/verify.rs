@@ -1,11 +1,13 @@
 //! Verification: the same outputs, byte for byte, wherever a student runs.
 
+mod cost;
 mod qemu;
 
 use anyhow::{Context, Result, bail, ensure};
 use attar_device::{Facts, Session, Step, Student};
 use rand::Rng;
 
+pub use cost::{EngineCost, engine_cost};
 pub use qemu::{BOARDS, Board, on_qemu};
 
 use crate::data::Dataset;
@@ -217,7 +219,12 @@ pub fn on(place: &str, bytes: &[u8], samples: &[Sample]) -> Result<VerifyFigures
     }
 }
 
-fn find_board(name: &str) -> Result<&'static Board> {
+/// Returns a board by its name.
+///
+/// # Errors
+///
+/// When there is none, with the nearest name.
+pub fn find_board(name: &str) -> Result<&'static Board> {
     BOARDS.iter().find(|board| board.name == name).with_context(|| {
         let near = nearest(name, BOARDS.iter().map(|board| board.name));
         let advice = near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();

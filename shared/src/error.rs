@@ -138,6 +138,8 @@ pub enum Defect {
     Overflow,
     /// A field that this kind does not use is not zero.
     Unused,
+    /// The model is made of more than this program was built for.
+    Part,
 }
 
 impl fmt::Display for Defect {
@@ -172,6 +174,7 @@ impl fmt::Display for Defect {
             Self::Shift => "a shift is out of range",
             Self::Overflow => "an accumulator could overflow",
             Self::Unused => "a field that is not used is not zero",
+            Self::Part => "the model has parts that this program was built without: build it around this model",
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::bytes::{Cursor, F32s, Strings, U32s};
 use crate::text::MAX_WORDS;
-use crate::{Code, Defect, MAX_FEATURES, MAX_VALUES};
+use crate::{Code, Defect, MAX_FEATURES, MAX_VALUES, parts};
 
 /// Something that is known beside the input.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -164,6 +164,20 @@ pub enum Encoder<'a> {
     Features,
 }
 
+impl Encoder<'_> {
+    /// Returns its code, and the two constants of a formula.
+    pub(crate) fn code(self) -> (u8, [f32; 2]) {
+        match self {
+            Self::None => (NONE, [0.0; 2]),
+            Self::Number(scaling) => scaling.encode(),
+            Self::OneHot => (ONE_HOT, [0.0; 2]),
+            Self::Embedding { .. } => (EMBEDDING, [0.0; 2]),
+            Self::Flag => (AS_IS, [0.0; 2]),
+            Self::Features => (FEATURES, [0.0; 2]),
+        }
+    }
+}
+
 /// How a number becomes what the network reads, in f32 arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Scaling {
@@ -202,7 +216,7 @@ impl Scaling {
     }
 
     /// Returns the byte that stands for it, and its two constants.
-    pub(crate) fn encode(self) -> (u8, [f32; 2]) {
+    fn encode(self) -> (u8, [f32; 2]) {
         match self {
             Self::ZScore { mean, deviation } => (Z_SCORE, [mean, deviation]),
             Self::Range { low, high } => (RANGE, [low, high]),
@@ -246,29 +260,41 @@ impl<'a> Fact<'a> {
         self.encoder != Encoder::None
     }
 
+    /// Returns the codes of kind and encoder.
+    pub(crate) fn codes(&self) -> (u8, u8) {
+        let kind = match self.kind {
+            FactKind::Number { .. } => NUMBER,
+            FactKind::Category(_) => CATEGORY,
+            FactKind::Flag => FLAG,
+            FactKind::Gazetteer(_) => GAZETTEER,
+        };
+        (kind, self.encoder.code().0)
+    }
+
     /// Returns whether the fact is computed, from others and from the input, and cannot be set.
     pub fn is_computed(&self) -> bool {
         !self.code.is_empty() || matches!(self.kind, FactKind::Gazetteer(_))
     }
 
-    pub(crate) fn decode(cursor: &mut Cursor<'a>) -> Result<Self, Defect> {
-        Self::read(cursor, true)
+    pub(crate) fn decode<const PARTS: u64>(cursor: &mut Cursor<'a>) -> Result<Self, Defect> {
+        Self::read::<PARTS>(cursor, true)
     }
 
     /// Reads a fact whose rules have been checked before.
-    pub(crate) fn trust(cursor: &mut Cursor<'a>) -> Result<Self, Defect> {
-        Self::read(cursor, false)
+    pub(crate) fn trust<const PARTS: u64>(cursor: &mut Cursor<'a>) -> Result<Self, Defect> {
+        Self::read::<PARTS>(cursor, false)
     }
 
     /// Reads a fact; lists are looked through when they are to be checked.
-    fn read(cursor: &mut Cursor<'a>, check: bool) -> Result<Self, Defect> {
+    fn read<const PARTS: u64>(cursor: &mut Cursor<'a>, check: bool) -> Result<Self, Defect> {
+        let has = |kind| parts::has_kind(PARTS, kind);
         let kind = cursor.u8()?;
         let encoder = cursor.u8()?;
         let code_len = usize::from(cursor.u16()?);
         let name = cursor.name()?;
         let unit = cursor.string()?;
         let (kind, encoder) = match kind {
-            NUMBER => {
+            NUMBER if has(NUMBER) => {
                 let constants = [cursor.f32()?, cursor.f32()?];
                 let (least, greatest) = (cursor.f32()?, cursor.f32()?);
                 if !least.is_finite() || !greatest.is_finite() {
@@ -284,7 +310,7 @@ impl<'a> Fact<'a> {
                 };
                 (FactKind::Number { least, greatest }, encoder)
             }
-            CATEGORY => {
+            CATEGORY if has(CATEGORY) => {
                 let count = cursor.u16()?;
                 if !(1..=MAX_VALUES).contains(&usize::from(count)) {
                     return Err(Defect::Count);
@@ -307,7 +333,7 @@ impl<'a> Fact<'a> {
                 };
                 (FactKind::Category(Category { values, table }), encoder)
             }
-            FLAG => (
+            FLAG if has(FLAG) => (
                 FactKind::Flag,
                 match encoder {
                     NONE => Encoder::None,
@@ -315,7 +341,7 @@ impl<'a> Fact<'a> {
                     _ => return Err(Defect::Encoder),
                 },
             ),
-            GAZETTEER => {
+            GAZETTEER if has(GAZETTEER) => {
                 let gazetteer = Gazetteer::read(cursor, check)?;
                 let encoder = match encoder {
                     NONE => Encoder::None,

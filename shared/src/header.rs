@@ -12,7 +12,7 @@ pub struct Header {
     pub file_len: u32,
     /// Bytes of the arena that a session needs.
     pub arena_len: u32,
-    /// Bit k is set when an operator of kind k is present.
+    /// What operators there are; the lower half of [`crate::parts`].
     pub operator_set: u32,
     /// Multiply-accumulate operations of one run.
     pub macs: u32,
@@ -36,6 +36,8 @@ pub struct Header {
     pub tests_len: u32,
     /// Values of the input, so that a firmware sizes its buffers.
     pub input_values: u32,
+    /// What facts there are; the upper half of [`crate::parts`].
+    pub fact_set: u32,
 }
 
 impl Header {
@@ -56,7 +58,7 @@ impl Header {
         if version != VERSION {
             return Err(ParseError::Version { got: version });
         }
-        if u16_at(header, 6) != 0 || u32_at(header, 56) != 0 || u32_at(header, 60) != 0 {
+        if u16_at(header, 6) != 0 || u32_at(header, 60) != 0 {
             return Err(ParseError::Header(Defect::Unused));
         }
         Ok(Self {
@@ -74,12 +76,18 @@ impl Header {
             weights_len: u32_at(header, 44),
             tests_len: u32_at(header, 48),
             input_values: u32_at(header, 52),
+            fact_set: u32_at(header, 56),
         })
     }
 
     /// Returns the tensors that are there before the first operator: the input, and the facts if there are any.
     pub const fn source_count(&self) -> u16 {
         if self.fact_count == 0 { 1 } else { 2 }
+    }
+
+    /// Returns the parts that the model is made of, see [`crate::parts`].
+    pub const fn parts(&self) -> u64 {
+        self.operator_set as u64 | (self.fact_set as u64) << 32
     }
 
     pub(crate) fn encode(&self) -> [u8; HEADER_BYTES] {
@@ -99,6 +107,7 @@ impl Header {
             self.weights_len,
             self.tests_len,
             self.input_values,
+            self.fact_set,
         ];
         for (place, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(words) {
             *place = word.to_le_bytes();

@@ -22,6 +22,7 @@ mod input;
 mod model;
 mod operator;
 mod overlap;
+pub mod parts;
 mod tensor;
 pub mod text;
 mod write;

@@ -4,15 +4,18 @@ use crate::bytes::Cursor;
 use crate::code::Columns;
 use crate::header::HEADER_BYTES;
 use crate::operator::{Context, MAX_INPUTS, OPERATOR_BYTES};
+use crate::parts::{self, ALL_PARTS};
 use crate::tensor::TENSOR_BYTES;
 use crate::{
-    Defect, FACTS_TENSOR, Fact, FactKind, Head, Header, INPUT_TENSOR, Input, MAX_FACTS, MAX_HEADS, MAX_TENSORS,
+    Defect, FACTS_TENSOR, Fact, FactKind, Head, Header, INPUT_TENSOR, Input, Kind, MAX_FACTS, MAX_HEADS, MAX_TENSORS,
     Operator, Overlap, Parameters, ParseError, Shape, Tensor,
 };
 
 /// A model whose file has been checked as a whole; it borrows the bytes and copies nothing.
+///
+/// Code for parts that are not among `PARTS` is left out when this is compiled; a model that has others is refused.
 #[derive(Debug, Clone, Copy)]
-pub struct Model<'a> {
+pub struct Model<'a, const PARTS: u64 = ALL_PARTS> {
     header: Header,
     input: &'a [u8],
     facts: &'a [u8],
@@ -43,7 +46,21 @@ impl<'a> Model<'a> {
     ///
     /// A [`ParseError`] that names the part and the rule it breaks.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        Self::parse_parts(bytes)
+    }
+}
+
+impl<'a, const PARTS: u64> Model<'a, PARTS> {
+    /// As [`Model::parse`], of a model that is made of `PARTS`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::parse`], and [`Defect::Part`] of the header when the model is made of others too.
+    pub fn parse_parts(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let model = Self::split(bytes)?;
+        if model.header.parts() & !PARTS != 0 {
+            return Err(ParseError::Header(Defect::Part));
+        }
         model.check_input_and_facts()?;
         model.check_heads()?;
         model.check_operators()?;
@@ -62,6 +79,12 @@ impl<'a> Model<'a> {
         self.header.arena_len as usize
     }
 
+    /// Returns the same model for those who hold all parts.
+    pub fn whole(&self) -> Model<'a> {
+        let Self { header, input, facts, heads, operators, tensors, weights, tests } = *self;
+        Model { header, input, facts, heads, operators, tensors, weights, tests }
+    }
+
     /// Returns the input.
     pub fn input(&self) -> Option<Input<'a>> {
         let channels = self.tensor(INPUT_TENSOR)?.shape.channels;
@@ -74,9 +97,16 @@ impl<'a> Model<'a> {
     }
 
     /// Returns the facts in their order in the facts tensor.
-    pub fn facts(&self) -> impl Iterator<Item = Fact<'a>> + use<'a> {
+    pub fn facts(&self) -> impl Iterator<Item = Fact<'a>> + use<'a, PARTS> {
         let mut cursor = Cursor::new(self.facts.get(4..).unwrap_or(&[]));
-        (0..self.header.fact_count).map_while(move |_| Fact::trust(&mut cursor).ok())
+        // That a model without facts has none is known when this is compiled.
+        let count = if parts::has_facts(PARTS) { self.header.fact_count } else { 0 };
+        (0..count).map_while(move |_| Fact::trust::<PARTS>(&mut cursor).ok())
+    }
+
+    /// Returns the values of the facts tensor, 0 for a model without facts.
+    pub fn facts_len(&self) -> usize {
+        if self.header.fact_count == 0 { 0 } else { self.len_of(FACTS_TENSOR).unwrap_or(0) }
     }
 
     /// Returns whether a mask, 1 for each fact that is known, follows the encoded facts.
@@ -85,14 +115,14 @@ impl<'a> Model<'a> {
     }
 
     /// Returns the heads.
-    pub fn heads(&self) -> impl Iterator<Item = Head<'a>> + use<'a> {
+    pub fn heads(&self) -> impl Iterator<Item = Head<'a>> + use<'a, PARTS> {
         let model = *self;
         let mut cursor = Cursor::new(self.heads);
         (0..self.header.head_count).map_while(move |_| Head::decode(&mut cursor, |t| model.len_of(t)).ok())
     }
 
     /// Returns the operators in the order in which they run.
-    pub fn operators(&self) -> impl ExactSizeIterator<Item = Operator<'a>> + use<'a> {
+    pub fn operators(&self) -> impl ExactSizeIterator<Item = Operator<'a>> + use<'a, PARTS> {
         let model = *self;
         Operators { model, next: 0 }
     }
@@ -108,13 +138,13 @@ impl<'a> Model<'a> {
     }
 
     /// Returns the tensors: input, facts if any, then what each operator writes.
-    pub fn tensors(&self) -> impl Iterator<Item = Tensor> + use<'a> {
+    pub fn tensors(&self) -> impl Iterator<Item = Tensor> + use<'a, PARTS> {
         let model = *self;
         (0..self.header.tensor_count).map_while(move |index| model.tensor(index))
     }
 
     /// Returns the self-test vectors.
-    pub fn tests(&self) -> impl Iterator<Item = TestVector<'a>> + use<'a> {
+    pub fn tests(&self) -> impl Iterator<Item = TestVector<'a>> + use<'a, PARTS> {
         let sizes = self.test_sizes();
         let mut cursor = Cursor::new(self.tests);
         let count = cursor.u32().unwrap_or(0);
@@ -174,8 +204,12 @@ impl<'a> Model<'a> {
         if usize::try_from(self.header.input_values) != Ok(input.shape.len()) {
             return Err(ParseError::Header(Defect::Count));
         }
-        if self.header.fact_count == 0 {
-            return if self.facts.is_empty() { Ok(()) } else { Err(ParseError::Fact(0, Defect::Padding)) };
+        if self.header.fact_count == 0 || !parts::has_facts(PARTS) {
+            return if self.header.fact_count == 0 && self.header.fact_set == 0 && self.facts.is_empty() {
+                Ok(())
+            } else {
+                Err(ParseError::Fact(0, Defect::Padding))
+            };
         }
         let mut cursor = Cursor::new(self.facts);
         let mut preamble = || {
@@ -184,10 +218,10 @@ impl<'a> Model<'a> {
             if mask > 1 { Err(Defect::Unused) } else { Ok(mask == 1) }
         };
         let mask = preamble().map_err(|defect| ParseError::Fact(0, defect))?;
-        let mut width = 0;
+        let (mut width, mut set) = (0, 0);
         let mut columns = Columns::new();
         for index in 0..self.header.fact_count {
-            let fact = Fact::decode(&mut cursor).map_err(|defect| ParseError::Fact(index, defect))?;
+            let fact = Fact::decode::<PARTS>(&mut cursor).map_err(|defect| ParseError::Fact(index, defect))?;
             if self.facts().take(usize::from(index)).any(|earlier| earlier.name == fact.name) {
                 return Err(ParseError::Fact(index, Defect::Duplicate));
             }
@@ -199,9 +233,14 @@ impl<'a> Model<'a> {
                 checked.map_err(|defect| ParseError::Fact(index, defect))?;
             }
             columns.add(fact.kind);
+            let (kind, encoder) = fact.codes();
+            set |= parts::of_fact(kind, encoder, fact.code);
             width += fact.width() + usize::from(mask && fact.is_seen());
         }
         cursor.finish().map_err(|defect| ParseError::Fact(self.header.fact_count, defect))?;
+        if set != u64::from(self.header.fact_set) << 32 {
+            return Err(ParseError::Header(Defect::Count));
+        }
         let facts = self.decode_tensor(FACTS_TENSOR).map_err(|defect| ParseError::Tensor(FACTS_TENSOR, defect))?;
         if !facts.shape.is_vector() || usize::from(facts.shape.channels) != width {
             return Err(ParseError::Tensor(FACTS_TENSOR, Defect::Shape));
@@ -223,20 +262,23 @@ impl<'a> Model<'a> {
 
     fn check_operators(&self) -> Result<(), ParseError> {
         let mut place = 0u32;
-        let mut set = 0u32;
+        let mut set = 0;
         let mut macs = 0u64;
         for index in 0..self.header.operator_count {
             let refused = |defect| ParseError::Operator(index, defect);
             let (operator, offset, used) = self.decode_operator(index).map_err(refused)?;
-            operator.check(|tensor| self.tensor(tensor)).map_err(refused)?;
-            if matches!(operator.parameters, Parameters::Bag(_)) && !self.input().is_some_and(|input| input.is_text) {
+            operator.check::<PARTS>(|tensor| self.tensor(tensor)).map_err(refused)?;
+            if parts::has_operator(PARTS, Kind::Bag)
+                && matches!(operator.parameters, Parameters::Bag(_))
+                && !self.input().is_some_and(|input| input.is_text)
+            {
                 return Err(refused(Defect::Kind));
             }
             if offset != place {
                 return Err(refused(Defect::Offset));
             }
             place = place.checked_add(used).ok_or(refused(Defect::TooLarge))?;
-            set |= 1 << operator.kind() as u8;
+            set |= parts::of_operator(operator.kind(), operator.addend.is_some());
             let output = self.tensor(operator.output).ok_or(refused(Defect::Shape))?;
             let input =
                 operator.inputs().first().and_then(|&input| self.tensor(input)).ok_or(refused(Defect::Shape))?;
@@ -245,7 +287,7 @@ impl<'a> Model<'a> {
         if usize::try_from(place) != Ok(self.weights.len()) {
             return Err(ParseError::Weights(Defect::Padding));
         }
-        if set != self.header.operator_set || macs != u64::from(self.header.macs) {
+        if set != u64::from(self.header.operator_set) || macs != u64::from(self.header.macs) {
             return Err(ParseError::Header(Defect::Count));
         }
         Ok(())
@@ -354,13 +396,12 @@ impl<'a> Model<'a> {
             output_index: self.header.source_count() + index,
             tensor: |index| self.tensor(index),
         };
-        Operator::decode(record, &context)
+        Operator::decode::<PARTS, _>(record, &context)
     }
 
     fn test_sizes(&self) -> [usize; 3] {
-        let facts = if self.header.fact_count == 0 { 0 } else { self.len_of(FACTS_TENSOR).unwrap_or(0) };
         let outputs = self.heads().filter_map(|head| self.len_of(head.tensor)).fold(0, usize::saturating_add);
-        [self.len_of(INPUT_TENSOR).unwrap_or(0), facts, outputs]
+        [self.len_of(INPUT_TENSOR).unwrap_or(0), self.facts_len(), outputs]
     }
 }
 
@@ -370,12 +411,12 @@ impl<'a> TestVector<'a> {
     }
 }
 
-struct Operators<'a> {
-    model: Model<'a>,
+struct Operators<'a, const PARTS: u64> {
+    model: Model<'a, PARTS>,
     next: u16,
 }
 
-impl<'a> Iterator for Operators<'a> {
+impl<'a, const PARTS: u64> Iterator for Operators<'a, PARTS> {
     type Item = Operator<'a>;
 
     fn next(&mut self) -> Option<Operator<'a>> {
@@ -390,7 +431,7 @@ impl<'a> Iterator for Operators<'a> {
     }
 }
 
-impl ExactSizeIterator for Operators<'_> {}
+impl<const PARTS: u64> ExactSizeIterator for Operators<'_, PARTS> {}
 
 /// Returns the CRC-32 (ISO-HDLC, as in zip and Ethernet) of `bytes`.
 pub(crate) fn checksum(bytes: &[u8]) -> u32 {

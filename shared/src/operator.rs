@@ -4,7 +4,7 @@ use crate::bytes::{Cursor, padding};
 use crate::channels::{Channels, Weights};
 use crate::tensor::{Quantization, Shape, Tensor};
 use crate::text::Grams;
-use crate::{ALIGNMENT, Defect, INPUT_TENSOR};
+use crate::{ALIGNMENT, Defect, INPUT_TENSOR, parts};
 
 /// The most tensors an operator reads.
 pub const MAX_INPUTS: usize = 4;
@@ -92,6 +92,13 @@ pub enum Kind {
     Delay = 11,
     /// [`Parameters::Bag`].
     Bag = 12,
+}
+
+impl Kind {
+    /// Returns whether operators of this kind have weights and constants for each output channel, and may have an addend.
+    pub const fn has_channels(self) -> bool {
+        matches!(self, Self::Dense | Self::Dense4 | Self::Convolution | Self::Convolution4 | Self::Depthwise)
+    }
 }
 
 /// The geometry of a sliding window, `[height, width]`.
@@ -240,7 +247,10 @@ impl<'a> Operator<'a> {
     /// Decodes a record and finds its parameters, whose sizes follow from the shapes of its tensors.
     ///
     /// Returns the operator, where its parameters begin among the weights, and how many bytes they take.
-    pub(crate) fn decode<F>(record: &[u8], context: &Context<'a, F>) -> Result<(Self, u32, u32), Defect>
+    pub(crate) fn decode<const PARTS: u64, F>(
+        record: &[u8],
+        context: &Context<'a, F>,
+    ) -> Result<(Self, u32, u32), Defect>
     where
         F: Fn(u16) -> Option<Tensor>,
     {
@@ -273,7 +283,8 @@ impl<'a> Operator<'a> {
         let outputs = usize::from(out.channels);
 
         let mut used = 0;
-        let four = matches!(kind, 8 | 9);
+        let has = |kind| parts::has_operator(PARTS, kind);
+        let four = (has(Kind::Dense4) || has(Kind::Convolution4)) && matches!(kind, 8 | 9);
         // Rows of so many weights: one for each output, or one in all.
         let mut channels = |rows: usize, len: Option<usize>| {
             let len = len.ok_or(Defect::TooLarge)?;
@@ -283,16 +294,18 @@ impl<'a> Operator<'a> {
             Channels::decode(&mut blob_cursor, outputs, bytes, four)
         };
         let parameters = match kind {
-            0 | 8 => Parameters::Dense(channels(outputs, Some(first.len()))?),
-            1 | 9 => Parameters::Convolution(window, channels(outputs, taps.checked_mul(usize::from(first.channels)))?),
-            2 => Parameters::Depthwise(window, channels(1, taps.checked_mul(outputs))?),
-            3 => {
+            0 | 8 if has(Kind::Dense) || has(Kind::Dense4) => Parameters::Dense(channels(outputs, Some(first.len()))?),
+            1 | 9 if has(Kind::Convolution) || has(Kind::Convolution4) => {
+                Parameters::Convolution(window, channels(outputs, taps.checked_mul(usize::from(first.channels)))?)
+            }
+            2 if has(Kind::Depthwise) => Parameters::Depthwise(window, channels(1, taps.checked_mul(outputs))?),
+            3 if has(Kind::Add) => {
                 used = ADDITION_BYTES;
                 let constants = AddConstants::decode(&mut blob_cursor)?;
                 blob_cursor.zeros(3)?;
                 Parameters::Add(constants)
             }
-            4 | 10 => {
+            4 | 10 if has(Kind::AveragePool) || has(Kind::Multiply) => {
                 used = 8;
                 let requantization = Requantization { multiplier: blob_cursor.i32()?, shift: blob_cursor.u8()? };
                 blob_cursor.zeros(3)?;
@@ -302,15 +315,15 @@ impl<'a> Operator<'a> {
                     Parameters::Multiply(requantization)
                 }
             }
-            5 => Parameters::MaxPool(window),
-            6 => {
+            5 if has(Kind::MaxPool) => Parameters::MaxPool(window),
+            6 if has(Kind::Table) => {
                 used = 256;
                 let (table, _) = blob.split_first_chunk::<256>().ok_or(Defect::Truncated)?;
                 Parameters::Table(table)
             }
-            7 => Parameters::Concat,
-            11 => Parameters::Delay,
-            12 => {
+            7 if has(Kind::Concat) => Parameters::Concat,
+            11 if has(Kind::Delay) => Parameters::Delay,
+            12 if has(Kind::Bag) => {
                 let (bag, bytes) = Bag::decode(&mut blob_cursor, outputs)?;
                 used = bytes;
                 Parameters::Bag(bag)
@@ -319,7 +332,7 @@ impl<'a> Operator<'a> {
         };
         let joined =
             matches!(parameters, Parameters::Dense(_) | Parameters::Convolution(..) | Parameters::Depthwise(..));
-        let addend = if joined && input_count > 1 {
+        let addend = if parts::has_addend(PARTS) && joined && input_count > 1 {
             used += ADDITION_BYTES;
             Some(Addend::decode(&mut blob_cursor)?)
         } else {
@@ -334,7 +347,8 @@ impl<'a> Operator<'a> {
     }
 
     /// Checks every rule that an operator has to keep for the engine to run it without a further check.
-    pub(crate) fn check(&self, tensor: impl Fn(u16) -> Option<Tensor>) -> Result<(), Defect> {
+    pub(crate) fn check<const PARTS: u64>(&self, tensor: impl Fn(u16) -> Option<Tensor>) -> Result<(), Defect> {
+        let has = |kind| parts::has_operator(PARTS, kind);
         let wanted = match self.parameters {
             Parameters::Add(_) | Parameters::Multiply(_) | Parameters::Delay => 2..=2,
             Parameters::Concat => 2..=MAX_INPUTS,
@@ -371,36 +385,36 @@ impl<'a> Operator<'a> {
             addend.check()?;
         }
         match self.parameters {
-            Parameters::Dense(channels) => {
+            Parameters::Dense(channels) if has(Kind::Dense) || has(Kind::Dense4) => {
                 fits(out.is_vector())?;
                 channels.check_rows(a.len())
             }
-            Parameters::Convolution(window, channels) => {
+            Parameters::Convolution(window, channels) if has(Kind::Convolution) || has(Kind::Convolution4) => {
                 window.check(a, out)?;
                 channels.check_rows(window.taps() * usize::from(a.channels))
             }
-            Parameters::Depthwise(window, channels) => {
+            Parameters::Depthwise(window, channels) if has(Kind::Depthwise) => {
                 window.check(a, out)?;
                 fits(a.channels == out.channels)?;
                 channels.check_columns(usize::from(a.channels))
             }
-            Parameters::Add(constants) => {
+            Parameters::Add(constants) if has(Kind::Add) => {
                 let b = at(self.inputs[1])?.shape;
                 fits(a == out && (b == a || (b.is_vector() && b.channels == a.channels)))?;
                 constants.check()
             }
-            Parameters::Multiply(requantization) => {
+            Parameters::Multiply(requantization) if has(Kind::Multiply) => {
                 let b = at(self.inputs[1])?.shape;
                 fits(a == out && (b == a || (b.is_vector() && b.channels == a.channels)))?;
                 requantization.check()
             }
-            Parameters::Bag(bag) => {
+            Parameters::Bag(bag) if has(Kind::Bag) => {
                 unclamped()?;
                 fits(self.inputs[0] == INPUT_TENSOR && out.is_vector())?;
                 bag.grams.check(a.len())?;
                 bag.requantization.check()
             }
-            Parameters::Delay => {
+            Parameters::Delay if has(Kind::Delay) => {
                 let new = at(self.inputs[1])?;
                 if self.inputs[0] != self.output || self.inputs[1] == self.output {
                     return Err(Defect::InputIndex);
@@ -410,7 +424,7 @@ impl<'a> Operator<'a> {
                 fits(new.shape.width <= out.width)?;
                 same(new.quantization)
             }
-            Parameters::AveragePool(window, requantization) => {
+            Parameters::AveragePool(window, requantization) if has(Kind::AveragePool) => {
                 window.check(a, out)?;
                 fits(a.channels == out.channels)?;
                 if window.dilation != [1, 1] {
@@ -421,7 +435,7 @@ impl<'a> Operator<'a> {
                 }
                 requantization.check()
             }
-            Parameters::MaxPool(window) => {
+            Parameters::MaxPool(window) if has(Kind::MaxPool) => {
                 window.check(a, out)?;
                 fits(a.channels == out.channels)?;
                 unclamped()?;
@@ -430,11 +444,11 @@ impl<'a> Operator<'a> {
                 }
                 same(input.quantization)
             }
-            Parameters::Table(_) => {
+            Parameters::Table(_) if has(Kind::Table) => {
                 unclamped()?;
                 fits(a == out)
             }
-            Parameters::Concat => {
+            Parameters::Concat if has(Kind::Concat) => {
                 unclamped()?;
                 let mut channels = 0;
                 for &index in self.inputs() {
@@ -446,6 +460,18 @@ impl<'a> Operator<'a> {
                 }
                 fits(channels == u32::from(out.channels))
             }
+            // Of those that are not among the parts nothing is decoded.
+            Parameters::Dense(_)
+            | Parameters::Convolution(..)
+            | Parameters::Depthwise(..)
+            | Parameters::Add(_)
+            | Parameters::Multiply(_)
+            | Parameters::Bag(_)
+            | Parameters::Delay
+            | Parameters::AveragePool(..)
+            | Parameters::MaxPool(_)
+            | Parameters::Table(_)
+            | Parameters::Concat => Err(Defect::Part),
         }
     }
 }

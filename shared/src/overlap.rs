@@ -47,8 +47,7 @@ impl Overlap {
     ) -> Self {
         let Some(&input) = shapes.get(place) else { return Self::Never };
         let apart = inputs.first() != inputs.get(1);
-        let weighted =
-            matches!(kind, Kind::Dense | Kind::Dense4 | Kind::Convolution | Kind::Convolution4 | Kind::Depthwise);
+        let weighted = kind.has_channels();
         match (kind, window) {
             // Value by value, so the place of a value is free once its own answer is known.
             (Kind::Add | Kind::Multiply, _) if input == output && apart => Self::At(0),

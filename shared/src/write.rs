@@ -1,13 +1,13 @@
 //! Writing a model: the one encoding that the parser accepts.
 
-use crate::fact::{AS_IS, CATEGORY, EMBEDDING, FEATURES, FLAG, GAZETTEER, NONE, NUMBER, ONE_HOT};
+use crate::fact::{CATEGORY, FLAG, GAZETTEER, NUMBER};
 use crate::header::HEADER_BYTES;
 use crate::input::{NUMBERS, TEXT};
 use crate::model::checksum;
 use crate::operator::Window;
 use crate::{
-    Encoder, FactDefinition, HeadDefinition, HeadKind, Header, InputDefinition, KindDefinition, MAX_INPUTS, Model,
-    OperatorDefinition, ParseError, Tensor, WriteError,
+    Code, Encoder, FactDefinition, HeadDefinition, HeadKind, Header, InputDefinition, KindDefinition, MAX_INPUTS,
+    Model, OperatorDefinition, ParseError, Tensor, WriteError, parts,
 };
 
 /// A model that is to be written.
@@ -82,7 +82,7 @@ impl Definition<'_> {
         sink.end_section()?;
         self.encode_input(sink)?;
         let input_len = sink.end_section()?;
-        self.encode_facts(sink)?;
+        let fact_set = self.encode_facts(sink)?;
         let facts_len = sink.end_section()?;
         for head in self.heads {
             encode_head(head, sink)?;
@@ -93,7 +93,8 @@ impl Definition<'_> {
         for operator in self.operators {
             encode_operator(operator, place, sink)?;
             place += count_u32(operator.parameters.len())?;
-            operator_set |= 1 << operator.kind as u8;
+            operator_set |=
+                parts::of_operator(operator.kind, operator.kind.has_channels() && operator.inputs.len() > 1);
         }
         sink.end_section()?;
         for tensor in self.tensors {
@@ -114,7 +115,8 @@ impl Definition<'_> {
         Ok(Header {
             file_len: count_u32(sink.len + 4)?,
             arena_len: count_u32(self.tensors.iter().map(Tensor::end).max().unwrap_or(0) as usize)?,
-            operator_set,
+            operator_set: operator_set as u32,
+            fact_set: (fact_set >> 32) as u32,
             macs: self.macs,
             tensor_count: count_u16(self.tensors.len())?,
             operator_count: count_u16(self.operators.len())?,
@@ -138,33 +140,28 @@ impl Definition<'_> {
         sink.strings(self.input.channels)
     }
 
-    fn encode_facts(&self, sink: &mut Sink<'_>) -> Result<(), WriteError> {
-        if self.facts.is_empty() {
-            return Ok(());
+    /// Puts the facts and returns the parts that they take.
+    fn encode_facts(&self, sink: &mut Sink<'_>) -> Result<u64, WriteError> {
+        let mut set = 0;
+        if !self.facts.is_empty() {
+            sink.put(&[u8::from(self.fact_mask), 0, 0, 0]);
         }
-        sink.put(&[u8::from(self.fact_mask), 0, 0, 0]);
         for fact in self.facts {
-            encode_fact(fact, sink)?;
+            set |= encode_fact(fact, sink)?;
         }
-        Ok(())
+        Ok(set)
     }
 }
 
-fn encode_fact(fact: &FactDefinition<'_>, sink: &mut Sink<'_>) -> Result<(), WriteError> {
+/// Puts a fact and returns the parts that it takes.
+fn encode_fact(fact: &FactDefinition<'_>, sink: &mut Sink<'_>) -> Result<u64, WriteError> {
     let kind = match fact.kind {
         KindDefinition::Number { .. } => NUMBER,
         KindDefinition::Category { .. } => CATEGORY,
         KindDefinition::Flag => FLAG,
         KindDefinition::Gazetteer { .. } => GAZETTEER,
     };
-    let (encoder, constants) = match fact.encoder {
-        Encoder::None => (NONE, [0.0; 2]),
-        Encoder::Number(scaling) => scaling.encode(),
-        Encoder::OneHot => (ONE_HOT, [0.0; 2]),
-        Encoder::Embedding { .. } => (EMBEDDING, [0.0; 2]),
-        Encoder::Flag => (AS_IS, [0.0; 2]),
-        Encoder::Features => (FEATURES, [0.0; 2]),
-    };
+    let (encoder, constants) = fact.encoder.code();
     sink.put(&[kind, encoder]);
     sink.put(&count_u16(fact.code.len())?.to_le_bytes());
     sink.string(fact.name)?;
@@ -201,7 +198,7 @@ fn encode_fact(fact: &FactDefinition<'_>, sink: &mut Sink<'_>) -> Result<(), Wri
         sink.put(rows);
     }
     sink.put(fact.code);
-    Ok(())
+    Ok(parts::of_fact(kind, encoder, Code::new(fact.code)))
 }
 
 fn same_length(expected: usize, got: usize) -> Result<(), WriteError> {

@@ -7,12 +7,10 @@ mod answer;
 mod board;
 mod samples;
 
-use attar_device::{Arena, EmbeddedStudent, Error, Step, include_student};
+use attar_device::{Arena, Error, Step, include_student};
 use semihosting::{eprintln, println};
 
 include_student!(STUDENT, concat!(env!("OUT_DIR"), "/student.attar"));
-
-const PROTOCOL: EmbeddedStudent = STUDENT;
 
 /// What went wrong, as a line for stderr.
 enum Failure {
@@ -57,7 +55,7 @@ fn serve(
     let student = STUDENT.parse()?;
     println!("attar 4 arena={} flash={} macs={}", STUDENT.arena_bytes(), STUDENT.flash_bytes(), STUDENT.macs());
     println!("self-test {}", student.self_test(arena.as_mut_slice())?);
-    let mut file = samples::Samples::open(&PROTOCOL)?;
+    let mut file = samples::Samples::open(STUDENT.input_len(), STUDENT.fact_count())?;
     let mut session = student.session(arena)?;
     let mut facts = student.facts();
     while let Some((index, starts)) = file.next(input, &mut facts)? {

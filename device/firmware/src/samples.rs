@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use attar_device::{EmbeddedStudent, Facts};
+use attar_device::Facts;
 use semihosting::fs::File;
 use semihosting::io::Read;
 
@@ -40,8 +40,8 @@ impl fmt::Display for Defect {
 }
 
 impl Samples {
-    /// Opens the file and holds its sizes against the student's.
-    pub fn open(student: &EmbeddedStudent) -> Result<Self, Defect> {
+    /// Opens the file and holds its sizes against the student's: values of an input, and facts.
+    pub fn open(input_len: usize, fact_count: usize) -> Result<Self, Defect> {
         let mut file = File::open(c"samples.bin").map_err(|_| Defect::Missing)?;
         let mut words = [[0; 4]; 5];
         for word in &mut words {
@@ -51,8 +51,8 @@ impl Samples {
         if &magic != b"ATSV" || u32::from_le_bytes(version) != 3 {
             return Err(Defect::NotSamples);
         }
-        let input = [u32::from_le_bytes(input), student.input_len() as u32];
-        let facts = [u32::from_le_bytes(facts), student.fact_count() as u32];
+        let input = [u32::from_le_bytes(input), input_len as u32];
+        let facts = [u32::from_le_bytes(facts), fact_count as u32];
         if input[0] != input[1] || facts[0] != facts[1] {
             return Err(Defect::Sizes { input, facts });
         }
@@ -61,7 +61,11 @@ impl Samples {
 
     /// Reads the next sample into `input` and `facts` and returns its index and whether a series starts with it; nothing
     /// after the last.
-    pub fn next(&mut self, input: &mut [f32], facts: &mut Facts<'_>) -> Result<Option<(u32, bool)>, Defect> {
+    pub fn next<const PARTS: u64>(
+        &mut self,
+        input: &mut [f32],
+        facts: &mut Facts<'_, PARTS>,
+    ) -> Result<Option<(u32, bool)>, Defect> {
         if self.next == self.count {
             return Ok(None);
         }

@@ -74,7 +74,7 @@ pub fn on_qemu(board: &Board, bytes: &[u8], samples: &[Sample]) -> Result<Verify
     fs::write(&model, bytes)?;
     fs::write(folder.path().join("samples.bin"), encode(samples))?;
     say(&format!("building the firmware for {} ({})", board.name, board.target));
-    let firmware = build(board, &model)?;
+    let firmware = build(board, &model, "attar-firmware")?;
     say(&format!("running {} samples on {}", samples.len(), board.name));
     let lines = run(board, &firmware, folder.path(), samples.len())?;
     check_stopped()?;
@@ -99,11 +99,12 @@ fn encode(samples: &[Sample]) -> Vec<u8> {
     bytes
 }
 
-fn build(board: &Board, model: &Path) -> Result<PathBuf> {
+/// Builds one of the programs of the firmware around a student.
+pub(super) fn build(board: &Board, model: &Path, program: &str) -> Result<PathBuf> {
     let source = firmware_source()?;
     let target_folder = env::var_os("ATTAR_FIRMWARE_TARGET").map_or_else(|| source.join("target"), PathBuf::from);
     let output = Command::new("cargo")
-        .args(["build", "--release", "--locked", "--quiet", "--target", board.target, "--target-dir"])
+        .args(["build", "--release", "--locked", "--quiet", "--bin", program, "--target", board.target, "--target-dir"])
         .arg(&target_folder)
         .current_dir(&source)
         .env("ATTAR_STUDENT", model)
@@ -119,7 +120,7 @@ fn build(board: &Board, model: &Path) -> Result<PathBuf> {
         }
         bail!("the firmware does not build for {}:\n{log}", board.target);
     }
-    Ok(target_folder.join(board.target).join("release").join("attar-firmware"))
+    Ok(target_folder.join(board.target).join("release").join(program))
 }
 
 /// Returns the folder of the firmware's source: that of this build, or `ATTAR_FIRMWARE`.
@@ -134,7 +135,8 @@ fn firmware_source() -> Result<PathBuf> {
     Ok(source)
 }
 
-fn run(board: &Board, firmware: &Path, folder: &Path, samples: usize) -> Result<Vec<String>> {
+/// Runs a program in a folder and returns what it says.
+pub(super) fn run(board: &Board, firmware: &Path, folder: &Path, samples: usize) -> Result<Vec<String>> {
     let output = Command::new(board.qemu)
         .args(board.arguments)
         .args(["-display", "none", "-serial", "none", "-monitor", "none", "-icount", "shift=0"])

@@ -30,7 +30,8 @@ impl Model {
         let weights_len = header.length()?;
         let tests_len = header.length()?;
         let input_values = header.length()?;
-        expect("reserved", header.take(8)?, [0; 8].as_slice())?;
+        let fact_set = header.u32()?;
+        expect("reserved", header.u32()?, 0)?;
 
         let sources = if fact_count == 0 { 1 } else { 2 };
         expect("tensor_count", tensor_count, sources + operator_count)?;
@@ -49,13 +50,17 @@ impl Model {
 
         let mut mask = false;
         let mut facts = Vec::new();
+        let mut fact_parts = 0;
         if fact_count != 0 {
             mask = facts_section.u8()? == 1;
             expect("reserved", facts_section.take(3)?, [0; 3].as_slice())?;
             for _ in 0..fact_count {
-                facts.push(facts_section.fact()?);
+                let (fact, parts) = facts_section.fact()?;
+                fact_parts |= parts;
+                facts.push(fact);
             }
         }
+        expect("fact_set", fact_set, fact_parts)?;
         facts_section.finish("facts")?;
 
         let mut heads = Vec::new();
@@ -77,6 +82,9 @@ impl Model {
             let (kind, operator) =
                 operators_section.operator(&tensors, sources + index, parameters_at, &mut weights)?;
             kinds |= 1 << kind;
+            if [0, 1, 2, 8, 9].contains(&kind) && operator.inputs.len() == 2 {
+                kinds |= 1 << 31;
+            }
             operators.push(operator);
         }
         expect("bytes after the parameters", weights.rest.len(), 0)?;
@@ -202,7 +210,8 @@ impl<'a> Reader<'a> {
         Ok(Input { name, is_text, gains, offsets, channels })
     }
 
-    fn fact(&mut self) -> Result<Fact, String> {
+    /// The next fact and its bits of `fact_set`.
+    fn fact(&mut self) -> Result<(Fact, u32), String> {
         let (kind, encoder) = (self.u8()?, self.u8()?);
         let code_len = usize::from(self.u16()?);
         let name = self.name()?;
@@ -235,6 +244,7 @@ impl<'a> Reader<'a> {
             _ => return Err(format!("fact of kind {kind}")),
         }
         let [a, b] = constants;
+        let mut parts = 1 << kind | 1 << (8 + encoder);
         let encoder = match (kind, encoder) {
             (_, 0) => Encoder::None,
             (0, 1) => Encoder::ZScore { mean: a, deviation: b },
@@ -253,7 +263,12 @@ impl<'a> Reader<'a> {
         let mut code = Vec::new();
         let mut bytes = Reader { rest: self.take(code_len)? };
         while !bytes.rest.is_empty() {
-            code.push(match bytes.u8()? {
+            let operation = bytes.u8()?;
+            parts |= 1 << 20;
+            if (32..=40).contains(&operation) {
+                parts |= 1 << (21 + operation - 32);
+            }
+            code.push(match operation {
                 0 => Instruction::Constant(bytes.f32()?),
                 1 => Instruction::Fact(usize::from(bytes.u8()?)),
                 2 => Instruction::Input(usize::from(bytes.u16()?)),
@@ -261,7 +276,8 @@ impl<'a> Reader<'a> {
                 operation => Instruction::Operation(operation),
             });
         }
-        Ok(Fact { name, unit, is_flag: kind == 2, least_greatest, values, table, gazetteer, encoder, code })
+        let fact = Fact { name, unit, is_flag: kind == 2, least_greatest, values, table, gazetteer, encoder, code };
+        Ok((fact, parts))
     }
 
     fn head(&mut self) -> Result<Head, String> {

@@ -8,7 +8,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use attar::verify::{self, random_samples};
+use attar::verify::{self, engine_cost, find_board, random_samples};
 use attar_device::{Session, Student};
 use attar_tests::nets::{FIGURES, REFERENCES};
 use attar_tests::root;
@@ -38,6 +38,7 @@ pub(crate) fn table(as_json: bool, layers: bool, write: bool, only: Option<&str>
                 .with_context(|| format!("{} on {board}", net.name))?;
             let instructions = figures.network_instructions();
             figures_file += &format!("{},{board},{instructions}\n", net.name);
+            let cost = engine_cost(find_board(board)?, &bytes)?;
             let peer = place.map(|place| net.cmsis_nn[place]);
             rows.push(json!({
                 "net": net.name,
@@ -48,7 +49,8 @@ pub(crate) fn table(as_json: bool, layers: bool, write: bool, only: Option<&str>
                 "cmsis_nn": peer,
                 "ratio": peer.map(|peer| instructions as f64 / peer as f64),
                 "arena_bytes": student.model().arena_bytes(),
-                "stack_bytes": figures.stack,
+                "code_bytes": cost.flash,
+                "stack_bytes": cost.stack,
                 "mismatches": figures.mismatches,
                 "operators": figures.operators,
             }));
@@ -66,14 +68,14 @@ pub(crate) fn table(as_json: bool, layers: bool, write: bool, only: Option<&str>
         return Ok(());
     }
     println!(
-        "{:<14}{:<12}{:>14}{:>10}{:>14}{:>8}{:>14}{:>10}{:>8}",
-        "net", "core", "instructions", "per MAC", "CMSIS-NN", "ratio", "with input", "arena", "stack"
+        "{:<14}{:<12}{:>14}{:>10}{:>14}{:>8}{:>14}{:>10}{:>8}{:>8}",
+        "net", "core", "instructions", "per MAC", "CMSIS-NN", "ratio", "with input", "arena", "code", "stack"
     );
     for row in &rows {
         let shown = |key: &str| row[key].as_u64().map_or("-".into(), |number| number.to_string());
         let decimal = |key: &str| row[key].as_f64().map_or("-".into(), |number| format!("{number:.2}"));
         println!(
-            "{:<14}{:<12}{:>14}{:>10}{:>14}{:>8}{:>14}{:>10}{:>8}",
+            "{:<14}{:<12}{:>14}{:>10}{:>14}{:>8}{:>14}{:>10}{:>8}{:>8}",
             row["net"].as_str().unwrap_or_default(),
             row["core"].as_str().unwrap_or_default(),
             shown("instructions"),
@@ -82,6 +84,7 @@ pub(crate) fn table(as_json: bool, layers: bool, write: bool, only: Option<&str>
             decimal("ratio"),
             shown("instructions_with_input"),
             shown("arena_bytes"),
+            shown("code_bytes"),
             shown("stack_bytes"),
         );
     }

@@ -1,0 +1,55 @@
+//! What the engine takes on a board beside a student's own bytes and its arena.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use attar_device::Student;
+use object::{Object, ObjectSection, SectionKind};
+use serde::{Deserialize, Serialize};
+
+use super::qemu::{Board, build, run};
+
+/// Flash and stack of the engine for one student: parser, session and the operators that it has, input and output in int8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineCost {
+    /// Bytes of code and constants, those of starting up left out.
+    pub flash: u64,
+    /// The deepest that the stack goes, in bytes, from the call that parses on.
+    pub stack: usize,
+}
+
+/// Builds two programs for a board, one with the engine around a student and one without, and holds them against each
+/// other.
+///
+/// # Errors
+///
+/// As [`super::on_qemu`].
+pub fn engine_cost(board: &Board, bytes: &[u8]) -> Result<EngineCost> {
+    Student::parse(bytes)?;
+    let folder = tempfile::Builder::new().prefix("attar-verify-").tempdir()?;
+    let model = folder.path().join("student.attar");
+    fs::write(&model, bytes)?;
+    let mut flash = [0; 2];
+    let mut stack = 0;
+    for (program, flash) in ["bare", "empty"].into_iter().zip(&mut flash) {
+        let file = build(board, &model, program)?;
+        *flash = flash_bytes(&file)?;
+        let lines = run(board, &file, folder.path(), 1)?;
+        let deepest = lines.iter().find_map(|line| line.strip_prefix("stack ")?.parse().ok());
+        stack = stack.max(deepest.with_context(|| format!("{} said nothing of its stack", board.name))?);
+    }
+    let [whole, start] = flash;
+    let beside = whole.checked_sub(start + bytes.len() as u64);
+    Ok(EngineCost { flash: beside.context("the program is smaller than the student in it")?, stack })
+}
+
+/// Returns the bytes of a program that stand in flash.
+fn flash_bytes(program: &Path) -> Result<u64> {
+    let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    let file = object::File::parse(bytes.as_slice()).with_context(|| format!("cannot read {}", program.display()))?;
+    let stands = [SectionKind::Text, SectionKind::ReadOnlyData, SectionKind::ReadOnlyString, SectionKind::Data];
+    let size = file.sections().filter(|section| stands.contains(&section.kind())).map(|section| section.size()).sum();
+    ensure!(size > 0, "{} has neither code nor data", program.display());
+    Ok(size)
+}
