@@ -84,7 +84,7 @@ impl<'a, const PARTS: u64> Session<'a, PARTS> {
     ///
     /// As [`Session::run_text`]; after an error the session still holds what it held.
     pub fn load_text(&mut self, text: &str, facts: &Facts<'_, PARTS>) -> Result<(), Error> {
-        if facts.model().header() != self.model.header() {
+        if !self.model.is(facts.model()) {
             return Err(Error::OtherModel);
         }
         if !self.model.input().is_some_and(|input| input.is_text) {
@@ -108,7 +108,7 @@ impl<'a, const PARTS: u64> Session<'a, PARTS> {
     ///
     /// As [`Session::run`]; after an error the session still holds what it held.
     pub fn load<T: Copy + Into<f32>>(&mut self, input: &[T], facts: &Facts<'_, PARTS>) -> Result<(), Error> {
-        if facts.model().header() != self.model.header() {
+        if !self.model.is(facts.model()) {
             return Err(Error::OtherModel);
         }
         self.check_input_length(input.len())?;
@@ -327,7 +327,8 @@ impl<'a, const PARTS: u64> Session<'a, PARTS> {
     /// Returns input and output of an operator that is computed pixel by pixel, and the bytes after the last tensor that is
     /// alive, where the operator has a use for them.
     fn slide(&mut self, input: &Tensor, operator: &Operator<'_>, scratch: bool) -> Option<Slide<'_>> {
-        let addend = operator.addend.zip(operator.inputs().get(1).map(|&index| place(&self.tensor(index))));
+        let second = || operator.inputs().get(1).map(|&index| place(&self.tensor(index)));
+        let addend = if parts::has_addend(PARTS) { operator.addend.zip(second()) } else { None };
         let output = place(&self.tensor(operator.output));
         let end = if scratch { self.alive_end(operator.output) } else { self.arena.len() };
         let (arena, scratch) = self.arena.split_at_mut_checked(end)?;

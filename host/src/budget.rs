@@ -29,7 +29,7 @@ pub fn check(recipe: &Recipe, data: &Dataset) -> Result<()> {
     let how = Quantize { weights, calibration: recipe.quantize.calibration.min(16), ..recipe.quantize.clone() };
     let quantizer = Quantizer::new(&net, data, &how, None, recipe.seed)?;
     let bytes = quantizer.file(&net)?;
-    let header = *Student::parse(&bytes)?.model().header();
+    let header = Student::parse(&bytes)?.model().header();
     let budget = &recipe.budget;
     let flash = budget.flash.as_ref().map(crate::recipe::Bytes::get).transpose()?;
     let ram = budget.ram.as_ref().map(crate::recipe::Bytes::get).transpose()?;

@@ -108,6 +108,8 @@ impl<'a> Cursor<'a> {
         Self { rest: bytes }
     }
 
+    // Reads are calls, not copies of their code: a parse takes no time beside a run, and a third of the flash.
+    #[inline(never)]
     pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], Defect> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(Defect::Truncated)?;
         self.rest = rest;
@@ -120,25 +122,28 @@ impl<'a> Cursor<'a> {
         Ok(*taken)
     }
 
+    #[inline(never)]
     pub(crate) fn u8(&mut self) -> Result<u8, Defect> {
         let [byte] = self.array()?;
         Ok(byte)
     }
 
+    #[inline(never)]
     pub(crate) fn u16(&mut self) -> Result<u16, Defect> {
         self.array().map(u16::from_le_bytes)
     }
 
+    #[inline(never)]
     pub(crate) fn u32(&mut self) -> Result<u32, Defect> {
         self.array().map(u32::from_le_bytes)
     }
 
     pub(crate) fn i32(&mut self) -> Result<i32, Defect> {
-        self.array().map(i32::from_le_bytes)
+        self.u32().map(u32::cast_signed)
     }
 
     pub(crate) fn f32(&mut self) -> Result<f32, Defect> {
-        self.array().map(f32::from_le_bytes)
+        self.u32().map(f32::from_bits)
     }
 
     fn words(&mut self, count: usize) -> Result<&'a [[u8; 4]], Defect> {
@@ -147,6 +152,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads `count` values, each of which has to be finite.
+    #[inline(never)]
     pub(crate) fn finite_f32s(&mut self, count: usize) -> Result<F32s<'a>, Defect> {
         let values = F32s(self.words(count)?);
         if values.iter().all(f32::is_finite) { Ok(values) } else { Err(Defect::NotFinite) }
@@ -173,6 +179,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads a string, which may be empty.
+    #[inline(never)]
     pub(crate) fn string(&mut self) -> Result<&'a str, Defect> {
         let len = self.u8()?;
         core::str::from_utf8(self.take(usize::from(len))?).map_err(|_| Defect::Utf8)
@@ -213,6 +220,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads `count` bytes that have to be zero.
+    #[inline(never)]
     pub(crate) fn zeros(&mut self, count: usize) -> Result<(), Defect> {
         if self.take(count)?.iter().all(|&byte| byte == 0) { Ok(()) } else { Err(Defect::Padding) }
     }
@@ -225,6 +233,24 @@ impl<'a> Cursor<'a> {
 
 /// What stands for a number that is missing from a table.
 pub const MISSING: f32 = f32::from_bits(0x7fc0_0000);
+
+/// Returns two bytes of a record as a number.
+#[inline(always)]
+pub(crate) const fn u16_at<const BYTES: usize>(record: &[u8; BYTES], at: usize) -> u16 {
+    match record.split_at_checked(at) {
+        Some((_, rest)) => match rest.first_chunk() {
+            Some(bytes) => u16::from_le_bytes(*bytes),
+            None => 0,
+        },
+        None => 0,
+    }
+}
+
+/// Returns four bytes of a record as a number.
+#[inline(always)]
+pub(crate) const fn u32_at<const BYTES: usize>(record: &[u8; BYTES], at: usize) -> u32 {
+    u16_at(record, at) as u32 | (u16_at(record, at + 2) as u32) << 16
+}
 
 /// Returns how many zeros bring `len` to a multiple of four.
 pub(crate) const fn padding(len: usize) -> usize {

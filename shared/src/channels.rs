@@ -157,70 +157,72 @@ impl<'a> Channels<'a> {
     }
 
     /// Checks each output channel of weights whose rows hold `len` of them.
+    #[inline(never)]
     pub(crate) fn check_rows(&self, len: usize) -> Result<(), Defect> {
         let row_bytes = self.weights.row_bytes(len);
+        let mut channels = self.constants();
         match self.weights {
             Weights::Eight(bytes) => {
                 let whole = self.shifts.len() / ROWS * ROWS * row_bytes;
                 let (blocks, rows) = bytes.split_at_checked(whole).ok_or(Defect::Truncated)?;
-                let blocks = blocks.chunks_exact(row_bytes * ROWS).flat_map(magnitudes);
-                self.check(blocks.chain(rows.chunks_exact(row_bytes).map(magnitude)))
+                for block in blocks.chunks_exact(row_bytes * ROWS) {
+                    magnitudes(block).iter().try_for_each(|&sum| check(channels.next(), sum))?;
+                }
+                rows.chunks_exact(row_bytes).try_for_each(|row| check(channels.next(), magnitude(row.iter())))
             }
-            Weights::Four(bytes) => {
-                let spare = |row: &&[u8]| !len.is_multiple_of(2) && row.last().is_some_and(|byte| byte >> 4 != 0);
-                if bytes.chunks_exact(row_bytes).any(|row| spare(&row)) {
+            Weights::Four(bytes) => bytes.chunks_exact(row_bytes).try_for_each(|row| {
+                if !len.is_multiple_of(2) && row.last().is_some_and(|byte| byte >> 4 != 0) {
                     return Err(Defect::Padding);
                 }
-                self.check(bytes.chunks_exact(row_bytes).map(|row| {
-                    let pairs = row.iter().map(|&byte| nibbles(byte));
-                    pairs.map(|(a, b)| u64::from(a.unsigned_abs()) + u64::from(b.unsigned_abs())).sum()
-                }))
-            }
+                let pairs = row.iter().map(|&byte| nibbles(byte));
+                let sum = pairs.fold(0, |sum, (a, b)| add_magnitude(add_magnitude(sum, a), b));
+                check(channels.next(), sum)
+            }),
         }
     }
 
     /// Checks each channel of depthwise weights, tap after tap.
+    #[inline(never)]
     pub(crate) fn check_columns(&self, count: usize) -> Result<(), Defect> {
         let Weights::Eight(bytes) = self.weights else { return Err(Defect::Kind) };
-        let column = |channel| bytes.iter().skip(channel).step_by(count);
-        self.check((0..count).map(|channel| column(channel).map(|w| u64::from(w.cast_signed().unsigned_abs())).sum()))
-    }
-
-    /// Checks that no input can overflow an accumulator: `|bias| + 128 * sum |w|` has to fit 31 bits.
-    fn check(&self, sums: impl Iterator<Item = u64>) -> Result<(), Defect> {
-        for ((bias, requantization), sum) in self.constants().zip(sums) {
-            requantization.check()?;
-            let bound = u64::from(bias.unsigned_abs()).saturating_add(sum.saturating_mul(128));
-            if bound > i32::MAX as u64 {
-                return Err(Defect::Overflow);
-            }
-        }
-        Ok(())
+        let mut channels = self.constants();
+        (0..count).try_for_each(|channel| check(channels.next(), magnitude(bytes.iter().skip(channel).step_by(count))))
     }
 }
 
-fn magnitude(row: &[u8]) -> u64 {
-    row.iter().map(|w| u64::from(w.cast_signed().unsigned_abs())).sum()
+/// Checks that no input can overflow the accumulator of a channel, which has weights of this magnitude in all:
+/// `|bias| + 128 * sum |w|` has to fit 31 bits.
+fn check(channel: Option<(i32, Requantization)>, sum: u32) -> Result<(), Defect> {
+    let (bias, requantization) = channel.ok_or(Defect::Truncated)?;
+    requantization.check()?;
+    let bound = bias.unsigned_abs().saturating_add(sum.saturating_mul(128));
+    if bound > i32::MAX as u32 { Err(Defect::Overflow) } else { Ok(()) }
+}
+
+fn add_magnitude(sum: u32, weight: i8) -> u32 {
+    sum.saturating_add(u32::from(weight.unsigned_abs()))
+}
+
+fn magnitude<'w>(weights: impl Iterator<Item = &'w u8>) -> u32 {
+    weights.fold(0, |sum, weight| add_magnitude(sum, weight.cast_signed()))
 }
 
 /// Returns the sums of the magnitudes of a block's rows.
-fn magnitudes(block: &[u8]) -> [u64; ROWS] {
-    let mut sums = [0u64; ROWS];
-    let mut add = |row: usize, byte: u8| {
-        let weight = if row.is_multiple_of(2) { byte ^ 0x80 } else { byte };
+fn magnitudes(block: &[u8]) -> [u32; ROWS] {
+    let mut sums = [0; ROWS];
+    let grouped = block.len() / (ROWS * TAPS) * (ROWS * TAPS);
+    for (place, &byte) in block.iter().enumerate() {
+        let row = if place < grouped { place & 1 | place >> 1 & 2 } else { place & 3 };
+        let weight = if row & 1 == 0 { byte ^ 0x80 } else { byte };
         if let Some(sum) = sums.get_mut(row) {
-            *sum += u64::from(weight.cast_signed().unsigned_abs());
+            *sum = add_magnitude(*sum, weight.cast_signed());
         }
-    };
-    let (groups, left) = block.as_chunks::<{ ROWS * TAPS }>();
-    for group in groups {
-        GROUP.iter().zip(group).for_each(|(&(row, _), &byte)| add(row, byte));
     }
-    left.iter().enumerate().for_each(|(place, &byte)| add(place % ROWS, byte));
     sums
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     extern crate std;
 
@@ -236,6 +238,19 @@ mod tests {
             seen.sort();
             seen.dedup();
             assert_eq!(seen.len(), rows * taps, "{rows} rows, {taps} taps");
+        }
+    }
+
+    #[test]
+    fn magnitudes_are_those_of_the_rows() {
+        for taps in [1, 3, 4, 7, 16] {
+            let weight = |origin: &Origin| (origin.row * 31 + origin.tap * 7) as u8;
+            let block: Vec<u8> = order(ROWS, taps).map(|origin| origin.convert(weight(&origin))).collect();
+            let mut sums = [0; ROWS];
+            for origin in order(ROWS, taps) {
+                sums[origin.row] += u32::from(weight(&origin).cast_signed().unsigned_abs());
+            }
+            assert_eq!(magnitudes(&block), sums, "{taps} taps");
         }
     }
 

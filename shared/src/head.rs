@@ -42,7 +42,8 @@ pub enum HeadKind {
 
 impl<'a> Head<'a> {
     /// Decodes a head; `len_of` gives the number of values of a tensor, if there is such a tensor.
-    pub(crate) fn decode(cursor: &mut Cursor<'a>, len_of: impl Fn(u16) -> Option<usize>) -> Result<Self, Defect> {
+    #[inline(never)]
+    pub(crate) fn decode(cursor: &mut Cursor<'a>, len_of: &dyn Fn(u16) -> Option<usize>) -> Result<Self, Defect> {
         let kind = match cursor.u8()? {
             0 => HeadKind::Class,
             1 => HeadKind::Binary,

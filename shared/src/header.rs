@@ -1,5 +1,6 @@
 //! The fixed header, readable in `const` context so that a firmware sizes its arena when it is compiled.
 
+use crate::bytes::{u16_at, u32_at};
 use crate::{Defect, MAGIC, ParseError, VERSION};
 
 /// Bytes of the header.
@@ -61,7 +62,13 @@ impl Header {
         if u16_at(header, 6) != 0 || u32_at(header, 60) != 0 {
             return Err(ParseError::Header(Defect::Unused));
         }
-        Ok(Self {
+        Ok(Self::of(header))
+    }
+
+    /// Returns the fields of a header that has been read before.
+    #[inline(always)]
+    pub(crate) const fn of(header: &[u8; HEADER_BYTES]) -> Self {
+        Self {
             file_len: u32_at(header, 8),
             arena_len: u32_at(header, 12),
             operator_set: u32_at(header, 16),
@@ -77,7 +84,7 @@ impl Header {
             tests_len: u32_at(header, 48),
             input_values: u32_at(header, 52),
             fact_set: u32_at(header, 56),
-        })
+        }
     }
 
     /// Returns the tensors that are there before the first operator: the input, and the facts if there are any.
@@ -114,14 +121,4 @@ impl Header {
         }
         bytes
     }
-}
-
-// Indexing is what `const` context allows; the offsets are literals below HEADER_BYTES.
-#[allow(clippy::indexing_slicing)]
-const fn u16_at(header: &[u8; HEADER_BYTES], at: usize) -> u16 {
-    u16::from_le_bytes([header[at], header[at + 1]])
-}
-
-const fn u32_at(header: &[u8; HEADER_BYTES], at: usize) -> u32 {
-    u16_at(header, at) as u32 | (u16_at(header, at + 2) as u32) << 16
 }

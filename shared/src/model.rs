@@ -1,6 +1,6 @@
 //! A parsed model: every rule has been checked, so that nothing after can fail.
 
-use crate::bytes::Cursor;
+use crate::bytes::{Cursor, u16_at};
 use crate::code::Columns;
 use crate::header::HEADER_BYTES;
 use crate::operator::{Context, MAX_INPUTS, OPERATOR_BYTES};
@@ -16,10 +16,9 @@ use crate::{
 /// Code for parts that are not among `PARTS` is left out when this is compiled; a model that has others is refused.
 #[derive(Debug, Clone, Copy)]
 pub struct Model<'a, const PARTS: u64 = ALL_PARTS> {
-    header: Header,
-    input: &'a [u8],
-    facts: &'a [u8],
-    heads: &'a [u8],
+    header: &'a [u8; HEADER_BYTES],
+    /// The sections of the input, the facts and the heads.
+    described: &'a [u8],
     operators: &'a [u8],
     tensors: &'a [u8],
     weights: &'a [u8],
@@ -58,7 +57,7 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
     /// As [`Model::parse`], and [`Defect::Part`] of the header when the model is made of others too.
     pub fn parse_parts(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let model = Self::split(bytes)?;
-        if model.header.parts() & !PARTS != 0 {
+        if model.header().parts() & !PARTS != 0 {
             return Err(ParseError::Header(Defect::Part));
         }
         model.check_input_and_facts()?;
@@ -70,25 +69,31 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
     }
 
     /// Returns the header.
-    pub fn header(&self) -> &Header {
-        &self.header
+    #[inline(always)]
+    pub fn header(&self) -> Header {
+        Header::of(self.header)
+    }
+
+    /// Returns whether another model is the same, which two copies of a file are.
+    pub fn is(&self, other: &Self) -> bool {
+        self.header == other.header
     }
 
     /// Returns the bytes of arena that a session needs.
     pub fn arena_bytes(&self) -> usize {
-        self.header.arena_len as usize
+        self.header().arena_len as usize
     }
 
     /// Returns the same model for those who hold all parts.
     pub fn whole(&self) -> Model<'a> {
-        let Self { header, input, facts, heads, operators, tensors, weights, tests } = *self;
-        Model { header, input, facts, heads, operators, tensors, weights, tests }
+        let Self { header, described, operators, tensors, weights, tests } = *self;
+        Model { header, described, operators, tensors, weights, tests }
     }
 
     /// Returns the input.
     pub fn input(&self) -> Option<Input<'a>> {
         let channels = self.tensor(INPUT_TENSOR)?.shape.channels;
-        Input::decode(self.input, channels).ok()
+        Input::decode(self.input_section(), channels).ok()
     }
 
     /// Returns the shape of the input.
@@ -98,27 +103,27 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
 
     /// Returns the facts in their order in the facts tensor.
     pub fn facts(&self) -> impl Iterator<Item = Fact<'a>> + use<'a, PARTS> {
-        let mut cursor = Cursor::new(self.facts.get(4..).unwrap_or(&[]));
+        let mut cursor = Cursor::new(self.facts_section().get(4..).unwrap_or(&[]));
         // That a model without facts has none is known when this is compiled.
-        let count = if parts::has_facts(PARTS) { self.header.fact_count } else { 0 };
+        let count = if parts::has_facts(PARTS) { self.header().fact_count } else { 0 };
         (0..count).map_while(move |_| Fact::trust::<PARTS>(&mut cursor).ok())
     }
 
     /// Returns the values of the facts tensor, 0 for a model without facts.
     pub fn facts_len(&self) -> usize {
-        if self.header.fact_count == 0 { 0 } else { self.len_of(FACTS_TENSOR).unwrap_or(0) }
+        if self.header().fact_count == 0 { 0 } else { self.len_of(FACTS_TENSOR).unwrap_or(0) }
     }
 
     /// Returns whether a mask, 1 for each fact that is known, follows the encoded facts.
     pub fn has_fact_mask(&self) -> bool {
-        self.facts.first() == Some(&1)
+        self.facts_section().first() == Some(&1)
     }
 
     /// Returns the heads.
     pub fn heads(&self) -> impl Iterator<Item = Head<'a>> + use<'a, PARTS> {
         let model = *self;
-        let mut cursor = Cursor::new(self.heads);
-        (0..self.header.head_count).map_while(move |_| Head::decode(&mut cursor, |t| model.len_of(t)).ok())
+        let mut cursor = Cursor::new(self.heads_section());
+        (0..self.header().head_count).map_while(move |_| Head::decode(&mut cursor, &|tensor| model.len_of(tensor)).ok())
     }
 
     /// Returns the operators in the order in which they run.
@@ -140,7 +145,7 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
     /// Returns the tensors: input, facts if any, then what each operator writes.
     pub fn tensors(&self) -> impl Iterator<Item = Tensor> + use<'a, PARTS> {
         let model = *self;
-        (0..self.header.tensor_count).map_while(move |index| model.tensor(index))
+        (0..self.header().tensor_count).map_while(move |index| model.tensor(index))
     }
 
     /// Returns the self-test vectors.
@@ -151,13 +156,34 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
         (0..count).map_while(move |_| TestVector::decode(&mut cursor, sizes).ok())
     }
 
+    fn input_section(&self) -> &'a [u8] {
+        self.section(0, self.header().input_len)
+    }
+
+    fn facts_section(&self) -> &'a [u8] {
+        self.section(self.header().input_len, self.header().facts_len)
+    }
+
+    fn heads_section(&self) -> &'a [u8] {
+        let header = self.header();
+        self.section(header.input_len.wrapping_add(header.facts_len), header.heads_len)
+    }
+
+    /// Returns a part of what stands between the header and the operators; that it is there has been checked.
+    fn section(&self, start: u32, len: u32) -> &'a [u8] {
+        let start = start as usize;
+        self.described.get(start..start.wrapping_add(len as usize)).unwrap_or_default()
+    }
+
     /// Cuts the file into its sections, after length and checksum.
+    #[inline(never)]
     fn split(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let header = Header::read(bytes)?;
         if usize::try_from(header.file_len) != Ok(bytes.len()) {
             return Err(ParseError::Length { header: header.file_len, got: bytes.len() });
         }
-        let (body, sum) = bytes.split_last_chunk::<4>().ok_or(ParseError::TooShort { got: bytes.len() })?;
+        let too_short = ParseError::TooShort { got: bytes.len() };
+        let (body, sum) = bytes.split_last_chunk::<4>().ok_or(too_short)?;
         let (computed, stored) = (checksum(body), u32::from_le_bytes(*sum));
         if computed != stored {
             return Err(ParseError::Checksum { computed, stored });
@@ -170,48 +196,51 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
         if !counts {
             return Err(ParseError::Header(Defect::Count));
         }
-        let mut cursor = Cursor::new(body);
-        let mut section = |len: u32| {
-            if !len.is_multiple_of(4) {
-                return Err(ParseError::Header(Defect::Offset));
+        let (start, rest) = body.split_first_chunk().ok_or(too_short)?;
+        let mut cursor = Cursor::new(rest);
+        let mut sections = |lens: &[u32]| {
+            let mut all = 0u32;
+            for len in lens {
+                if !len.is_multiple_of(4) {
+                    return Err(ParseError::Header(Defect::Offset));
+                }
+                all = all.checked_add(*len).ok_or(ParseError::Header(Defect::TooLarge))?;
             }
-            let len = usize::try_from(len).map_err(|_| ParseError::Header(Defect::TooLarge))?;
-            cursor.take(len).map_err(ParseError::Header)
+            let all = usize::try_from(all).map_err(|_| ParseError::Header(Defect::TooLarge))?;
+            cursor.take(all).map_err(ParseError::Header)
         };
-        section(HEADER_BYTES as u32)?;
         let model = Self {
-            header,
-            input: section(header.input_len)?,
-            facts: section(header.facts_len)?,
-            heads: section(header.heads_len)?,
-            operators: section(u32::from(header.operator_count) * OPERATOR_BYTES as u32)?,
-            tensors: section(u32::from(header.tensor_count) * TENSOR_BYTES as u32)?,
-            weights: section(header.weights_len)?,
-            tests: section(header.tests_len)?,
+            header: start,
+            described: sections(&[header.input_len, header.facts_len, header.heads_len])?,
+            operators: sections(&[u32::from(header.operator_count) * OPERATOR_BYTES as u32])?,
+            tensors: sections(&[u32::from(header.tensor_count) * TENSOR_BYTES as u32])?,
+            weights: sections(&[header.weights_len])?,
+            tests: sections(&[header.tests_len])?,
         };
-        if cursor.take(1).is_ok() {
+        if !cursor.is_empty() {
             return Err(ParseError::Header(Defect::Padding));
         }
         Ok(model)
     }
 
+    #[inline(never)]
     fn check_input_and_facts(&self) -> Result<(), ParseError> {
         let input = self.decode_tensor(INPUT_TENSOR).map_err(|defect| ParseError::Tensor(INPUT_TENSOR, defect))?;
-        let description = Input::decode(self.input, input.shape.channels).map_err(ParseError::Input)?;
+        let description = Input::decode(self.input_section(), input.shape.channels).map_err(ParseError::Input)?;
         description.check_text(&input).map_err(ParseError::Input)?;
         // The bytes of a text are read by their words, not by their places.
         let readable = if description.is_text { 0 } else { input.shape.len() };
-        if usize::try_from(self.header.input_values) != Ok(input.shape.len()) {
+        if usize::try_from(self.header().input_values) != Ok(input.shape.len()) {
             return Err(ParseError::Header(Defect::Count));
         }
-        if self.header.fact_count == 0 || !parts::has_facts(PARTS) {
-            return if self.header.fact_count == 0 && self.header.fact_set == 0 && self.facts.is_empty() {
+        if self.header().fact_count == 0 || !parts::has_facts(PARTS) {
+            return if self.header().fact_count == 0 && self.header().fact_set == 0 && self.facts_section().is_empty() {
                 Ok(())
             } else {
                 Err(ParseError::Fact(0, Defect::Padding))
             };
         }
-        let mut cursor = Cursor::new(self.facts);
+        let mut cursor = Cursor::new(self.facts_section());
         let mut preamble = || {
             let mask = cursor.u8()?;
             cursor.zeros(3)?;
@@ -220,7 +249,7 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
         let mask = preamble().map_err(|defect| ParseError::Fact(0, defect))?;
         let (mut width, mut set) = (0, 0);
         let mut columns = Columns::new();
-        for index in 0..self.header.fact_count {
+        for index in 0..self.header().fact_count {
             let fact = Fact::decode::<PARTS>(&mut cursor).map_err(|defect| ParseError::Fact(index, defect))?;
             if self.facts().take(usize::from(index)).any(|earlier| earlier.name == fact.name) {
                 return Err(ParseError::Fact(index, Defect::Duplicate));
@@ -237,8 +266,8 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
             set |= parts::of_fact(kind, encoder, fact.code);
             width += fact.width() + usize::from(mask && fact.is_seen());
         }
-        cursor.finish().map_err(|defect| ParseError::Fact(self.header.fact_count, defect))?;
-        if set != u64::from(self.header.fact_set) << 32 {
+        cursor.finish().map_err(|defect| ParseError::Fact(self.header().fact_count, defect))?;
+        if set != u64::from(self.header().fact_set) << 32 {
             return Err(ParseError::Header(Defect::Count));
         }
         let facts = self.decode_tensor(FACTS_TENSOR).map_err(|defect| ParseError::Tensor(FACTS_TENSOR, defect))?;
@@ -248,26 +277,28 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
         Ok(())
     }
 
+    #[inline(never)]
     fn check_heads(&self) -> Result<(), ParseError> {
-        let mut cursor = Cursor::new(self.heads);
-        for index in 0..self.header.head_count {
+        let mut cursor = Cursor::new(self.heads_section());
+        for index in 0..self.header().head_count {
             let refused = |defect| ParseError::Head(index, defect);
-            let head = Head::decode(&mut cursor, |tensor| self.len_of(tensor)).map_err(refused)?;
+            let head = Head::decode(&mut cursor, &|tensor| self.len_of(tensor)).map_err(refused)?;
             if self.heads().take(usize::from(index)).any(|earlier| earlier.name == head.name) {
                 return Err(refused(Defect::Duplicate));
             }
         }
-        cursor.finish().map_err(|defect| ParseError::Head(self.header.head_count, defect))
+        cursor.finish().map_err(|defect| ParseError::Head(self.header().head_count, defect))
     }
 
+    #[inline(never)]
     fn check_operators(&self) -> Result<(), ParseError> {
         let mut place = 0u32;
         let mut set = 0;
         let mut macs = 0u64;
-        for index in 0..self.header.operator_count {
+        for index in 0..self.header().operator_count {
             let refused = |defect| ParseError::Operator(index, defect);
             let (operator, offset, used) = self.decode_operator(index).map_err(refused)?;
-            operator.check::<PARTS>(|tensor| self.tensor(tensor)).map_err(refused)?;
+            operator.check::<PARTS>(|tensor| self.decode_tensor(tensor)).map_err(refused)?;
             if parts::has_operator(PARTS, Kind::Bag)
                 && matches!(operator.parameters, Parameters::Bag(_))
                 && !self.input().is_some_and(|input| input.is_text)
@@ -282,12 +313,12 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
             let output = self.tensor(operator.output).ok_or(refused(Defect::Shape))?;
             let input =
                 operator.inputs().first().and_then(|&input| self.tensor(input)).ok_or(refused(Defect::Shape))?;
-            macs = macs.saturating_add(operator.macs(input.shape, output.shape));
+            macs = macs.wrapping_add(operator.macs(input.shape, output.shape));
         }
         if usize::try_from(place) != Ok(self.weights.len()) {
             return Err(ParseError::Weights(Defect::Padding));
         }
-        if set != u64::from(self.header.operator_set) || macs != u64::from(self.header.macs) {
+        if set != u64::from(self.header().operator_set) || macs != u64::from(self.header().macs) {
             return Err(ParseError::Header(Defect::Count));
         }
         Ok(())
@@ -295,9 +326,10 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
 
     /// Checks the memory plan: tensors that are alive at the same time share no byte, but for what [`Overlap`] allows, and
     /// the arena has no spare end.
+    #[inline(never)]
     fn check_memory(&self) -> Result<(), ParseError> {
         let mut end = 0;
-        for index in 0..self.header.tensor_count {
+        for index in 0..self.header().tensor_count {
             let refused = |defect| ParseError::Tensor(index, defect);
             let tensor = self.decode_tensor(index).map_err(refused)?;
             end = end.max(tensor.end());
@@ -316,13 +348,14 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
                 }
             }
         }
-        if end != u64::from(self.header.arena_len) {
+        if end != u64::from(self.header().arena_len) {
             return Err(ParseError::Header(Defect::Arena));
         }
         Ok(())
     }
 
     /// Returns whether an operator may write `output` over `input`, which it is the last to read.
+    #[inline(never)]
     fn may_share(&self, output: u16, input: u16) -> bool {
         let share = || {
             let operator = self.operator(self.written_by(output)?)?;
@@ -339,7 +372,8 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
             }
             let shapes = shapes.get(..operator.inputs().len())?;
             let allows = |place: usize| {
-                Overlap::of(operator.kind(), operator.window(), operator.inputs(), place, shapes, to.shape)
+                let window = if parts::has_window(PARTS) { operator.window() } else { None };
+                Overlap::of(operator.kind(), window, operator.inputs(), place, shapes, to.shape)
                     .allows(to.offset, from.offset)
             };
             // An input that is read twice has to be allowed twice.
@@ -349,6 +383,7 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
         share() == Some(true)
     }
 
+    #[inline(never)]
     fn check_tests(&self) -> Result<(), ParseError> {
         let mut cursor = Cursor::new(self.tests);
         let mut check = || {
@@ -361,30 +396,31 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
     }
 
     /// Returns the last operator that reads a tensor, or the number of operators when a head does or it is held.
+    #[inline(never)]
     fn last_use(&self, tensor: u16, held: bool) -> Option<u16> {
         if held || self.heads().any(|head| head.tensor == tensor) {
-            return Some(self.header.operator_count);
+            return Some(self.header().operator_count);
         }
-        (0..self.header.operator_count).rev().find(|&index| self.record_reads(index, tensor))
+        (0..self.header().operator_count).rev().find(|&index| self.record_reads(index, tensor))
     }
 
     /// Looks at the inputs of a record alone, which keeps [`Model::last_use`] short.
     fn record_reads(&self, operator: u16, tensor: u16) -> bool {
         let record = record::<OPERATOR_BYTES>(self.operators, operator).unwrap_or(&[0; OPERATOR_BYTES]);
-        let mut cursor = Cursor::new(record);
-        let count = cursor.u16().map_or(0, |kind_and_count| kind_and_count >> 8);
-        cursor.u16().is_ok() && (0..count).any(|_| cursor.u16() == Ok(tensor))
+        let count = usize::from(u16_at(record, 0) >> 8);
+        [4, 6, 8, 10].iter().take(count).any(|&at| u16_at(record, at) == tensor)
     }
 
     /// Returns the operator that writes a tensor; `None` for input and facts, which are there from the start.
     fn written_by(&self, tensor: u16) -> Option<u16> {
-        tensor.checked_sub(self.header.source_count())
+        tensor.checked_sub(self.header().source_count())
     }
 
     fn len_of(&self, tensor: u16) -> Option<usize> {
         self.tensor(tensor).map(|tensor| tensor.shape.len())
     }
 
+    #[inline(never)]
     fn decode_tensor(&self, index: u16) -> Result<Tensor, Defect> {
         Tensor::decode(record::<TENSOR_BYTES>(self.tensors, index).ok_or(Defect::InputIndex)?)
     }
@@ -393,8 +429,8 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
         let record = record::<OPERATOR_BYTES>(self.operators, index).ok_or(Defect::InputIndex)?;
         let context = Context {
             weights: self.weights,
-            output_index: self.header.source_count() + index,
-            tensor: |index| self.tensor(index),
+            output_index: self.header().source_count() + index,
+            tensor: |index| self.decode_tensor(index),
         };
         Operator::decode::<PARTS, _>(record, &context)
     }
@@ -426,7 +462,7 @@ impl<'a, const PARTS: u64> Iterator for Operators<'a, PARTS> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = usize::from(self.model.header.operator_count.saturating_sub(self.next));
+        let left = usize::from(self.model.header().operator_count.saturating_sub(self.next));
         (left, Some(left))
     }
 }
@@ -435,9 +471,13 @@ impl<const PARTS: u64> ExactSizeIterator for Operators<'_, PARTS> {}
 
 /// Returns the CRC-32 (ISO-HDLC, as in zip and Ethernet) of `bytes`.
 pub(crate) fn checksum(bytes: &[u8]) -> u32 {
-    const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
-    static TABLE: crc::Crc<u32> = CRC;
-    TABLE.checksum(bytes)
+    // A board has less flash than time: without a table it is a kilobyte less.
+    #[cfg(target_pointer_width = "64")]
+    type Way = crc::Table<1>;
+    #[cfg(not(target_pointer_width = "64"))]
+    type Way = crc::NoTable;
+    static CRC: crc::Crc<u32, Way> = crc::Crc::<u32, Way>::new(&crc::CRC_32_ISO_HDLC);
+    CRC.checksum(bytes)
 }
 
 fn record<const BYTES: usize>(records: &[u8], index: u16) -> Option<&[u8; BYTES]> {

@@ -1,6 +1,6 @@
 //! Operators: what is computed, from which tensors, with which parameters.
 
-use crate::bytes::{Cursor, padding};
+use crate::bytes::{Cursor, padding, u16_at, u32_at};
 use crate::channels::{Channels, Weights};
 use crate::tensor::{Quantization, Shape, Tensor};
 use crate::text::Grams;
@@ -185,7 +185,7 @@ impl Requantization {
 }
 
 /// What an operator is decoded against: the tensors before it.
-pub(crate) struct Context<'a, F: Fn(u16) -> Option<Tensor>> {
+pub(crate) struct Context<'a, F: Fn(u16) -> Result<Tensor, Defect>> {
     pub(crate) weights: &'a [u8],
     pub(crate) output_index: u16,
     pub(crate) tensor: F,
@@ -232,14 +232,16 @@ impl<'a> Operator<'a> {
     }
 
     /// Returns the multiply-accumulate operations of one run, for the shape of the first input and that of the output.
+    ///
+    /// For the shapes of a parsed model they fit; others may wrap.
     pub fn macs(&self, input: Shape, output: Shape) -> u64 {
         let values = output.len() as u64;
         match self.parameters {
-            Parameters::Dense(_) => values.saturating_mul(input.len() as u64),
+            Parameters::Dense(_) => values.wrapping_mul(input.len() as u64),
             Parameters::Convolution(window, _) => {
-                values.saturating_mul(window.taps() as u64).saturating_mul(u64::from(input.channels))
+                values.wrapping_mul(window.taps() as u64).wrapping_mul(u64::from(input.channels))
             }
-            Parameters::Depthwise(window, _) => values.saturating_mul(window.taps() as u64),
+            Parameters::Depthwise(window, _) => values.wrapping_mul(window.taps() as u64),
             _ => 0,
         }
     }
@@ -248,34 +250,25 @@ impl<'a> Operator<'a> {
     ///
     /// Returns the operator, where its parameters begin among the weights, and how many bytes they take.
     pub(crate) fn decode<const PARTS: u64, F>(
-        record: &[u8],
+        record: &[u8; OPERATOR_BYTES],
         context: &Context<'a, F>,
     ) -> Result<(Self, u32, u32), Defect>
     where
-        F: Fn(u16) -> Option<Tensor>,
+        F: Fn(u16) -> Result<Tensor, Defect>,
     {
-        let mut cursor = Cursor::new(record);
-        let kind = cursor.u8()?;
-        let input_count = cursor.u8()?;
-        let clamp = Clamp { min: cursor.u8()?.cast_signed(), max: cursor.u8()?.cast_signed() };
-        let mut inputs = [0; MAX_INPUTS];
-        for (place, input) in inputs.iter_mut().enumerate() {
-            *input = cursor.u16()?;
-            if place >= usize::from(input_count) && *input != 0 {
-                return Err(Defect::Unused);
-            }
+        let [kind, input_count] = u16_at(record, 0).to_le_bytes();
+        let [min, max] = u16_at(record, 2).to_le_bytes();
+        let clamp = Clamp { min: min.cast_signed(), max: max.cast_signed() };
+        let inputs = [4, 6, 8, 10].map(|at| u16_at(record, at));
+        if inputs.iter().skip(usize::from(input_count)).any(|&input| input != 0) {
+            return Err(Defect::Unused);
         }
-        let window = Window {
-            kernel: [cursor.u16()?, cursor.u16()?],
-            stride: [cursor.u16()?, cursor.u16()?],
-            dilation: [cursor.u16()?, cursor.u16()?],
-            pad: [cursor.u16()?, cursor.u16()?],
-        };
-        let offset = cursor.u32()?;
+        let pair = |at| [u16_at(record, at), u16_at(record, at + 2)];
+        let window = Window { kernel: pair(12), stride: pair(16), dilation: pair(20), pad: pair(24) };
+        let offset = u32_at(record, 28);
 
-        let tensor = |index: u16| (context.tensor)(index).ok_or(Defect::InputIndex);
-        let first = tensor(inputs[0])?.shape;
-        let out = tensor(context.output_index)?.shape;
+        let first = (context.tensor)(inputs[0])?.shape;
+        let out = (context.tensor)(context.output_index)?.shape;
         let skipped = usize::try_from(offset).map_err(|_| Defect::Offset)?;
         let blob = context.weights.get(skipped..).ok_or(Defect::Offset)?;
         let mut blob_cursor = Cursor::new(blob);
@@ -347,18 +340,17 @@ impl<'a> Operator<'a> {
     }
 
     /// Checks every rule that an operator has to keep for the engine to run it without a further check.
-    pub(crate) fn check<const PARTS: u64>(&self, tensor: impl Fn(u16) -> Option<Tensor>) -> Result<(), Defect> {
+    pub(crate) fn check<const PARTS: u64>(&self, at: impl Fn(u16) -> Result<Tensor, Defect>) -> Result<(), Defect> {
         let has = |kind| parts::has_operator(PARTS, kind);
         let wanted = match self.parameters {
             Parameters::Add(_) | Parameters::Multiply(_) | Parameters::Delay => 2..=2,
             Parameters::Concat => 2..=MAX_INPUTS,
-            _ if self.addend.is_some() => 2..=2,
+            _ if parts::has_addend(PARTS) && self.addend.is_some() => 2..=2,
             _ => 1..=1,
         };
         if !wanted.contains(&usize::from(self.input_count)) {
             return Err(Defect::Count);
         }
-        let at = |index: u16| tensor(index).ok_or(Defect::InputIndex);
         for &index in self.inputs() {
             // What a later operator writes is there from the run before, where it is held.
             if index >= self.output && !at(index)?.held {
@@ -379,7 +371,9 @@ impl<'a> Operator<'a> {
         };
         let unclamped = || if self.clamp == Clamp::ALL { Ok(()) } else { Err(Defect::Unused) };
         let fits = |good: bool| if good { Ok(()) } else { Err(Defect::Shape) };
-        if let Some(addend) = self.addend {
+        if let Some(addend) = self.addend
+            && parts::has_addend(PARTS)
+        {
             let b = at(self.inputs[1])?.shape;
             fits(b == out || (b.is_vector() && b.channels == out.channels))?;
             addend.check()?;

@@ -149,9 +149,10 @@ impl Axis {
 
     /// The outputs at which a bound that is linear between paddings can be greatest.
     fn turns(&self) -> [i64; 6] {
-        let stride = self.stride.max(1);
-        let left = self.pad / stride;
-        let right = (self.len - 1 + self.pad - self.reach).div_euclid(stride);
+        // These fit 32 bits, and a small core divides no more than that by itself.
+        let stride = (self.stride as i32).max(1);
+        let left = i64::from(self.pad as i32 / stride);
+        let right = i64::from(((self.len - 1 + self.pad - self.reach) as i32).div_euclid(stride));
         [0, left, left + 1, right, right + 1, self.count - 1].map(|output| output.max(0).min(self.count - 1))
     }
 }

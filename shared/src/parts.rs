@@ -35,6 +35,15 @@ pub const fn has_operator(parts: u64, kind: Kind) -> bool {
     holds(parts, kind as u32)
 }
 
+/// Returns whether some parts have operators with a window.
+pub(crate) const fn has_window(parts: u64) -> bool {
+    has_operator(parts, Kind::Convolution)
+        || has_operator(parts, Kind::Convolution4)
+        || has_operator(parts, Kind::Depthwise)
+        || has_operator(parts, Kind::AveragePool)
+        || has_operator(parts, Kind::MaxPool)
+}
+
 /// Returns whether some parts have operators with an addend.
 #[inline(always)]
 pub const fn has_addend(parts: u64) -> bool {

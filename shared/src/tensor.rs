@@ -1,6 +1,6 @@
 //! Tensors: shape, quantisation and place in the arena.
 
-use crate::bytes::Cursor;
+use crate::bytes::{u16_at, u32_at};
 use crate::{ALIGNMENT, Defect};
 
 /// The shape of a tensor, `[height, width, channels]`, channels last.
@@ -22,9 +22,9 @@ impl Shape {
         Self { height: 1, width: 1, channels }
     }
 
-    /// Returns the number of values, which in a parsed model always fits.
+    /// Returns the number of values, which in a parsed model always fits; where it does not fit it wraps.
     pub const fn len(self) -> usize {
-        (self.height as usize).saturating_mul(self.width as usize).saturating_mul(self.channels as usize)
+        self.positions().wrapping_mul(self.channels as usize)
     }
 
     /// Returns whether the shape holds no value, which no tensor of a parsed model has.
@@ -34,7 +34,7 @@ impl Shape {
 
     /// Returns the number of positions, height times width.
     pub const fn positions(self) -> usize {
-        (self.height as usize).saturating_mul(self.width as usize)
+        (self.height as usize).wrapping_mul(self.width as usize)
     }
 
     /// Returns whether this is a vector, which may be broadcast over positions.
@@ -82,19 +82,19 @@ impl Tensor {
         (u64::from(self.offset) + self.shape.len() as u64).next_multiple_of(u64::from(ALIGNMENT))
     }
 
-    pub(crate) fn decode(record: &[u8]) -> Result<Self, Defect> {
-        let mut cursor = Cursor::new(record);
-        let shape = Shape { height: cursor.u16()?, width: cursor.u16()?, channels: cursor.u16()? };
-        let zero_point = cursor.u8()?.cast_signed();
-        let held = match cursor.u8()? {
-            0 => false,
-            1 => true,
-            _ => return Err(Defect::Unused),
-        };
-        let scale = cursor.f32()?;
-        let offset = cursor.u32()?;
-        let last_use = cursor.u16()?;
-        cursor.zeros(2)?;
+    #[inline(never)]
+    pub(crate) fn decode(record: &[u8; TENSOR_BYTES]) -> Result<Self, Defect> {
+        let shape = Shape { height: u16_at(record, 0), width: u16_at(record, 2), channels: u16_at(record, 4) };
+        let [zero_point, held] = u16_at(record, 6).to_le_bytes();
+        let scale = f32::from_bits(u32_at(record, 8));
+        let offset = u32_at(record, 12);
+        let last_use = u16_at(record, 16);
+        if held > 1 {
+            return Err(Defect::Unused);
+        }
+        if u16_at(record, 18) != 0 {
+            return Err(Defect::Padding);
+        }
         if shape.height == 0 || shape.width == 0 || shape.channels == 0 {
             return Err(Defect::ZeroDimension);
         }
@@ -107,6 +107,7 @@ impl Tensor {
         if offset % ALIGNMENT != 0 {
             return Err(Defect::Offset);
         }
-        Ok(Self { shape, quantization: Quantization { scale, zero_point }, offset, last_use, held })
+        let quantization = Quantization { scale, zero_point: zero_point.cast_signed() };
+        Ok(Self { shape, quantization, offset, last_use, held: held == 1 })
     }
 }

@@ -135,7 +135,7 @@ fn what_is_parsed_is_written_to_the_same_bytes() {
 #[test]
 fn each_broken_rule_is_named() {
     let golden = golden();
-    let header = *Model::parse(&golden).unwrap().header();
+    let header = Model::parse(&golden).unwrap().header();
     let operators = 64 + (header.input_len + header.facts_len + header.heads_len) as usize;
     let tensors = operators + 32 * usize::from(header.operator_count);
     let tests = golden.len() - 4 - header.tests_len as usize;

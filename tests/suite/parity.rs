@@ -12,7 +12,7 @@ fn engine_equals_the_specification_on_random_graphs() {
     for seed in 0..1200 {
         let bytes = models::random(seed);
         let model = Model::parse(&bytes).unwrap();
-        let header = *model.header();
+        let header = model.header();
         addends += model.operators().filter(|operator| operator.addend.is_some()).count();
         kinds |= header.operator_set;
         operators += u32::from(header.operator_count);
@@ -36,7 +36,7 @@ fn comparison_sees_one_changed_weight() {
     let model = reference::Model::read(&bytes).unwrap();
     let mut other = bytes.clone();
     // The last weight of the last operator, before the self-test vectors and the checksum.
-    let header = *Model::parse(&bytes).unwrap().header();
+    let header = Model::parse(&bytes).unwrap().header();
     let at = bytes.len() - 4 - header.tests_len as usize - 4;
     other[at] ^= 0x40;
     let other = reference::Model::read(&attar_tests::with_checksum(other)).unwrap();

@@ -70,7 +70,7 @@ fn comparison_sees_a_changed_weight() {
     let bytes = models::everything();
     let samples = random_samples(&bytes, 5, 3).unwrap();
     let mut other = bytes.clone();
-    let header = *attar_shared::Model::parse(&bytes).unwrap().header();
+    let header = attar_shared::Model::parse(&bytes).unwrap().header();
     // The last weight before the self-test vectors; without the vectors, which would stop the board at once.
     let weights_end = bytes.len() - 4 - header.tests_len as usize;
     other[weights_end - 4] ^= 0x40;
