@@ -17,6 +17,8 @@ pub enum Error {
         /// Bytes of the arena.
         got: usize,
     },
+    /// Model or arena do not begin at multiples of four bytes.
+    Misaligned,
     /// The input is not as long as the model's.
     InputLength {
         /// Values that the model takes.
@@ -73,6 +75,7 @@ impl fmt::Display for Error {
         match self {
             Self::Parse(error) => error.fmt(f),
             Self::ArenaTooSmall { needed, got } => write!(f, "arena has {got} bytes, the model needs {needed}"),
+            Self::Misaligned => f.write_str("model and arena have to begin at multiples of four bytes"),
             Self::InputLength { expected, got } => write!(f, "input has {got} values, the model takes {expected}"),
             Self::InputKind => f.write_str("the model takes numbers, no text"),
             Self::TextLength { most, got } => write!(f, "the text has {got} bytes, the model takes up to {most}"),

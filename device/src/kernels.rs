@@ -5,10 +5,10 @@
 //! the sums of a block of weights, in [`eight`].
 
 mod add;
-#[cfg(not(any(plain, dsp)))]
-mod assembly;
 mod average_pool;
 mod bag;
+#[cfg(not(plain))]
+mod blocks;
 mod concat;
 mod convolution;
 mod delay;
@@ -18,6 +18,8 @@ mod depthwise;
 mod dsp;
 mod eight;
 mod four;
+#[cfg(not(plain))]
+mod groups;
 mod matrix;
 mod max_pool;
 mod multiply;

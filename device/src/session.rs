@@ -32,8 +32,13 @@ impl<'a, const PARTS: u64> Session<'a, PARTS> {
     ///
     /// # Errors
     ///
-    /// [`Error::ArenaTooSmall`].
+    /// [`Error::ArenaTooSmall`], and on a board [`Error::Misaligned`] when model or arena do not begin at multiples of four
+    /// bytes.
     pub fn new(model: Model<'a, PARTS>, arena: &'a mut [i8]) -> Result<Self, Error> {
+        // The kernels of boards read words; those of the workstation do not care.
+        if cfg!(not(target_pointer_width = "64")) && !(model.is_aligned() && arena.as_ptr().addr().is_multiple_of(4)) {
+            return Err(Error::Misaligned);
+        }
         let (needed, got) = (model.arena_bytes(), arena.len());
         let arena = arena.get_mut(..needed).ok_or(Error::ArenaTooSmall { needed, got })?;
         let mut session = Self { model, arena, next: model.header().operator_count };
@@ -247,27 +252,27 @@ impl<'a, const PARTS: u64> Session<'a, PARTS> {
         let has = |kind| parts::has_operator(PARTS, kind);
         match operator.parameters {
             Parameters::Dense(channels) if has(Kind::Dense) || has(Kind::Dense4) => {
-                if let Some(slide) = self.slide(&a, operator, false) {
+                if let Some(slide) = self.slide(&a, operator) {
                     kernels::dense::<PARTS>(slide, channels);
                 }
             }
             Parameters::Convolution(window, channels) if has(Kind::Convolution) || has(Kind::Convolution4) => {
-                if let Some(slide) = self.slide(&a, operator, true) {
+                if let Some(slide) = self.slide(&a, operator) {
                     kernels::convolution::<PARTS>(slide, &window, channels);
                 }
             }
             Parameters::Depthwise(window, channels) if has(Kind::Depthwise) => {
-                if let Some(slide) = self.slide(&a, operator, false) {
+                if let Some(slide) = self.slide(&a, operator) {
                     kernels::depthwise(slide, &window, channels);
                 }
             }
             Parameters::AveragePool(window, factor) if has(Kind::AveragePool) => {
-                if let Some(slide) = self.slide(&a, operator, false) {
+                if let Some(slide) = self.slide(&a, operator) {
                     kernels::average_pool(slide, &window, factor);
                 }
             }
             Parameters::MaxPool(window) if has(Kind::MaxPool) => {
-                if let Some(slide) = self.slide(&a, operator, false) {
+                if let Some(slide) = self.slide(&a, operator) {
                     kernels::max_pool(slide, &window);
                 }
             }
@@ -324,26 +329,19 @@ impl<'a, const PARTS: u64> Session<'a, PARTS> {
         }
     }
 
-    /// Returns input and output of an operator that is computed pixel by pixel, and the bytes after the last tensor that is
-    /// alive, where the operator has a use for them.
-    fn slide(&mut self, input: &Tensor, operator: &Operator<'_>, scratch: bool) -> Option<Slide<'_>> {
+    /// Returns input and output of an operator that is computed pixel by pixel, and the bytes where it lays out what its
+    /// window shows, if it does.
+    fn slide(&mut self, input: &Tensor, operator: &Operator<'_>) -> Option<Slide<'_>> {
         let second = || operator.inputs().get(1).map(|&index| place(&self.tensor(index)));
         let addend = if parts::has_addend(PARTS) { operator.addend.zip(second()) } else { None };
         let output = place(&self.tensor(operator.output));
-        let end = if scratch { self.alive_end(operator.output) } else { self.arena.len() };
-        let (arena, scratch) = self.arena.split_at_mut_checked(end)?;
-        Some(Slide { arena, scratch, input: place(input), output, clamp: operator.clamp, addend })
-    }
-
-    /// Returns the greatest end of the tensors that are alive while an operator runs.
-    fn alive_end(&self, output: u16) -> usize {
-        let sources = self.model.header().source_count();
-        let now = output.saturating_sub(sources);
-        let alive = |(index, tensor): &(usize, Tensor)| {
-            tensor.held || (*index <= usize::from(output) && tensor.last_use >= now)
+        let (start, len) = match self.model.scratch(operator, input.shape) {
+            Some((start, len)) => (start as usize, len as usize),
+            None => (self.arena.len(), 0),
         };
-        let ends = self.model.tensors().enumerate().filter(alive).map(|(_, tensor)| range(&tensor).end);
-        ends.max().unwrap_or(0)
+        let (arena, scratch) = self.arena.split_at_mut_checked(start)?;
+        let scratch = scratch.get_mut(..len)?;
+        Some(Slide { arena, scratch, input: place(input), output, clamp: operator.clamp, addend })
     }
 
     /// Calls a kernel on two inputs and the output, which may stand in the place of one of them.

@@ -128,12 +128,18 @@ impl<'a> Channels<'a> {
         })
     }
 
-    /// Returns where the biases, multipliers and shifts of the first channels stand, if there are so many.
+    /// Returns where the biases, multipliers and shifts of so many channels from one on stand, if there are so many.
     #[inline(always)]
-    pub fn pointers(&self, count: usize) -> Option<(*const [u8; 4], *const [u8; 4], *const u8)> {
+    pub fn pointers(&self, first: usize, count: usize) -> Option<(*const [u8; 4], *const [u8; 4], *const u8)> {
+        let some = first..first.wrapping_add(count);
         let [biases, multipliers] =
-            [self.biases, self.multipliers].map(|words| words.0.get(..count).map(<[_]>::as_ptr));
-        Some((biases?, multipliers?, self.shifts.get(..count)?.as_ptr()))
+            [self.biases, self.multipliers].map(|words| words.0.get(some.clone()).map(<[_]>::as_ptr));
+        Some((biases?, multipliers?, self.shifts.get(some)?.as_ptr()))
+    }
+
+    /// Returns bias and requantisation of a channel.
+    pub fn at(&self, channel: usize) -> Option<(i32, Requantization)> {
+        self.some::<1>(channel)?.iter().next()
     }
 
     /// Returns bias and requantisation of each channel in turn.
@@ -159,52 +165,60 @@ impl<'a> Channels<'a> {
     /// Checks each output channel of weights whose rows hold `len` of them.
     #[inline(never)]
     pub(crate) fn check_rows(&self, len: usize) -> Result<(), Defect> {
-        let row_bytes = self.weights.row_bytes(len);
-        let mut channels = self.constants();
-        match self.weights {
-            Weights::Eight(bytes) => {
-                let whole = self.shifts.len() / ROWS * ROWS * row_bytes;
-                let (blocks, rows) = bytes.split_at_checked(whole).ok_or(Defect::Truncated)?;
-                for block in blocks.chunks_exact(row_bytes * ROWS) {
-                    magnitudes(block).iter().try_for_each(|&sum| check(channels.next(), sum))?;
-                }
-                rows.chunks_exact(row_bytes).try_for_each(|row| check(channels.next(), magnitude(row.iter())))
-            }
-            Weights::Four(bytes) => bytes.chunks_exact(row_bytes).try_for_each(|row| {
-                if !len.is_multiple_of(2) && row.last().is_some_and(|byte| byte >> 4 != 0) {
-                    return Err(Defect::Padding);
-                }
-                let pairs = row.iter().map(|&byte| nibbles(byte));
-                let sum = pairs.fold(0, |sum, (a, b)| add_magnitude(add_magnitude(sum, a), b));
-                check(channels.next(), sum)
-            }),
+        let Weights::Eight(bytes) = self.weights else { return self.check_nibbles(len) };
+        let mut rest = bytes;
+        let mut channel = 0;
+        while channel < self.shifts.len() {
+            // What does not fill a block stands a row at a time.
+            let rows = if self.shifts.len() - channel < ROWS { 1 } else { ROWS };
+            let taken = rest.split_at_checked(len.wrapping_mul(rows)).ok_or(Defect::Truncated)?;
+            let sums = if rows == 1 { [magnitude(taken.0, 1), 0, 0, 0] } else { magnitudes(taken.0) };
+            sums.iter().take(rows).zip(channel..).try_for_each(|(&sum, channel)| self.check(channel, sum))?;
+            (rest, channel) = (taken.1, channel + rows);
         }
+        Ok(())
+    }
+
+    /// As [`Channels::check_rows`], for weights of 4 bits.
+    #[inline(never)]
+    fn check_nibbles(&self, len: usize) -> Result<(), Defect> {
+        let Weights::Four(bytes) = self.weights else { return Err(Defect::Kind) };
+        for (channel, row) in bytes.chunks_exact(self.weights.row_bytes(len)).enumerate() {
+            if !len.is_multiple_of(2) && row.last().is_some_and(|byte| byte >> 4 != 0) {
+                return Err(Defect::Padding);
+            }
+            let pairs = row.iter().map(|&byte| nibbles(byte));
+            self.check(channel, pairs.fold(0, |sum, (a, b)| add_magnitude(add_magnitude(sum, a), b)))?;
+        }
+        Ok(())
     }
 
     /// Checks each channel of depthwise weights, tap after tap.
     #[inline(never)]
     pub(crate) fn check_columns(&self, count: usize) -> Result<(), Defect> {
         let Weights::Eight(bytes) = self.weights else { return Err(Defect::Kind) };
-        let mut channels = self.constants();
-        (0..count).try_for_each(|channel| check(channels.next(), magnitude(bytes.iter().skip(channel).step_by(count))))
+        let column = |channel| magnitude(bytes.get(channel..).unwrap_or_default(), count);
+        (0..count).try_for_each(|channel| self.check(channel, column(channel)))
     }
-}
 
-/// Checks that no input can overflow the accumulator of a channel, which has weights of this magnitude in all:
-/// `|bias| + 128 * sum |w|` has to fit 31 bits.
-fn check(channel: Option<(i32, Requantization)>, sum: u32) -> Result<(), Defect> {
-    let (bias, requantization) = channel.ok_or(Defect::Truncated)?;
-    requantization.check()?;
-    let bound = bias.unsigned_abs().saturating_add(sum.saturating_mul(128));
-    if bound > i32::MAX as u32 { Err(Defect::Overflow) } else { Ok(()) }
+    /// Checks that no input can overflow the accumulator of a channel, which has weights of this magnitude in all:
+    /// `|bias| + 128 * sum |w|` has to fit 31 bits.
+    #[inline(never)]
+    fn check(&self, channel: usize, sum: u32) -> Result<(), Defect> {
+        let (bias, requantization) = self.at(channel).ok_or(Defect::Truncated)?;
+        requantization.check()?;
+        let bound = bias.unsigned_abs().saturating_add(sum.saturating_mul(128));
+        if bound > i32::MAX as u32 { Err(Defect::Overflow) } else { Ok(()) }
+    }
 }
 
 fn add_magnitude(sum: u32, weight: i8) -> u32 {
     sum.saturating_add(u32::from(weight.unsigned_abs()))
 }
 
-fn magnitude<'w>(weights: impl Iterator<Item = &'w u8>) -> u32 {
-    weights.fold(0, |sum, weight| add_magnitude(sum, weight.cast_signed()))
+/// Returns the sum of the magnitudes of weights that stand so many bytes apart.
+fn magnitude(weights: &[u8], step: usize) -> u32 {
+    weights.iter().step_by(step).fold(0, |sum, weight| add_magnitude(sum, weight.cast_signed()))
 }
 
 /// Returns the sums of the magnitudes of a block's rows.

@@ -23,6 +23,7 @@ mod model;
 mod operator;
 mod overlap;
 pub mod parts;
+mod scratch;
 mod tensor;
 pub mod text;
 mod write;
@@ -41,6 +42,7 @@ pub use operator::{
     Window,
 };
 pub use overlap::Overlap;
+pub use scratch::scratch_len;
 pub use tensor::{Quantization, Shape, Tensor};
 pub use write::{Definition, TestDefinition};
 

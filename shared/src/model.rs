@@ -5,6 +5,7 @@ use crate::code::Columns;
 use crate::header::HEADER_BYTES;
 use crate::operator::{Context, MAX_INPUTS, OPERATOR_BYTES};
 use crate::parts::{self, ALL_PARTS};
+use crate::scratch::{alive_end, scratch_len};
 use crate::tensor::TENSOR_BYTES;
 use crate::{
     Defect, FACTS_TENSOR, Fact, FactKind, Head, Header, INPUT_TENSOR, Input, Kind, MAX_FACTS, MAX_HEADS, MAX_TENSORS,
@@ -62,8 +63,8 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
         }
         model.check_input_and_facts()?;
         model.check_heads()?;
-        model.check_operators()?;
-        model.check_memory()?;
+        let scratch_end = model.check_operators()?;
+        model.check_memory(scratch_end)?;
         model.check_tests()?;
         Ok(model)
     }
@@ -72,6 +73,11 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
     #[inline(always)]
     pub fn header(&self) -> Header {
         Header::of(self.header)
+    }
+
+    /// Returns whether the file begins at a multiple of four bytes, as all its numbers then do.
+    pub fn is_aligned(&self) -> bool {
+        self.header.as_ptr().addr().is_multiple_of(4)
     }
 
     /// Returns whether another model is the same, which two copies of a file are.
@@ -121,9 +127,7 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
 
     /// Returns the heads.
     pub fn heads(&self) -> impl Iterator<Item = Head<'a>> + use<'a, PARTS> {
-        let model = *self;
-        let mut cursor = Cursor::new(self.heads_section());
-        (0..self.header().head_count).map_while(move |_| Head::decode(&mut cursor, &|tensor| model.len_of(tensor)).ok())
+        Heads { model: *self, rest: Cursor::new(self.heads_section()), left: self.header().head_count }
     }
 
     /// Returns the operators in the order in which they run.
@@ -290,11 +294,13 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
         cursor.finish().map_err(|defect| ParseError::Head(self.header().head_count, defect))
     }
 
+    /// Checks the operators and returns the greatest end of what they lay out beside the tensors.
     #[inline(never)]
-    fn check_operators(&self) -> Result<(), ParseError> {
+    fn check_operators(&self) -> Result<u32, ParseError> {
         let mut place = 0u32;
         let mut set = 0;
         let mut macs = 0u64;
+        let mut scratch_end = 0;
         for index in 0..self.header().operator_count {
             let refused = |defect| ParseError::Operator(index, defect);
             let (operator, offset, used) = self.decode_operator(index).map_err(refused)?;
@@ -310,10 +316,12 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
             }
             place = place.checked_add(used).ok_or(refused(Defect::TooLarge))?;
             set |= parts::of_operator(operator.kind(), operator.addend.is_some());
-            let output = self.tensor(operator.output).ok_or(refused(Defect::Shape))?;
-            let input =
-                operator.inputs().first().and_then(|&input| self.tensor(input)).ok_or(refused(Defect::Shape))?;
-            macs = macs.wrapping_add(operator.macs(input.shape, output.shape));
+            let [input, output] = [operator.inputs().first().copied().unwrap_or(0), operator.output]
+                .map(|tensor| self.tensor(tensor).map_or(Shape::vector(0), |tensor| tensor.shape));
+            macs = macs.wrapping_add(operator.macs(input, output));
+            if let Some((start, len)) = self.scratch(&operator, input) {
+                scratch_end = start.saturating_add(len).max(scratch_end);
+            }
         }
         if usize::try_from(place) != Ok(self.weights.len()) {
             return Err(ParseError::Weights(Defect::Padding));
@@ -321,14 +329,24 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
         if set != u64::from(self.header().operator_set) || macs != u64::from(self.header().macs) {
             return Err(ParseError::Header(Defect::Count));
         }
-        Ok(())
+        Ok(scratch_end)
+    }
+
+    /// Returns where an operator on an input of some shape lays out what its window shows, and how many bytes it takes.
+    pub fn scratch(&self, operator: &Operator<'_>, input: Shape) -> Option<(u32, u32)> {
+        if !parts::has_scratch(PARTS) {
+            return None;
+        }
+        let len = scratch_len(operator.kind(), operator.window(), input);
+        let index = self.written_by(operator.output)?;
+        (len > 0).then(|| (alive_end(self.tensors(), index, operator.output), len))
     }
 
     /// Checks the memory plan: tensors that are alive at the same time share no byte, but for what [`Overlap`] allows, and
     /// the arena has no spare end.
     #[inline(never)]
-    fn check_memory(&self) -> Result<(), ParseError> {
-        let mut end = 0;
+    fn check_memory(&self, scratch_end: u32) -> Result<(), ParseError> {
+        let mut end = scratch_end;
         for index in 0..self.header().tensor_count {
             let refused = |defect| ParseError::Tensor(index, defect);
             let tensor = self.decode_tensor(index).map_err(refused)?;
@@ -341,14 +359,14 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
             }
             for earlier in 0..index {
                 let other = self.decode_tensor(earlier).map_err(refused)?;
-                let apart = u64::from(other.offset) >= tensor.end() || u64::from(tensor.offset) >= other.end();
+                let apart = other.offset >= tensor.end() || tensor.offset >= other.end();
                 let alive = self.written_by(index).is_none_or(|writer| other.last_use >= writer) || tensor.held;
                 if alive && !apart && !self.may_share(index, earlier) {
                     return Err(refused(Defect::Overlap));
                 }
             }
         }
-        if end != u64::from(self.header().arena_len) {
+        if end != self.header().arena_len {
             return Err(ParseError::Header(Defect::Arena));
         }
         Ok(())
@@ -387,8 +405,9 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
     fn check_tests(&self) -> Result<(), ParseError> {
         let mut cursor = Cursor::new(self.tests);
         let mut check = || {
+            let sizes = self.test_sizes();
             for _ in 0..cursor.u32()? {
-                TestVector::decode(&mut cursor, self.test_sizes())?;
+                TestVector::decode(&mut cursor, sizes)?;
             }
             cursor.finish()
         };
@@ -444,6 +463,22 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
 impl<'a> TestVector<'a> {
     fn decode(cursor: &mut Cursor<'a>, [input, facts, outputs]: [usize; 3]) -> Result<Self, Defect> {
         Ok(Self { input: cursor.take(input)?, facts: cursor.take(facts)?, outputs: cursor.take(outputs)? })
+    }
+}
+
+struct Heads<'a, const PARTS: u64> {
+    model: Model<'a, PARTS>,
+    rest: Cursor<'a>,
+    left: u16,
+}
+
+impl<'a, const PARTS: u64> Iterator for Heads<'a, PARTS> {
+    type Item = Head<'a>;
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<Head<'a>> {
+        self.left = self.left.checked_sub(1)?;
+        Head::decode(&mut self.rest, &|tensor| self.model.len_of(tensor)).ok()
     }
 }
 

@@ -44,6 +44,11 @@ pub(crate) const fn has_window(parts: u64) -> bool {
         || has_operator(parts, Kind::MaxPool)
 }
 
+/// Returns whether some parts have operators that take bytes beside their tensors.
+pub(crate) const fn has_scratch(parts: u64) -> bool {
+    has_operator(parts, Kind::Convolution) || has_operator(parts, Kind::Convolution4)
+}
+
 /// Returns whether some parts have operators with an addend.
 #[inline(always)]
 pub const fn has_addend(parts: u64) -> bool {

@@ -76,10 +76,13 @@ const MAX_SCALE: f32 = 18_446_744_073_709_551_616.0;
 /// The most values a tensor may have.
 const MAX_LEN: u64 = 1 << 26;
 
+/// The greatest offset in the arena, so that no end overflows.
+const MAX_OFFSET: u32 = 1 << 31;
+
 impl Tensor {
-    /// Returns the place after the last byte, rounded up to the alignment.
-    pub fn end(&self) -> u64 {
-        (u64::from(self.offset) + self.shape.len() as u64).next_multiple_of(u64::from(ALIGNMENT))
+    /// Returns the place after the last byte, rounded up to the alignment; in a parsed model it fits.
+    pub fn end(&self) -> u32 {
+        self.offset.wrapping_add(self.shape.len() as u32).wrapping_add(ALIGNMENT - 1) & !(ALIGNMENT - 1)
     }
 
     #[inline(never)]
@@ -104,7 +107,7 @@ impl Tensor {
         if !(scale.is_normal() && scale > 0.0 && scale <= MAX_SCALE) {
             return Err(Defect::Scale);
         }
-        if offset % ALIGNMENT != 0 {
+        if offset % ALIGNMENT != 0 || offset > MAX_OFFSET {
             return Err(Defect::Offset);
         }
         let quantization = Quantization { scale, zero_point: zero_point.cast_signed() };

@@ -5,9 +5,10 @@ use crate::header::HEADER_BYTES;
 use crate::input::{NUMBERS, TEXT};
 use crate::model::checksum;
 use crate::operator::Window;
+use crate::scratch::{alive_end, scratch_len};
 use crate::{
     Code, Encoder, FactDefinition, HeadDefinition, HeadKind, Header, InputDefinition, KindDefinition, MAX_INPUTS,
-    Model, OperatorDefinition, ParseError, Tensor, WriteError, parts,
+    Model, OperatorDefinition, ParseError, Shape, Tensor, WriteError, parts,
 };
 
 /// A model that is to be written.
@@ -114,7 +115,7 @@ impl Definition<'_> {
         let tests_len = sink.end_section()?;
         Ok(Header {
             file_len: count_u32(sink.len + 4)?,
-            arena_len: count_u32(self.tensors.iter().map(Tensor::end).max().unwrap_or(0) as usize)?,
+            arena_len: self.arena_len(),
             operator_set: operator_set as u32,
             fact_set: (fact_set >> 32) as u32,
             macs: self.macs,
@@ -129,6 +130,20 @@ impl Definition<'_> {
             tests_len,
             input_values: count_u32(self.tensors.first().map_or(0, |input| input.shape.len()))?,
         })
+    }
+
+    /// Returns the greatest end of a tensor, or of what a convolution lays out beside its tensors.
+    fn arena_len(&self) -> u32 {
+        let first = self.tensors.len().saturating_sub(self.operators.len());
+        let ends = self.operators.iter().zip(first..).zip(0..).map(|((operator, output), index)| {
+            let input = operator.inputs.first().and_then(|&input| self.tensors.get(usize::from(input)));
+            let input = input.map_or(Shape::vector(0), |tensor| tensor.shape);
+            match scratch_len(operator.kind, operator.window.as_ref(), input) {
+                0 => 0,
+                len => alive_end(self.tensors.iter().copied(), index, output as u16).saturating_add(len),
+            }
+        });
+        ends.chain(self.tensors.iter().map(Tensor::end)).max().unwrap_or(0)
     }
 
     fn encode_input(&self, sink: &mut Sink<'_>) -> Result<(), WriteError> {

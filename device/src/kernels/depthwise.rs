@@ -1,15 +1,15 @@
+#[cfg(plain)]
 use core::ops::Range;
 
 use attar_shared::{Channels, Weights, Window};
 
 use super::Slide;
-#[cfg(not(any(plain, dsp)))]
-use super::assembly::{Taps, four_channels};
+#[cfg(not(plain))]
+use super::groups;
+#[cfg(plain)]
+use super::slide::Finish;
 use super::slide::Pixel;
 use super::window::Over;
-
-/// Channels whose sums stay in registers.
-const SIDE_BY_SIDE: usize = if cfg!(plain) { 8 } else { 4 };
 
 /// Computes a convolution channel by channel with weights `[kernel_height, kernel_width, channels]`.
 #[inline(never)]
@@ -17,36 +17,42 @@ pub(crate) fn depthwise(mut slide: Slide<'_>, window: &Window, channels: Channel
     // The parser knows no other width.
     let Weights::Eight(weights) = channels.weights else { return };
     let (over, finish) = (Over::new(window, &slide.input), slide.finish());
-    #[cfg(dsp)]
-    let fours = super::dsp::Depthwise::new(&slide, over, weights, channels, &finish);
     for pixel in slide.pixels() {
-        #[cfg(dsp)]
-        let mut first = fours.as_ref().map_or(0, |fours| fours.pixel(&mut slide, pixel));
-        #[cfg(not(dsp))]
-        let mut first = 0usize;
-        while over.depth.wrapping_sub(first) >= SIDE_BY_SIDE {
-            let sums = sums::<SIDE_BY_SIDE>(&slide, &over, weights, pixel, first);
-            slide.end(&finish, &channels, pixel, first, &sums);
-            first = first.wrapping_add(SIDE_BY_SIDE);
-        }
+        #[cfg(not(plain))]
+        let first = groups::pixel(&mut slide, &over, weights, pixel, (channels, &finish));
+        #[cfg(plain)]
+        let first = eights(&mut slide, &over, weights, pixel, (channels, &finish));
         for channel in first..over.depth {
-            let sums = sums::<1>(&slide, &over, weights, pixel, channel);
+            let sums = scattered::<1>(&slide, &over, weights, pixel, channel);
             slide.end(&finish, &channels, pixel, channel, &sums);
         }
     }
 }
 
-/// Returns the sums of N channels from the first on.
+/// Computes the first channels of a pixel, as many as make eights, and returns how many.
+#[cfg(plain)]
 #[inline(always)]
-fn sums<const N: usize>(slide: &Slide<'_>, over: &Over, weights: &[u8], pixel: Pixel, first: usize) -> [i32; N] {
-    if let Some((rows, columns)) = over.inside(pixel) {
-        rectangles(slide, over, weights, pixel, first, (rows, columns))
-    } else {
-        scattered(slide, over, weights, pixel, first)
+fn eights(
+    slide: &mut Slide<'_>,
+    over: &Over,
+    weights: &[u8],
+    pixel: Pixel,
+    (channels, finish): (Channels<'_>, &Finish),
+) -> usize {
+    let mut first = 0usize;
+    while over.depth.wrapping_sub(first) >= 8 {
+        let sums: [i32; 8] = match over.inside(pixel) {
+            Some(inside) => rectangles(slide, over, weights, pixel, first, inside),
+            None => scattered(slide, over, weights, pixel, first),
+        };
+        slide.end(finish, &channels, pixel, first, &sums);
+        first = first.wrapping_add(8);
     }
+    first
 }
 
-/// As [`sums`], of a window without holes: the taps inside of the input, then those around it.
+/// Returns the sums of N channels from the first on, of a window without holes: the taps inside of the input, then those around it.
+#[cfg(plain)]
 #[inline(always)]
 fn rectangles<const N: usize>(
     slide: &Slide<'_>,
@@ -77,7 +83,7 @@ fn rectangles<const N: usize>(
 }
 
 /// Returns the sums of N channels over a rectangle of taps; `values` and `weights` begin with the first tap's.
-#[cfg(any(plain, dsp))]
+#[cfg(plain)]
 #[inline(always)]
 fn product<const N: usize>(values: &[i8], weights: &[u8], over: &Over, (rows, columns): (usize, usize)) -> [i32; N] {
     let weight_row = (over.horizontal.kernel as usize).wrapping_mul(over.depth);
@@ -99,38 +105,8 @@ fn product<const N: usize>(values: &[i8], weights: &[u8], over: &Over, (rows, co
     sums
 }
 
-/// As above, where assembly sums four channels.
-#[cfg(not(any(plain, dsp)))]
-#[inline(always)]
-fn product<const N: usize>(values: &[i8], weights: &[u8], over: &Over, (rows, columns): (usize, usize)) -> [i32; N] {
-    let width = columns.wrapping_mul(over.depth);
-    let weight_row = (over.horizontal.kernel as usize).wrapping_mul(over.depth);
-    let taps = Taps {
-        skip: over.row.wrapping_sub(width),
-        weight_skip: weight_row.wrapping_sub(width),
-        rows,
-        columns,
-        depth: over.depth,
-    };
-    let mut sums = [0; N];
-    if N == 4 {
-        sums.iter_mut().zip(four_channels(values, weights, &taps)).for_each(|(sum, four)| *sum = four);
-        return sums;
-    }
-    for y in 0..rows {
-        for x in 0..columns {
-            let at = x.wrapping_mul(over.depth);
-            let values = values.get(y.wrapping_mul(over.row).wrapping_add(at)..).unwrap_or_default();
-            let weights = weights.get(y.wrapping_mul(weight_row).wrapping_add(at)..).unwrap_or_default();
-            for ((sum, &w), &x) in sums.iter_mut().zip(weights).zip(values) {
-                *sum = sum.wrapping_add(i32::from(w.cast_signed()) * i32::from(x));
-            }
-        }
-    }
-    sums
-}
-
 /// Adds the products of the taps that lie in the padding, which counts as the zero point.
+#[cfg(plain)]
 #[inline(never)]
 fn pad<const N: usize>(
     sums: &mut [i32; N],
@@ -152,7 +128,7 @@ fn pad<const N: usize>(
     }
 }
 
-/// As [`sums`], tap by tap.
+/// Returns the sums of N channels from the first on, tap by tap.
 #[inline(never)]
 fn scattered<const N: usize>(slide: &Slide<'_>, over: &Over, weights: &[u8], pixel: Pixel, first: usize) -> [i32; N] {
     let padding = [slide.input.zero_point; N];

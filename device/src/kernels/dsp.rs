@@ -65,52 +65,9 @@ mod blocks;
 mod depthwise;
 mod patch;
 
-pub(super) use blocks::{block, block_of_vector, blocks, blocks_of_vector, row};
-pub(super) use depthwise::Depthwise;
+pub(super) use blocks::{all_blocks, all_blocks_of_vector, row};
+pub(super) use depthwise::all_groups;
 pub(super) use patch::{lay, lay_rows};
-
-use attar_shared::Channels;
-
-use super::Slide;
-use super::matrix::COLUMNS;
-use super::slide::{Finish, Pixel};
 
 /// Bytes that a patch takes for each tap.
 pub(super) const BYTES: usize = 4;
-
-/// What the end of a sum needs: the constants of the channels from one on, and where its values go.
-#[repr(C)]
-struct End {
-    biases: *const [u8; 4],
-    multipliers: *const [u8; 4],
-    shifts: *const u8,
-    zero_point: i32,
-    places: [*mut i8; COLUMNS],
-}
-
-impl End {
-    /// Returns the end of the first `count` channels of a pair of pixels, if all lie where they should.
-    #[inline(always)]
-    fn new(
-        slide: &mut Slide<'_>,
-        [first, second]: [Option<Pixel>; COLUMNS],
-        count: usize,
-        channels: Channels<'_>,
-        finish: &Finish,
-    ) -> Option<Self> {
-        let constants = channels.pointers(count)?;
-        let first = slide.start_of(first?, count)?;
-        // Of a pixel alone, what the second column gives is written before the first overwrites it.
-        let second = second.map_or(Some(first), |pixel| slide.start_of(pixel, count))?;
-        let arena = slide.arena.as_mut_ptr();
-        Some(Self {
-            biases: constants.0,
-            multipliers: constants.1,
-            shifts: constants.2,
-            zero_point: finish.zero_point,
-            places: [arena.wrapping_add(first), arena.wrapping_add(second)],
-        })
-    }
-}
-
-const _: () = assert!(core::mem::offset_of!(End, places) == 16, "the assembly has offsets as numbers");

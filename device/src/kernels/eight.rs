@@ -1,17 +1,17 @@
 //! Weights of 8 bits, for any core.
 
-use core::ops::Range;
+use attar_shared::{Channels, ROWS};
 
-use attar_shared::ROWS;
-
-#[cfg(dsp)]
 use super::Slide;
+#[cfg(not(plain))]
+use super::blocks;
 #[cfg(dsp)]
 use super::dsp as core_kernels;
-use super::matrix::{COLUMNS, Patch, Rows, Sums};
+#[cfg(plain)]
+use super::matrix::each_block;
+use super::matrix::{COLUMNS, Patch, Rows};
 #[cfg(riscv)]
 use super::riscv as core_kernels;
-#[cfg(dsp)]
 use super::slide::{Finish, Pixel};
 #[cfg(thumb1)]
 use super::thumb1 as core_kernels;
@@ -19,8 +19,10 @@ use super::thumb1 as core_kernels;
 use super::thumb2 as core_kernels;
 #[cfg(plain)]
 use super::wide as core_kernels;
-#[cfg(dsp)]
-use attar_shared::Channels;
+
+/// Bytes that a patch takes for each tap.
+#[cfg(not(plain))]
+pub(super) const BYTES: usize = core_kernels::BYTES;
 
 /// Weights of 8 bits in the order of the file.
 #[derive(Clone, Copy)]
@@ -30,18 +32,19 @@ pub(super) struct Eight<'a> {
 }
 
 impl<'a> Eight<'a> {
-    /// Returns the weights of some taps of a block.
+    /// Returns the weights of so many blocks from one on.
     #[inline(always)]
-    pub(super) fn of_block(self, block: usize, taps: &Range<usize>) -> &'a [u8] {
-        let first = block.wrapping_mul(self.taps).wrapping_add(taps.start).wrapping_mul(ROWS);
-        self.bytes.get(first..first.wrapping_add(taps.len().wrapping_mul(ROWS))).unwrap_or_default()
+    pub(super) fn of_blocks(self, block: usize, blocks: usize) -> Option<&'a [u8]> {
+        let bytes = self.taps.wrapping_mul(ROWS);
+        let first = block.wrapping_mul(bytes);
+        self.bytes.get(first..first.wrapping_add(blocks.wrapping_mul(bytes)))
     }
 
-    /// Returns the weights of some taps of a row that is in no block.
+    /// Returns the weights of a row that is in no block.
     #[inline(always)]
-    pub(super) fn of_row(self, row: usize, taps: &Range<usize>) -> &'a [u8] {
-        let first = row.wrapping_mul(self.taps).wrapping_add(taps.start);
-        self.bytes.get(first..first.wrapping_add(taps.len())).unwrap_or_default()
+    fn of_row(self, row: usize) -> &'a [u8] {
+        let first = row.wrapping_mul(self.taps);
+        self.bytes.get(first..first.wrapping_add(self.taps)).unwrap_or_default()
     }
 }
 
@@ -59,42 +62,51 @@ impl Rows for Eight<'_> {
         core_kernels::lay_rows(patch, column, values, step, rows, len)
     }
 
-    #[inline(always)]
-    fn block(self, block: usize, taps: Range<usize>, patch: &Patch<'_>, sums: &mut Sums) {
-        core_kernels::block(self.of_block(block, &taps), patch, sums);
-    }
-
-    #[inline(always)]
-    fn row(self, row: usize, taps: Range<usize>, patch: &Patch<'_>, sums: &mut [i32; COLUMNS]) {
-        core_kernels::row(self.of_row(row, &taps), patch, sums);
-    }
-
-    #[cfg(dsp)]
+    #[cfg(not(plain))]
     #[inline(always)]
     fn blocks(
         self,
         slide: &mut Slide<'_>,
         pair: [Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
-        channels: Channels<'_>,
-        finish: &Finish,
-    ) -> usize {
-        core_kernels::blocks(slide, pair, (self.bytes, self.taps), patch, channels, finish)
+        end: (Channels<'_>, &Finish),
+    ) {
+        blocks::all(slide, pair, self, Some(patch), patch.totals, end);
     }
 
-    #[cfg(dsp)]
+    #[cfg(plain)]
     #[inline(always)]
-    fn blocks_of_vector(self, slide: &mut Slide<'_>, total: i32, channels: Channels<'_>, finish: &Finish) -> usize {
-        core_kernels::blocks_of_vector(slide, self.bytes, total, channels, finish)
+    fn blocks(
+        self,
+        slide: &mut Slide<'_>,
+        pair: [Option<Pixel>; COLUMNS],
+        patch: &Patch<'_>,
+        end: (Channels<'_>, &Finish),
+    ) {
+        let weights = |block| self.of_blocks(block, 1).unwrap_or_default();
+        each_block(slide, pair, end, |_, block| core_kernels::block(weights(block), patch));
     }
 
     #[inline(always)]
-    fn block_of_vector(self, block: usize, values: &[i8], total: i32) -> [i32; ROWS] {
-        core_kernels::block_of_vector(self.of_block(block, &(0..self.taps)), values, total)
+    fn row(self, row: usize, patch: &Patch<'_>) -> [i32; COLUMNS] {
+        core_kernels::row(self.of_row(row), patch)
+    }
+
+    #[inline(always)]
+    fn blocks_of_vector(self, slide: &mut Slide<'_>, end: (Channels<'_>, &Finish)) {
+        let total = slide.all().iter().fold(0i32, |total, &value| total.wrapping_add(value.into()));
+        let pair = [Some(Pixel::FIRST), None];
+        #[cfg(not(plain))]
+        blocks::all(slide, pair, self, None, [total; COLUMNS], end);
+        #[cfg(plain)]
+        each_block(slide, pair, end, |slide, block| {
+            let weights = self.of_blocks(block, 1).unwrap_or_default();
+            core_kernels::block_of_vector(weights, slide.all(), total).map(|sum| [sum, 0])
+        });
     }
 
     #[inline(always)]
     fn row_of_vector(self, row: usize, values: &[i8]) -> i32 {
-        super::plain::row_of_vector(self.of_row(row, &(0..self.taps)), values)
+        super::plain::row_of_vector(self.of_row(row), values)
     }
 }

@@ -1,11 +1,11 @@
 //! Weights of 4 bits, two in a byte, for any core.
 
-use core::ops::Range;
+use attar_shared::{Channels, ROWS, nibbles};
 
-use attar_shared::{ROWS, nibbles};
-
-use super::matrix::{COLUMNS, Patch, Rows, Sums};
+use super::Slide;
+use super::matrix::{COLUMNS, Patch, Rows, each_block};
 use super::plain;
+use super::slide::{Finish, Pixel};
 
 /// Weights of 4 bits in rows, each of which begins with a new byte.
 #[derive(Clone, Copy)]
@@ -15,12 +15,11 @@ pub(super) struct Four<'a> {
 }
 
 impl<'a> Four<'a> {
-    /// Returns the bytes of a row from a tap on, which is even.
     #[inline(always)]
-    fn row_from(self, row: usize, tap: usize) -> &'a [u8] {
+    fn of_row(self, row: usize) -> &'a [u8] {
         let bytes = self.taps.div_ceil(2);
-        let row = row.wrapping_mul(bytes);
-        self.bytes.get(row.wrapping_add(tap / 2)..row.wrapping_add(bytes)).unwrap_or_default()
+        let first = row.wrapping_mul(bytes);
+        self.bytes.get(first..first.wrapping_add(bytes)).unwrap_or_default()
     }
 }
 
@@ -33,31 +32,41 @@ impl Rows for Four<'_> {
     }
 
     #[inline(always)]
-    fn block(self, block: usize, taps: Range<usize>, patch: &Patch<'_>, sums: &mut Sums) {
-        let first = block.wrapping_mul(ROWS);
-        sums.iter_mut().zip(first..).for_each(|(sums, row)| self.row(row, taps.clone(), patch, sums));
+    fn blocks(
+        self,
+        slide: &mut Slide<'_>,
+        pair: [Option<Pixel>; COLUMNS],
+        patch: &Patch<'_>,
+        end: (Channels<'_>, &Finish),
+    ) {
+        each_block(slide, pair, end, |_, block| {
+            let first = block.wrapping_mul(ROWS);
+            core::array::from_fn(|row| self.row(first.wrapping_add(row), patch))
+        });
     }
 
     #[inline(always)]
-    fn row(self, row: usize, taps: Range<usize>, patch: &Patch<'_>, sums: &mut [i32; COLUMNS]) {
-        patch_row(self.row_from(row, taps.start), taps.len(), patch, sums);
+    fn row(self, row: usize, patch: &Patch<'_>) -> [i32; COLUMNS] {
+        patch_row(self.of_row(row), self.taps, patch)
     }
 
     #[inline(always)]
-    fn block_of_vector(self, block: usize, values: &[i8], _total: i32) -> [i32; ROWS] {
-        let first = block.wrapping_mul(ROWS);
-        core::array::from_fn(|row| self.row_of_vector(first.wrapping_add(row), values))
+    fn blocks_of_vector(self, slide: &mut Slide<'_>, end: (Channels<'_>, &Finish)) {
+        each_block(slide, [Some(Pixel::FIRST), None], end, |slide, block| {
+            let first = block.wrapping_mul(ROWS);
+            core::array::from_fn(|row| [self.row_of_vector(first.wrapping_add(row), slide.all()), 0])
+        });
     }
 
     #[inline(always)]
     fn row_of_vector(self, row: usize, values: &[i8]) -> i32 {
-        vector_row(self.row_from(row, 0), values)
+        vector_row(self.of_row(row), values)
     }
 }
 
 #[inline(never)]
-fn patch_row(weights: &[u8], taps: usize, patch: &Patch<'_>, sums: &mut [i32; COLUMNS]) {
-    let [mut p, mut q] = *sums;
+fn patch_row(weights: &[u8], taps: usize, patch: &Patch<'_>) -> [i32; COLUMNS] {
+    let [mut p, mut q] = [0; COLUMNS];
     let values = patch.bytes.get(..taps.wrapping_mul(COLUMNS)).unwrap_or_default();
     let (pairs, left) = values.as_chunks::<{ 2 * COLUMNS }>();
     let mut weights = weights.iter();
@@ -70,7 +79,7 @@ fn patch_row(weights: &[u8], taps: usize, patch: &Patch<'_>, sums: &mut [i32; CO
         let (low, _) = nibbles(byte);
         (p, q) = (add_product(p, low, x), add_product(q, low, y));
     }
-    *sums = [p, q];
+    [p, q]
 }
 
 #[inline(never)]

@@ -4,11 +4,11 @@
 #![allow(unsafe_code)]
 
 use core::arch::naked_asm;
+use core::mem::offset_of;
 
 use attar_shared::ROWS;
 
-use super::assembly::Taps;
-pub(super) use super::assembly::{block, block_of_vector};
+use super::groups::Taps;
 use super::matrix::Sums;
 pub(super) use super::plain::{BYTES, lay, row};
 
@@ -193,7 +193,7 @@ pub(super) unsafe extern "C" fn vector_sums(
     )
 }
 
-/// Computes the sums of four channels.
+/// Adds to the sums of four channels the products of a rectangle of taps.
 ///
 /// # Safety
 ///
@@ -203,14 +203,15 @@ pub(super) unsafe extern "C" fn channel_sums(values: *const i8, weights: *const 
     naked_asm!(
         ".option push",
         ".option arch, +m",
-        "li a4, 0",
-        "li a5, 0",
-        "li a6, 0",
-        "li a7, 0",
-        "lw t0, 8(a2)",
-        "lw t3, 16(a2)",
+        "lw a4, 0(a3)",
+        "lw a5, 4(a3)",
+        "lw a6, 8(a3)",
+        "lw a7, 12(a3)",
+        "lw t0, {rows}(a2)",
+        "lw t2, {step}(a2)",
+        "lw t3, {depth}(a2)",
         "1:",
-        "lw t1, 12(a2)",
+        "lw t1, {columns}(a2)",
         "2:",
         "lb t4, 0(a0)",
         "lb t5, 0(a1)",
@@ -228,12 +229,12 @@ pub(super) unsafe extern "C" fn channel_sums(values: *const i8, weights: *const 
         "lb t5, 3(a1)",
         "mul t4, t4, t5",
         "add a7, a7, t4",
-        "add a0, a0, t3",
+        "add a0, a0, t2",
         "add a1, a1, t3",
         "addi t1, t1, -1",
         "bnez t1, 2b",
-        "lw t4, 0(a2)",
-        "lw t5, 4(a2)",
+        "lw t4, {skip}(a2)",
+        "lw t5, {weight_skip}(a2)",
         "add a0, a0, t4",
         "add a1, a1, t5",
         "addi t0, t0, -1",
@@ -244,5 +245,11 @@ pub(super) unsafe extern "C" fn channel_sums(values: *const i8, weights: *const 
         "sw a7, 12(a3)",
         "ret",
         ".option pop",
+        rows = const offset_of!(Taps, rows),
+        columns = const offset_of!(Taps, columns),
+        step = const offset_of!(Taps, step),
+        depth = const offset_of!(Taps, depth),
+        skip = const offset_of!(Taps, skip),
+        weight_skip = const offset_of!(Taps, weight_skip),
     )
 }

@@ -3,11 +3,11 @@
 
 use core::arch::asm;
 
-use attar_shared::{Clamp, Requantization};
+use attar_shared::Requantization;
 
-/// Requantises, adds the zero point, and saturates to 8 bits and a clamp.
+/// Requantises, adds the zero point, and saturates to 8 bits.
 #[inline(always)]
-pub(super) fn finish(accumulator: i32, requantization: Requantization, zero_point: i32, clamp: Clamp) -> i8 {
+pub(super) fn finish(accumulator: i32, requantization: Requantization, zero_point: i32) -> i8 {
     let mut value: i32;
     // The last bit that is shifted out is the half that rounds up, and ADC adds it with the zero point.
     // SAFETY: it computes with its operands alone.
@@ -26,5 +26,5 @@ pub(super) fn finish(accumulator: i32, requantization: Requantization, zero_poin
             options(pure, nomem, nostack),
         );
     }
-    if clamp == Clamp::ALL { value as i8 } else { super::saturate(value, clamp) }
+    value as i8
 }

@@ -1,8 +1,11 @@
 //! Input and output of an operator that is computed pixel by pixel, wherever they lie in the arena.
 
+#[cfg(not(plain))]
+use core::ops::Range;
+
 use attar_shared::{AddConstants, Addend, Channels, Clamp, Requantization, Shape};
 
-use super::sum;
+use super::{saturate, sum};
 
 /// Where a tensor lies in the arena, and what a kernel has to know of it.
 #[derive(Debug, Clone, Copy)]
@@ -41,12 +44,6 @@ impl Slide<'_> {
         self.arena.get(start..start.wrapping_add(len))
     }
 
-    /// Returns whether input and output share no byte.
-    pub(super) fn is_apart(&self) -> bool {
-        let end = |place: &Place| place.start.wrapping_add(place.shape.len());
-        end(&self.input) <= self.output.start || end(&self.output) <= self.input.start
-    }
-
     /// Returns all values of the input.
     pub(super) fn all(&self) -> &[i8] {
         self.values(0, self.input.shape.len()).unwrap_or_default()
@@ -78,7 +75,9 @@ impl Slide<'_> {
 
     /// Requantises the sums of N channels of a pixel, which lack the bias, makes the addition that joined the operator, if
     /// there is one, and writes.
-    #[inline(always)]
+    // Where a core has assembly, it does this by itself for most channels.
+    #[cfg_attr(plain, inline(always))]
+    #[cfg_attr(not(plain), inline(never))]
     pub(super) fn end<const N: usize>(
         &mut self,
         finish: &Finish,
@@ -101,29 +100,42 @@ impl Slide<'_> {
         }
     }
 
-    /// Returns where the first `count` channels of a pixel of the output stand in the arena.
-    #[cfg(dsp)]
+    /// Returns where some channels of a pixel of the output stand in the arena.
+    #[cfg(not(plain))]
     #[inline(always)]
-    pub(super) fn start_of(&self, pixel: Pixel, count: usize) -> Option<usize> {
-        let start = self.place(pixel, 0);
+    pub(super) fn start_of(&self, pixel: Pixel, channel: usize, count: usize) -> Option<usize> {
+        let start = self.place(pixel, channel);
         self.arena.get(start..start.wrapping_add(count)).map(|_| start)
     }
 
-    /// Writes the first channels of a pixel from the results of the operator alone, once the addition has been made.
-    #[cfg(dsp)]
-    pub(super) fn join(&mut self, pixel: Pixel, finish: &Finish, results: &[i8]) {
-        let Some(joined) = &finish.sum else { return };
-        let place = self.place(pixel, 0);
-        let other = joined.start.wrapping_add(pixel.index.wrapping_mul(joined.step));
-        let (constants, clamp) = (joined.constants, joined.clamp);
-        let ends = [place, other].map(|start| start..start.wrapping_add(results.len()));
-        if let Ok([places, others]) = self.arena.get_disjoint_mut(ends) {
-            for ((place, other), &result) in places.iter_mut().zip(others).zip(results) {
-                *place = sum(result, *other, constants, clamp);
+    /// Brings what assembly wrote to some channels of a pixel into the clamp; where an addition joined the operator, makes it
+    /// from the results and writes.
+    #[cfg(not(plain))]
+    #[inline(always)]
+    pub(super) fn after(&mut self, pixel: Pixel, channels: Range<usize>, finish: &Finish, results: &[i8]) {
+        if finish.is_joined() || finish.clamp != Clamp::ALL {
+            self.correct(pixel, channels, finish, results);
+        }
+    }
+
+    #[cfg(not(plain))]
+    #[inline(never)]
+    fn correct(&mut self, pixel: Pixel, channels: Range<usize>, finish: &Finish, results: &[i8]) {
+        let start = self.place(pixel, channels.start);
+        let clamp = finish.clamp;
+        let Some(joined) = &finish.sum else {
+            let places = self.arena.get_mut(start..start.wrapping_add(channels.len())).unwrap_or_default();
+            places.iter_mut().for_each(|place| *place = saturate((*place).into(), clamp));
+            return;
+        };
+        // The second input may stand in the place of the output.
+        let second = joined.place(pixel, channels.start);
+        for (index, &result) in results.iter().take(channels.len()).enumerate() {
+            let other = self.arena.get(second.wrapping_add(index)).copied().unwrap_or(0);
+            let result = saturate(result.into(), clamp);
+            if let Some(place) = self.arena.get_mut(start.wrapping_add(index)) {
+                *place = sum(result, other, joined.constants, joined.clamp);
             }
-        } else if let Some(places) = self.arena.get_mut(place..place.wrapping_add(results.len())) {
-            // The second input stands in the place of the output.
-            places.iter_mut().zip(results).for_each(|(place, &result)| *place = sum(result, *place, constants, clamp));
         }
     }
 
@@ -151,25 +163,27 @@ pub(super) struct Finish {
 }
 
 impl Finish {
-    /// Returns whether the results of the operator alone are only brought into the range of int8.
-    #[cfg(dsp)]
-    pub(super) fn saturates_alone(&self) -> bool {
-        self.clamp == Clamp::ALL
-    }
-
     /// Returns whether an addition joined the operator.
-    #[cfg(dsp)]
+    #[cfg(not(plain))]
     pub(super) fn is_joined(&self) -> bool {
         self.sum.is_some()
     }
 
     #[inline(always)]
     pub(super) fn apply(&self, accumulator: i32, requantization: Requantization) -> i8 {
-        #[cfg(any(dsp, thumb2))]
-        return super::saturating::finish(accumulator, requantization, self.zero_point, self.clamp);
-        #[cfg(not(any(dsp, thumb2)))]
-        super::saturate(requantization.apply(accumulator).wrapping_add(self.zero_point), self.clamp)
+        let value = finish(accumulator, requantization, self.zero_point);
+        // Never outside of int8, so that the order of both does not matter.
+        if self.clamp == Clamp::ALL { value } else { saturate(value.into(), self.clamp) }
     }
+}
+
+/// Requantises, adds the zero point, and saturates to int8.
+#[inline(always)]
+pub(super) fn finish(accumulator: i32, requantization: Requantization, zero_point: i32) -> i8 {
+    #[cfg(any(dsp, thumb2))]
+    return super::saturating::finish(accumulator, requantization, zero_point);
+    #[cfg(not(any(dsp, thumb2)))]
+    saturate(requantization.apply(accumulator).wrapping_add(zero_point), Clamp::ALL)
 }
 
 /// An addition that joined an operator.
@@ -182,11 +196,16 @@ struct Sum {
 }
 
 impl Sum {
+    /// Returns where the value that is added to a channel of a pixel stands.
+    #[inline(always)]
+    fn place(&self, pixel: Pixel, channel: usize) -> usize {
+        self.start.wrapping_add(pixel.index.wrapping_mul(self.step)).wrapping_add(channel)
+    }
+
     /// Adds the values of the second input.
     #[inline(never)]
     fn join(&self, arena: &[i8], pixel: Pixel, channel: usize, values: &mut [i8]) {
-        let start = self.start.wrapping_add(pixel.index.wrapping_mul(self.step)).wrapping_add(channel);
-        let others = arena.get(start..).unwrap_or_default();
+        let others = arena.get(self.place(pixel, channel)..).unwrap_or_default();
         values
             .iter_mut()
             .zip(others)
@@ -203,6 +222,11 @@ pub(super) struct Pixel {
     pub(super) y: u16,
     /// Its column.
     pub(super) x: u16,
+}
+
+impl Pixel {
+    /// The one pixel of a vector.
+    pub(super) const FIRST: Self = Self { index: 0, y: 0, x: 0 };
 }
 
 /// The pixels of an output in one of two orders.

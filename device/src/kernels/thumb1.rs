@@ -4,11 +4,12 @@
 #![allow(unsafe_code)]
 
 use core::arch::naked_asm;
+use core::mem::offset_of;
 
-use super::assembly::Taps;
-pub(super) use super::assembly::block;
+use attar_shared::ROWS;
+
+use super::groups::Taps;
 use super::matrix::{COLUMNS, Patch, Sums};
-pub(super) use super::plain::block_of_vector;
 
 /// Bytes that a patch takes for each tap.
 pub(super) const BYTES: usize = 2 * COLUMNS;
@@ -32,15 +33,16 @@ pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Resu
     }
 }
 
-/// Adds to the sums of a row the products of its weights with a patch.
+/// Returns the sums at both pixels of a row of weights times a patch.
 #[inline(never)]
-pub(super) fn row(weights: &[u8], patch: &Patch<'_>, sums: &mut [i32; COLUMNS]) {
+pub(super) fn row(weights: &[u8], patch: &Patch<'_>) -> [i32; COLUMNS] {
     let (words, _) = patch.bytes.as_chunks::<BYTES>();
+    let [mut p, mut q] = [0i32; COLUMNS];
     for (&weight, &[x, _, y, _]) in weights.iter().zip(words) {
-        let [p, q] = *sums;
         let weight = i32::from(weight.cast_signed());
-        *sums = [p.wrapping_add(weight * i32::from(x)), q.wrapping_add(weight * i32::from(y))];
+        (p, q) = (p.wrapping_add(weight * i32::from(x)), q.wrapping_add(weight * i32::from(y)));
     }
+    [p, q]
 }
 
 /// The products of a tap of two rows at two pixels, by the places of the word of the patch and of both weights.
@@ -68,6 +70,40 @@ macro_rules! tap {
             "add r10, r4\n",
             "muls r5, r3, r5\n",
             "add r11, r5\n",
+        )
+    };
+}
+
+/// The products of a tap of four rows and one vector, by the places of the value and of the weights.
+macro_rules! vector_tap {
+    ($x:literal, $a:literal, $b:literal, $c:literal, $d:literal) => {
+        concat!(
+            "ldrb r2, [r1, #",
+            $x,
+            "]\n",
+            "sxtb r2, r2\n",
+            "ldrb r3, [r0, #",
+            $a,
+            "]\n",
+            "muls r3, r2, r3\n",
+            "adds r4, r4, r3\n",
+            "ldrb r3, [r0, #",
+            $b,
+            "]\n",
+            "sxtb r3, r3\n",
+            "muls r3, r2, r3\n",
+            "adds r5, r5, r3\n",
+            "ldrb r3, [r0, #",
+            $c,
+            "]\n",
+            "muls r3, r2, r3\n",
+            "adds r6, r6, r3\n",
+            "ldrb r3, [r0, #",
+            $d,
+            "]\n",
+            "sxtb r3, r3\n",
+            "muls r3, r2, r3\n",
+            "adds r7, r7, r3\n",
         )
     };
 }
@@ -204,7 +240,61 @@ pub(super) unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8,
     )
 }
 
-/// Computes the sums of four channels.
+/// As [`block_sums`], for one vector.
+///
+/// # Safety
+///
+/// There are four weights for each value.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn vector_sums(
+    weights: *const u8,
+    values: *const i8,
+    taps: usize,
+    sums: &mut [i32; ROWS],
+) {
+    naked_asm!(
+        "push {{r2, r3, r4, r5, r6, r7, lr}}",
+        "movs r4, #0",
+        "movs r5, #0",
+        "movs r6, #0",
+        "movs r7, #0",
+        "lsrs r2, r2, #2",
+        "lsls r2, r2, #2",
+        "adds r2, r2, r1",
+        "mov r12, r2",
+        "cmp r1, r12",
+        "beq 2f",
+        "1:",
+        vector_tap!("0", "0", "1", "4", "5"),
+        vector_tap!("1", "8", "9", "12", "13"),
+        vector_tap!("2", "2", "3", "6", "7"),
+        vector_tap!("3", "10", "11", "14", "15"),
+        "adds r0, #16",
+        "adds r1, #4",
+        "cmp r1, r12",
+        "bne 1b",
+        "2:",
+        "ldr r2, [sp]",
+        "lsls r2, r2, #30",
+        "lsrs r2, r2, #30",
+        "adds r2, r2, r1",
+        "mov r12, r2",
+        "cmp r1, r12",
+        "beq 4f",
+        "3:",
+        vector_tap!("0", "0", "1", "2", "3"),
+        "adds r0, #4",
+        "adds r1, #1",
+        "cmp r1, r12",
+        "bne 3b",
+        "4:",
+        "ldr r3, [sp, #4]",
+        "stm r3!, {{r4, r5, r6, r7}}",
+        "pop {{r2, r3, r4, r5, r6, r7, pc}}",
+    )
+}
+
+/// Adds to the sums of four channels the products of a rectangle of taps.
 ///
 /// # Safety
 ///
@@ -219,17 +309,16 @@ pub(super) unsafe extern "C" fn channel_sums(values: *const i8, weights: *const 
         "mov r7, r11",
         "push {{r4, r5, r6, r7}}",
         "mov r12, r2",
-        "ldr r4, [r2, #16]",
+        "ldr r4, [r2, #{step}]",
         "mov r8, r4",
-        "ldr r4, [r2, #8]",
+        "ldr r4, [r2, #{depth}]",
+        "mov r11, r4",
+        "ldr r4, [r2, #{rows}]",
         "mov r10, r4",
-        "movs r4, #0",
-        "movs r5, #0",
-        "movs r6, #0",
-        "movs r7, #0",
+        "ldm r3!, {{r4, r5, r6, r7}}",
         "1:",
         "mov r2, r12",
-        "ldr r2, [r2, #12]",
+        "ldr r2, [r2, #{columns}]",
         "mov r9, r2",
         "2:",
         channel!("0", "r4"),
@@ -237,15 +326,15 @@ pub(super) unsafe extern "C" fn channel_sums(values: *const i8, weights: *const 
         channel!("2", "r6"),
         channel!("3", "r7"),
         "add r0, r8",
-        "add r1, r8",
+        "add r1, r11",
         "mov r2, r9",
         "subs r2, #1",
         "mov r9, r2",
         "bne 2b",
         "mov r2, r12",
-        "ldr r3, [r2]",
+        "ldr r3, [r2, #{skip}]",
         "adds r0, r0, r3",
-        "ldr r3, [r2, #4]",
+        "ldr r3, [r2, #{weight_skip}]",
         "adds r1, r1, r3",
         "mov r2, r10",
         "subs r2, #1",
@@ -259,5 +348,11 @@ pub(super) unsafe extern "C" fn channel_sums(values: *const i8, weights: *const 
         "mov r10, r6",
         "mov r11, r7",
         "pop {{r3, r4, r5, r6, r7, pc}}",
+        rows = const offset_of!(Taps, rows),
+        columns = const offset_of!(Taps, columns),
+        step = const offset_of!(Taps, step),
+        depth = const offset_of!(Taps, depth),
+        skip = const offset_of!(Taps, skip),
+        weight_skip = const offset_of!(Taps, weight_skip),
     )
 }

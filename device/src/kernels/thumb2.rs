@@ -4,11 +4,11 @@
 #![allow(unsafe_code)]
 
 use core::arch::naked_asm;
+use core::mem::offset_of;
 
 use attar_shared::ROWS;
 
-use super::assembly::Taps;
-pub(super) use super::assembly::{block, block_of_vector};
+use super::groups::Taps;
 use super::matrix::Sums;
 pub(super) use super::plain::{BYTES, lay, row};
 
@@ -170,7 +170,7 @@ pub(super) unsafe extern "C" fn vector_sums(
     )
 }
 
-/// Computes the sums of four channels.
+/// Adds to the sums of four channels the products of a rectangle of taps.
 ///
 /// # Safety
 ///
@@ -180,14 +180,11 @@ pub(super) unsafe extern "C" fn channel_sums(values: *const i8, weights: *const 
     naked_asm!(
         "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
         "mov lr, r2",
-        "ldr r2, [lr, #16]",
-        "ldr r12, [lr, #8]",
-        "mov r4, #0",
-        "mov r5, #0",
-        "mov r6, #0",
-        "mov r7, #0",
+        "ldrd r10, r11, [lr, #{step}]",
+        "ldr r12, [lr, #{rows}]",
+        "ldm r3, {{r4, r5, r6, r7}}",
         "1:",
-        "ldr r3, [lr, #12]",
+        "ldr r3, [lr, #{columns}]",
         "2:",
         "ldrsb r8, [r0, #0]",
         "ldrsb r9, [r1, #0]",
@@ -201,11 +198,11 @@ pub(super) unsafe extern "C" fn channel_sums(values: *const i8, weights: *const 
         "ldrsb r8, [r0, #3]",
         "ldrsb r9, [r1, #3]",
         "mla r7, r8, r9, r7",
-        "add r0, r0, r2",
-        "add r1, r1, r2",
+        "add r0, r0, r10",
+        "add r1, r1, r11",
         "subs r3, r3, #1",
         "bne 2b",
-        "ldrd r8, r9, [lr]",
+        "ldrd r8, r9, [lr, #{skip}]",
         "add r0, r0, r8",
         "add r1, r1, r9",
         "subs r12, r12, #1",
@@ -213,5 +210,9 @@ pub(super) unsafe extern "C" fn channel_sums(values: *const i8, weights: *const 
         "ldr r3, [sp]",
         "stm r3, {{r4, r5, r6, r7}}",
         "pop {{r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
+        rows = const offset_of!(Taps, rows),
+        columns = const offset_of!(Taps, columns),
+        step = const offset_of!(Taps, step),
+        skip = const offset_of!(Taps, skip),
     )
 }

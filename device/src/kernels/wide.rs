@@ -2,8 +2,8 @@
 //! every core that has no kernels of its own.
 //!
 //! Two rows share an i16 of a tap, `256 * second + first`, with the first raised by 128: products with it sum both rows, and
-//! those with its high byte tell them apart. Of four taps a patch has eight i16 for each pixel, one for each i16 of a group of
-//! weights; of a tap that is left over, one.
+//! those with its high byte tell them apart. A patch holds i16: of four taps those of the first pixel, then those of the
+//! second, the even taps first, as pairs of rows have them; of taps that are left over, one of each pixel.
 
 use attar_shared::ROWS;
 
@@ -13,10 +13,13 @@ use super::matrix::{COLUMNS, Patch, Sums};
 const LANES: usize = 8;
 
 /// Bytes that a patch takes for each tap.
-pub(super) const BYTES: usize = 4 * COLUMNS;
+pub(super) const BYTES: usize = 2 * COLUMNS;
+
+/// Bytes of a group of weights.
+const GROUP: usize = 2 * LANES;
 
 /// Bytes of a pixel's four taps.
-const GROUP: usize = 2 * LANES;
+const FOUR: usize = 8;
 
 /// Puts what a run of a window shows into a patch of so many taps.
 #[inline(always)]
@@ -29,7 +32,7 @@ pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Resu
                 && let Some((&four, more)) = rest.split_first_chunk::<4>()
             {
                 if let Some(places) = patch.bytes.get_mut(place(column, tap, taps)..)
-                    && let Some(places) = places.first_chunk_mut::<GROUP>()
+                    && let Some(places) = places.first_chunk_mut::<FOUR>()
                 {
                     *places = spread(four);
                 }
@@ -48,12 +51,12 @@ pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Resu
     }
 }
 
-/// Returns where the first half of a value stands in a patch.
+/// Returns where a value stands in a patch.
 #[inline(always)]
 const fn place(column: usize, tap: usize, taps: usize) -> usize {
     if tap < taps & !3 {
-        let lane = (tap & 1) * 4 + (tap & 2) / 2;
-        (tap & !3) * BYTES + column * GROUP + lane * 2
+        let lane = (tap & 1) * 2 + (tap & 2) / 2;
+        (tap & !3) * BYTES + column * FOUR + lane * 2
     } else {
         tap * BYTES + column * 2
     }
@@ -66,22 +69,18 @@ fn bytes_of(value: i16) -> [i8; 2] {
 
 #[inline(always)]
 fn put(patch: &mut Patch<'_>, column: usize, tap: usize, taps: usize, value: i8) {
-    let first = place(column, tap, taps);
-    // In a group both pairs of rows have a lane for it.
-    let last = if tap < taps & !3 { first.wrapping_add(4) } else { first };
-    for at in [first, last] {
-        if let Some(half) = patch.bytes.get_mut(at..).and_then(|bytes| bytes.first_chunk_mut::<2>()) {
-            *half = bytes_of(value.into());
-        }
+    let at = place(column, tap, taps);
+    if let Some(half) = patch.bytes.get_mut(at..).and_then(|bytes| bytes.first_chunk_mut::<2>()) {
+        *half = bytes_of(value.into());
     }
 }
 
-/// Returns the values of four taps in the order of a group of weights.
+/// Returns the values of four taps as halves, the even ones first.
 #[inline(always)]
-fn spread([a, b, c, d]: [i8; 4]) -> [i8; GROUP] {
+fn spread([a, b, c, d]: [i8; 4]) -> [i8; FOUR] {
     let sign = |value: i8| value >> 7;
     let [p, q, r, s] = [sign(a), sign(b), sign(c), sign(d)];
-    [a, p, c, r, a, p, c, r, b, q, d, s, b, q, d, s]
+    [a, p, c, r, b, q, d, s]
 }
 
 /// The sums of a group's lanes: of both rows together, and of the second alone.
@@ -96,8 +95,8 @@ impl Lanes {
 
     /// Adds the products of a group of weights, as bytes of halves.
     #[inline(always)]
-    fn add(&mut self, weights: &[u8; GROUP], values: &[i8; GROUP]) {
-        let (weights, values) = (vector::load(weights), vector::load(&values.map(i8::cast_unsigned)));
+    fn add(&mut self, weights: &[u8; GROUP], values: &[i8; FOUR]) {
+        let (weights, values) = (vector::load(weights), vector::load_twice(values));
         self.mixed = vector::add_pairs(self.mixed, weights, values);
         self.second = vector::add_pairs(self.second, vector::high_bytes(weights), values);
     }
@@ -129,6 +128,16 @@ mod vector {
     pub(super) fn load(bytes: &[u8; super::GROUP]) -> Halves {
         // SAFETY: sixteen bytes are read, at any address.
         unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
+    }
+
+    /// Each pair of halves for both pairs of rows.
+    #[inline(always)]
+    pub(super) fn load_twice(bytes: &[i8; super::FOUR]) -> Halves {
+        // SAFETY: eight bytes are read, at any address.
+        unsafe {
+            let pairs = _mm_loadl_epi64(bytes.as_ptr().cast());
+            _mm_unpacklo_epi32(pairs, pairs)
+        }
     }
 
     #[inline(always)]
@@ -168,6 +177,12 @@ mod vector {
     }
 
     #[inline(always)]
+    pub(super) fn load_twice(bytes: &[i8; super::FOUR]) -> Halves {
+        let [a, p, c, r, b, q, d, s] = bytes.map(i8::cast_unsigned);
+        load(&[a, p, c, r, a, p, c, r, b, q, d, s, b, q, d, s])
+    }
+
+    #[inline(always)]
     pub(super) fn high_bytes(halves: Halves) -> Halves {
         halves.map(|half| half >> 8)
     }
@@ -188,23 +203,24 @@ mod vector {
     }
 }
 
-/// Adds to the sums of a block the products of its weights with a patch.
+/// Returns the sums of a block at both pixels of a patch.
 #[inline(never)]
-pub(super) fn block(weights: &[u8], patch: &Patch<'_>, sums: &mut Sums) {
+pub(super) fn block(weights: &[u8], patch: &Patch<'_>) -> Sums {
     let taps = weights.len() / ROWS;
     let (groups, left) = weights.as_chunks::<GROUP>();
-    let (windows, _) = patch.bytes.as_chunks::<{ 4 * BYTES }>();
+    let (windows, _) = patch.bytes.as_chunks::<{ COLUMNS * FOUR }>();
     let mut lanes = [Lanes::ZERO; COLUMNS];
     for (group, window) in groups.iter().zip(windows) {
-        let (columns, _) = window.as_chunks::<GROUP>();
+        let (columns, _) = window.as_chunks::<FOUR>();
         for (lanes, values) in lanes.iter_mut().zip(columns) {
             lanes.add(group, values);
         }
     }
+    let mut sums = [[0; COLUMNS]; ROWS];
     for ((column, lanes), total) in lanes.into_iter().enumerate().zip(patch.totals) {
         for (row, sum) in sums.iter_mut().zip(lanes.rows(total)) {
             if let Some(place) = row.get_mut(column) {
-                *place = place.wrapping_add(sum);
+                *place = sum;
             }
         }
     }
@@ -216,6 +232,7 @@ pub(super) fn block(weights: &[u8], patch: &Patch<'_>, sums: &mut Sums) {
             }
         }
     }
+    sums
 }
 
 #[inline(always)]
@@ -224,15 +241,17 @@ fn value(patch: &Patch<'_>, column: usize, tap: usize, taps: usize) -> i32 {
     bytes.map_or(0, |bytes| i16::from_le_bytes(bytes.map(i8::cast_unsigned)).into())
 }
 
-/// Adds to the sums of a row the products of its weights with a patch.
+/// Returns the sums at both pixels of a row of weights times a patch.
 #[inline(never)]
-pub(super) fn row(weights: &[u8], patch: &Patch<'_>, sums: &mut [i32; COLUMNS]) {
+pub(super) fn row(weights: &[u8], patch: &Patch<'_>) -> [i32; COLUMNS] {
+    let mut sums = [0i32; COLUMNS];
     for (tap, &weight) in weights.iter().enumerate() {
         let weight = i32::from(weight.cast_signed());
         for (column, sum) in sums.iter_mut().enumerate() {
             *sum = sum.wrapping_add(weight.wrapping_mul(value(patch, column, tap, weights.len())));
         }
     }
+    sums
 }
 
 /// Returns the sums of a block over a vector, whose values add up to `total`.

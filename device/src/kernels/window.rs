@@ -113,6 +113,15 @@ impl Over {
         Some((rows, self.horizontal.inside(self.horizontal.start(pixel.x))?))
     }
 
+    /// Returns where a tap that lies in the input begins, of a window without holes.
+    #[cfg(not(plain))]
+    #[inline(always)]
+    pub(super) fn place(&self, pixel: Pixel, ky: i32, kx: i32) -> usize {
+        let y = self.vertical.start(pixel.y).wrapping_add(ky) as usize;
+        let x = self.horizontal.start(pixel.x).wrapping_add(kx) as usize;
+        y.wrapping_mul(self.row).wrapping_add(x.wrapping_mul(self.depth))
+    }
+
     /// Returns where a window begins that lies in the input as a whole and has no holes.
     #[inline(always)]
     pub(super) fn within(&self, pixel: Pixel) -> Option<usize> {

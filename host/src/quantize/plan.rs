@@ -3,7 +3,7 @@
 //! Tensors that are alive at the same time share no byte, but for an output that may slide over an input which nothing
 //! reads after it ([`Overlap`]): elementwise in place, windows shifted by the rows and columns that they still need.
 
-use attar_shared::{ALIGNMENT, Kind, Overlap, Shape, Window};
+use attar_shared::{ALIGNMENT, Kind, Overlap, Shape, Window, scratch_len};
 use rand::Rng;
 
 use crate::random;
@@ -25,6 +25,8 @@ pub struct Plan {
     lives: Vec<Life>,
     /// For each tensor the earlier ones that it may share bytes with.
     shares: Vec<Vec<(usize, Overlap)>>,
+    /// The moments at which bytes are needed after the last tensor that is alive, and how many.
+    scratch: Vec<(usize, u32)>,
 }
 
 /// When a tensor is alive, both ends included, and how many bytes it takes.
@@ -79,7 +81,11 @@ impl Plan {
                 shares[output].push((input, overlap));
             }
         }
-        Self { lives, shares }
+        let scratch = steps.iter().enumerate().map(|(index, step)| {
+            let input = step.inputs.first().map_or(Shape::vector(0), |&input| shapes[usize::from(input)]);
+            (index + 1, scratch_len(step.kind, step.window.as_ref(), input))
+        });
+        Self { lives, shares, scratch: scratch.filter(|&(_, len)| len > 0).collect() }
     }
 
     /// Returns the place of each tensor, such that the arena is as small as the search finds it.
@@ -169,9 +175,15 @@ impl Plan {
         self.shares[output].iter().find(|(other, _)| *other == input).map(|&(_, overlap)| overlap)
     }
 
-    /// Returns the bytes that places take.
+    /// Returns the bytes that places take, what convolutions lay out beside their tensors included.
     pub fn arena_len(&self, offsets: &[u32]) -> u32 {
-        self.lives.iter().zip(offsets).map(|(life, offset)| offset + life.len).max().unwrap_or(0)
+        let end_of = |alive: &dyn Fn(&Life) -> bool| {
+            let lives = self.lives.iter().zip(offsets).filter(|(life, _)| alive(life));
+            lives.map(|(life, offset)| offset + life.len).max().unwrap_or(0)
+        };
+        let laid_out =
+            self.scratch.iter().map(|&(moment, len)| end_of(&|life| (life.birth..=life.death).contains(&moment)) + len);
+        laid_out.chain([end_of(&|_| true)]).max().unwrap_or(0)
     }
 }
 
@@ -191,7 +203,7 @@ mod tests {
     use super::*;
 
     fn plan(lives: Vec<Life>) -> Plan {
-        Plan { shares: vec![Vec::new(); lives.len()], lives }
+        Plan { shares: vec![Vec::new(); lives.len()], lives, scratch: Vec::new() }
     }
 
     #[test]
@@ -237,7 +249,8 @@ mod tests {
             let plan = Plan::new(&[shape; 5], 1, &steps, &[4], &[], overlaps);
             plan.arena_len(&plan.place())
         };
-        assert_eq!(arena(false), 2 * 16_384);
-        assert_eq!(arena(true), 16_384 + (32 + 2) * 16);
+        let window_bytes = 3 * 3 * 16 * 4;
+        assert_eq!(arena(false), 2 * 16_384 + window_bytes);
+        assert_eq!(arena(true), 16_384 + (32 + 2) * 16 + window_bytes);
     }
 }

@@ -2,150 +2,24 @@
 
 use core::arch::naked_asm;
 
-use attar_shared::{Channels, ROWS};
+use attar_shared::ROWS;
 
 use super::patch::value;
-use super::{BYTES, End};
+use crate::kernels::blocks::Blocks;
 use crate::kernels::matrix::{COLUMNS, Patch, Sums};
-use crate::kernels::slide::{Finish, Pixel};
-use crate::kernels::{Slide, plain};
 
-/// Adds to the sums of a block the products of its weights with a patch.
-#[inline(always)]
-pub(in crate::kernels) fn block(weights: &[u8], patch: &Patch<'_>, sums: &mut Sums) {
-    let taps = weights.len() / ROWS;
-    if weights.as_ptr().addr() & 3 == 0 && patch.bytes.len() / BYTES >= taps {
-        let mut own: Sums = [[0; COLUMNS]; ROWS];
-        // SAFETY: both are aligned to words, and hold four bytes a tap.
-        unsafe { block_sums(weights.as_ptr(), patch.bytes.as_ptr(), taps, &mut own) };
-        patch.add_raised(sums, own);
-    } else {
-        unaligned(weights, patch, sums);
-    }
-}
-
-/// As [`block`], for a model that does not begin at a word.
-#[cold]
+/// Returns the sums at both pixels of a row of weights times a patch.
 #[inline(never)]
-fn unaligned(weights: &[u8], patch: &Patch<'_>, sums: &mut Sums) {
-    let taps = weights.len() / ROWS;
-    for (origin, &byte) in attar_shared::order(ROWS, taps).zip(weights) {
-        let weight = i32::from(origin.convert(byte).cast_signed());
-        for (column, sum) in sums.get_mut(origin.row).into_iter().flatten().enumerate() {
-            *sum = sum.wrapping_add(weight.wrapping_mul(value(patch, column, origin.tap, taps & !3)));
-        }
-    }
-}
-
-/// Adds to the sums of a row the products of its weights with a patch.
-#[inline(never)]
-pub(in crate::kernels) fn row(weights: &[u8], patch: &Patch<'_>, sums: &mut [i32; COLUMNS]) {
+pub(in crate::kernels) fn row(weights: &[u8], patch: &Patch<'_>) -> [i32; COLUMNS] {
     let whole = weights.len() & !3;
+    let mut sums = [0i32; COLUMNS];
     for (tap, &weight) in weights.iter().enumerate() {
         let weight = i32::from(weight.cast_signed());
         for (column, sum) in sums.iter_mut().enumerate() {
             *sum = sum.wrapping_add(weight.wrapping_mul(value(patch, column, tap, whole)));
         }
     }
-}
-
-/// Returns the sums of a block over a vector, whose values add up to `total`.
-#[inline(always)]
-pub(in crate::kernels) fn block_of_vector(weights: &[u8], values: &[i8], total: i32) -> [i32; ROWS] {
-    if weights.as_ptr().addr() & 3 != 0 || weights.len() != values.len().wrapping_mul(ROWS) {
-        return plain::block_of_vector(weights, values, total);
-    }
-    let mut sums = [0; ROWS];
-    // SAFETY: the weights are aligned to words, and there are four for each value.
-    unsafe { vector_sums(weights.as_ptr(), values.as_ptr(), values.len(), &mut sums) };
-    let [a, b, c, d] = sums;
-    let raised = total.wrapping_shl(7);
-    [a.wrapping_sub(raised), b, c.wrapping_sub(raised), d]
-}
-
-/// The most channels whose results wait on the stack for an addition.
-const JOINED: usize = 64;
-
-#[repr(C)]
-struct Blocks {
-    end: End,
-    weights: *const u8,
-    values: *const i8,
-    taps: usize,
-    blocks: usize,
-    raised: [i32; COLUMNS],
-    sums: Sums,
-}
-
-/// Computes all whole blocks of channels of a pair of pixels and returns how many; none where it cannot.
-#[inline(never)]
-pub(in crate::kernels) fn blocks(
-    slide: &mut Slide<'_>,
-    pair: [Option<Pixel>; COLUMNS],
-    (weights, taps): (&[u8], usize),
-    patch: &Patch<'_>,
-    channels: Channels<'_>,
-    finish: &Finish,
-) -> usize {
-    let blocks = usize::from(slide.output.shape.channels) / ROWS;
-    let aligned = weights.as_ptr().addr() & 3 == 0 && patch.bytes.as_ptr().addr() & 3 == 0;
-    let enough = patch.bytes.len() / BYTES >= taps && weights.len() / ROWS >= blocks.wrapping_mul(taps);
-    if blocks == 0 || !aligned || !enough {
-        return 0;
-    }
-    let count = blocks.wrapping_mul(ROWS);
-    let joined = finish.is_joined();
-    if !finish.saturates_alone() || joined && count > JOINED {
-        return 0;
-    }
-    let Some(mut end) = End::new(slide, pair, count, channels, finish) else { return 0 };
-    let mut results = [[0i8; JOINED]; COLUMNS];
-    if joined {
-        // The second input may stand where the sum goes.
-        end.places = results.each_mut().map(|results| results.as_mut_ptr());
-    }
-    let raised = patch.totals.map(|total| total.wrapping_shl(7));
-    let (weights, values, sums) = (weights.as_ptr(), patch.bytes.as_ptr(), [[0; COLUMNS]; ROWS]);
-    // SAFETY: weights and patch hold what so many blocks of so many taps need, and `end` as many channels.
-    unsafe { all_blocks(&mut Blocks { end, weights, values, taps, blocks, raised, sums }) };
-    if joined {
-        for (pixel, results) in pair.into_iter().zip(&results) {
-            if let Some(pixel) = pixel {
-                slide.join(pixel, finish, results.get(..count).unwrap_or_default());
-            }
-        }
-    }
-    blocks
-}
-
-/// Computes all whole blocks of channels of a vector whose values add up to `total`, and returns how many.
-#[inline(never)]
-pub(in crate::kernels) fn blocks_of_vector(
-    slide: &mut Slide<'_>,
-    weights: &[u8],
-    total: i32,
-    channels: Channels<'_>,
-    finish: &Finish,
-) -> usize {
-    let blocks = usize::from(slide.output.shape.channels) / ROWS;
-    let taps = slide.all().len();
-    if blocks == 0 || weights.as_ptr().addr() & 3 != 0 || weights.len() / ROWS < blocks.wrapping_mul(taps) {
-        return 0;
-    }
-    let pair = [Some(Pixel { index: 0, y: 0, x: 0 }), None];
-    if !finish.saturates_alone() || finish.is_joined() {
-        return 0;
-    }
-    let Some(end) = End::new(slide, pair, blocks.wrapping_mul(ROWS), channels, finish) else { return 0 };
-    // By the pointer that the places come from, since another would end its rights.
-    let [first, _] = end.places;
-    let values = first.wrapping_sub(slide.output.start).wrapping_add(slide.input.start).cast_const();
-    let raised = [total.wrapping_shl(7); COLUMNS];
-    let (weights, sums) = (weights.as_ptr(), [[0; COLUMNS]; ROWS]);
-    // SAFETY: weights hold what so many blocks of so many values need, and `end` as many channels; a dense layer's output
-    // lies apart from its input.
-    unsafe { all_blocks_of_vector(&mut Blocks { end, weights, values, taps, blocks, raised, sums }) };
-    blocks
+    sums
 }
 
 /// One word of two row pairs each, and one word of two taps of each pixel.
@@ -352,7 +226,7 @@ macro_rules! end_of_raised_row {
 ///
 /// As for [`block_sums`], for as many blocks; `end` has constants and places for as many channels.
 #[unsafe(naked)]
-unsafe extern "C" fn all_blocks(job: &mut Blocks) {
+pub(in crate::kernels) unsafe extern "C" fn all_blocks(job: &mut Blocks) {
     naked_asm!(
         needs!(),
         "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
@@ -402,7 +276,7 @@ macro_rules! end_of_raised_value {
 ///
 /// As for [`vector_sums`], for as many blocks; `end` has constants and places for as many channels.
 #[unsafe(naked)]
-unsafe extern "C" fn all_blocks_of_vector(job: &mut Blocks) {
+pub(in crate::kernels) unsafe extern "C" fn all_blocks_of_vector(job: &mut Blocks) {
     naked_asm!(
         needs!(),
         "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
@@ -427,10 +301,3 @@ unsafe extern "C" fn all_blocks_of_vector(job: &mut Blocks) {
         sums = sym vector_sums,
     )
 }
-
-// The offsets that the assembly has as numbers.
-const _: () = {
-    use core::mem::offset_of;
-    assert!(offset_of!(Blocks, weights) == 24 && offset_of!(Blocks, values) == 28 && offset_of!(Blocks, taps) == 32);
-    assert!(offset_of!(Blocks, blocks) == 36 && offset_of!(Blocks, raised) == 40 && offset_of!(Blocks, sums) == 48);
-};
