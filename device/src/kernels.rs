@@ -18,6 +18,8 @@ mod depthwise;
 mod dsp;
 mod eight;
 mod four;
+#[cfg(any(thumb2, riscv))]
+mod fours;
 #[cfg(not(plain))]
 mod groups;
 mod matrix;

@@ -1,10 +1,12 @@
 //! The device API as a firmware uses it: everything sized at compile time, every misuse a typed error.
 
-use attar_device::{Arena, Error, Session, Step, Student, include_student};
-use attar_shared::ParseError;
-use attar_tests::models;
+use attar_device::{Arena, EmbeddedStudent, Error, Session, Step, Student, include_student};
+use attar_shared::{Defect, Model, ParseError};
+use attar_tests::{models, with_checksum};
 
 include_student!(STUDENT, "../golden/everything.attar");
+
+const BYTES: &[u8] = include_bytes!("../golden/everything.attar");
 
 #[test]
 fn included_student_sizes_its_arena_at_compile_time_and_runs() {
@@ -40,7 +42,7 @@ fn arena_that_is_too_small_says_by_how_much() {
 
 #[test]
 fn inputs_that_do_not_fit_are_refused_and_the_session_goes_on() {
-    let student = STUDENT.parse().unwrap();
+    let student = Student::parse(BYTES).unwrap();
     let mut arena = vec![0; STUDENT.arena_bytes()];
     let mut session = Session::new(*student.model(), &mut arena).unwrap();
     let facts = student.facts();
@@ -84,7 +86,7 @@ fn facts_refuse_what_they_are_not() {
 
 #[test]
 fn missing_facts_are_told_from_known_ones() {
-    let student = STUDENT.parse().unwrap();
+    let student = Student::parse(BYTES).unwrap();
     let mut arena = vec![0; STUDENT.arena_bytes()];
     let mut session = Session::new(*student.model(), &mut arena).unwrap();
     let mut tensor = |facts: &attar_device::Facts<'_>| {
@@ -116,6 +118,26 @@ fn outputs_are_there_only_after_the_last_operator() {
     }
     assert_eq!(steps, student.model().header().operator_count);
     assert!(session.outputs().is_ok());
+}
+
+#[test]
+fn model_of_other_parts_is_refused() {
+    const DENSE: u64 = 1;
+    const ALL_BUT_ADDENDS: u64 = !(1 << 31);
+    let refused = ParseError::Header(Defect::Part);
+    assert_eq!(Model::<DENSE>::parse_parts(BYTES).unwrap_err(), refused);
+    assert_eq!(Model::<ALL_BUT_ADDENDS>::parse_parts(BYTES).unwrap_err(), refused);
+    let parts = STUDENT.parse().unwrap().model().header().parts();
+    assert_eq!(parts, EmbeddedStudent::parts_of(BYTES));
+    // A header that hides a part is found out, whoever reads it.
+    for bit in (0..64).filter(|bit| parts >> bit & 1 == 1) {
+        let mut bytes = BYTES.to_vec();
+        let place = if bit < 32 { 16 } else { 56 - 4 } + bit / 8;
+        bytes[place] &= !(1 << (bit % 8));
+        let bytes = with_checksum(bytes);
+        let expected = ParseError::Header(Defect::Count);
+        assert_eq!(Model::parse(&bytes).unwrap_err(), expected, "bit {bit}");
+    }
 }
 
 #[test]

@@ -219,10 +219,11 @@ fn each_broken_rule_is_named() {
             ParseError::Operator(0, Defect::Overflow),
         ),
         ("an accumulator that underflows", weights, vec![0, 0, 0, 0x80], ParseError::Operator(0, Defect::Overflow)),
-        ("a dimension of zero", tensors + 40, vec![0, 0], ParseError::Operator(0, Defect::InputIndex)),
+        ("a dimension of zero", tensors + 40, vec![0, 0], ParseError::Operator(0, Defect::ZeroDimension)),
         ("a scale of zero", tensors + 20 + 8, vec![0; 4], ParseError::Tensor(1, Defect::Scale)),
         ("a scale that is NaN", tensors + 20 + 8, vec![0, 0, 0xc0, 0x7f], ParseError::Tensor(1, Defect::Scale)),
         ("a source that is held", tensors + 7, vec![1], ParseError::Tensor(0, Defect::LastUse)),
+        ("an offset that is too great", tensors + 12, vec![4, 0, 0, 0x80], ParseError::Tensor(0, Defect::Offset)),
         ("neither held nor not", tensors + 7, vec![2], ParseError::Tensor(0, Defect::Unused)),
         ("a last use that is not the last", tensors + 16, vec![1, 0], ParseError::Tensor(0, Defect::LastUse)),
         ("tests that are too many", tests, vec![9, 0, 0, 0], ParseError::Tests(Defect::Truncated)),
@@ -317,7 +318,7 @@ fn outputs_closer_to_their_inputs_than_their_windows_allow_are_refused() {
         for operator in model.operators() {
             let (input, output) = (operator.inputs()[0], operator.output);
             let (from, to) = (model.tensor(input).unwrap(), model.tensor(output).unwrap());
-            let apart = u64::from(from.offset) >= to.end() || u64::from(to.offset) >= from.end();
+            let apart = from.offset >= to.end() || to.offset >= from.end();
             if apart || from.last_use != output - sources {
                 continue;
             }

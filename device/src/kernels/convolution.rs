@@ -8,16 +8,23 @@ use super::matrix;
 use super::window::Over;
 
 /// Computes a convolution with weights `[out, kernel_height, kernel_width, in]`; padding holds the input's zero point.
-#[inline(never)]
 pub(crate) fn convolution<const PARTS: u64>(slide: Slide<'_>, window: &Window, channels: Channels<'_>) {
-    let over = Over::new(window, &slide.input);
     match channels.weights {
-        Weights::Eight(bytes) if has_operator(PARTS, Kind::Convolution) => {
-            matrix::pixels(slide, &over, channels, Eight { bytes, taps: over.len() });
-        }
-        Weights::Four(bytes) if has_operator(PARTS, Kind::Convolution4) => {
-            matrix::pixels(slide, &over, channels, Four { bytes, taps: over.len() });
-        }
+        Weights::Eight(bytes) if has_operator(PARTS, Kind::Convolution) => of_eight(slide, window, channels, bytes),
+        Weights::Four(bytes) if has_operator(PARTS, Kind::Convolution4) => of_four(slide, window, channels, bytes),
         Weights::Eight(_) | Weights::Four(_) => {}
     }
+}
+
+// Apart and of no type of the caller's, so that they are compiled as this crate is.
+#[inline(never)]
+fn of_eight(slide: Slide<'_>, window: &Window, channels: Channels<'_>, bytes: &[u8]) {
+    let over = Over::new(window, &slide.input);
+    matrix::pixels(slide, &over, channels, Eight { bytes, taps: over.len() });
+}
+
+#[inline(never)]
+fn of_four(slide: Slide<'_>, window: &Window, channels: Channels<'_>, bytes: &[u8]) {
+    let over = Over::new(window, &slide.input);
+    matrix::pixels(slide, &over, channels, Four { bytes, taps: over.len() });
 }

@@ -56,7 +56,7 @@ impl Rows for Eight<'_> {
         core_kernels::lay(patch, column, tap, values, taps);
     }
 
-    #[cfg(dsp)]
+    #[cfg(not(plain))]
     #[inline(always)]
     fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], step: usize, rows: usize, len: usize) -> bool {
         core_kernels::lay_rows(patch, column, values, step, rows, len)

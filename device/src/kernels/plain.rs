@@ -25,18 +25,6 @@ pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Resu
     }
 }
 
-/// Returns the sums at both pixels of a row of weights times a patch.
-#[cfg(any(thumb2, riscv))]
-#[inline(never)]
-pub(super) fn row(weights: &[u8], patch: &Patch<'_>) -> [i32; COLUMNS] {
-    let [mut p, mut q] = [0i32; COLUMNS];
-    for (&weight, &[x, y]) in weights.iter().zip(patch.bytes.as_chunks::<COLUMNS>().0) {
-        let weight = i32::from(weight.cast_signed());
-        (p, q) = (p.wrapping_add(weight * i32::from(x)), q.wrapping_add(weight * i32::from(y)));
-    }
-    [p, q]
-}
-
 /// Returns the sum of a row over a vector.
 #[inline(never)]
 pub(super) fn row_of_vector(weights: &[u8], values: &[i8]) -> i32 {

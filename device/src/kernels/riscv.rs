@@ -1,6 +1,4 @@
 //! The sums of 8-bit weights on RV32IM: four rows and two pixels in registers, one load for two products.
-//!
-//! The patch is that of the plain kernels, an int8 of each pixel for each tap.
 #![allow(unsafe_code)]
 
 use core::arch::naked_asm;
@@ -8,9 +6,9 @@ use core::mem::offset_of;
 
 use attar_shared::ROWS;
 
+pub(super) use super::fours::{BYTES, lay, lay_rows, row};
 use super::groups::Taps;
 use super::matrix::Sums;
-pub(super) use super::plain::{BYTES, lay, row};
 
 /// The products of a tap of four rows at two pixels, by the places of both values and of the weights.
 macro_rules! tap {
@@ -85,6 +83,62 @@ macro_rules! vector_tap {
     };
 }
 
+/// A word becomes a word of the patch; its bytes, raised by 128, join two sums of 16 bits.
+macro_rules! spread_word {
+    ($from:literal, $to:literal) => {
+        concat!(
+            "lw t2, ",
+            $from,
+            "(a0)\n",
+            "sw t2, ",
+            $to,
+            "(a1)\n",
+            "xor t2, t2, t1\n",
+            "and t3, t2, t0\n",
+            "srli t2, t2, 8\n",
+            "and t2, t2, t0\n",
+            "add a3, a3, t3\n",
+            "add a3, a3, t2\n",
+        )
+    };
+}
+
+/// Puts words of values into a patch, eight bytes apart, and returns the sum of all bytes.
+///
+/// # Safety
+///
+/// There are as many words, aligned, and places for them; at most 128.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn spread(values: *const i8, places: *mut i8, words: usize) -> i32 {
+    naked_asm!(
+        "li t0, 0x00ff00ff",
+        "li t1, 0x80808080",
+        "li a3, 0",
+        "andi a4, a2, -2",
+        "slli a4, a4, 2",
+        "add a4, a4, a0",
+        "beq a0, a4, 2f",
+        "1:",
+        spread_word!("0", "0"),
+        spread_word!("4", "8"),
+        "addi a0, a0, 8",
+        "addi a1, a1, 16",
+        "bne a0, a4, 1b",
+        "2:",
+        "andi a4, a2, 1",
+        "beqz a4, 3f",
+        spread_word!("0", "0"),
+        "3:",
+        "slli a0, a3, 16",
+        "srli a0, a0, 16",
+        "srli a3, a3, 16",
+        "add a0, a0, a3",
+        "slli a2, a2, 9",
+        "sub a0, a0, a2",
+        "ret",
+    )
+}
+
 /// Computes the sums of four rows at two pixels, the first and the third raised by 128.
 ///
 /// # Safety
@@ -111,10 +165,10 @@ pub(super) unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8,
         "li t3, 0",
         "beq a1, s1, 2f",
         "1:",
-        tap!("0", "1", "0", "1", "4", "5"),
-        tap!("2", "3", "8", "9", "12", "13"),
-        tap!("4", "5", "2", "3", "6", "7"),
-        tap!("6", "7", "10", "11", "14", "15"),
+        tap!("0", "4", "0", "1", "4", "5"),
+        tap!("1", "5", "8", "9", "12", "13"),
+        tap!("2", "6", "2", "3", "6", "7"),
+        tap!("3", "7", "10", "11", "14", "15"),
         "addi a0, a0, 16",
         "addi a1, a1, 8",
         "bne a1, s1, 1b",

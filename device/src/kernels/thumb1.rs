@@ -15,22 +15,100 @@ use super::matrix::{COLUMNS, Patch, Sums};
 pub(super) const BYTES: usize = 2 * COLUMNS;
 
 /// Puts what a run of a window shows into a patch.
-#[inline(always)]
+#[inline(never)]
 pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Result<&[i8], (usize, i8)>, _taps: usize) {
-    let (words, _) = patch.bytes.as_chunks_mut::<BYTES>();
-    let places = words.iter_mut().skip(tap).map(|[a, b, c, d]| if column == 0 { [a, b] } else { [c, d] });
-    let put = |[low, high]: [&mut i8; 2], value: i8| {
-        *low = value;
-        *high = value >> 7;
-        i32::from(value)
-    };
     let total = match values {
-        Ok(values) => places.zip(values).fold(0i32, |total, (place, &value)| total.wrapping_add(put(place, value))),
-        Err((len, value)) => places.take(len).fold(0i32, |total, place| total.wrapping_add(put(place, value))),
+        Ok(values) => lay_row(patch, column, tap, values),
+        Err((len, value)) => {
+            let (words, _) = patch.bytes.as_chunks_mut::<BYTES>();
+            words.iter_mut().skip(tap).take(len).for_each(|word| put(word, column, value));
+            i32::from(value).wrapping_mul(len as i32)
+        }
     };
     if let Some(sum) = patch.totals.get_mut(column) {
         *sum = sum.wrapping_add(total);
     }
+}
+
+/// Puts rows of values, a step apart, into a patch that holds all its taps, and returns whether it could.
+#[inline(always)]
+pub(super) fn lay_rows(
+    patch: &mut Patch<'_>,
+    column: usize,
+    values: &[i8],
+    step: usize,
+    rows: usize,
+    len: usize,
+) -> bool {
+    let mut total = 0i32;
+    for row in 0..rows {
+        let start = row.wrapping_mul(step);
+        let values = values.get(start..start.wrapping_add(len)).unwrap_or_default();
+        total = total.wrapping_add(lay_row(patch, column, row.wrapping_mul(len), values));
+    }
+    if let Some(sum) = patch.totals.get_mut(column) {
+        *sum = total;
+    }
+    true
+}
+
+/// Puts values into a patch from a tap on, and returns their sum.
+#[inline(always)]
+fn lay_row(patch: &mut Patch<'_>, column: usize, tap: usize, values: &[i8]) -> i32 {
+    let places = patch.bytes.get_mut(tap.wrapping_mul(BYTES)..tap.wrapping_add(values.len()).wrapping_mul(BYTES));
+    let Some(places) = places else { return 0 };
+    let fast = if values.as_ptr().addr() & 3 == 0 { values.len() & !3 } else { 0 };
+    let mut total = 0i32;
+    if fast > 0 {
+        let place = places.as_mut_ptr().wrapping_add(column.wrapping_mul(2));
+        // SAFETY: there are as many words, and sixteen bytes of the patch for each; a column begins a half further on.
+        total = unsafe { spread(values.as_ptr(), place, fast / 4) };
+    }
+    let (words, _) = places.as_chunks_mut::<BYTES>();
+    for (word, &value) in words.iter_mut().zip(values).skip(fast) {
+        put(word, column, value);
+        total = total.wrapping_add(value.into());
+    }
+    total
+}
+
+#[inline(always)]
+fn put([a, b, c, d]: &mut [i8; BYTES], column: usize, value: i8) {
+    let (low, high) = if column == 0 { (a, b) } else { (c, d) };
+    (*low, *high) = (value, value >> 7);
+}
+
+/// The next byte of a word becomes a half of the patch and joins the sum.
+macro_rules! spread_byte {
+    ($place:literal) => {
+        concat!("sxtb r6, r5\n", "strh r6, [r1, #", $place, "]\n", "adds r3, r3, r6\n", "lsrs r5, r5, #8\n")
+    };
+}
+
+/// Puts the bytes of words into a patch, each as a half, four bytes apart, and returns their sum.
+///
+/// # Safety
+///
+/// There are as many words, aligned, and places for their bytes; one at least.
+#[unsafe(naked)]
+unsafe extern "C" fn spread(values: *const i8, places: *mut i8, words: usize) -> i32 {
+    naked_asm!(
+        "push {{r4, r5, r6, lr}}",
+        "lsls r4, r2, #2",
+        "adds r4, r4, r0",
+        "movs r3, #0",
+        "1:",
+        "ldm r0!, {{r5}}",
+        spread_byte!("0"),
+        spread_byte!("4"),
+        spread_byte!("8"),
+        spread_byte!("12"),
+        "adds r1, #16",
+        "cmp r0, r4",
+        "bne 1b",
+        "mov r0, r3",
+        "pop {{r4, r5, r6, pc}}",
+    )
 }
 
 /// Returns the sums at both pixels of a row of weights times a patch.

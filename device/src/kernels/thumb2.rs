@@ -1,6 +1,4 @@
 //! The sums of 8-bit weights on Cortex-M3: four rows and two pixels in registers, one load for two products.
-//!
-//! The patch is that of the plain kernels, an int8 of each pixel for each tap.
 #![allow(unsafe_code)]
 
 use core::arch::naked_asm;
@@ -8,9 +6,9 @@ use core::mem::offset_of;
 
 use attar_shared::ROWS;
 
+pub(super) use super::fours::{BYTES, lay, lay_rows, row};
 use super::groups::Taps;
 use super::matrix::Sums;
-pub(super) use super::plain::{BYTES, lay, row};
 
 /// The products of a tap of four rows at two pixels, by the places of both values and of the weights.
 macro_rules! tap {
@@ -73,6 +71,53 @@ macro_rules! vector_tap {
     };
 }
 
+/// A word becomes a word of the patch; its bytes, raised by 128, join two sums of 16 bits.
+macro_rules! spread_word {
+    () => {
+        "
+        ldr r6, [r0], #4
+        str r6, [r1], #8
+        eor r6, r6, r5
+        and r7, r6, r4
+        and r6, r4, r6, lsr #8
+        add r3, r3, r7
+        add r3, r3, r6
+        "
+    };
+}
+
+/// Puts words of values into a patch, eight bytes apart, and returns the sum of all bytes.
+///
+/// # Safety
+///
+/// There are as many words, and places for them; at most 128.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn spread(values: *const i8, places: *mut i8, words: usize) -> i32 {
+    naked_asm!(
+        "push {{r4, r5, r6, r7}}",
+        "mov r4, #0x00ff00ff",
+        "mov r5, #0x80808080",
+        "movs r3, #0",
+        "lsrs r12, r2, #1",
+        "beq 2f",
+        "1:",
+        spread_word!(),
+        spread_word!(),
+        "subs r12, r12, #1",
+        "bne 1b",
+        "2:",
+        "tst r2, #1",
+        "beq 3f",
+        spread_word!(),
+        "3:",
+        "uxth r0, r3",
+        "add r0, r0, r3, lsr #16",
+        "sub r0, r0, r2, lsl #9",
+        "pop {{r4, r5, r6, r7}}",
+        "bx lr",
+    )
+}
+
 /// Computes the sums of four rows at two pixels, the first and the third raised by 128.
 ///
 /// # Safety
@@ -97,10 +142,10 @@ pub(super) unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8,
         "cmp r1, r3",
         "beq 2f",
         "1:",
-        tap!("0", "1", "0", "1", "4", "5"),
-        tap!("2", "3", "8", "9", "12", "13"),
-        tap!("4", "5", "2", "3", "6", "7"),
-        tap!("6", "7", "10", "11", "14", "15"),
+        tap!("0", "4", "0", "1", "4", "5"),
+        tap!("1", "5", "8", "9", "12", "13"),
+        tap!("2", "6", "2", "3", "6", "7"),
+        tap!("3", "7", "10", "11", "14", "15"),
         "add r0, r0, #16",
         "add r1, r1, #8",
         "ldr r12, [sp, #4]",
