@@ -8,7 +8,7 @@ use attar_shared::{Channels, ROWS};
 use super::Slide;
 #[cfg(dsp)]
 use super::dsp::{all_blocks, all_blocks_of_vector};
-use super::eight::{BYTES, Eight};
+use super::eight::BYTES;
 use super::matrix::{COLUMNS, Patch, Sums};
 #[cfg(riscv)]
 use super::riscv::{block_sums, vector_sums};
@@ -23,6 +23,7 @@ pub(super) const JOINED: usize = 32;
 
 /// What the end of a sum needs: the constants of the channels from one on, and where its values go.
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub(super) struct End {
     pub(super) biases: *const [u8; 4],
     pub(super) multipliers: *const [u8; 4],
@@ -45,92 +46,182 @@ pub(super) struct Blocks {
     pub(super) sums: Sums,
 }
 
-/// Computes all whole blocks of channels of a pair of pixels; the patch holds what they show, a vector stands in the input.
-#[inline(never)]
-pub(super) fn all(
-    slide: &mut Slide<'_>,
-    pair: [Option<Pixel>; COLUMNS],
-    weights: Eight<'_>,
-    patch: Option<&Patch<'_>>,
-    totals: [i32; COLUMNS],
-    (channels, finish): (Channels<'_>, &Finish),
-) {
-    let taps = weights.taps;
-    let all = usize::from(slide.output.shape.channels) / ROWS;
-    let raised = totals.map(|total| total.wrapping_shl(7));
-    let enough = patch.is_none_or(|patch| patch.bytes.len() / BYTES >= taps);
-    let [Some(first), second] = pair else { return };
-    if !enough {
-        return;
+/// All whole blocks of an operator, whose weights and constants have been looked at once for all pixels.
+#[derive(Clone, Copy)]
+pub(super) struct Whole<'a> {
+    weights: &'a [u8],
+    taps: usize,
+    blocks: usize,
+    constants: Constants,
+}
+
+/// Where the constants of all channels stand.
+type Constants = (*const [u8; 4], *const [u8; 4], *const u8);
+
+impl<'a> Whole<'a> {
+    /// Returns the whole blocks of weights with so many taps a row, if all is there.
+    pub(super) fn new(weights: &'a [u8], taps: usize, channels: Channels<'a>) -> Option<Self> {
+        let blocks = channels.shifts.len() / ROWS;
+        let weights = weights.get(..blocks.wrapping_mul(ROWS).wrapping_mul(taps))?;
+        let constants = channels.pointers(0, blocks.wrapping_mul(ROWS))?;
+        Some(Self { weights, taps, blocks, constants })
     }
-    // Of a pixel alone, what the second column gives is written before the first overwrites it.
-    let second = second.unwrap_or(first);
-    let mut block = 0usize;
-    while block < all {
-        let left = all.wrapping_sub(block);
-        let blocks = if finish.is_joined() { left.min(JOINED / ROWS) } else { left };
-        let (channel, count) = (block.wrapping_mul(ROWS), blocks.wrapping_mul(ROWS));
-        let own = weights.of_blocks(block, blocks);
-        let (Some(own), Some(constants)) = (own, channels.pointers(channel, count)) else { return };
-        let starts = [first, second].map(|pixel| slide.start_of(pixel, channel, count));
-        let ([Some(start), Some(other)], Some(_)) = (starts, slide.values(0, if patch.is_some() { 0 } else { taps }))
-        else {
+
+    /// Computes the blocks at a pair of pixels.
+    #[inline(always)]
+    pub(super) fn pair(
+        &self,
+        slide: &mut Slide<'_>,
+        pair: [Option<Pixel>; COLUMNS],
+        patch: &Patch<'_>,
+        finish: &Finish,
+    ) {
+        if patch.bytes.len() / BYTES < self.taps {
             return;
-        };
-        // One pointer to the whole arena, so that what is written may stand where something has been read.
-        let arena = slide.arena.as_mut_ptr();
-        let values = match patch {
-            Some(patch) => patch.bytes.as_ptr(),
-            None => arena.wrapping_add(slide.input.start).cast_const(),
-        };
-        let mut results = [[0i8; JOINED]; COLUMNS];
-        let places = if finish.is_joined() {
-            // The second input may stand where the sum goes.
-            results.each_mut().map(|results| results.as_mut_ptr())
+        }
+        let values = patch.bytes.as_ptr();
+        let raised = patch.totals.map(|total| total.wrapping_shl(7));
+        self.each(slide, pair, Some(values), raised, finish);
+    }
+
+    /// Computes the blocks over a vector whose values add up to `total`.
+    pub(super) fn vector(&self, slide: &mut Slide<'_>, total: i32, finish: &Finish) {
+        if slide.all().len() == self.taps {
+            self.each(slide, [Some(Pixel::FIRST), None], None, [total.wrapping_shl(7); COLUMNS], finish);
+        }
+    }
+
+    /// Computes the blocks over a patch of as many taps, or the input; those that an addition joins some at a time.
+    #[inline(always)]
+    fn each(
+        &self,
+        slide: &mut Slide<'_>,
+        pair: [Option<Pixel>; COLUMNS],
+        patch: Option<*const i8>,
+        raised: [i32; COLUMNS],
+        finish: &Finish,
+    ) {
+        if finish.is_joined() {
+            self.joined(slide, pair, patch, raised, finish);
         } else {
-            [arena.wrapping_add(start), arena.wrapping_add(other)]
+            let count = self.blocks.wrapping_mul(ROWS);
+            let [Some(first), second] = pair else { return };
+            // Of a pixel alone, what the second column gives is written before the first overwrites it.
+            let starts = [first, second.unwrap_or(first)].map(|pixel| slide.start_of(pixel, 0, count));
+            let [Some(start), Some(other)] = starts else { return };
+            // One pointer to the whole arena, so that what is written may stand where something has been read.
+            let arena = slide.arena.as_mut_ptr();
+            let values = patch.unwrap_or(arena.wrapping_add(slide.input.start));
+            let places = [arena.wrapping_add(start), arena.wrapping_add(other)];
+            self.some(0, self.blocks, (values, patch.is_some()), raised, places, finish);
+            for pixel in pair.into_iter().flatten() {
+                slide.after(pixel, 0..count, finish, &[]);
+            }
+        }
+    }
+
+    /// As [`Whole::each`], with the results of some channels on the stack before they are added and written.
+    #[inline(never)]
+    fn joined(
+        &self,
+        slide: &mut Slide<'_>,
+        pair: [Option<Pixel>; COLUMNS],
+        patch: Option<*const i8>,
+        raised: [i32; COLUMNS],
+        finish: &Finish,
+    ) {
+        let mut results = [[0i8; JOINED]; COLUMNS];
+        for block in (0..self.blocks).step_by(JOINED / ROWS) {
+            let blocks = self.blocks.wrapping_sub(block).min(JOINED / ROWS);
+            let values = patch.unwrap_or(slide.arena.as_ptr().wrapping_add(slide.input.start));
+            let places = results.each_mut().map(|results| results.as_mut_ptr());
+            self.some(block, blocks, (values, patch.is_some()), raised, places, finish);
+            let channel = block.wrapping_mul(ROWS);
+            for (pixel, results) in pair.into_iter().zip(&results) {
+                if let Some(pixel) = pixel {
+                    slide.after(pixel, channel..channel.wrapping_add(blocks.wrapping_mul(ROWS)), finish, results);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn some(
+        &self,
+        block: usize,
+        blocks: usize,
+        (values, is_patch): (*const i8, bool),
+        raised: [i32; COLUMNS],
+        places: [*mut i8; COLUMNS],
+        finish: &Finish,
+    ) {
+        if blocks == 0 {
+            return;
+        }
+        let channel = block.wrapping_mul(ROWS);
+        let (biases, multipliers, shifts) = self.constants;
+        let end = End {
+            biases: biases.wrapping_add(channel),
+            multipliers: multipliers.wrapping_add(channel),
+            shifts: shifts.wrapping_add(channel),
+            zero_point: finish.zero_point,
+            places,
         };
-        let (biases, multipliers, shifts) = constants;
-        let end = End { biases, multipliers, shifts, zero_point: finish.zero_point, places };
-        let sums = [[0; COLUMNS]; ROWS];
-        let mut job = Blocks { end, weights: own.as_ptr(), values, taps, blocks, raised, sums };
+        let weights = self.weights.as_ptr().wrapping_add(channel.wrapping_mul(self.taps));
+        let mut job = Blocks { end, weights, values, taps: self.taps, blocks, raised, sums: [[0; COLUMNS]; ROWS] };
         // SAFETY: weights, constants and places are there for as many blocks, the patch or the vector for as many taps; a
         // session sees to it that model and arena are aligned to words.
-        unsafe {
-            match patch {
-                Some(_) => all_blocks(&mut job),
-                None => all_blocks_of_vector(&mut job),
-            }
-        }
-        for (pixel, results) in pair.into_iter().zip(&results) {
-            if let Some(pixel) = pixel {
-                slide.after(pixel, channel..channel.wrapping_add(count), finish, results);
-            }
-        }
-        block = block.wrapping_add(blocks);
+        unsafe { if is_patch { all_blocks(&mut job) } else { all_blocks_of_vector(&mut job) } }
     }
 }
 
 #[cfg(not(dsp))]
 impl End {
-    /// Requantises the sums of the next channel, the second column first, and writes them.
+    /// Requantises the sum of the next channel of a vector and writes it.
     ///
     /// # Safety
     ///
     /// There are constants and places for one more channel.
     #[inline(always)]
-    pub(super) unsafe fn channel<const N: usize>(&mut self, sums: [i32; N]) {
-        // SAFETY: as the caller promises; a model is aligned to words.
+    pub(super) unsafe fn value(&mut self, sum: i32) {
+        // SAFETY: as the caller promises.
         unsafe {
-            let (bias, multiplier) = (self.biases.cast::<i32>().read(), self.multipliers.cast::<i32>().read());
-            let factor = attar_shared::Requantization { multiplier, shift: self.shifts.read() };
-            for (sum, place) in sums.into_iter().zip(&mut self.places).rev() {
-                place.write(super::slide::finish(sum.wrapping_add(bias), factor, self.zero_point));
-                *place = place.add(1);
-            }
-            (self.biases, self.multipliers) = (self.biases.add(1), self.multipliers.add(1));
-            self.shifts = self.shifts.add(1);
+            let (bias, factor) = self.constants();
+            self.places[0].write(super::slide::finish(sum.wrapping_add(bias), factor, self.zero_point));
         }
+        self.places[0] = self.places[0].wrapping_add(1);
+    }
+
+    /// Requantises the sums of the next channel at both pixels, the second first, and writes them.
+    ///
+    /// # Safety
+    ///
+    /// As for [`End::value`].
+    #[inline(always)]
+    unsafe fn pair(&mut self, [p, q]: [i32; COLUMNS]) {
+        let [first, second] = self.places;
+        // SAFETY: as the caller promises.
+        unsafe {
+            let (bias, factor) = self.constants();
+            second.write(super::slide::finish(q.wrapping_add(bias), factor, self.zero_point));
+            first.write(super::slide::finish(p.wrapping_add(bias), factor, self.zero_point));
+        }
+        self.places = [first.wrapping_add(1), second.wrapping_add(1)];
+    }
+
+    /// Returns bias and requantisation of the next channel.
+    ///
+    /// # Safety
+    ///
+    /// There is one; a model is aligned to words.
+    #[inline(always)]
+    unsafe fn constants(&mut self) -> (i32, attar_shared::Requantization) {
+        // SAFETY: as the caller promises.
+        let (bias, multiplier, shift) =
+            unsafe { (self.biases.cast::<i32>().read(), self.multipliers.cast::<i32>().read(), self.shifts.read()) };
+        (self.biases, self.multipliers) = (self.biases.wrapping_add(1), self.multipliers.wrapping_add(1));
+        self.shifts = self.shifts.wrapping_add(1);
+        (bias, attar_shared::Requantization { multiplier, shift })
     }
 }
 
@@ -140,19 +231,20 @@ impl End {
 ///
 /// There are weights, constants and places for as many blocks, and a patch for as many taps.
 #[cfg(not(dsp))]
+#[inline(never)]
 unsafe fn all_blocks(job: &mut Blocks) {
-    let raised = job.raised;
+    let (mut end, mut weights, raised) = (job.end, job.weights, job.raised);
     for _ in 0..job.blocks {
         // SAFETY: as the caller promises.
         unsafe {
-            block_sums(job.weights, job.values, job.taps, &mut job.sums);
-            job.weights = job.weights.add(job.taps.wrapping_mul(ROWS));
+            block_sums(weights, job.values, job.taps, &mut job.sums);
+            weights = weights.add(job.taps.wrapping_mul(ROWS));
             let [a, b, c, d] = job.sums;
             let lower = |[p, q]: [i32; COLUMNS]| [p.wrapping_sub(raised[0]), q.wrapping_sub(raised[1])];
-            job.end.channel(lower(a));
-            job.end.channel(b);
-            job.end.channel(lower(c));
-            job.end.channel(d);
+            end.pair(lower(a));
+            end.pair(b);
+            end.pair(lower(c));
+            end.pair(d);
         }
     }
 }
@@ -163,19 +255,20 @@ unsafe fn all_blocks(job: &mut Blocks) {
 ///
 /// As there; there are as many values as taps.
 #[cfg(not(dsp))]
+#[inline(never)]
 unsafe fn all_blocks_of_vector(job: &mut Blocks) {
-    let [raised, _] = job.raised;
+    let (mut end, mut weights, [raised, _]) = (job.end, job.weights, job.raised);
     for _ in 0..job.blocks {
         let mut sums = [0; ROWS];
         // SAFETY: as the caller promises.
         unsafe {
-            vector_sums(job.weights, job.values, job.taps, &mut sums);
-            job.weights = job.weights.add(job.taps.wrapping_mul(ROWS));
+            vector_sums(weights, job.values, job.taps, &mut sums);
+            weights = weights.add(job.taps.wrapping_mul(ROWS));
             let [a, b, c, d] = sums;
-            job.end.channel([a.wrapping_sub(raised)]);
-            job.end.channel([b]);
-            job.end.channel([c.wrapping_sub(raised)]);
-            job.end.channel([d]);
+            end.value(a.wrapping_sub(raised));
+            end.value(b);
+            end.value(c.wrapping_sub(raised));
+            end.value(d);
         }
     }
 }

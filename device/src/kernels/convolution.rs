@@ -20,11 +20,13 @@ pub(crate) fn convolution<const PARTS: u64>(slide: Slide<'_>, window: &Window, c
 #[inline(never)]
 fn of_eight(slide: Slide<'_>, window: &Window, channels: Channels<'_>, bytes: &[u8]) {
     let over = Over::new(window, &slide.input);
-    matrix::pixels(slide, &over, channels, Eight { bytes, taps: over.len() });
+    if let Some(rows) = Eight::new(bytes, over.len(), channels) {
+        matrix::pixels(slide, &over, channels, &rows);
+    }
 }
 
 #[inline(never)]
 fn of_four(slide: Slide<'_>, window: &Window, channels: Channels<'_>, bytes: &[u8]) {
     let over = Over::new(window, &slide.input);
-    matrix::pixels(slide, &over, channels, Four { bytes, taps: over.len() });
+    matrix::pixels(slide, &over, channels, &Four { bytes, taps: over.len() });
 }

@@ -19,11 +19,13 @@ pub(crate) fn dense<const PARTS: u64>(slide: Slide<'_>, channels: Channels<'_>) 
 #[inline(never)]
 fn of_eight(slide: Slide<'_>, channels: Channels<'_>, bytes: &[u8]) {
     let taps = slide.input.shape.len();
-    matrix::vector(slide, channels, Eight { bytes, taps });
+    if let Some(rows) = Eight::new(bytes, taps, channels) {
+        matrix::vector(slide, channels, &rows);
+    }
 }
 
 #[inline(never)]
 fn of_four(slide: Slide<'_>, channels: Channels<'_>, bytes: &[u8]) {
     let taps = slide.input.shape.len();
-    matrix::vector(slide, channels, Four { bytes, taps });
+    matrix::vector(slide, channels, &Four { bytes, taps });
 }

@@ -5,7 +5,7 @@ use attar_shared::{Channels, Weights, Window};
 
 use super::Slide;
 #[cfg(not(plain))]
-use super::groups;
+use super::groups::Fours;
 #[cfg(plain)]
 use super::slide::Finish;
 use super::slide::Pixel;
@@ -17,9 +17,11 @@ pub(crate) fn depthwise(mut slide: Slide<'_>, window: &Window, channels: Channel
     // The parser knows no other width.
     let Weights::Eight(weights) = channels.weights else { return };
     let (over, finish) = (Over::new(window, &slide.input), slide.finish());
+    #[cfg(not(plain))]
+    let fours = Fours::new(&slide, &over, weights, channels, &finish);
     for pixel in slide.pixels() {
         #[cfg(not(plain))]
-        let first = groups::pixel(&mut slide, &over, weights, pixel, (channels, &finish));
+        let first = fours.as_ref().map_or(0, |fours| fours.pixel(&mut slide, pixel));
         #[cfg(plain)]
         let first = eights(&mut slide, &over, weights, pixel, (channels, &finish));
         for channel in first..over.depth {

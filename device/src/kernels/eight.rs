@@ -1,10 +1,12 @@
 //! Weights of 8 bits, for any core.
 
-use attar_shared::{Channels, ROWS};
+use attar_shared::Channels;
+#[cfg(plain)]
+use attar_shared::ROWS;
 
 use super::Slide;
 #[cfg(not(plain))]
-use super::blocks;
+use super::blocks::Whole;
 #[cfg(dsp)]
 use super::dsp as core_kernels;
 #[cfg(plain)]
@@ -27,17 +29,30 @@ pub(super) const BYTES: usize = core_kernels::BYTES;
 /// Weights of 8 bits in the order of the file.
 #[derive(Clone, Copy)]
 pub(super) struct Eight<'a> {
-    pub(super) bytes: &'a [u8],
-    pub(super) taps: usize,
+    bytes: &'a [u8],
+    taps: usize,
+    #[cfg(not(plain))]
+    whole: Whole<'a>,
 }
 
 impl<'a> Eight<'a> {
-    /// Returns the weights of so many blocks from one on.
+    /// Returns weights with so many taps a row, if all is there.
+    pub(super) fn new(bytes: &'a [u8], taps: usize, channels: Channels<'a>) -> Option<Self> {
+        Some(Self {
+            bytes: bytes.get(..taps.wrapping_mul(channels.shifts.len()))?,
+            taps,
+            #[cfg(not(plain))]
+            whole: Whole::new(bytes, taps, channels)?,
+        })
+    }
+
+    /// Returns the weights of a block.
+    #[cfg(plain)]
     #[inline(always)]
-    pub(super) fn of_blocks(self, block: usize, blocks: usize) -> Option<&'a [u8]> {
+    fn of_block(self, block: usize) -> &'a [u8] {
         let bytes = self.taps.wrapping_mul(ROWS);
         let first = block.wrapping_mul(bytes);
-        self.bytes.get(first..first.wrapping_add(blocks.wrapping_mul(bytes)))
+        self.bytes.get(first..first.wrapping_add(bytes)).unwrap_or_default()
     }
 
     /// Returns the weights of a row that is in no block.
@@ -65,48 +80,45 @@ impl Rows for Eight<'_> {
     #[cfg(not(plain))]
     #[inline(always)]
     fn blocks(
-        self,
+        &self,
         slide: &mut Slide<'_>,
         pair: [Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
         end: (Channels<'_>, &Finish),
     ) {
-        blocks::all(slide, pair, self, Some(patch), patch.totals, end);
+        self.whole.pair(slide, pair, patch, end.1);
     }
 
     #[cfg(plain)]
     #[inline(always)]
     fn blocks(
-        self,
+        &self,
         slide: &mut Slide<'_>,
         pair: [Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
         end: (Channels<'_>, &Finish),
     ) {
-        let weights = |block| self.of_blocks(block, 1).unwrap_or_default();
-        each_block(slide, pair, end, |_, block| core_kernels::block(weights(block), patch));
+        each_block(slide, pair, end, |_, block| core_kernels::block(self.of_block(block), patch));
     }
 
     #[inline(always)]
-    fn row(self, row: usize, patch: &Patch<'_>) -> [i32; COLUMNS] {
+    fn row(&self, row: usize, patch: &Patch<'_>) -> [i32; COLUMNS] {
         core_kernels::row(self.of_row(row), patch)
     }
 
     #[inline(always)]
-    fn blocks_of_vector(self, slide: &mut Slide<'_>, end: (Channels<'_>, &Finish)) {
+    fn blocks_of_vector(&self, slide: &mut Slide<'_>, end: (Channels<'_>, &Finish)) {
         let total = slide.all().iter().fold(0i32, |total, &value| total.wrapping_add(value.into()));
-        let pair = [Some(Pixel::FIRST), None];
         #[cfg(not(plain))]
-        blocks::all(slide, pair, self, None, [total; COLUMNS], end);
+        self.whole.vector(slide, total, end.1);
         #[cfg(plain)]
-        each_block(slide, pair, end, |slide, block| {
-            let weights = self.of_blocks(block, 1).unwrap_or_default();
-            core_kernels::block_of_vector(weights, slide.all(), total).map(|sum| [sum, 0])
+        each_block(slide, [Some(Pixel::FIRST), None], end, |slide, block| {
+            core_kernels::block_of_vector(self.of_block(block), slide.all(), total).map(|sum| [sum, 0])
         });
     }
 
     #[inline(always)]
-    fn row_of_vector(self, row: usize, values: &[i8]) -> i32 {
+    fn row_of_vector(&self, row: usize, values: &[i8]) -> i32 {
         super::plain::row_of_vector(self.of_row(row), values)
     }
 }

@@ -33,7 +33,7 @@ impl Rows for Four<'_> {
 
     #[inline(always)]
     fn blocks(
-        self,
+        &self,
         slide: &mut Slide<'_>,
         pair: [Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
@@ -46,12 +46,12 @@ impl Rows for Four<'_> {
     }
 
     #[inline(always)]
-    fn row(self, row: usize, patch: &Patch<'_>) -> [i32; COLUMNS] {
+    fn row(&self, row: usize, patch: &Patch<'_>) -> [i32; COLUMNS] {
         patch_row(self.of_row(row), self.taps, patch)
     }
 
     #[inline(always)]
-    fn blocks_of_vector(self, slide: &mut Slide<'_>, end: (Channels<'_>, &Finish)) {
+    fn blocks_of_vector(&self, slide: &mut Slide<'_>, end: (Channels<'_>, &Finish)) {
         each_block(slide, [Some(Pixel::FIRST), None], end, |slide, block| {
             let first = block.wrapping_mul(ROWS);
             core::array::from_fn(|row| [self.row_of_vector(first.wrapping_add(row), slide.all()), 0])
@@ -59,7 +59,7 @@ impl Rows for Four<'_> {
     }
 
     #[inline(always)]
-    fn row_of_vector(self, row: usize, values: &[i8]) -> i32 {
+    fn row_of_vector(&self, row: usize, values: &[i8]) -> i32 {
         vector_row(self.of_row(row), values)
     }
 }

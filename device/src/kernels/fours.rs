@@ -18,22 +18,22 @@ const WORDS: usize = 128;
 #[inline(never)]
 pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Result<&[i8], (usize, i8)>, taps: usize) {
     let whole = taps & !3;
-    let mut total = 0i32;
-    match values {
+    let total = match values {
         Ok(values) => {
             let fast = if tap & 3 == 0 { values.len().min(whole.saturating_sub(tap)) & !3 } else { 0 };
             let (words, left) = values.split_at_checked(fast).unwrap_or_default();
-            total = lay_words(patch, column, tap, words);
+            let mut total = lay_words(patch, column, tap, words);
             for (&value, tap) in left.iter().zip(tap.wrapping_add(fast)..) {
                 put(patch, column, tap, whole, value);
                 total = total.wrapping_add(value.into());
             }
+            total
         }
         Err((len, value)) => {
             (tap..tap.wrapping_add(len)).for_each(|tap| put(patch, column, tap, whole, value));
-            total = i32::from(value).wrapping_mul(len as i32);
+            i32::from(value).wrapping_mul(len as i32)
         }
-    }
+    };
     if let Some(sum) = patch.totals.get_mut(column) {
         *sum = sum.wrapping_add(total);
     }

@@ -1,6 +1,7 @@
 //! Depthwise convolutions, four channels at a time, where a core has assembly for their sums.
 #![allow(unsafe_code)]
 
+use core::mem::MaybeUninit;
 use core::ops::Range;
 
 use attar_shared::Channels;
@@ -48,117 +49,157 @@ pub(super) struct Taps {
 /// The most rectangles that a kernel falls into: inside, above, below, left, right.
 const RECTANGLES: usize = 5;
 
+/// What the sums of a pixel need.
 #[repr(C)]
 pub(super) struct Groups {
     pub(super) end: End,
     pub(super) rectangles: usize,
     pub(super) groups: usize,
     pub(super) sums: [i32; 4],
-    pub(super) taps: [Taps; RECTANGLES],
+    pub(super) taps: [MaybeUninit<Taps>; RECTANGLES],
 }
 
-/// Computes the first channels of a pixel, as many as make fours, and returns how many; none where the window has holes.
-#[inline(never)]
-pub(super) fn pixel(
-    slide: &mut Slide<'_>,
-    over: &Over,
-    weights: &[u8],
-    pixel: Pixel,
-    end: (Channels<'_>, &Finish),
-) -> usize {
-    let all = over.depth & !3;
-    let most = if end.1.is_joined() { JOINED } else { all };
-    let mut channel = 0usize;
-    while channel < all {
-        let some = channel..channel.wrapping_add(all.wrapping_sub(channel).min(most));
-        let next = some.end;
-        if part(slide, over, weights, pixel, some, end).is_none() {
+/// All channels of a depthwise convolution that make fours, whose weights and constants have been looked at once for all
+/// pixels.
+pub(super) struct Fours<'a> {
+    over: &'a Over,
+    weights: &'a [u8],
+    constants: (*const [u8; 4], *const [u8; 4], *const u8),
+    count: usize,
+    finish: &'a Finish,
+    padding: [i8; 4],
+}
+
+impl<'a> Fours<'a> {
+    /// Returns the channels that make fours, if there are some and all is there.
+    pub(super) fn new(
+        slide: &Slide<'_>,
+        over: &'a Over,
+        weights: &'a [u8],
+        channels: Channels<'a>,
+        finish: &'a Finish,
+    ) -> Option<Self> {
+        let count = over.depth & !3;
+        let weights = weights.get(..over.len())?;
+        let constants = channels.pointers(0, count)?;
+        let padding = [slide.input.zero_point; 4];
+        if count == 0 { None } else { Some(Self { over, weights, constants, count, finish, padding }) }
+    }
+
+    /// Computes the channels of a pixel and returns how many; none where the window has holes.
+    #[inline(never)]
+    pub(super) fn pixel(&self, slide: &mut Slide<'_>, pixel: Pixel) -> usize {
+        if self.finish.is_joined() {
+            return self.joined(slide, pixel);
+        }
+        let Some(start) = slide.start_of(pixel, 0, self.count) else { return 0 };
+        let some = 0..self.count;
+        if self.some(slide, pixel, &some, |arena| arena.wrapping_add(start)).is_none() {
             return 0;
         }
-        channel = next;
+        slide.after(pixel, some, self.finish, &[]);
+        self.count
     }
-    all
-}
 
-/// Computes some channels of a pixel; nothing where the window has holes.
-#[inline(always)]
-fn part(
-    slide: &mut Slide<'_>,
-    over: &Over,
-    weights: &[u8],
-    pixel: Pixel,
-    some: Range<usize>,
-    (channels, finish): (Channels<'_>, &Finish),
-) -> Option<()> {
-    let (rows, columns) = over.inside(pixel)?;
-    let first = over.place(pixel, rows.start, columns.start);
-    let (height, width) = (rows.len(), columns.len());
-    let reach = height.wrapping_sub(1).wrapping_mul(over.row).wrapping_add(width.wrapping_mul(over.depth));
-    slide.values(first, reach)?;
-    let weights = weights.get(..over.len())?.get(some.start..)?;
-    let start = slide.start_of(pixel, some.start, some.len())?;
-    let (biases, multipliers, shifts) = channels.pointers(some.start, some.len())?;
-    // One pointer to the whole arena: the output may lie over what has been read of the input.
-    let arena = slide.arena.as_mut_ptr();
-    let values = arena.wrapping_add(slide.input.start.wrapping_add(first).wrapping_add(some.start)).cast_const();
-    let mut results = [0i8; JOINED];
-    // The second input may stand where the sum goes.
-    let place = if finish.is_joined() { results.as_mut_ptr() } else { arena.wrapping_add(start) };
-    let end = End { biases, multipliers, shifts, zero_point: finish.zero_point, places: [place; COLUMNS] };
-    let padding = [slide.input.zero_point; 4];
-    let (ys, xs) = (rows.start as usize..rows.end as usize, columns.start as usize..columns.end as usize);
-    let inside = rectangle(over, weights, values, (&ys, &xs), false);
-    let mut job = Groups { end, rectangles: 1, groups: some.len() / 4, sums: [0; 4], taps: [inside; RECTANGLES] };
-    if height < over.vertical.kernel as usize || width < over.horizontal.kernel as usize {
-        surround(&mut job, over, weights, &padding, ys, xs);
-    }
-    // SAFETY: the taps inside lie in the input, those around it read one word; all have weights, and `end` the channels.
-    unsafe { all_groups(&mut job) };
-    slide.after(pixel, some, finish, &results);
-    Some(())
-}
-
-/// Adds the rectangles around that inside of the input.
-#[inline(never)]
-fn surround(job: &mut Groups, over: &Over, weights: &[u8], padding: &[i8; 4], ys: Range<usize>, xs: Range<usize>) {
-    let (height, width) = (over.vertical.kernel as usize, over.horizontal.kernel as usize);
-    let around = [(0..ys.start, 0..width), (ys.end..height, 0..width), (ys.clone(), 0..xs.start), (ys, xs.end..width)];
-    for (ys, xs) in around {
-        if ys.is_empty() || xs.is_empty() {
-            continue;
+    /// As [`Fours::pixel`], with the results of some channels on the stack before they are added and written.
+    #[inline(never)]
+    fn joined(&self, slide: &mut Slide<'_>, pixel: Pixel) -> usize {
+        let mut results = [0i8; JOINED];
+        for channel in (0..self.count).step_by(JOINED) {
+            let some = channel..self.count.min(channel.wrapping_add(JOINED));
+            if self.some(slide, pixel, &some, |_| results.as_mut_ptr()).is_none() {
+                return 0;
+            }
+            slide.after(pixel, some, self.finish, &results);
         }
-        if let Some(place) = job.taps.get_mut(job.rectangles) {
-            *place = rectangle(over, weights, padding.as_ptr(), (&ys, &xs), true);
+        self.count
+    }
+
+    /// Computes some channels of a pixel; nothing where the window has holes.
+    #[inline(always)]
+    fn some(
+        &self,
+        slide: &mut Slide<'_>,
+        pixel: Pixel,
+        some: &Range<usize>,
+        place: impl FnOnce(*mut i8) -> *mut i8,
+    ) -> Option<()> {
+        let Over { depth, row, .. } = *self.over;
+        let (rows, columns) = self.over.inside(pixel)?;
+        let first = self.over.place(pixel, rows.start, columns.start);
+        let (height, width) = (rows.len(), columns.len());
+        slide.values(first, height.wrapping_sub(1).wrapping_mul(row).wrapping_add(width.wrapping_mul(depth)))?;
+        // One pointer to the whole arena: the output may lie over what has been read of the input.
+        let arena = slide.arena.as_mut_ptr();
+        let values = arena.wrapping_add(slide.input.start.wrapping_add(first).wrapping_add(some.start)).cast_const();
+        let (biases, multipliers, shifts) = self.constants;
+        let end = End {
+            biases: biases.wrapping_add(some.start),
+            multipliers: multipliers.wrapping_add(some.start),
+            shifts: shifts.wrapping_add(some.start),
+            zero_point: self.finish.zero_point,
+            places: [place(arena); COLUMNS],
+        };
+        let (ys, xs) = (rows.start as usize..rows.end as usize, columns.start as usize..columns.end as usize);
+        let weights = self.weights.as_ptr().wrapping_add(some.start);
+        let taps = [const { MaybeUninit::uninit() }; RECTANGLES];
+        let mut job = Groups { end, rectangles: 0, groups: some.len() / 4, sums: [0; 4], taps };
+        job.add(self.over, values, weights, (&ys, &xs), false);
+        if height < self.over.vertical.kernel as usize || width < self.over.horizontal.kernel as usize {
+            self.surround(&mut job, weights, ys, xs);
         }
-        job.rectangles = job.rectangles.wrapping_add(1);
+        // SAFETY: the taps inside lie in the input, those around it read one word; all have weights, and `end` the channels.
+        unsafe { all_groups(&mut job) };
+        Some(())
+    }
+
+    /// Adds the rectangles around that inside of the input.
+    #[inline(never)]
+    fn surround(&self, job: &mut Groups, weights: *const u8, ys: Range<usize>, xs: Range<usize>) {
+        let (height, width) = (self.over.vertical.kernel as usize, self.over.horizontal.kernel as usize);
+        let around =
+            [(0..ys.start, 0..width), (ys.end..height, 0..width), (ys.clone(), 0..xs.start), (ys, xs.end..width)];
+        for (ys, xs) in around {
+            if !ys.is_empty() && !xs.is_empty() {
+                job.add(self.over, self.padding.as_ptr(), weights, (&ys, &xs), true);
+            }
+        }
     }
 }
 
-#[inline(always)]
-fn rectangle(
-    over: &Over,
-    weights: &[u8],
-    values: *const i8,
-    (ys, xs): (&Range<usize>, &Range<usize>),
-    padding: bool,
-) -> Taps {
-    let depth = over.depth;
-    let weight_row = (over.horizontal.kernel as usize).wrapping_mul(depth);
-    let first = ys.start.wrapping_mul(weight_row).wrapping_add(xs.start.wrapping_mul(depth));
-    let width = xs.len().wrapping_mul(depth);
-    let [advance, row, step] = if padding { [0; 3] } else { [4, over.row, depth] };
-    Taps {
-        values,
-        weights: weights.as_ptr().wrapping_add(first),
-        advance,
-        row,
-        weight_row,
-        rows: ys.len(),
-        columns: xs.len(),
-        step,
-        depth,
-        skip: if padding { 0 } else { row.wrapping_sub(width) },
-        weight_skip: weight_row.wrapping_sub(width),
+impl Groups {
+    /// Adds a rectangle of taps; over padding the values are one word.
+    #[inline(always)]
+    fn add(
+        &mut self,
+        over: &Over,
+        values: *const i8,
+        weights: *const u8,
+        (ys, xs): (&Range<usize>, &Range<usize>),
+        is_padding: bool,
+    ) {
+        let depth = over.depth;
+        let weight_row = (over.horizontal.kernel as usize).wrapping_mul(depth);
+        let width = xs.len().wrapping_mul(depth);
+        let [advance, row, step, skip] =
+            if is_padding { [0; 4] } else { [4, over.row, depth, over.row.wrapping_sub(width)] };
+        let first = ys.start.wrapping_mul(weight_row).wrapping_add(xs.start.wrapping_mul(depth));
+        if let Some(place) = self.taps.get_mut(self.rectangles) {
+            place.write(Taps {
+                values,
+                weights: weights.wrapping_add(first),
+                advance,
+                row,
+                weight_row,
+                rows: ys.len(),
+                columns: xs.len(),
+                step,
+                depth,
+                skip,
+                weight_skip: weight_row.wrapping_sub(width),
+            });
+            self.rectangles = self.rectangles.wrapping_add(1);
+        }
     }
 }
 
@@ -170,15 +211,18 @@ fn rectangle(
 /// places.
 #[cfg(not(dsp))]
 unsafe fn all_groups(job: &mut Groups) {
+    let mut end = job.end;
     for _ in 0..job.groups {
         let mut sums = [0; 4];
         for taps in job.taps.iter_mut().take(job.rectangles) {
+            // SAFETY: so many have been written.
+            let taps = unsafe { taps.assume_init_mut() };
             // SAFETY: as the caller promises.
             unsafe { channel_sums(taps.values, taps.weights, taps, &mut sums) };
             taps.values = taps.values.wrapping_add(taps.advance);
             taps.weights = taps.weights.wrapping_add(4);
         }
         // SAFETY: as the caller promises.
-        sums.into_iter().for_each(|sum| unsafe { job.end.channel([sum]) });
+        sums.into_iter().for_each(|sum| unsafe { end.value(sum) });
     }
 }

@@ -13,7 +13,7 @@ pub(super) const COLUMNS: usize = 2;
 pub(super) type Sums = [[i32; COLUMNS]; ROWS];
 
 /// Rows of weights in blocks, of any width and for any core.
-pub(super) trait Rows: Copy {
+pub(super) trait Rows {
     /// What a patch takes for each tap of both pixels; a model has four bytes for it.
     const BYTES: usize;
 
@@ -35,7 +35,7 @@ pub(super) trait Rows: Copy {
 
     /// Computes all whole blocks of channels of a pair of pixels.
     fn blocks(
-        self,
+        &self,
         slide: &mut Slide<'_>,
         pair: [Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
@@ -43,13 +43,13 @@ pub(super) trait Rows: Copy {
     );
 
     /// Returns the sums at both pixels of a row of those that fill no block.
-    fn row(self, row: usize, patch: &Patch<'_>) -> [i32; COLUMNS];
+    fn row(&self, row: usize, patch: &Patch<'_>) -> [i32; COLUMNS];
 
     /// Computes all whole blocks of channels over a vector.
-    fn blocks_of_vector(self, slide: &mut Slide<'_>, end: (Channels<'_>, &Finish));
+    fn blocks_of_vector(&self, slide: &mut Slide<'_>, end: (Channels<'_>, &Finish));
 
     /// Returns the sum over a vector of a row of those that fill no block.
-    fn row_of_vector(self, row: usize, values: &[i8]) -> i32;
+    fn row_of_vector(&self, row: usize, values: &[i8]) -> i32;
 }
 
 /// What a window shows at two pixels, laid out for a kernel.
@@ -65,7 +65,7 @@ const SMALL: usize = 64;
 
 /// Computes every pixel of a convolution.
 #[inline(never)]
-pub(super) fn pixels<R: Rows>(mut slide: Slide<'_>, over: &Over, channels: Channels<'_>, rows: R) {
+pub(super) fn pixels<R: Rows>(mut slide: Slide<'_>, over: &Over, channels: Channels<'_>, rows: &R) {
     const { assert!(R::BYTES <= 4, "a model has four bytes for each tap") };
     let mut patch = Patch { bytes: core::mem::take(&mut slide.scratch), totals: [0; COLUMNS] };
     let finish = slide.finish();
@@ -94,7 +94,7 @@ pub(super) fn pixels<R: Rows>(mut slide: Slide<'_>, over: &Over, channels: Chann
 
 /// Computes every output of a dense layer.
 #[inline(never)]
-pub(super) fn vector<R: Rows>(mut slide: Slide<'_>, channels: Channels<'_>, rows: R) {
+pub(super) fn vector<R: Rows>(mut slide: Slide<'_>, channels: Channels<'_>, rows: &R) {
     let finish = slide.finish();
     let count = usize::from(slide.output.shape.channels);
     rows.blocks_of_vector(&mut slide, (channels, &finish));
@@ -140,10 +140,11 @@ fn gather<R: Rows>(slide: &Slide<'_>, over: &Over, pixel: Pixel, column: usize, 
     if len <= SMALL && !over.depth.is_multiple_of(4) {
         let mut window = [slide.input.zero_point; SMALL];
         over.runs(pixel, |place, run, len| {
-            if let Run::Values(first) = run {
-                let values = slide.values(first, len).unwrap_or_default();
-                let places = window.get_mut(place..).unwrap_or_default();
-                places.iter_mut().zip(values).for_each(|(place, &value)| *place = value);
+            if let Run::Values(first) = run
+                && let (Some(values), Some(places)) =
+                    (slide.values(first, len), window.get_mut(place..place.wrapping_add(len)))
+            {
+                places.copy_from_slice(values);
             }
         });
         R::lay(patch, column, 0, Ok(window.get(..len).unwrap_or_default()), len);
