@@ -102,6 +102,3 @@ fn saturate(value: i32, clamp: Clamp) -> i8 {
     // Not Ord::clamp, which panics when the ends are swapped.
     value.max(i32::from(clamp.min)).min(i32::from(clamp.max)) as i8
 }
-
-/// Channels that are pooled side by side.
-const BLOCK: usize = 16;

@@ -480,7 +480,8 @@ impl Window {
     }
 
     /// Checks that no output lies wholly in the padding, and that coordinates stay far from overflow.
-    fn check(&self, input: Shape, output: Shape) -> Result<(), Defect> {
+    #[inline(never)]
+    pub(crate) fn check(&self, input: Shape, output: Shape) -> Result<(), Defect> {
         let sizes = [(input.height, output.height), (input.width, output.width)];
         let axes = self.kernel.iter().zip(&self.stride).zip(self.dilation.iter().zip(&self.pad));
         for (((&kernel, &stride), (&dilation, &pad)), (len, out)) in axes.zip(sizes) {

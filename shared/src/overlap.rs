@@ -1,7 +1,7 @@
 //! Where an output may lie over an input that nothing reads after it.
 
 use crate::operator::{Kind, Operator, Parameters, Window};
-use crate::tensor::Shape;
+use crate::tensor::{MAX_LEN, Shape};
 
 /// How the output of an operator may share bytes with an input that the operator is the last to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,11 +87,19 @@ impl Window {
     ///
     /// While a pixel is computed, and until the last pixel that reads them, the bytes that its window reads must not be
     /// written. Rows and columns are taken apart: within a row the bound is greatest at an end or where the padding ends.
+    // Apart, so that there is one of it.
+    #[inline(never)]
     pub fn slide(&self, input: Shape, output: Shape) -> Overlap {
+        // With these and the least of places at most 2^26, everything below fits 32 bits, which a small core likes.
+        let is_small =
+            |shape: Shape| u64::from(shape.height) * u64::from(shape.width) * u64::from(shape.channels) <= MAX_LEN;
+        if self.check(input, output).is_err() || !is_small(input) || !is_small(output) {
+            return Overlap::Never;
+        }
         let [rows, columns] = [0, 1].map(|axis| Axis::new(self, axis, input, output));
-        let depth = i64::from(input.channels);
-        let row = i64::from(input.width) * depth;
-        let pixel = i64::from(output.channels);
+        let depth = i32::from(input.channels);
+        let row = i32::from(input.width) * depth;
+        let pixel = i32::from(output.channels);
         let (mut before, mut after) = (0, 0);
         for y in 0..rows.count {
             let line = y * columns.count;
@@ -117,20 +125,21 @@ impl Window {
 
 /// One axis of a window.
 struct Axis {
-    stride: i64,
-    pad: i64,
-    reach: i64,
-    len: i64,
-    count: i64,
+    stride: i32,
+    pad: i32,
+    reach: i32,
+    len: i32,
+    count: i32,
 }
 
 impl Axis {
     fn new(window: &Window, axis: usize, input: Shape, output: Shape) -> Self {
-        let pick = |pair: [u16; 2]| i64::from(if axis == 0 { pair[0] } else { pair[1] });
-        let side = |shape: Shape| i64::from(if axis == 0 { shape.height } else { shape.width });
+        let pick = |pair: [u16; 2]| i32::from(if axis == 0 { pair[0] } else { pair[1] });
+        let side = |shape: Shape| i32::from(if axis == 0 { shape.height } else { shape.width });
         Self {
             stride: pick(window.stride),
             pad: pick(window.pad),
+            // At most 65,535, as the window has been checked.
             reach: (pick(window.kernel) - 1) * pick(window.dilation),
             len: side(input),
             count: side(output),
@@ -138,21 +147,20 @@ impl Axis {
     }
 
     /// The first position that an output can read.
-    fn first(&self, output: i64) -> i64 {
+    fn first(&self, output: i32) -> i32 {
         (output * self.stride - self.pad).max(0)
     }
 
     /// The last position that an output can read.
-    fn last(&self, output: i64) -> i64 {
+    fn last(&self, output: i32) -> i32 {
         (output * self.stride - self.pad + self.reach).min(self.len - 1)
     }
 
     /// The outputs at which a bound that is linear between paddings can be greatest.
-    fn turns(&self) -> [i64; 6] {
-        // These fit 32 bits, and a small core divides no more than that by itself.
-        let stride = (self.stride as i32).max(1);
-        let left = i64::from(self.pad as i32 / stride);
-        let right = i64::from(((self.len - 1 + self.pad - self.reach) as i32).div_euclid(stride));
+    fn turns(&self) -> [i32; 6] {
+        let stride = self.stride.max(1);
+        let left = self.pad / stride;
+        let right = (self.len - 1 + self.pad - self.reach).div_euclid(stride);
         [0, left, left + 1, right, right + 1, self.count - 1].map(|output| output.max(0).min(self.count - 1))
     }
 }

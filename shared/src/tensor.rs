@@ -74,7 +74,7 @@ pub(crate) const TENSOR_BYTES: usize = 20;
 const MAX_SCALE: f32 = 18_446_744_073_709_551_616.0;
 
 /// The most values a tensor may have.
-const MAX_LEN: u64 = 1 << 26;
+pub(crate) const MAX_LEN: u64 = 1 << 26;
 
 /// The greatest offset in the arena, so that no end overflows.
 const MAX_OFFSET: u32 = 1 << 31;

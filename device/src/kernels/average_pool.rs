@@ -1,7 +1,7 @@
 use attar_shared::{Requantization, Window};
 
+use super::Slide;
 use super::window::Over;
-use super::{BLOCK, Slide};
 
 /// Computes the mean over a window; the requantisation holds the division by the number of taps.
 ///
@@ -11,17 +11,16 @@ pub(crate) fn average_pool(mut slide: Slide<'_>, window: &Window, requantization
     let (over, finish) = (Over::new(window, &slide.input), slide.finish());
     let zero_point = i32::from(slide.input.zero_point);
     for pixel in slide.pixels() {
-        for first in (0..over.depth).step_by(BLOCK) {
-            let len = over.depth.wrapping_sub(first).min(BLOCK);
-            let mut sums = [0i32; BLOCK];
-            over.each_inside(pixel, |at| {
-                let values = slide.values(at.wrapping_add(first), len).unwrap_or_default();
-                for (sum, &value) in sums.iter_mut().zip(values) {
-                    *sum = sum.wrapping_add(i32::from(value).wrapping_sub(zero_point));
-                }
+        for channel in 0..over.depth {
+            let (mut sum, mut count) = (0i32, 0usize);
+            over.lines(pixel, channel, |first, len| {
+                let line = slide.values(first, over.reach(len)).unwrap_or_default();
+                let values = line.iter().step_by(over.depth);
+                sum = values.fold(sum, |sum, &value| sum.wrapping_add(value.into()));
+                count = count.wrapping_add(len);
             });
-            let means = sums.map(|sum| finish.apply(sum << AVERAGE_SHIFT, requantization));
-            slide.write_some(pixel, first, means.get(..len).unwrap_or_default());
+            let sum = sum.wrapping_sub(zero_point.wrapping_mul(count as i32));
+            slide.write(pixel, channel, finish.apply(sum << AVERAGE_SHIFT, requantization));
         }
     }
 }

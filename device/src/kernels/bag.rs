@@ -2,7 +2,10 @@
 
 use attar_shared::Bag;
 
-use super::{BLOCK, ViewMut};
+use super::ViewMut;
+
+/// Channels that are averaged side by side.
+const BLOCK: usize = 16;
 
 /// Computes an embedding bag over the bytes of a text; its n-grams are found anew for every 16 channels.
 #[inline(never)]

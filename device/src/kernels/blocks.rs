@@ -3,6 +3,8 @@
 //! Places and lengths are checked here, once for all blocks; below are pointers alone.
 #![allow(unsafe_code)]
 
+use core::mem::MaybeUninit;
+
 use attar_shared::{Channels, ROWS};
 
 use super::Slide;
@@ -20,6 +22,30 @@ use super::thumb2::{block_sums, vector_sums};
 
 /// The most channels whose results wait on the stack for the addition that joined the operator.
 pub(super) const JOINED: usize = 32;
+
+/// Results that wait for the addition that joined their operator.
+pub(super) struct Results(MaybeUninit<[i8; JOINED]>);
+
+impl Results {
+    pub(super) const fn new() -> Self {
+        Self(MaybeUninit::uninit())
+    }
+
+    /// Returns where the first goes.
+    pub(super) const fn start(&mut self) -> *mut i8 {
+        self.0.as_mut_ptr().cast()
+    }
+
+    /// Returns the first.
+    ///
+    /// # Safety
+    ///
+    /// As many have been written.
+    pub(super) unsafe fn first(&self, len: usize) -> &[i8] {
+        // SAFETY: as the caller promises; there are no more places than that.
+        unsafe { core::slice::from_raw_parts(self.0.as_ptr().cast(), len.min(JOINED)) }
+    }
+}
 
 /// What the end of a sum needs: the constants of the channels from one on, and where its values go.
 #[repr(C)]
@@ -76,102 +102,73 @@ impl<'a> Whole<'a> {
         patch: &Patch<'_>,
         finish: &Finish,
     ) {
-        if patch.bytes.len() / BYTES < self.taps {
-            return;
+        if patch.bytes.len() / BYTES >= self.taps {
+            let raised = patch.totals.map(|total| total.wrapping_shl(7));
+            self.run(slide, pair, patch.bytes.as_ptr(), raised, finish);
         }
-        let values = patch.bytes.as_ptr();
-        let raised = patch.totals.map(|total| total.wrapping_shl(7));
-        self.each(slide, pair, Some(values), raised, finish);
     }
 
     /// Computes the blocks over a vector whose values add up to `total`.
+    #[inline(always)]
     pub(super) fn vector(&self, slide: &mut Slide<'_>, total: i32, finish: &Finish) {
         if slide.all().len() == self.taps {
-            self.each(slide, [Some(Pixel::FIRST), None], None, [total.wrapping_shl(7); COLUMNS], finish);
+            let raised = [total.wrapping_shl(7); COLUMNS];
+            self.run(slide, [Some(Pixel::FIRST), None], core::ptr::null(), raised, finish);
         }
     }
 
-    /// Computes the blocks over a patch of as many taps, or the input; those that an addition joins some at a time.
-    #[inline(always)]
-    fn each(
+    /// Computes the blocks over a patch of as many taps, or the input where there is none.
+    #[inline(never)]
+    fn run(
         &self,
         slide: &mut Slide<'_>,
         pair: [Option<Pixel>; COLUMNS],
-        patch: Option<*const i8>,
+        patch: *const i8,
         raised: [i32; COLUMNS],
         finish: &Finish,
     ) {
-        if finish.is_joined() {
-            self.joined(slide, pair, patch, raised, finish);
-        } else {
-            let count = self.blocks.wrapping_mul(ROWS);
-            let [Some(first), second] = pair else { return };
-            // Of a pixel alone, what the second column gives is written before the first overwrites it.
-            let starts = [first, second.unwrap_or(first)].map(|pixel| slide.start_of(pixel, 0, count));
-            let [Some(start), Some(other)] = starts else { return };
+        let [Some(first), second] = pair else { return };
+        let count = self.blocks.wrapping_mul(ROWS);
+        // Of a pixel alone, what the second column gives is written before the first overwrites it.
+        let starts = [first, second.unwrap_or(first)].map(|pixel| slide.start_of(pixel, 0, count));
+        let [Some(start), Some(other)] = starts else { return };
+        // Where an addition joined the operator, results wait on the stack: the second input may stand where the sum goes.
+        let mut results = [const { Results::new() }; COLUMNS];
+        let most = if finish.is_joined() { JOINED } else { count };
+        let mut channel = 0usize;
+        while channel < count {
+            let some = channel..count.min(channel.wrapping_add(most));
             // One pointer to the whole arena, so that what is written may stand where something has been read.
             let arena = slide.arena.as_mut_ptr();
-            let values = patch.unwrap_or(arena.wrapping_add(slide.input.start));
-            let places = [arena.wrapping_add(start), arena.wrapping_add(other)];
-            self.some(0, self.blocks, (values, patch.is_some()), raised, places, finish);
-            for pixel in pair.into_iter().flatten() {
-                slide.after(pixel, 0..count, finish, &[]);
-            }
-        }
-    }
-
-    /// As [`Whole::each`], with the results of some channels on the stack before they are added and written.
-    #[inline(never)]
-    fn joined(
-        &self,
-        slide: &mut Slide<'_>,
-        pair: [Option<Pixel>; COLUMNS],
-        patch: Option<*const i8>,
-        raised: [i32; COLUMNS],
-        finish: &Finish,
-    ) {
-        let mut results = [[0i8; JOINED]; COLUMNS];
-        for block in (0..self.blocks).step_by(JOINED / ROWS) {
-            let blocks = self.blocks.wrapping_sub(block).min(JOINED / ROWS);
-            let values = patch.unwrap_or(slide.arena.as_ptr().wrapping_add(slide.input.start));
-            let places = results.each_mut().map(|results| results.as_mut_ptr());
-            self.some(block, blocks, (values, patch.is_some()), raised, places, finish);
-            let channel = block.wrapping_mul(ROWS);
+            let places = if finish.is_joined() {
+                results.each_mut().map(Results::start)
+            } else {
+                [arena.wrapping_add(start), arena.wrapping_add(other)]
+            };
+            let (biases, multipliers, shifts) = self.constants;
+            let end = End {
+                biases: biases.wrapping_add(channel),
+                multipliers: multipliers.wrapping_add(channel),
+                shifts: shifts.wrapping_add(channel),
+                zero_point: finish.zero_point,
+                places,
+            };
+            let is_vector = patch.is_null();
+            let values = if is_vector { arena.wrapping_add(slide.input.start).cast_const() } else { patch };
+            let weights = self.weights.as_ptr().wrapping_add(channel.wrapping_mul(self.taps));
+            let blocks = some.len() / ROWS;
+            let mut job = Blocks { end, weights, values, taps: self.taps, blocks, raised, sums: [[0; COLUMNS]; ROWS] };
+            // SAFETY: weights, constants and places are there for as many blocks, the patch or the vector for as many taps;
+            // a session sees to it that model and arena are aligned to words.
+            unsafe { if is_vector { all_blocks_of_vector(&mut job) } else { all_blocks(&mut job) } }
             for (pixel, results) in pair.into_iter().zip(&results) {
                 if let Some(pixel) = pixel {
-                    slide.after(pixel, channel..channel.wrapping_add(blocks.wrapping_mul(ROWS)), finish, results);
+                    // SAFETY: as many have been written there, if an addition joined the operator.
+                    slide.after(pixel, some.clone(), finish, |len| unsafe { results.first(len) });
                 }
             }
+            channel = channel.wrapping_add(most);
         }
-    }
-
-    #[inline(always)]
-    fn some(
-        &self,
-        block: usize,
-        blocks: usize,
-        (values, is_patch): (*const i8, bool),
-        raised: [i32; COLUMNS],
-        places: [*mut i8; COLUMNS],
-        finish: &Finish,
-    ) {
-        if blocks == 0 {
-            return;
-        }
-        let channel = block.wrapping_mul(ROWS);
-        let (biases, multipliers, shifts) = self.constants;
-        let end = End {
-            biases: biases.wrapping_add(channel),
-            multipliers: multipliers.wrapping_add(channel),
-            shifts: shifts.wrapping_add(channel),
-            zero_point: finish.zero_point,
-            places,
-        };
-        let weights = self.weights.as_ptr().wrapping_add(channel.wrapping_mul(self.taps));
-        let mut job = Blocks { end, weights, values, taps: self.taps, blocks, raised, sums: [[0; COLUMNS]; ROWS] };
-        // SAFETY: weights, constants and places are there for as many blocks, the patch or the vector for as many taps; a
-        // session sees to it that model and arena are aligned to words.
-        unsafe { if is_patch { all_blocks(&mut job) } else { all_blocks_of_vector(&mut job) } }
     }
 }
 

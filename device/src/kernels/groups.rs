@@ -7,7 +7,7 @@ use core::ops::Range;
 use attar_shared::Channels;
 
 use super::Slide;
-use super::blocks::{End, JOINED};
+use super::blocks::{End, JOINED, Results};
 #[cfg(dsp)]
 use super::dsp::all_groups;
 use super::matrix::COLUMNS;
@@ -89,76 +89,61 @@ impl<'a> Fours<'a> {
     /// Computes the channels of a pixel and returns how many; none where the window has holes.
     #[inline(never)]
     pub(super) fn pixel(&self, slide: &mut Slide<'_>, pixel: Pixel) -> usize {
-        if self.finish.is_joined() {
-            return self.joined(slide, pixel);
-        }
-        let Some(start) = slide.start_of(pixel, 0, self.count) else { return 0 };
-        let some = 0..self.count;
-        if self.some(slide, pixel, &some, |arena| arena.wrapping_add(start)).is_none() {
-            return 0;
-        }
-        slide.after(pixel, some, self.finish, &[]);
-        self.count
-    }
-
-    /// As [`Fours::pixel`], with the results of some channels on the stack before they are added and written.
-    #[inline(never)]
-    fn joined(&self, slide: &mut Slide<'_>, pixel: Pixel) -> usize {
-        let mut results = [0i8; JOINED];
-        for channel in (0..self.count).step_by(JOINED) {
-            let some = channel..self.count.min(channel.wrapping_add(JOINED));
-            if self.some(slide, pixel, &some, |_| results.as_mut_ptr()).is_none() {
-                return 0;
-            }
-            slide.after(pixel, some, self.finish, &results);
-        }
-        self.count
-    }
-
-    /// Computes some channels of a pixel; nothing where the window has holes.
-    #[inline(always)]
-    fn some(
-        &self,
-        slide: &mut Slide<'_>,
-        pixel: Pixel,
-        some: &Range<usize>,
-        place: impl FnOnce(*mut i8) -> *mut i8,
-    ) -> Option<()> {
         let Over { depth, row, .. } = *self.over;
-        let (rows, columns) = self.over.inside(pixel)?;
+        let Some((rows, columns)) = self.over.inside(pixel) else { return 0 };
         let first = self.over.place(pixel, rows.start, columns.start);
         let (height, width) = (rows.len(), columns.len());
-        slide.values(first, height.wrapping_sub(1).wrapping_mul(row).wrapping_add(width.wrapping_mul(depth)))?;
-        // One pointer to the whole arena: the output may lie over what has been read of the input.
-        let arena = slide.arena.as_mut_ptr();
-        let values = arena.wrapping_add(slide.input.start.wrapping_add(first).wrapping_add(some.start)).cast_const();
-        let (biases, multipliers, shifts) = self.constants;
-        let end = End {
-            biases: biases.wrapping_add(some.start),
-            multipliers: multipliers.wrapping_add(some.start),
-            shifts: shifts.wrapping_add(some.start),
-            zero_point: self.finish.zero_point,
-            places: [place(arena); COLUMNS],
+        let reach = height.wrapping_sub(1).wrapping_mul(row).wrapping_add(width.wrapping_mul(depth));
+        let (Some(_), Some(start)) = (slide.values(first, reach), slide.start_of(pixel, 0, self.count)) else {
+            return 0;
         };
         let (ys, xs) = (rows.start as usize..rows.end as usize, columns.start as usize..columns.end as usize);
-        let weights = self.weights.as_ptr().wrapping_add(some.start);
-        let taps = [const { MaybeUninit::uninit() }; RECTANGLES];
-        let mut job = Groups { end, rectangles: 0, groups: some.len() / 4, sums: [0; 4], taps };
-        job.add(self.over, values, weights, (&ys, &xs), false);
-        if height < self.over.vertical.kernel as usize || width < self.over.horizontal.kernel as usize {
-            self.surround(&mut job, weights, ys, xs);
+        let is_inside = height == self.over.vertical.kernel as usize && width == self.over.horizontal.kernel as usize;
+        // Where an addition joined the operator, results wait on the stack: the second input may stand where the sum goes.
+        let mut results = Results::new();
+        let most = if self.finish.is_joined() { JOINED } else { self.count };
+        let mut channel = 0usize;
+        while channel < self.count {
+            let some = channel..self.count.min(channel.wrapping_add(most));
+            // One pointer to the whole arena: the output may lie over what has been read of the input.
+            let arena = slide.arena.as_mut_ptr();
+            let values = arena.wrapping_add(slide.input.start.wrapping_add(first).wrapping_add(channel)).cast_const();
+            let place = if self.finish.is_joined() { results.start() } else { arena.wrapping_add(start) };
+            let (biases, multipliers, shifts) = self.constants;
+            let end = End {
+                biases: biases.wrapping_add(channel),
+                multipliers: multipliers.wrapping_add(channel),
+                shifts: shifts.wrapping_add(channel),
+                zero_point: self.finish.zero_point,
+                places: [place; COLUMNS],
+            };
+            let weights = self.weights.as_ptr().wrapping_add(channel);
+            let taps = [const { MaybeUninit::uninit() }; RECTANGLES];
+            let mut job = Groups { end, rectangles: 0, groups: some.len() / 4, sums: [0; 4], taps };
+            job.add(self.over, values, weights, (&ys, &xs), false);
+            if !is_inside {
+                self.surround(&mut job, weights, &ys, &xs);
+            }
+            // SAFETY: the taps inside lie in the input, those around it read one word; all have weights, and `end` the
+            // channels.
+            unsafe { all_groups(&mut job) };
+            // SAFETY: as many have been written there, if an addition joined the operator.
+            slide.after(pixel, some, self.finish, |len| unsafe { results.first(len) });
+            channel = channel.wrapping_add(most);
         }
-        // SAFETY: the taps inside lie in the input, those around it read one word; all have weights, and `end` the channels.
-        unsafe { all_groups(&mut job) };
-        Some(())
+        self.count
     }
 
     /// Adds the rectangles around that inside of the input.
     #[inline(never)]
-    fn surround(&self, job: &mut Groups, weights: *const u8, ys: Range<usize>, xs: Range<usize>) {
+    fn surround(&self, job: &mut Groups, weights: *const u8, ys: &Range<usize>, xs: &Range<usize>) {
         let (height, width) = (self.over.vertical.kernel as usize, self.over.horizontal.kernel as usize);
-        let around =
-            [(0..ys.start, 0..width), (ys.end..height, 0..width), (ys.clone(), 0..xs.start), (ys, xs.end..width)];
+        let around = [
+            (0..ys.start, 0..width),
+            (ys.end..height, 0..width),
+            (ys.clone(), 0..xs.start),
+            (ys.clone(), xs.end..width),
+        ];
         for (ys, xs) in around {
             if !ys.is_empty() && !xs.is_empty() {
                 job.add(self.over, self.padding.as_ptr(), weights, (&ys, &xs), true);

@@ -128,23 +128,31 @@ pub(super) fn each_block(
 #[inline(never)]
 fn gather<R: Rows>(slide: &Slide<'_>, over: &Over, pixel: Pixel, column: usize, patch: &mut Patch<'_>) {
     let len = over.len();
+    let is_small = len <= SMALL && !over.depth.is_multiple_of(4);
     if let Some(at) = over.within(pixel) {
         let (rows, row) = (over.vertical.kernel as usize, over.row);
         let width = (over.horizontal.kernel as usize).wrapping_mul(over.depth);
         let reach = rows.wrapping_sub(1).wrapping_mul(row).wrapping_add(width);
         let values = slide.values(at, reach).unwrap_or_default();
+        if is_small {
+            let mut window = [0; SMALL];
+            let mut places = window.as_mut_slice();
+            for row in (0..rows).map(|index| index.wrapping_mul(row)) {
+                copy(places, values.get(row..row.wrapping_add(width)).unwrap_or_default());
+                places = places.get_mut(width..).unwrap_or_default();
+            }
+            R::lay(patch, column, 0, Ok(window.get(..len).unwrap_or_default()), len);
+            return;
+        }
         if R::lay_rows(patch, column, values, row, rows, width) {
             return;
         }
     }
-    if len <= SMALL && !over.depth.is_multiple_of(4) {
+    if is_small {
         let mut window = [slide.input.zero_point; SMALL];
         over.runs(pixel, |place, run, len| {
-            if let Run::Values(first) = run
-                && let (Some(values), Some(places)) =
-                    (slide.values(first, len), window.get_mut(place..place.wrapping_add(len)))
-            {
-                places.copy_from_slice(values);
+            if let Run::Values(first) = run {
+                copy(window.get_mut(place..).unwrap_or_default(), slide.values(first, len).unwrap_or_default());
             }
         });
         R::lay(patch, column, 0, Ok(window.get(..len).unwrap_or_default()), len);
@@ -157,4 +165,13 @@ fn gather<R: Rows>(slide: &Slide<'_>, over: &Over, pixel: Pixel, column: usize, 
         };
         R::lay(patch, column, place, values, len);
     });
+}
+
+/// Copies few values, for which a call would be most of the time.
+#[inline(always)]
+fn copy(places: &mut [i8], values: &[i8]) {
+    let (words, bytes) = values.as_chunks::<4>();
+    let (places, rest) = places.split_at_mut_checked(words.len().wrapping_mul(4)).unwrap_or_default();
+    places.as_chunks_mut::<4>().0.iter_mut().zip(words).for_each(|(place, word)| *place = *word);
+    rest.iter_mut().zip(bytes).for_each(|(place, byte)| *place = *byte);
 }

@@ -5,6 +5,8 @@ use core::ops::Range;
 
 use attar_shared::{AddConstants, Addend, Channels, Clamp, Requantization, Shape};
 
+#[cfg(not(plain))]
+use super::blocks::JOINED;
 use super::{saturate, sum};
 
 /// Where a tensor lies in the arena, and what a kernel has to know of it.
@@ -112,9 +114,18 @@ impl Slide<'_> {
     /// from the results and writes.
     #[cfg(not(plain))]
     #[inline(always)]
-    pub(super) fn after(&mut self, pixel: Pixel, channels: Range<usize>, finish: &Finish, results: &[i8]) {
-        if finish.is_joined() || finish.clamp != Clamp::ALL {
+    pub(super) fn after<'r>(
+        &mut self,
+        pixel: Pixel,
+        channels: Range<usize>,
+        finish: &Finish,
+        results: impl FnOnce(usize) -> &'r [i8],
+    ) {
+        if finish.is_joined() {
+            let results = results(channels.len());
             self.correct(pixel, channels, finish, results);
+        } else if finish.clamp != Clamp::ALL {
+            self.correct(pixel, channels, finish, &[]);
         }
     }
 
@@ -128,23 +139,27 @@ impl Slide<'_> {
             places.iter_mut().for_each(|place| *place = saturate((*place).into(), clamp));
             return;
         };
-        // The second input may stand in the place of the output.
+        // The second input may stand in the place of the output, so it is taken away first.
+        let mut values = [0; JOINED];
         let second = joined.place(pixel, channels.start);
-        for (index, &result) in results.iter().take(channels.len()).enumerate() {
-            let other = self.arena.get(second.wrapping_add(index)).copied().unwrap_or(0);
-            let result = saturate(result.into(), clamp);
-            if let Some(place) = self.arena.get_mut(start.wrapping_add(index)) {
-                *place = sum(result, other, joined.constants, joined.clamp);
+        let len = channels.len();
+        let others = self.arena.get(second..second.wrapping_add(len));
+        if let (Some(values), Some(others)) = (values.get_mut(..len), others) {
+            values.copy_from_slice(others);
+            joined.add_to(results, clamp, values);
+            if let Some(places) = self.arena.get_mut(start..start.wrapping_add(len)) {
+                places.copy_from_slice(values);
             }
         }
     }
 
-    /// Writes values of a pixel from a channel on, for an operator that no addition joins.
+    /// Writes a value of a pixel, for an operator that no addition joins.
     #[inline(always)]
-    pub(super) fn write_some(&mut self, pixel: Pixel, channel: usize, values: &[i8]) {
-        let start = self.place(pixel, channel);
-        let places = self.arena.get_mut(start..start.wrapping_add(values.len())).unwrap_or_default();
-        places.iter_mut().zip(values).for_each(|(place, &value)| *place = value);
+    pub(super) fn write(&mut self, pixel: Pixel, channel: usize, value: i8) {
+        let place = self.place(pixel, channel);
+        if let Some(place) = self.arena.get_mut(place) {
+            *place = value;
+        }
     }
 
     #[inline(always)]
@@ -200,6 +215,19 @@ impl Sum {
     #[inline(always)]
     fn place(&self, pixel: Pixel, channel: usize) -> usize {
         self.start.wrapping_add(pixel.index.wrapping_mul(self.step)).wrapping_add(channel)
+    }
+
+    /// Adds the results of the operator alone, brought into a clamp, to values of the second input.
+    #[cfg(not(plain))]
+    #[inline(always)]
+    fn add_to(&self, results: &[i8], clamp: Clamp, values: &mut [i8]) {
+        let (constants, own) = (self.constants, self.clamp);
+        let both = values.iter_mut().zip(results);
+        if clamp == Clamp::ALL && own == Clamp::ALL {
+            both.for_each(|(value, &result)| *value = sum(result, *value, constants, Clamp::ALL));
+        } else {
+            both.for_each(|(value, &result)| *value = sum(saturate(result.into(), clamp), *value, constants, own));
+        }
     }
 
     /// Adds the values of the second input.

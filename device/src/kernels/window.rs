@@ -114,7 +114,6 @@ impl Over {
     }
 
     /// Returns where a tap that lies in the input begins, of a window without holes.
-    #[cfg(not(plain))]
     #[inline(always)]
     pub(super) fn place(&self, pixel: Pixel, ky: i32, kx: i32) -> usize {
         let y = self.vertical.start(pixel.y).wrapping_add(ky) as usize;
@@ -130,15 +129,27 @@ impl Over {
         Some(y.wrapping_mul(self.row).wrapping_add(x.wrapping_mul(self.depth)))
     }
 
-    /// Calls `with` on every tap that lies in the input at a pixel, with the place of its first channel.
+    /// Calls `with` on the lines of a channel's values that a window without holes shows inside of the input: where a line
+    /// begins, and how many values it has, [`Over::depth`] apart.
     #[inline(always)]
-    pub(super) fn each_inside(&self, pixel: Pixel, mut with: impl FnMut(usize)) {
-        let (top, left) = (self.vertical.start(pixel.y), self.horizontal.start(pixel.x));
-        for y in (0..self.vertical.kernel).filter_map(|tap| self.vertical.position(top, tap)) {
-            for x in (0..self.horizontal.kernel).filter_map(|tap| self.horizontal.position(left, tap)) {
-                with(y.wrapping_mul(self.row).wrapping_add(x.wrapping_mul(self.depth)));
-            }
+    pub(super) fn lines(&self, pixel: Pixel, channel: usize, mut with: impl FnMut(usize, usize)) {
+        let Some((rows, columns)) = self.inside(pixel) else { return };
+        let mut first = self.place(pixel, rows.start, columns.start).wrapping_add(channel);
+        if columns.len().wrapping_mul(self.depth) == self.row {
+            // Whole rows follow each other.
+            with(first, rows.len().wrapping_mul(columns.len()));
+            return;
         }
+        for _ in rows {
+            with(first, columns.len());
+            first = first.wrapping_add(self.row);
+        }
+    }
+
+    /// Returns how many values of the input a line of some of a channel takes.
+    #[inline(always)]
+    pub(super) fn reach(&self, len: usize) -> usize {
+        len.wrapping_sub(1).wrapping_mul(self.depth).wrapping_add(1)
     }
 
     /// Calls `with` on what the window shows at a pixel, in the order of the weights: the place among the weights, what is

@@ -42,6 +42,13 @@ macro_rules! two_taps {
     };
 }
 
+/// A group of weights.
+macro_rules! four_taps_of_pair {
+    () => {
+        concat!(two_taps!(), two_taps!())
+    };
+}
+
 /// Computes the sums of four rows at two pixels; those of the first and third row lack the correction for what raises them.
 ///
 /// # Safety
@@ -52,8 +59,8 @@ unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8, taps: usiz
     naked_asm!(
         needs!(),
         "push {{r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
-        // The end of the eights.
-        "bic r3, r2, #7",
+        // The end of the sixteens.
+        "bic r3, r2, #15",
         "add r3, r1, r3, lsl #2",
         "str r3, [sp]",
         "movs r4, #0",
@@ -67,19 +74,24 @@ unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8, taps: usiz
         "cmp r1, r3",
         "beq 2f",
         "1:",
-        two_taps!(),
-        two_taps!(),
-        two_taps!(),
-        two_taps!(),
+        four_taps_of_pair!(),
+        four_taps_of_pair!(),
+        four_taps_of_pair!(),
+        four_taps_of_pair!(),
         "ldr r12, [sp]",
         "cmp r1, r12",
         "bne 1b",
         "2:",
         "ldr r3, [sp, #4]",
+        "tst r3, #8",
+        "beq 3f",
+        four_taps_of_pair!(),
+        four_taps_of_pair!(),
+        "ldr r3, [sp, #4]",
+        "3:",
         "tst r3, #4",
         "beq 4f",
-        two_taps!(),
-        two_taps!(),
+        four_taps_of_pair!(),
         "4:",
         "ldr r3, [sp, #4]",
         "ands r3, r3, #3",
