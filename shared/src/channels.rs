@@ -223,16 +223,22 @@ fn magnitude(weights: &[u8], step: usize) -> u32 {
 
 /// Returns the sums of the magnitudes of a block's rows.
 fn magnitudes(block: &[u8]) -> [u32; ROWS] {
-    let mut sums = [0; ROWS];
+    let of_raised = |byte: u8| (byte ^ 0x80).cast_signed();
+    let [mut p, mut q, mut r, mut s] = [0; ROWS];
     let grouped = block.len() / (ROWS * TAPS) * (ROWS * TAPS);
-    for (place, &byte) in block.iter().enumerate() {
-        let row = if place < grouped { place & 1 | place >> 1 & 2 } else { place & 3 };
-        let weight = if row & 1 == 0 { byte ^ 0x80 } else { byte };
-        if let Some(sum) = sums.get_mut(row) {
-            *sum = add_magnitude(*sum, weight.cast_signed());
-        }
+    let (groups, left) = block.split_at_checked(grouped).unwrap_or_default();
+    // Two taps of the first pair of rows, then two of the second.
+    for &[a, b, c, d, e, f, g, h] in groups.as_chunks::<8>().0 {
+        p = add_magnitude(add_magnitude(p, of_raised(a)), of_raised(c));
+        q = add_magnitude(add_magnitude(q, b.cast_signed()), d.cast_signed());
+        r = add_magnitude(add_magnitude(r, of_raised(e)), of_raised(g));
+        s = add_magnitude(add_magnitude(s, f.cast_signed()), h.cast_signed());
     }
-    sums
+    for &[a, b, c, d] in left.as_chunks::<ROWS>().0 {
+        (p, q) = (add_magnitude(p, of_raised(a)), add_magnitude(q, b.cast_signed()));
+        (r, s) = (add_magnitude(r, of_raised(c)), add_magnitude(s, d.cast_signed()));
+    }
+    [p, q, r, s]
 }
 
 #[cfg(test)]

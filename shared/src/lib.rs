@@ -13,6 +13,7 @@
 
 mod bytes;
 mod channels;
+mod checksum;
 mod code;
 mod error;
 mod fact;

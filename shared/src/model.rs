@@ -1,6 +1,7 @@
 //! A parsed model: every rule has been checked, so that nothing after can fail.
 
 use crate::bytes::{Cursor, u16_at};
+use crate::checksum::checksum;
 use crate::code::Columns;
 use crate::header::HEADER_BYTES;
 use crate::operator::{Context, MAX_INPUTS, OPERATOR_BYTES};
@@ -503,17 +504,6 @@ impl<'a, const PARTS: u64> Iterator for Operators<'a, PARTS> {
 }
 
 impl<const PARTS: u64> ExactSizeIterator for Operators<'_, PARTS> {}
-
-/// Returns the CRC-32 (ISO-HDLC, as in zip and Ethernet) of `bytes`.
-pub(crate) fn checksum(bytes: &[u8]) -> u32 {
-    // A board has less flash than time: without a table it is a kilobyte less.
-    #[cfg(target_pointer_width = "64")]
-    type Way = crc::Table<1>;
-    #[cfg(not(target_pointer_width = "64"))]
-    type Way = crc::NoTable;
-    static CRC: crc::Crc<u32, Way> = crc::Crc::<u32, Way>::new(&crc::CRC_32_ISO_HDLC);
-    CRC.checksum(bytes)
-}
 
 fn record<const BYTES: usize>(records: &[u8], index: u16) -> Option<&[u8; BYTES]> {
     records.get(usize::from(index) * BYTES..)?.first_chunk()

@@ -1,9 +1,9 @@
 //! Writing a model: the one encoding that the parser accepts.
 
+use crate::checksum::checksum;
 use crate::fact::{CATEGORY, FLAG, GAZETTEER, NUMBER};
 use crate::header::HEADER_BYTES;
 use crate::input::{NUMBERS, TEXT};
-use crate::model::checksum;
 use crate::operator::Window;
 use crate::scratch::{alive_end, scratch_len};
 use crate::{
