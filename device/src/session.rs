@@ -192,8 +192,8 @@ impl<'a, const PARTS: u64> Session<'a, PARTS> {
 
     /// Runs the next operator and says whether there is more to do.
     pub fn step(&mut self) -> Step {
-        if let Some(operator) = self.model.operator(self.next) {
-            self.execute(&operator);
+        if self.next < self.model.header().operator_count {
+            self.execute(self.next);
             self.next += 1;
         }
         if self.next < self.model.header().operator_count { Step::More } else { Step::Done }
@@ -245,35 +245,38 @@ impl<'a, const PARTS: u64> Session<'a, PARTS> {
         self.model.tensor(index).unwrap_or(NOTHING)
     }
 
-    fn execute(&mut self, operator: &Operator<'_>) {
+    // Apart from the loop around it, whose frame lies under those of all kernels.
+    #[inline(never)]
+    fn execute(&mut self, index: u16) {
+        let Ok(operator) = &self.model.operator(index) else { return };
         let inputs = operator.inputs();
         let a = self.tensor(inputs.first().copied().unwrap_or(0));
         let out = self.tensor(operator.output);
         let has = |kind| parts::has_operator(PARTS, kind);
-        match operator.parameters {
+        match &operator.parameters {
             Parameters::Dense(channels) if has(Kind::Dense) || has(Kind::Dense4) => {
-                if let Some(slide) = self.slide(&a, operator) {
+                if let Some(slide) = &mut self.slide(&a, operator) {
                     kernels::dense::<PARTS>(slide, channels);
                 }
             }
             Parameters::Convolution(window, channels) if has(Kind::Convolution) || has(Kind::Convolution4) => {
-                if let Some(slide) = self.slide(&a, operator) {
-                    kernels::convolution::<PARTS>(slide, &window, channels);
+                if let Some(slide) = &mut self.slide(&a, operator) {
+                    kernels::convolution::<PARTS>(slide, window, channels);
                 }
             }
             Parameters::Depthwise(window, channels) if has(Kind::Depthwise) => {
-                if let Some(slide) = self.slide(&a, operator) {
-                    kernels::depthwise(slide, &window, channels);
+                if let Some(slide) = &mut self.slide(&a, operator) {
+                    kernels::depthwise(slide, window, channels);
                 }
             }
             Parameters::AveragePool(window, factor) if has(Kind::AveragePool) => {
-                if let Some(slide) = self.slide(&a, operator) {
-                    kernels::average_pool(slide, &window, factor);
+                if let Some(slide) = &mut self.slide(&a, operator) {
+                    kernels::average_pool(slide, window, *factor);
                 }
             }
             Parameters::MaxPool(window) if has(Kind::MaxPool) => {
-                if let Some(slide) = self.slide(&a, operator) {
-                    kernels::max_pool(slide, &window);
+                if let Some(slide) = &mut self.slide(&a, operator) {
+                    kernels::max_pool(slide, window);
                 }
             }
             Parameters::Table(table) if has(Kind::Table) => {
@@ -285,16 +288,16 @@ impl<'a, const PARTS: u64> Session<'a, PARTS> {
             }
             Parameters::Add(constants) if has(Kind::Add) => {
                 let b = self.tensor(inputs.get(1).copied().unwrap_or(0));
-                self.pair(&a, &b, operator, |pair, output| kernels::add(pair, constants, output));
+                self.pair(&a, &b, operator, |pair, output| kernels::add(pair, *constants, output));
             }
             Parameters::Multiply(factor) if has(Kind::Multiply) => {
                 let b = self.tensor(inputs.get(1).copied().unwrap_or(0));
                 let zeros = (a.quantization.zero_point, b.quantization.zero_point);
-                self.pair(&a, &b, operator, |pair, output| kernels::multiply(pair, zeros, factor, output));
+                self.pair(&a, &b, operator, |pair, output| kernels::multiply(pair, zeros, *factor, output));
             }
             Parameters::Bag(bag) if has(Kind::Bag) => {
                 if let Ok([text, places]) = self.arena.get_disjoint_mut([range(&a), range(&out)]) {
-                    kernels::bag(text, &bag, view_mut(places, &out, operator));
+                    kernels::bag(text, bag, view_mut(places, &out, operator));
                 }
             }
             Parameters::Delay if has(Kind::Delay) => {

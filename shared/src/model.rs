@@ -57,6 +57,7 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
     /// # Errors
     ///
     /// As [`Model::parse`], and [`Defect::Part`] of the header when the model is made of others too.
+    #[inline(never)]
     pub fn parse_parts(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let model = Self::split(bytes)?;
         if model.header().parts() & !PARTS != 0 {
@@ -138,8 +139,19 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
     }
 
     /// Returns the operator at `index`.
-    pub fn operator(&self, index: u16) -> Option<Operator<'a>> {
-        self.decode_operator(index).ok().map(|(operator, ..)| operator)
+    ///
+    /// # Errors
+    ///
+    /// [`Defect::InputIndex`] when there is none; a parsed model has no other defect.
+    #[inline(never)]
+    pub fn operator(&self, index: u16) -> Result<Operator<'a>, Defect> {
+        let record = record::<OPERATOR_BYTES>(self.operators, index).ok_or(Defect::InputIndex)?;
+        let context = Context {
+            weights: self.weights,
+            output_index: self.header().source_count() + index,
+            tensor: |index| self.decode_tensor(index),
+        };
+        Operator::decode::<PARTS, _>(record, &context)
     }
 
     /// Returns the tensor at `index`.
@@ -304,7 +316,10 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
         let mut scratch_end = 0;
         for index in 0..self.header().operator_count {
             let refused = |defect| ParseError::Operator(index, defect);
-            let (operator, offset, used) = self.decode_operator(index).map_err(refused)?;
+            // Looked at where it is: a copy would double the stack that this takes.
+            let operator = &self.operator(index);
+            let operator = operator.as_ref().map_err(|&defect| refused(defect))?;
+            let (offset, used) = operator.blob;
             operator.check::<PARTS>(|tensor| self.decode_tensor(tensor)).map_err(refused)?;
             if parts::has_operator(PARTS, Kind::Bag)
                 && matches!(operator.parameters, Parameters::Bag(_))
@@ -320,7 +335,7 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
             let [input, output] = [operator.inputs().first().copied().unwrap_or(0), operator.output]
                 .map(|tensor| self.tensor(tensor).map_or(Shape::vector(0), |tensor| tensor.shape));
             macs = macs.wrapping_add(operator.macs(input, output));
-            if let Some((start, len)) = self.scratch(&operator, input) {
+            if let Some((start, len)) = self.scratch(operator, input) {
                 scratch_end = start.saturating_add(len).max(scratch_end);
             }
         }
@@ -377,7 +392,7 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
     #[inline(never)]
     fn may_share(&self, output: u16, input: u16) -> bool {
         let share = || {
-            let operator = self.operator(self.written_by(output)?)?;
+            let Ok(operator) = &self.operator(self.written_by(output)?) else { return None };
             let (from, to) = (self.tensor(input)?, self.tensor(output)?);
             if to.held {
                 return None;
@@ -445,16 +460,6 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
         Tensor::decode(record::<TENSOR_BYTES>(self.tensors, index).ok_or(Defect::InputIndex)?)
     }
 
-    fn decode_operator(&self, index: u16) -> Result<(Operator<'a>, u32, u32), Defect> {
-        let record = record::<OPERATOR_BYTES>(self.operators, index).ok_or(Defect::InputIndex)?;
-        let context = Context {
-            weights: self.weights,
-            output_index: self.header().source_count() + index,
-            tensor: |index| self.decode_tensor(index),
-        };
-        Operator::decode::<PARTS, _>(record, &context)
-    }
-
     fn test_sizes(&self) -> [usize; 3] {
         let outputs = self.heads().filter_map(|head| self.len_of(head.tensor)).fold(0, usize::saturating_add);
         [self.len_of(INPUT_TENSOR).unwrap_or(0), self.facts_len(), outputs]
@@ -492,7 +497,7 @@ impl<'a, const PARTS: u64> Iterator for Operators<'a, PARTS> {
     type Item = Operator<'a>;
 
     fn next(&mut self) -> Option<Operator<'a>> {
-        let operator = self.model.operator(self.next)?;
+        let operator = self.model.operator(self.next).ok()?;
         self.next += 1;
         Some(operator)
     }

@@ -22,6 +22,8 @@ pub struct Operator<'a> {
     pub output: u16,
     inputs: [u16; MAX_INPUTS],
     input_count: u8,
+    /// Where its parameters begin among the weights, and how many bytes they take.
+    pub(crate) blob: (u32, u32),
 }
 
 /// What an operator computes, with the parameters that it needs.
@@ -247,12 +249,10 @@ impl<'a> Operator<'a> {
     }
 
     /// Decodes a record and finds its parameters, whose sizes follow from the shapes of its tensors.
-    ///
-    /// Returns the operator, where its parameters begin among the weights, and how many bytes they take.
     pub(crate) fn decode<const PARTS: u64, F>(
         record: &[u8; OPERATOR_BYTES],
         context: &Context<'a, F>,
-    ) -> Result<(Self, u32, u32), Defect>
+    ) -> Result<Self, Defect>
     where
         F: Fn(u16) -> Result<Tensor, Defect>,
     {
@@ -332,14 +332,16 @@ impl<'a> Operator<'a> {
             None
         };
         let used = u32::try_from(used).map_err(|_| Defect::TooLarge)?;
-        let operator = Self { parameters, clamp, addend, output: context.output_index, inputs, input_count };
+        let output = context.output_index;
+        let operator = Self { parameters, clamp, addend, output, inputs, input_count, blob: (offset, used) };
         if operator.window().is_none() && window != Window::NONE {
             return Err(Defect::Unused);
         }
-        Ok((operator, offset, used))
+        Ok(operator)
     }
 
     /// Checks every rule that an operator has to keep for the engine to run it without a further check.
+    #[inline(never)]
     pub(crate) fn check<const PARTS: u64>(&self, at: impl Fn(u16) -> Result<Tensor, Defect>) -> Result<(), Defect> {
         let has = |kind| parts::has_operator(PARTS, kind);
         let wanted = match self.parameters {
@@ -371,14 +373,14 @@ impl<'a> Operator<'a> {
         };
         let unclamped = || if self.clamp == Clamp::ALL { Ok(()) } else { Err(Defect::Unused) };
         let fits = |good: bool| if good { Ok(()) } else { Err(Defect::Shape) };
-        if let Some(addend) = self.addend
+        if let Some(addend) = &self.addend
             && parts::has_addend(PARTS)
         {
             let b = at(self.inputs[1])?.shape;
             fits(b == out || (b.is_vector() && b.channels == out.channels))?;
             addend.check()?;
         }
-        match self.parameters {
+        match &self.parameters {
             Parameters::Dense(channels) if has(Kind::Dense) || has(Kind::Dense4) => {
                 fits(out.is_vector())?;
                 channels.check_rows(a.len())

@@ -7,7 +7,7 @@ use super::window::Over;
 ///
 /// Padding counts as zero, and the number of taps is the same everywhere.
 #[inline(never)]
-pub(crate) fn average_pool(mut slide: Slide<'_>, window: &Window, requantization: Requantization) {
+pub(crate) fn average_pool(slide: &mut Slide<'_>, window: &Window, requantization: Requantization) {
     let (over, finish) = (Over::new(window, &slide.input), slide.finish());
     let zero_point = i32::from(slide.input.zero_point);
     for pixel in slide.pixels() {

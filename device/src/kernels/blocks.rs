@@ -21,7 +21,7 @@ use super::thumb1::{block_sums, vector_sums};
 use super::thumb2::{block_sums, vector_sums};
 
 /// The most channels whose results wait on the stack for the addition that joined the operator.
-pub(super) const JOINED: usize = 32;
+pub(super) const JOINED: usize = 16;
 
 /// Results that wait for the addition that joined their operator.
 pub(super) struct Results(MaybeUninit<[i8; JOINED]>);
@@ -86,7 +86,7 @@ type Constants = (*const [u8; 4], *const [u8; 4], *const u8);
 
 impl<'a> Whole<'a> {
     /// Returns the whole blocks of weights with so many taps a row, if all is there.
-    pub(super) fn new(weights: &'a [u8], taps: usize, channels: Channels<'a>) -> Option<Self> {
+    pub(super) fn new(weights: &'a [u8], taps: usize, channels: &Channels<'a>) -> Option<Self> {
         let blocks = channels.shifts.len() / ROWS;
         let weights = weights.get(..blocks.wrapping_mul(ROWS).wrapping_mul(taps))?;
         let constants = channels.pointers(0, blocks.wrapping_mul(ROWS))?;

@@ -8,7 +8,7 @@ use super::matrix;
 use super::window::Over;
 
 /// Computes a convolution with weights `[out, kernel_height, kernel_width, in]`; padding holds the input's zero point.
-pub(crate) fn convolution<const PARTS: u64>(slide: Slide<'_>, window: &Window, channels: Channels<'_>) {
+pub(crate) fn convolution<const PARTS: u64>(slide: &mut Slide<'_>, window: &Window, channels: &Channels<'_>) {
     match channels.weights {
         Weights::Eight(bytes) if has_operator(PARTS, Kind::Convolution) => of_eight(slide, window, channels, bytes),
         Weights::Four(bytes) if has_operator(PARTS, Kind::Convolution4) => of_four(slide, window, channels, bytes),
@@ -18,7 +18,7 @@ pub(crate) fn convolution<const PARTS: u64>(slide: Slide<'_>, window: &Window, c
 
 // Apart and of no type of the caller's, so that they are compiled as this crate is.
 #[inline(never)]
-fn of_eight(slide: Slide<'_>, window: &Window, channels: Channels<'_>, bytes: &[u8]) {
+fn of_eight(slide: &mut Slide<'_>, window: &Window, channels: &Channels<'_>, bytes: &[u8]) {
     let over = Over::new(window, &slide.input);
     if let Some(rows) = Eight::new(bytes, over.len(), channels) {
         matrix::pixels(slide, &over, channels, &rows);
@@ -26,7 +26,7 @@ fn of_eight(slide: Slide<'_>, window: &Window, channels: Channels<'_>, bytes: &[
 }
 
 #[inline(never)]
-fn of_four(slide: Slide<'_>, window: &Window, channels: Channels<'_>, bytes: &[u8]) {
+fn of_four(slide: &mut Slide<'_>, window: &Window, channels: &Channels<'_>, bytes: &[u8]) {
     let over = Over::new(window, &slide.input);
     matrix::pixels(slide, &over, channels, &Four { bytes, taps: over.len() });
 }

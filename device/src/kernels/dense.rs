@@ -7,7 +7,7 @@ use super::four::Four;
 use super::matrix;
 
 /// Computes `output[o] = finish(bias[o] + sum_i weights[o, i] * input[i])` over the flattened input.
-pub(crate) fn dense<const PARTS: u64>(slide: Slide<'_>, channels: Channels<'_>) {
+pub(crate) fn dense<const PARTS: u64>(slide: &mut Slide<'_>, channels: &Channels<'_>) {
     match channels.weights {
         Weights::Eight(bytes) if has_operator(PARTS, Kind::Dense) => of_eight(slide, channels, bytes),
         Weights::Four(bytes) if has_operator(PARTS, Kind::Dense4) => of_four(slide, channels, bytes),
@@ -17,7 +17,7 @@ pub(crate) fn dense<const PARTS: u64>(slide: Slide<'_>, channels: Channels<'_>) 
 
 // Apart and of no type of the caller's, so that they are compiled as this crate is.
 #[inline(never)]
-fn of_eight(slide: Slide<'_>, channels: Channels<'_>, bytes: &[u8]) {
+fn of_eight(slide: &mut Slide<'_>, channels: &Channels<'_>, bytes: &[u8]) {
     let taps = slide.input.shape.len();
     if let Some(rows) = Eight::new(bytes, taps, channels) {
         matrix::vector(slide, channels, &rows);
@@ -25,7 +25,7 @@ fn of_eight(slide: Slide<'_>, channels: Channels<'_>, bytes: &[u8]) {
 }
 
 #[inline(never)]
-fn of_four(slide: Slide<'_>, channels: Channels<'_>, bytes: &[u8]) {
+fn of_four(slide: &mut Slide<'_>, channels: &Channels<'_>, bytes: &[u8]) {
     let taps = slide.input.shape.len();
     matrix::vector(slide, channels, &Four { bytes, taps });
 }

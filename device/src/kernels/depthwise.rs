@@ -13,20 +13,20 @@ use super::window::Over;
 
 /// Computes a convolution channel by channel with weights `[kernel_height, kernel_width, channels]`.
 #[inline(never)]
-pub(crate) fn depthwise(mut slide: Slide<'_>, window: &Window, channels: Channels<'_>) {
+pub(crate) fn depthwise(slide: &mut Slide<'_>, window: &Window, channels: &Channels<'_>) {
     // The parser knows no other width.
     let Weights::Eight(weights) = channels.weights else { return };
     let (over, finish) = (Over::new(window, &slide.input), slide.finish());
     #[cfg(not(plain))]
-    let fours = Fours::new(&slide, &over, weights, channels, &finish);
+    let fours = Fours::new(slide, &over, weights, channels, &finish);
     for pixel in slide.pixels() {
         #[cfg(not(plain))]
-        let first = fours.as_ref().map_or(0, |fours| fours.pixel(&mut slide, pixel));
+        let first = fours.as_ref().map_or(0, |fours| fours.pixel(slide, pixel));
         #[cfg(plain)]
-        let first = eights(&mut slide, &over, weights, pixel, (channels, &finish));
+        let first = eights(slide, &over, weights, pixel, (channels, &finish));
         for channel in first..over.depth {
-            let sums = scattered::<1>(&slide, &over, weights, pixel, channel);
-            slide.end(&finish, &channels, pixel, channel, &sums);
+            let sums = scattered::<1>(slide, &over, weights, pixel, channel);
+            slide.end(&finish, channels, pixel, channel, &sums);
         }
     }
 }
@@ -39,7 +39,7 @@ fn eights(
     over: &Over,
     weights: &[u8],
     pixel: Pixel,
-    (channels, finish): (Channels<'_>, &Finish),
+    (channels, finish): (&Channels<'_>, &Finish),
 ) -> usize {
     let mut first = 0usize;
     while over.depth.wrapping_sub(first) >= 8 {
@@ -47,7 +47,7 @@ fn eights(
             Some(inside) => rectangles(slide, over, weights, pixel, first, inside),
             None => scattered(slide, over, weights, pixel, first),
         };
-        slide.end(finish, &channels, pixel, first, &sums);
+        slide.end(finish, channels, pixel, first, &sums);
         first = first.wrapping_add(8);
     }
     first

@@ -37,7 +37,7 @@ pub(super) struct Eight<'a> {
 
 impl<'a> Eight<'a> {
     /// Returns weights with so many taps a row, if all is there.
-    pub(super) fn new(bytes: &'a [u8], taps: usize, channels: Channels<'a>) -> Option<Self> {
+    pub(super) fn new(bytes: &'a [u8], taps: usize, channels: &Channels<'a>) -> Option<Self> {
         Some(Self {
             bytes: bytes.get(..taps.wrapping_mul(channels.shifts.len()))?,
             taps,
@@ -84,7 +84,7 @@ impl Rows for Eight<'_> {
         slide: &mut Slide<'_>,
         pair: [Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
-        end: (Channels<'_>, &Finish),
+        end: (&Channels<'_>, &Finish),
     ) {
         self.whole.pair(slide, pair, patch, end.1);
     }
@@ -96,7 +96,7 @@ impl Rows for Eight<'_> {
         slide: &mut Slide<'_>,
         pair: [Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
-        end: (Channels<'_>, &Finish),
+        end: (&Channels<'_>, &Finish),
     ) {
         each_block(slide, pair, end, |_, block| core_kernels::block(self.of_block(block), patch));
     }
@@ -107,7 +107,7 @@ impl Rows for Eight<'_> {
     }
 
     #[inline(always)]
-    fn blocks_of_vector(&self, slide: &mut Slide<'_>, end: (Channels<'_>, &Finish)) {
+    fn blocks_of_vector(&self, slide: &mut Slide<'_>, end: (&Channels<'_>, &Finish)) {
         let total = slide.all().iter().fold(0i32, |total, &value| total.wrapping_add(value.into()));
         #[cfg(not(plain))]
         self.whole.vector(slide, total, end.1);

@@ -76,7 +76,7 @@ impl<'a> Fours<'a> {
         slide: &Slide<'_>,
         over: &'a Over,
         weights: &'a [u8],
-        channels: Channels<'a>,
+        channels: &Channels<'a>,
         finish: &'a Finish,
     ) -> Option<Self> {
         let count = over.depth & !3;

@@ -39,14 +39,14 @@ pub(super) trait Rows {
         slide: &mut Slide<'_>,
         pair: [Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
-        end: (Channels<'_>, &Finish),
+        end: (&Channels<'_>, &Finish),
     );
 
     /// Returns the sums at both pixels of a row of those that fill no block.
     fn row(&self, row: usize, patch: &Patch<'_>) -> [i32; COLUMNS];
 
     /// Computes all whole blocks of channels over a vector.
-    fn blocks_of_vector(&self, slide: &mut Slide<'_>, end: (Channels<'_>, &Finish));
+    fn blocks_of_vector(&self, slide: &mut Slide<'_>, end: (&Channels<'_>, &Finish));
 
     /// Returns the sum over a vector of a row of those that fill no block.
     fn row_of_vector(&self, row: usize, values: &[i8]) -> i32;
@@ -64,8 +64,8 @@ pub(super) struct Patch<'a> {
 const SMALL: usize = 64;
 
 /// Computes every pixel of a convolution.
-#[inline(never)]
-pub(super) fn pixels<R: Rows>(mut slide: Slide<'_>, over: &Over, channels: Channels<'_>, rows: &R) {
+#[inline(always)]
+pub(super) fn pixels<R: Rows>(slide: &mut Slide<'_>, over: &Over, channels: &Channels<'_>, rows: &R) {
     const { assert!(R::BYTES <= 4, "a model has four bytes for each tap") };
     let mut patch = Patch { bytes: core::mem::take(&mut slide.scratch), totals: [0; COLUMNS] };
     let finish = slide.finish();
@@ -77,15 +77,15 @@ pub(super) fn pixels<R: Rows>(mut slide: Slide<'_>, over: &Over, channels: Chann
         patch.totals = [0; COLUMNS];
         for (column, pixel) in pair.into_iter().enumerate() {
             if let Some(pixel) = pixel {
-                gather::<R>(&slide, over, pixel, column, &mut patch);
+                gather::<R>(slide, over, pixel, column, &mut patch);
             }
         }
-        rows.blocks(&mut slide, pair, &patch, (channels, &finish));
+        rows.blocks(slide, pair, &patch, (channels, &finish));
         for row in count / ROWS * ROWS..count {
             let sums = rows.row(row, &patch);
             for (pixel, sum) in pair.into_iter().zip(sums) {
                 if let Some(pixel) = pixel {
-                    slide.end(&finish, &channels, pixel, row, &[sum]);
+                    slide.end(&finish, channels, pixel, row, &[sum]);
                 }
             }
         }
@@ -93,14 +93,14 @@ pub(super) fn pixels<R: Rows>(mut slide: Slide<'_>, over: &Over, channels: Chann
 }
 
 /// Computes every output of a dense layer.
-#[inline(never)]
-pub(super) fn vector<R: Rows>(mut slide: Slide<'_>, channels: Channels<'_>, rows: &R) {
+#[inline(always)]
+pub(super) fn vector<R: Rows>(slide: &mut Slide<'_>, channels: &Channels<'_>, rows: &R) {
     let finish = slide.finish();
     let count = usize::from(slide.output.shape.channels);
-    rows.blocks_of_vector(&mut slide, (channels, &finish));
+    rows.blocks_of_vector(slide, (channels, &finish));
     for row in count / ROWS * ROWS..count {
         let sum = rows.row_of_vector(row, slide.all());
-        slide.end(&finish, &channels, Pixel::FIRST, row, &[sum]);
+        slide.end(&finish, channels, Pixel::FIRST, row, &[sum]);
     }
 }
 
@@ -109,17 +109,17 @@ pub(super) fn vector<R: Rows>(mut slide: Slide<'_>, channels: Channels<'_>, rows
 pub(super) fn each_block(
     slide: &mut Slide<'_>,
     [first, second]: [Option<Pixel>; COLUMNS],
-    (channels, finish): (Channels<'_>, &Finish),
+    (channels, finish): (&Channels<'_>, &Finish),
     sums: impl Fn(&Slide<'_>, usize) -> Sums,
 ) {
     for block in 0..usize::from(slide.output.shape.channels) / ROWS {
         let channel = block.wrapping_mul(ROWS);
         let sums = sums(slide, block);
         if let Some(pixel) = first {
-            slide.end(finish, &channels, pixel, channel, &sums.map(|[sum, _]| sum));
+            slide.end(finish, channels, pixel, channel, &sums.map(|[sum, _]| sum));
         }
         if let Some(pixel) = second {
-            slide.end(finish, &channels, pixel, channel, &sums.map(|[_, sum]| sum));
+            slide.end(finish, channels, pixel, channel, &sums.map(|[_, sum]| sum));
         }
     }
 }

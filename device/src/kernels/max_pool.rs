@@ -5,7 +5,7 @@ use super::window::Over;
 
 /// Computes the greatest value in each window; padding is left out.
 #[inline(never)]
-pub(crate) fn max_pool(mut slide: Slide<'_>, window: &Window) {
+pub(crate) fn max_pool(slide: &mut Slide<'_>, window: &Window) {
     let over = Over::new(window, &slide.input);
     for pixel in slide.pixels() {
         for channel in 0..over.depth {
