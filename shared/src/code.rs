@@ -158,10 +158,12 @@ impl Instruction {
 
     fn decode(cursor: &mut Cursor<'_>) -> Result<Self, Defect> {
         let code = cursor.u8()?;
-        if let Some(&unary) = Unary::ALL.iter().find(|&&unary| unary as u8 == code) {
+        // Codes of a kind follow each other.
+        let place = |first: u8| usize::from(code.wrapping_sub(first));
+        if let Some(&unary) = Unary::ALL.get(place(Unary::Negate as u8)) {
             return Ok(Self::Unary(unary));
         }
-        if let Some(&binary) = Binary::ALL.iter().find(|&&binary| binary as u8 == code) {
+        if let Some(&binary) = Binary::ALL.get(place(Binary::Add as u8)) {
             return Ok(Self::Binary(binary));
         }
         match code {
@@ -265,3 +267,14 @@ const FACT: u8 = 1;
 const INPUT: u8 = 2;
 const COLUMN: u8 = 3;
 const SELECT: u8 = 48;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_of_a_kind_follow_each_other() {
+        assert!(Unary::ALL.iter().map(|&unary| unary as u8).eq(32..41));
+        assert!(Binary::ALL.iter().map(|&binary| binary as u8).eq(16..27));
+    }
+}

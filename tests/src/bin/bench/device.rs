@@ -37,8 +37,8 @@ pub(crate) fn table(as_json: bool, layers: bool, write: bool, only: Option<&str>
             let figures = verify::on(&format!("qemu:{board}"), &bytes, &samples)
                 .with_context(|| format!("{} on {board}", net.name))?;
             let instructions = figures.network_instructions();
-            figures_file += &format!("{},{board},{instructions}\n", net.name);
             let cost = engine_cost(find_board(board)?, &bytes)?;
+            figures_file += &format!("{},{board},{instructions},{},{}\n", net.name, cost.flash, cost.stack);
             let peer = place.map(|place| net.cmsis_nn[place]);
             rows.push(json!({
                 "net": net.name,
