@@ -5,7 +5,7 @@ use std::env;
 fn main() {
     let target = env::var("TARGET").unwrap_or_default();
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rustc-check-cfg=cfg(plain, dsp, dsp_extension, thumb2, thumb1, riscv)");
+    println!("cargo::rustc-check-cfg=cfg(plain, dsp, dsp_extension, helium, thumb2, thumb1, riscv)");
     // Stable Rust tells of no DSP extension: `cfg(target_feature)` has it neither for thumbv7em nor for thumbv8m.main.
     let has = |starts: &[&str]| starts.iter().any(|start| target.starts_with(start));
     let kernels = if env::var_os("CARGO_FEATURE_PLAIN").is_some() {
@@ -24,5 +24,8 @@ fn main() {
     println!("cargo::rustc-cfg={kernels}");
     if kernels == "dsp" && has(&["thumbv8m"]) {
         println!("cargo::rustc-cfg=dsp_extension");
+        if env::var_os("CARGO_FEATURE_HELIUM").is_some() {
+            println!("cargo::rustc-cfg=helium");
+        }
     }
 }

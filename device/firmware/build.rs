@@ -16,17 +16,18 @@ fn main() {
     }
 
     // Under `-icount shift=0` an instruction is a nanosecond, so a tick of SysTick is 40 instructions at the 25 MHz of QEMU's
-    // MPS2 boards, 50 at the 20 MHz of its AN505, and 62.5 at the 16 MHz of its nRF51.
+    // MPS2 boards, 50 at the 20 MHz of its AN505, 31.25 at the 32 MHz of its AN547, and 62.5 at the 16 MHz of its nRF51.
     println!("cargo::rerun-if-env-changed=ATTAR_BOARD");
-    let (memory, twice) = match (target.as_str(), env::var("ATTAR_BOARD").as_deref()) {
+    let (memory, four_ticks) = match (target.as_str(), env::var("ATTAR_BOARD").as_deref()) {
         // Code of a Cortex-M0 runs on the larger cores, whose boards have room for larger students.
-        ("thumbv6m-none-eabi", Ok("mps2-an385-m0")) => ("memory/mps2.x", 80),
-        ("thumbv6m-none-eabi", _) => ("memory/nrf51.x", 125),
-        ("thumbv8m.main-none-eabi", _) => ("memory/an505.x", 100),
-        (target, _) if target.starts_with("thumb") => ("memory/mps2.x", 80),
+        ("thumbv6m-none-eabi", Ok("mps2-an385-m0")) => ("memory/mps2.x", 160),
+        ("thumbv6m-none-eabi", _) => ("memory/nrf51.x", 250),
+        ("thumbv8m.main-none-eabihf", _) => ("memory/an547.x", 125),
+        ("thumbv8m.main-none-eabi", _) => ("memory/an505.x", 200),
+        (target, _) if target.starts_with("thumb") => ("memory/mps2.x", 160),
         _ => ("memory/virt.x", 0),
     };
-    println!("cargo::rustc-env=ATTAR_TWICE_INSTRUCTIONS_A_TICK={twice}");
+    println!("cargo::rustc-env=ATTAR_INSTRUCTIONS_IN_FOUR_TICKS={four_ticks}");
     println!("cargo::rerun-if-changed={memory}");
     fs::copy(memory, out.join("memory.x")).expect("the memory layout is part of this folder");
     println!("cargo::rustc-link-search={}", out.display());

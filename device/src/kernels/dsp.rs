@@ -25,7 +25,47 @@ macro_rules! needs {
     };
 }
 
+/// One word of two row pairs each, and one word of two taps of each pixel.
+macro_rules! two_taps {
+    () => {
+        "
+        ldrd r12, lr, [r0], #8
+        ldrd r2, r3, [r1], #8
+        smlad r4, r12, r2, r4
+        smlad r5, r12, r3, r5
+        sxtb16 r12, r12, ror #8
+        smlad r6, r12, r2, r6
+        smlad r7, r12, r3, r7
+        smlad r8, lr, r2, r8
+        smlad r9, lr, r3, r9
+        sxtb16 lr, lr, ror #8
+        smlad r10, lr, r2, r10
+        smlad r11, lr, r3, r11
+        "
+    };
+}
+
+/// A tap of four rows at two pixels that is in no group.
+macro_rules! one_tap {
+    () => {
+        "
+        ldr r12, [r0], #4
+        ldr r2, [r1], #4
+        smlabb r4, r12, r2, r4
+        smlabt r5, r12, r2, r5
+        smlatb r8, r12, r2, r8
+        smlatt r9, r12, r2, r9
+        sxtb16 r12, r12, ror #8
+        smlabb r6, r12, r2, r6
+        smlabt r7, r12, r2, r7
+        smlatb r10, r12, r2, r10
+        smlatt r11, r12, r2, r11
+        "
+    };
+}
+
 /// Requantises the accumulator in r0, adds the zero point in r8 and saturates; multiplier and shift are in r2 and r3.
+#[cfg(not(helium))]
 macro_rules! requantize {
     ($register:literal) => {
         concat!(
@@ -36,6 +76,7 @@ macro_rules! requantize {
 }
 
 /// Bias, multiplier and shift of the next channel, in r12, r2 and r3.
+#[cfg(not(helium))]
 macro_rules! constants {
     () => {
         "
@@ -47,6 +88,7 @@ macro_rules! constants {
 }
 
 /// The end of one row of a vector.
+#[cfg(not(helium))]
 macro_rules! end_of_value {
     ($sum:literal) => {
         concat!(
@@ -61,13 +103,43 @@ macro_rules! end_of_value {
     };
 }
 
+/// Requantises the sums of four channels in q0, which hold the biases, adds the zero point in r8, saturates and writes them to
+/// where a register points; multipliers and shifts are at r6 and r7.
+#[cfg(helium)]
+macro_rules! end_of_four {
+    ($place:literal) => {
+        concat!(
+            "vldrw.u32 q1, [r6], #16\n",
+            "vmulh.s32 q0, q0, q1\n",
+            "vldrb.u32 q1, [r7], #4\n",
+            "vneg.s32 q1, q1\n",
+            // Rounding is that of a shift to the right by as many bits.
+            "vrshl.s32 q0, q0, q1\n",
+            "vadd.i32 q0, q0, r8\n",
+            "vqmovnb.s32 q0, q0\n",
+            "vqmovnb.s16 q0, q0\n",
+            "vstrb.32 q0, [",
+            $place,
+            "], #4\n",
+        )
+    };
+}
+
+#[cfg(not(helium))]
 mod blocks;
+#[cfg(not(helium))]
 mod depthwise;
+#[cfg(helium)]
+mod helium;
 mod patch;
 
-pub(super) use blocks::{all_blocks, all_blocks_of_vector, row};
+#[cfg(not(helium))]
+pub(super) use blocks::{all_blocks, all_blocks_of_vector};
+#[cfg(not(helium))]
 pub(super) use depthwise::all_groups;
-pub(super) use patch::{lay, lay_rows};
+#[cfg(helium)]
+pub(super) use helium::{all_blocks, all_blocks_of_vector, all_groups};
+pub(super) use patch::{lay, lay_rows, row};
 
 /// Bytes that a patch takes for each tap.
 pub(super) const BYTES: usize = 4;

@@ -23,40 +23,60 @@ pub struct Board {
     pub qemu: &'static str,
     /// What chooses machine and core.
     pub arguments: &'static [&'static str],
+    /// What the firmware is built with.
+    pub features: &'static str,
 }
 
 /// The boards.
-pub const BOARDS: [Board; 6] = [
-    Board { name: "microbit", target: "thumbv6m-none-eabi", qemu: "qemu-system-arm", arguments: &["-M", "microbit"] },
+pub const BOARDS: [Board; 7] = [
+    Board {
+        name: "microbit",
+        target: "thumbv6m-none-eabi",
+        qemu: "qemu-system-arm",
+        arguments: &["-M", "microbit"],
+        features: "",
+    },
     Board {
         name: "mps2-an385-m0",
         target: "thumbv6m-none-eabi",
         qemu: "qemu-system-arm",
         arguments: &["-M", "mps2-an385", "-cpu", "cortex-m3"],
+        features: "",
     },
     Board {
         name: "mps2-an385",
         target: "thumbv7m-none-eabi",
         qemu: "qemu-system-arm",
         arguments: &["-M", "mps2-an385", "-cpu", "cortex-m3"],
+        features: "",
     },
     Board {
         name: "mps2-an386",
         target: "thumbv7em-none-eabihf",
         qemu: "qemu-system-arm",
         arguments: &["-M", "mps2-an386", "-cpu", "cortex-m4"],
+        features: "",
     },
     Board {
         name: "mps2-an505",
         target: "thumbv8m.main-none-eabi",
         qemu: "qemu-system-arm",
         arguments: &["-M", "mps2-an505", "-cpu", "cortex-m33"],
+        features: "",
+    },
+    Board {
+        name: "mps3-an547",
+        target: "thumbv8m.main-none-eabihf",
+        qemu: "qemu-system-arm",
+        arguments: &["-M", "mps3-an547", "-cpu", "cortex-m55"],
+        features: "helium",
     },
     Board {
         name: "riscv32-virt",
         target: "riscv32imc-unknown-none-elf",
         qemu: "qemu-system-riscv32",
         arguments: &["-M", "virt", "-cpu", "rv32,a=false,f=false,d=false", "-bios", "none"],
+        features: "",
     },
 ];
 
@@ -104,7 +124,8 @@ pub(super) fn build(board: &Board, model: &Path, program: &str) -> Result<PathBu
     let source = firmware_source()?;
     let target_folder = env::var_os("ATTAR_FIRMWARE_TARGET").map_or_else(|| source.join("target"), PathBuf::from);
     let output = Command::new("cargo")
-        .args(["build", "--release", "--locked", "--quiet", "--bin", program, "--target", board.target, "--target-dir"])
+        .args(["build", "--release", "--locked", "--quiet", "--bin", program, "--features", board.features])
+        .args(["--target", board.target, "--target-dir"])
         .arg(&target_folder)
         .current_dir(&source)
         .env("ATTAR_STUDENT", model)

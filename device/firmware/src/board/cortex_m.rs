@@ -7,9 +7,9 @@ use cortex_m_rt::entry;
 
 use crate::STUDENT;
 
-/// Twice the instructions that QEMU runs in one tick of SysTick; build.rs knows the board's clock.
-const TWICE_INSTRUCTIONS_A_TICK: u64 = match u64::from_str_radix(env!("ATTAR_TWICE_INSTRUCTIONS_A_TICK"), 10) {
-    Ok(twice) => twice,
+/// The instructions that QEMU runs in four ticks of SysTick; build.rs knows the board's clock.
+const INSTRUCTIONS_IN_FOUR_TICKS: u64 = match u64::from_str_radix(env!("ATTAR_INSTRUCTIONS_IN_FOUR_TICKS"), 10) {
+    Ok(instructions) => instructions,
     Err(_) => panic!("build.rs gives a number"),
 };
 
@@ -35,7 +35,7 @@ impl Counter {
         let ticks = MAX_TICKS - SYST::get_current();
         let wrapped = self.systick.has_wrapped();
         self.systick.disable_counter();
-        if wrapped { 0 } else { u64::from(ticks) * TWICE_INSTRUCTIONS_A_TICK / 2 }
+        if wrapped { 0 } else { u64::from(ticks) * INSTRUCTIONS_IN_FOUR_TICKS / 4 }
     }
 }
 

@@ -4,43 +4,8 @@ use core::arch::naked_asm;
 
 use attar_shared::ROWS;
 
-use super::patch::value;
 use crate::kernels::blocks::Blocks;
-use crate::kernels::matrix::{COLUMNS, Patch, Sums};
-
-/// Returns the sums at both pixels of a row of weights times a patch.
-#[inline(never)]
-pub(in crate::kernels) fn row(weights: &[u8], patch: &Patch<'_>) -> [i32; COLUMNS] {
-    let whole = weights.len() & !3;
-    let mut sums = [0i32; COLUMNS];
-    for (tap, &weight) in weights.iter().enumerate() {
-        let weight = i32::from(weight.cast_signed());
-        for (column, sum) in sums.iter_mut().enumerate() {
-            *sum = sum.wrapping_add(weight.wrapping_mul(value(patch, column, tap, whole)));
-        }
-    }
-    sums
-}
-
-/// One word of two row pairs each, and one word of two taps of each pixel.
-macro_rules! two_taps {
-    () => {
-        "
-        ldrd r12, lr, [r0], #8
-        ldrd r2, r3, [r1], #8
-        smlad r4, r12, r2, r4
-        smlad r5, r12, r3, r5
-        sxtb16 r12, r12, ror #8
-        smlad r6, r12, r2, r6
-        smlad r7, r12, r3, r7
-        smlad r8, lr, r2, r8
-        smlad r9, lr, r3, r9
-        sxtb16 lr, lr, ror #8
-        smlad r10, lr, r2, r10
-        smlad r11, lr, r3, r11
-        "
-    };
-}
+use crate::kernels::matrix::Sums;
 
 /// A group of weights.
 macro_rules! four_taps_of_pair {
@@ -97,17 +62,7 @@ unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8, taps: usiz
         "ands r3, r3, #3",
         "beq 6f",
         "5:",
-        "ldr r12, [r0], #4",
-        "ldr r2, [r1], #4",
-        "smlabb r4, r12, r2, r4",
-        "smlabt r5, r12, r2, r5",
-        "smlatb r8, r12, r2, r8",
-        "smlatt r9, r12, r2, r9",
-        "sxtb16 r12, r12, ror #8",
-        "smlabb r6, r12, r2, r6",
-        "smlabt r7, r12, r2, r7",
-        "smlatb r10, r12, r2, r10",
-        "smlatt r11, r12, r2, r11",
+        one_tap!(),
         "subs r3, r3, #1",
         "bne 5b",
         "6:",

@@ -94,9 +94,23 @@ fn put(bytes: &mut [i8], column: usize, tap: usize, value: i8, whole: usize) {
 }
 
 #[inline(always)]
-pub(super) fn value(patch: &Patch<'_>, column: usize, tap: usize, whole: usize) -> i32 {
+fn value(patch: &Patch<'_>, column: usize, tap: usize, whole: usize) -> i32 {
     let half = patch.bytes.get(place(column, tap, whole)..).and_then(|bytes| bytes.first_chunk::<2>());
     half.map_or(0, |half| i16::from_le_bytes(half.map(i8::cast_unsigned)).into())
+}
+
+/// Returns the sums at both pixels of a row of weights times a patch.
+#[inline(never)]
+pub(in crate::kernels) fn row(weights: &[u8], patch: &Patch<'_>) -> [i32; COLUMNS] {
+    let whole = weights.len() & !3;
+    let mut sums = [0i32; COLUMNS];
+    for (tap, &weight) in weights.iter().enumerate() {
+        let weight = i32::from(weight.cast_signed());
+        for (column, sum) in sums.iter_mut().enumerate() {
+            *sum = sum.wrapping_add(weight.wrapping_mul(value(patch, column, tap, whole)));
+        }
+    }
+    sums
 }
 
 /// A word of four bytes becomes two words of two halves, which join the total.

@@ -15,12 +15,13 @@ use attar_tests::root;
 use serde_json::{Value, json};
 
 /// The boards, with the place of their core among the figures of CMSIS-NN; nobody has measured it on the Cortex-M33.
-const BOARDS: [(&str, &str, Option<usize>); 5] = [
+const BOARDS: [(&str, &str, Option<usize>); 6] = [
     // Code for the Cortex-M0 on a board with room for it.
     ("mps2-an385-m0", "Cortex-M0", Some(0)),
     ("mps2-an385", "Cortex-M3", Some(1)),
     ("mps2-an386", "Cortex-M4", Some(2)),
     ("mps2-an505", "Cortex-M33", None),
+    ("mps3-an547", "Cortex-M55", Some(4)),
     ("riscv32-virt", "RV32IMC", Some(3)),
 ];
 
