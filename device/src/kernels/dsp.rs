@@ -12,13 +12,14 @@
 #![allow(unsafe_code)]
 
 /// What the assembler has to be told: on ARMv8-M the extension is one of choice.
-#[cfg(dsp_extension)]
+#[cfg(all(dsp_extension, not(helium)))]
 macro_rules! needs {
     () => {
         ".cpu cortex-m33"
     };
 }
 #[cfg(not(dsp_extension))]
+#[cfg(not(helium))]
 macro_rules! needs {
     () => {
         ""

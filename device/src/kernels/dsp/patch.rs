@@ -1,8 +1,11 @@
 //! What a window shows, laid out in halves.
 
+#[cfg(not(helium))]
 use core::arch::naked_asm;
 
 use super::BYTES;
+#[cfg(helium)]
+use super::helium::spread_rows;
 use crate::kernels::matrix::{COLUMNS, Patch};
 
 /// Puts what a run of a window shows into a patch.
@@ -114,6 +117,7 @@ pub(in crate::kernels) fn row(weights: &[u8], patch: &Patch<'_>) -> [i32; COLUMN
 }
 
 /// A word of four bytes becomes two words of two halves, which join the total.
+#[cfg(not(helium))]
 macro_rules! spread_word {
     () => {
         "
@@ -144,6 +148,7 @@ unsafe fn spread(values: *const i8, places: *mut i8, groups: usize) -> i32 {
 /// # Safety
 ///
 /// As there, for every row; there is one at least.
+#[cfg(not(helium))]
 #[unsafe(naked)]
 unsafe extern "C" fn spread_rows(values: *const i8, places: *mut i8, groups: usize, rows: usize, skip: usize) -> i32 {
     naked_asm!(
