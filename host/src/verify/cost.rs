@@ -1,7 +1,7 @@
 //! What the engine takes on a board beside a student's own bytes and its arena.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use attar_device::Student;
@@ -26,14 +26,11 @@ pub struct EngineCost {
 ///
 /// As [`super::on_qemu`].
 pub fn engine_cost(board: &Board, bytes: &[u8]) -> Result<EngineCost> {
-    Student::parse(bytes)?;
     let folder = tempfile::Builder::new().prefix("attar-verify-").tempdir()?;
-    let model = folder.path().join("student.attar");
-    fs::write(&model, bytes)?;
     let mut flash = [0; 2];
     let mut stack = 0;
-    for (program, flash) in ["bare", "empty"].into_iter().zip(&mut flash) {
-        let file = build(board, &model, program)?;
+    for (program, flash) in [BARE, "empty"].into_iter().zip(&mut flash) {
+        let file = built(board, bytes, program, folder.path())?;
         *flash = flash_bytes(&file)?;
         let lines = run(board, &file, folder.path(), 1)?;
         let deepest = lines.iter().find_map(|line| line.strip_prefix("stack ")?.parse().ok());
@@ -42,6 +39,24 @@ pub fn engine_cost(board: &Board, bytes: &[u8]) -> Result<EngineCost> {
     let [whole, start] = flash;
     let beside = whole.checked_sub(start + bytes.len() as u64);
     Ok(EngineCost { flash: beside.context("the program is smaller than the student in it")?, stack })
+}
+
+/// Builds the engine and nothing else around a student: a program that parses it, runs it once on int8 zeros and ends.
+///
+/// # Errors
+///
+/// As [`super::on_qemu`].
+pub fn bare_program(board: &Board, bytes: &[u8], folder: &Path) -> Result<PathBuf> {
+    built(board, bytes, BARE, folder)
+}
+
+const BARE: &str = "bare";
+
+fn built(board: &Board, bytes: &[u8], program: &str, folder: &Path) -> Result<PathBuf> {
+    Student::parse(bytes)?;
+    let model = folder.join("student.attar");
+    fs::write(&model, bytes)?;
+    build(board, &model, program)
 }
 
 /// Returns the bytes of a program that stand in flash.

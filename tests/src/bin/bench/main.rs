@@ -1,5 +1,6 @@
 //! Benchmarks that print tables; `tests/bench` builds and runs them.
 
+mod cycles;
 mod device;
 mod distillation;
 mod facts;
@@ -68,6 +69,12 @@ enum What {
         #[arg(long, value_name = "BOARD")]
         on: Option<String>,
     },
+    /// An estimate of the cycles of the networks of MLPerf Tiny on a Cortex-M4, beside published ones.
+    Cycles {
+        /// Prints one array of flat objects.
+        #[arg(long)]
+        json: bool,
+    },
     /// Generalised distillation on synthetic data (Lopez-Paz et al. 2016), beside the published figures.
     Distillation {
         /// Prints one array of flat objects.
@@ -85,6 +92,7 @@ fn main() -> ExitCode {
         What::Steps { seconds, net } => training::steps(seconds, net.as_deref()),
         What::Facts { json, data, seeds } => facts::table(json, &data, seeds),
         What::Device { json, layers, write, on } => device::table(json, layers, write, on.as_deref()),
+        What::Cycles { json } => cycles::table(json),
         What::Distillation { json, repeats } => distillation::table(json, repeats),
     };
     match result {
