@@ -19,10 +19,19 @@
 //!
 //! # Kernels
 //!
-//! Cortex-M4, M7 and M33, Cortex-M3, M0 and M0+, and RV32IM have kernels of their own, picked by the target; all give the
-//! same bytes. Those for thumbv7em and thumbv8m.main need the DSP extension, which a Cortex-M33 may lack, and read words at
-//! any address, so `UNALIGN_TRP` in the core's CCR has to be clear, as it is after a reset. The feature `plain` does without
-//! either: it leaves the kernels in Rust alone.
+//! Cortex-M4, M7 and M33, Cortex-M55 and M85, Cortex-M3, M0 and M0+, and RV32IM have kernels of their own, picked by the
+//! target, those with vectors by the feature `helium`; all give the same bytes. Those for thumbv7em and thumbv8m.main need the
+//! DSP extension, which a Cortex-M33 may lack, and read words at any address, so `UNALIGN_TRP` in the core's CCR has to be
+//! clear, as it is after a reset; vectors need the coprocessors 10 and 11 switched on, as the start-up code of an
+//! `eabihf` target does. The feature `plain` does without any of it: it leaves the kernels in Rust alone.
+//!
+//! On a board, model and arena begin at multiples of four bytes; [`include_student!`], [`Arena`] and [`Aligned`] see to it.
+//!
+//! # Size
+//!
+//! [`include_student!`] reads what the model is made of when it is compiled, and operators and kinds of facts that it has none of
+//! are not linked. Built with `opt-level = "s"` but for this crate (`[profile.release.package.attar-device]`, `opt-level = 3`),
+//! the engine takes 14 KB for dense layers and 22 to 25 KB for convolutional networks on a Cortex-M4, and 1.1 to 1.4 KB of stack.
 //!
 //! # Panics
 //!

@@ -113,6 +113,19 @@ pub struct VerifyFigures {
     /// The deepest that the stack went, in bytes; absent where it is not measured.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub stack: Option<usize>,
+    /// What the engine takes by itself, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub engine: Option<EngineCost>,
+}
+
+/// What the engine takes on a board beside a student's own bytes and its arena: parser, session and the operators that the
+/// student has, input and output in int8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineCost {
+    /// Bytes of code and constants, those of starting up left out.
+    pub flash: u64,
+    /// The deepest that the stack goes, in bytes, from the call that parses on.
+    pub stack: usize,
 }
 
 impl VerifyFigures {

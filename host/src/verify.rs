@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use attar_device::{Facts, Session, Step, Student};
 use rand::Rng;
 
-pub use cost::{EngineCost, bare_program, engine_cost};
+pub use cost::{bare_program, engine_cost};
 pub use qemu::{BOARDS, Board, on_qemu};
 
 use crate::data::Dataset;
@@ -124,6 +124,7 @@ pub fn on_host(bytes: &[u8], samples: &[Sample]) -> Result<VerifyFigures> {
         instructions: None,
         operators: Vec::new(),
         stack: None,
+        engine: None,
     })
 }
 

@@ -70,7 +70,7 @@ fn reference_networks_take_the_instructions_that_are_written_down() {
             }
         }
     }
-    assert!(figures.lines().count() == 20 && grown.is_empty(), "{}", grown.join("\n"));
+    assert!(figures.lines().count() == 24 && grown.is_empty(), "{}", grown.join("\n"));
 }
 
 /// A folded network computes what the network with its normalisations does, to the rounding of f32.

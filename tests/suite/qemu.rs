@@ -18,6 +18,7 @@ fn boards_give_the_outputs_of_the_host_in_bounded_instructions() {
         ("mps2-an385", 203_300),
         ("mps2-an386", 150_500),
         ("mps2-an505", 204_700),
+        ("mps3-an547", 146_200),
         ("riscv32-virt", 220_500),
     ] {
         let figures = verify::on(&format!("qemu:{board}"), &bytes, &samples).unwrap();
@@ -40,7 +41,7 @@ fn boards_equal_the_host_on_random_graphs() {
         let bytes = models::random(seed);
         operators += attar_shared::Model::parse(&bytes).unwrap().header().operator_count;
         let samples = random_samples(&bytes, 4, seed).unwrap();
-        for board in ["mps2-an385-m0", "mps2-an385", "mps2-an386", "mps2-an505", "riscv32-virt"] {
+        for board in ["mps2-an385-m0", "mps2-an385", "mps2-an386", "mps2-an505", "mps3-an547", "riscv32-virt"] {
             let figures = verify::on(&format!("qemu:{board}"), &bytes, &samples).unwrap();
             assert_eq!((figures.samples, figures.mismatches), (4, 0), "graph {seed} on {board}");
         }

@@ -14,8 +14,8 @@ use super::{parse_model, print, print_json, read_model, recipe_for};
 pub(super) struct Arguments {
     /// The model.
     model: PathBuf,
-    /// Where: host, or qemu:BOARD with BOARD microbit (Cortex-M0), mps2-an385-m0 (its code with more room), mps2-an385 (Cortex-M3), mps2-an386 (Cortex-M4),
-    /// mps2-an505 (Cortex-M33) or riscv32-virt (RV32IMC).
+    /// Where: host, or qemu:BOARD with BOARD microbit (Cortex-M0), mps2-an385-m0 (its code with more room), mps2-an385
+    /// (Cortex-M3), mps2-an386 (Cortex-M4), mps2-an505 (Cortex-M33), mps3-an547 (Cortex-M55) or riscv32-virt (RV32IMC).
     #[arg(long, default_value = "host", value_name = "PLACE")]
     on: String,
     /// How many samples.
@@ -30,6 +30,9 @@ pub(super) struct Arguments {
     /// Where random samples start.
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
+    /// Says what the engine takes on the board beside the model: flash and stack.
+    #[arg(long)]
+    cost: bool,
     /// Prints the result as one JSON object.
     #[arg(long)]
     json: bool,
@@ -38,6 +41,11 @@ pub(super) struct Arguments {
 pub(super) fn verify(arguments: &Arguments) -> Result<()> {
     let bytes = read_model(&arguments.model)?;
     parse_model(&arguments.model, &bytes)?;
+    let board = match (arguments.cost, arguments.on.strip_prefix("qemu:")) {
+        (false, _) => None,
+        (true, Some(board)) => Some(verify::find_board(board)?),
+        (true, None) => bail!("--cost is of a board: say which with --on qemu:BOARD"),
+    };
     let samples = match &arguments.data {
         Some(folder) => {
             let recipe = recipe_for(&arguments.model, &bytes, arguments.recipe.as_deref())?;
@@ -53,7 +61,8 @@ pub(super) fn verify(arguments: &Arguments) -> Result<()> {
     if samples.is_empty() {
         bail!("there is no sample to compare: --samples is {}", arguments.samples);
     }
-    let figures = verify::on(&arguments.on, &bytes, &samples)?;
+    let mut figures = verify::on(&arguments.on, &bytes, &samples)?;
+    figures.engine = board.map(|board| verify::engine_cost(board, &bytes)).transpose()?;
     if arguments.json {
         print_json(&figures)?;
     } else {
@@ -67,6 +76,13 @@ pub(super) fn verify(arguments: &Arguments) -> Result<()> {
             grouped(figures.samples as u64),
             figures.on
         ))?;
+        if let Some(cost) = figures.engine {
+            print(&format!(
+                "engine: {} bytes of flash beside the model, {} bytes of stack",
+                grouped(cost.flash),
+                grouped(cost.stack as u64)
+            ))?;
+        }
     }
     if figures.mismatches > 0 {
         bail!("{} does not give the outputs of this machine", figures.on);

@@ -6,18 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use attar_device::Student;
 use object::{Object, ObjectSection, SectionKind};
-use serde::{Deserialize, Serialize};
 
 use super::qemu::{Board, build, run};
-
-/// Flash and stack of the engine for one student: parser, session and the operators that it has, input and output in int8.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EngineCost {
-    /// Bytes of code and constants, those of starting up left out.
-    pub flash: u64,
-    /// The deepest that the stack goes, in bytes, from the call that parses on.
-    pub stack: usize,
-}
+use crate::report::EngineCost;
 
 /// Builds two programs for a board, one with the engine around a student and one without, and holds them against each
 /// other.
