@@ -60,6 +60,7 @@ pub(super) struct End {
 
 /// Blocks that follow each other; the weights begin with the first's.
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub(super) struct Blocks {
     pub(super) end: End,
     pub(super) weights: *const u8,
@@ -70,105 +71,126 @@ pub(super) struct Blocks {
     /// 128 times the sum of each pixel's values: what the rows have too much that are raised by 128.
     pub(super) raised: [i32; COLUMNS],
     pub(super) sums: Sums,
+    /// For assembly that has no register left: the weights of the next block, and how many blocks there are to do.
+    pub(super) rest: [usize; 2],
 }
 
 /// All whole blocks of an operator, whose weights and constants have been looked at once for all pixels.
-#[derive(Clone, Copy)]
 pub(super) struct Whole<'a> {
     weights: &'a [u8],
-    taps: usize,
-    blocks: usize,
-    constants: Constants,
+    job: Blocks,
 }
-
-/// Where the constants of all channels stand.
-type Constants = (*const [u8; 4], *const [u8; 4], *const u8);
 
 impl<'a> Whole<'a> {
     /// Returns the whole blocks of weights with so many taps a row, if all is there.
     pub(super) fn new(weights: &'a [u8], taps: usize, channels: &Channels<'a>) -> Option<Self> {
         let blocks = channels.shifts.len() / ROWS;
         let weights = weights.get(..blocks.wrapping_mul(ROWS).wrapping_mul(taps))?;
-        let constants = channels.pointers(0, blocks.wrapping_mul(ROWS))?;
-        Some(Self { weights, taps, blocks, constants })
+        let (biases, multipliers, shifts) = channels.pointers(0, blocks.wrapping_mul(ROWS))?;
+        let job = Blocks {
+            end: End { biases, multipliers, shifts, zero_point: 0, places: [core::ptr::null_mut(); COLUMNS] },
+            weights: weights.as_ptr(),
+            values: core::ptr::null(),
+            taps,
+            blocks,
+            raised: [0; COLUMNS],
+            sums: [[0; COLUMNS]; ROWS],
+            rest: [0; 2],
+        };
+        Some(Self { weights, job })
     }
 
     /// Computes the blocks at a pair of pixels.
     #[inline(always)]
     pub(super) fn pair(
-        &self,
+        &mut self,
         slide: &mut Slide<'_>,
         pair: [Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
         finish: &Finish,
     ) {
-        if patch.bytes.len() / BYTES >= self.taps {
-            let raised = patch.totals.map(|total| total.wrapping_shl(7));
-            self.run(slide, pair, patch.bytes.as_ptr(), raised, finish);
+        if patch.bytes.len() / BYTES >= self.job.taps {
+            self.job.raised = patch.totals.map(|total| total.wrapping_shl(7));
+            self.run(slide, pair, patch.bytes.as_ptr(), finish);
         }
     }
 
     /// Computes the blocks over a vector whose values add up to `total`.
     #[inline(always)]
-    pub(super) fn vector(&self, slide: &mut Slide<'_>, total: i32, finish: &Finish) {
-        if slide.all().len() == self.taps {
-            let raised = [total.wrapping_shl(7); COLUMNS];
-            self.run(slide, [Some(Pixel::FIRST), None], core::ptr::null(), raised, finish);
+    pub(super) fn vector(&mut self, slide: &mut Slide<'_>, total: i32, finish: &Finish) {
+        if slide.all().len() == self.job.taps {
+            self.job.raised = [total.wrapping_shl(7); COLUMNS];
+            self.run(slide, [Some(Pixel::FIRST), None], core::ptr::null(), finish);
         }
     }
 
     /// Computes the blocks over a patch of as many taps, or the input where there is none.
     #[inline(never)]
-    fn run(
-        &self,
-        slide: &mut Slide<'_>,
-        pair: [Option<Pixel>; COLUMNS],
-        patch: *const i8,
-        raised: [i32; COLUMNS],
-        finish: &Finish,
-    ) {
+    fn run(&mut self, slide: &mut Slide<'_>, pair: [Option<Pixel>; COLUMNS], patch: *const i8, finish: &Finish) {
         let [Some(first), second] = pair else { return };
-        let count = self.blocks.wrapping_mul(ROWS);
+        let count = self.weights.len().checked_div(self.job.taps).unwrap_or(0);
         // Of a pixel alone, what the second column gives is written before the first overwrites it.
         let starts = [first, second.unwrap_or(first)].map(|pixel| slide.start_of(pixel, 0, count));
         let [Some(start), Some(other)] = starts else { return };
-        // Where an addition joined the operator, results wait on the stack: the second input may stand where the sum goes.
+        self.job.end.zero_point = finish.zero_point;
+        if finish.is_joined() {
+            self.joined(slide, pair, patch, finish);
+            return;
+        }
+        // One pointer to the whole arena, so that what is written may stand where something has been read.
+        let arena = slide.arena.as_mut_ptr();
+        self.job.end.places = [arena.wrapping_add(start), arena.wrapping_add(other)];
+        self.job.values = if patch.is_null() { arena.wrapping_add(slide.input.start) } else { patch };
+        // SAFETY: weights, constants and places are there for all blocks, the patch or the vector for all taps; a session sees
+        // to it that model and arena are aligned to words.
+        unsafe { compute(&mut self.job, patch.is_null()) };
+        for pixel in pair.into_iter().flatten() {
+            slide.after(pixel, 0..count, finish);
+        }
+    }
+
+    /// As [`Whole::run`], where an addition joined the operator: the results of some channels wait on the stack, since the
+    /// second input may stand where the sum goes.
+    #[inline(never)]
+    fn joined(&mut self, slide: &mut Slide<'_>, pair: [Option<Pixel>; COLUMNS], patch: *const i8, finish: &Finish) {
         let mut results = [const { Results::new() }; COLUMNS];
-        let most = if finish.is_joined() { JOINED } else { count };
+        let mut job = self.job;
+        let mut left = self.job.blocks;
         let mut channel = 0usize;
-        while channel < count {
-            let some = channel..count.min(channel.wrapping_add(most));
-            // One pointer to the whole arena, so that what is written may stand where something has been read.
-            let arena = slide.arena.as_mut_ptr();
-            let places = if finish.is_joined() {
-                results.each_mut().map(Results::start)
-            } else {
-                [arena.wrapping_add(start), arena.wrapping_add(other)]
-            };
-            let (biases, multipliers, shifts) = self.constants;
-            let end = End {
-                biases: biases.wrapping_add(channel),
-                multipliers: multipliers.wrapping_add(channel),
-                shifts: shifts.wrapping_add(channel),
-                zero_point: finish.zero_point,
-                places,
-            };
-            let is_vector = patch.is_null();
-            let values = if is_vector { arena.wrapping_add(slide.input.start).cast_const() } else { patch };
-            let weights = self.weights.as_ptr().wrapping_add(channel.wrapping_mul(self.taps));
-            let blocks = some.len() / ROWS;
-            let mut job = Blocks { end, weights, values, taps: self.taps, blocks, raised, sums: [[0; COLUMNS]; ROWS] };
-            // SAFETY: weights, constants and places are there for as many blocks, the patch or the vector for as many taps;
-            // a session sees to it that model and arena are aligned to words.
-            unsafe { if is_vector { all_blocks_of_vector(&mut job) } else { all_blocks(&mut job) } }
+        while left > 0 {
+            job.blocks = left.min(JOINED / ROWS);
+            let count = job.blocks.wrapping_mul(ROWS);
+            job.end.places = results.each_mut().map(Results::start);
+            job.values = if patch.is_null() { slide.all().as_ptr() } else { patch };
+            // SAFETY: as there.
+            unsafe { compute(&mut job, patch.is_null()) };
             for (pixel, results) in pair.into_iter().zip(&results) {
                 if let Some(pixel) = pixel {
-                    // SAFETY: as many have been written there, if an addition joined the operator.
-                    slide.after(pixel, some.clone(), finish, |len| unsafe { results.first(len) });
+                    // SAFETY: as many have been written.
+                    slide.join(pixel, channel, finish, unsafe { results.first(count) });
                 }
             }
-            channel = channel.wrapping_add(most);
+            left = left.wrapping_sub(job.blocks);
+            channel = channel.wrapping_add(count);
+            let End { biases, multipliers, shifts, .. } = &mut job.end;
+            *biases = biases.wrapping_add(count);
+            *multipliers = multipliers.wrapping_add(count);
+            *shifts = shifts.wrapping_add(count);
+            job.weights = job.weights.wrapping_add(count.wrapping_mul(job.taps));
         }
+    }
+}
+
+/// Computes blocks over a vector or a patch.
+///
+/// # Safety
+///
+/// If there are blocks, weights, constants and places are there for all of them, and as many values as taps.
+#[inline(always)]
+unsafe fn compute(job: &mut Blocks, is_vector: bool) {
+    if job.blocks > 0 {
+        // SAFETY: as the caller promises.
+        unsafe { if is_vector { all_blocks_of_vector(job) } else { all_blocks(job) } }
     }
 }
 
@@ -275,5 +297,5 @@ const _: () = {
     use core::mem::offset_of;
     assert!(offset_of!(End, places) == 16 && offset_of!(Blocks, weights) == 24 && offset_of!(Blocks, values) == 28);
     assert!(offset_of!(Blocks, taps) == 32 && offset_of!(Blocks, blocks) == 36 && offset_of!(Blocks, raised) == 40);
-    assert!(offset_of!(Blocks, sums) == 48);
+    assert!(offset_of!(Blocks, sums) == 48 && offset_of!(Blocks, rest) == 80);
 };

@@ -19,13 +19,13 @@ pub(crate) fn dense<const PARTS: u64>(slide: &mut Slide<'_>, channels: &Channels
 #[inline(never)]
 fn of_eight(slide: &mut Slide<'_>, channels: &Channels<'_>, bytes: &[u8]) {
     let taps = slide.input.shape.len();
-    if let Some(rows) = Eight::new(bytes, taps, channels) {
-        matrix::vector(slide, channels, &rows);
+    if let Some(mut rows) = Eight::new(bytes, taps, channels) {
+        matrix::vector(slide, channels, &mut rows);
     }
 }
 
 #[inline(never)]
 fn of_four(slide: &mut Slide<'_>, channels: &Channels<'_>, bytes: &[u8]) {
     let taps = slide.input.shape.len();
-    matrix::vector(slide, channels, &Four { bytes, taps });
+    matrix::vector(slide, channels, &mut Four { bytes, taps });
 }

@@ -18,10 +18,10 @@ pub(crate) fn depthwise(slide: &mut Slide<'_>, window: &Window, channels: &Chann
     let Weights::Eight(weights) = channels.weights else { return };
     let (over, finish) = (Over::new(window, &slide.input), slide.finish());
     #[cfg(not(plain))]
-    let fours = Fours::new(slide, &over, weights, channels, &finish);
+    let mut fours = Fours::new(slide, &over, weights, channels, &finish);
     for pixel in slide.pixels() {
         #[cfg(not(plain))]
-        let first = fours.as_ref().map_or(0, |fours| fours.pixel(slide, pixel));
+        let first = fours.as_mut().map_or(0, |fours| fours.pixel(slide, pixel));
         #[cfg(plain)]
         let first = eights(slide, &over, weights, pixel, (channels, &finish));
         for channel in first..over.depth {

@@ -27,7 +27,6 @@ use super::wide as core_kernels;
 pub(super) const BYTES: usize = core_kernels::BYTES;
 
 /// Weights of 8 bits in the order of the file.
-#[derive(Clone, Copy)]
 pub(super) struct Eight<'a> {
     bytes: &'a [u8],
     taps: usize,
@@ -49,7 +48,7 @@ impl<'a> Eight<'a> {
     /// Returns the weights of a block.
     #[cfg(plain)]
     #[inline(always)]
-    fn of_block(self, block: usize) -> &'a [u8] {
+    fn of_block(&self, block: usize) -> &'a [u8] {
         let bytes = self.taps.wrapping_mul(ROWS);
         let first = block.wrapping_mul(bytes);
         self.bytes.get(first..first.wrapping_add(bytes)).unwrap_or_default()
@@ -57,7 +56,7 @@ impl<'a> Eight<'a> {
 
     /// Returns the weights of a row that is in no block.
     #[inline(always)]
-    fn of_row(self, row: usize) -> &'a [u8] {
+    fn of_row(&self, row: usize) -> &'a [u8] {
         let first = row.wrapping_mul(self.taps);
         self.bytes.get(first..first.wrapping_add(self.taps)).unwrap_or_default()
     }
@@ -80,7 +79,7 @@ impl Rows for Eight<'_> {
     #[cfg(not(plain))]
     #[inline(always)]
     fn blocks(
-        &self,
+        &mut self,
         slide: &mut Slide<'_>,
         pair: [Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
@@ -92,7 +91,7 @@ impl Rows for Eight<'_> {
     #[cfg(plain)]
     #[inline(always)]
     fn blocks(
-        &self,
+        &mut self,
         slide: &mut Slide<'_>,
         pair: [Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
@@ -107,7 +106,7 @@ impl Rows for Eight<'_> {
     }
 
     #[inline(always)]
-    fn blocks_of_vector(&self, slide: &mut Slide<'_>, end: (&Channels<'_>, &Finish)) {
+    fn blocks_of_vector(&mut self, slide: &mut Slide<'_>, end: (&Channels<'_>, &Finish)) {
         let total = slide.all().iter().fold(0i32, |total, &value| total.wrapping_add(value.into()));
         #[cfg(not(plain))]
         self.whole.vector(slide, total, end.1);

@@ -56,6 +56,8 @@ pub(super) struct Groups {
     pub(super) rectangles: usize,
     pub(super) groups: usize,
     pub(super) sums: [i32; 4],
+    /// For assembly that has no register left: how many groups there are to do.
+    pub(super) left: usize,
     pub(super) taps: [MaybeUninit<Taps>; RECTANGLES],
 }
 
@@ -64,10 +66,10 @@ pub(super) struct Groups {
 pub(super) struct Fours<'a> {
     over: &'a Over,
     weights: &'a [u8],
-    constants: (*const [u8; 4], *const [u8; 4], *const u8),
     count: usize,
     finish: &'a Finish,
     padding: [i8; 4],
+    job: Groups,
 }
 
 impl<'a> Fours<'a> {
@@ -81,61 +83,102 @@ impl<'a> Fours<'a> {
     ) -> Option<Self> {
         let count = over.depth & !3;
         let weights = weights.get(..over.len())?;
-        let constants = channels.pointers(0, count)?;
+        let (biases, multipliers, shifts) = channels.pointers(0, count)?;
+        let places = [core::ptr::null_mut(); COLUMNS];
+        let mut job = Groups {
+            end: End { biases, multipliers, shifts, zero_point: finish.zero_point, places },
+            rectangles: 0,
+            groups: count / 4,
+            sums: [0; 4],
+            left: 0,
+            taps: [const { MaybeUninit::uninit() }; RECTANGLES],
+        };
+        // What most pixels show: the whole window.
+        let all = (&(0..over.vertical.kernel as usize), &(0..over.horizontal.kernel as usize));
+        job.add(over, core::ptr::null(), weights.as_ptr(), all, false);
         let padding = [slide.input.zero_point; 4];
-        if count == 0 { None } else { Some(Self { over, weights, constants, count, finish, padding }) }
+        if count == 0 { None } else { Some(Self { over, weights, count, finish, padding, job }) }
     }
 
     /// Computes the channels of a pixel and returns how many; none where the window has holes.
+    #[inline(always)]
+    pub(super) fn pixel(&mut self, slide: &mut Slide<'_>, pixel: Pixel) -> usize {
+        match self.over.within(pixel) {
+            Some(first) if !self.finish.is_joined() => self.inside(slide, pixel, first),
+            _ => self.any(slide, pixel),
+        }
+    }
+
+    /// Computes the channels of a pixel whose window lies in the input as a whole and begins at `first`.
     #[inline(never)]
-    pub(super) fn pixel(&self, slide: &mut Slide<'_>, pixel: Pixel) -> usize {
+    fn inside(&mut self, slide: &mut Slide<'_>, pixel: Pixel, first: usize) -> usize {
+        let Over { vertical, horizontal, depth, row } = self.over;
+        let width = (horizontal.kernel as usize).wrapping_mul(*depth);
+        let reach = (vertical.kernel as usize).wrapping_sub(1).wrapping_mul(*row).wrapping_add(width);
+        let (Some(_), Some(start)) = (slide.values(first, reach), slide.start_of(pixel, 0, self.count)) else {
+            return 0;
+        };
+        // One pointer to the whole arena: the output may lie over what has been read of the input.
+        let arena = slide.arena.as_mut_ptr();
+        self.job.end.places = [arena.wrapping_add(start); COLUMNS];
+        if let Some(taps) = self.job.taps.first_mut() {
+            // SAFETY: it was written when this was made.
+            let taps = unsafe { taps.assume_init_mut() };
+            taps.values = arena.wrapping_add(slide.input.start.wrapping_add(first)).cast_const();
+            taps.weights = self.weights.as_ptr();
+        }
+        // SAFETY: the taps lie in the input and have weights, and `end` the channels.
+        unsafe { all_groups(&mut self.job) };
+        slide.after(pixel, 0..self.count, self.finish);
+        self.count
+    }
+
+    /// Computes the channels of any pixel.
+    #[inline(never)]
+    fn any(&self, slide: &mut Slide<'_>, pixel: Pixel) -> usize {
         let Over { depth, row, .. } = *self.over;
         let Some((rows, columns)) = self.over.inside(pixel) else { return 0 };
         let first = self.over.place(pixel, rows.start, columns.start);
-        let (height, width) = (rows.len(), columns.len());
-        let reach = height.wrapping_sub(1).wrapping_mul(row).wrapping_add(width.wrapping_mul(depth));
+        let reach = rows.len().wrapping_sub(1).wrapping_mul(row).wrapping_add(columns.len().wrapping_mul(depth));
         let (Some(_), Some(start)) = (slide.values(first, reach), slide.start_of(pixel, 0, self.count)) else {
             return 0;
         };
         let (ys, xs) = (rows.start as usize..rows.end as usize, columns.start as usize..columns.end as usize);
-        let is_inside = height == self.over.vertical.kernel as usize && width == self.over.horizontal.kernel as usize;
         // Where an addition joined the operator, results wait on the stack: the second input may stand where the sum goes.
         let mut results = Results::new();
         let most = if self.finish.is_joined() { JOINED } else { self.count };
+        let mut end = self.job.end;
         let mut channel = 0usize;
         while channel < self.count {
-            let some = channel..self.count.min(channel.wrapping_add(most));
-            // One pointer to the whole arena: the output may lie over what has been read of the input.
+            let count = self.count.wrapping_sub(channel).min(most);
             let arena = slide.arena.as_mut_ptr();
             let values = arena.wrapping_add(slide.input.start.wrapping_add(first).wrapping_add(channel)).cast_const();
             let place = if self.finish.is_joined() { results.start() } else { arena.wrapping_add(start) };
-            let (biases, multipliers, shifts) = self.constants;
-            let end = End {
-                biases: biases.wrapping_add(channel),
-                multipliers: multipliers.wrapping_add(channel),
-                shifts: shifts.wrapping_add(channel),
-                zero_point: self.finish.zero_point,
-                places: [place; COLUMNS],
-            };
+            end.places = [place; COLUMNS];
             let weights = self.weights.as_ptr().wrapping_add(channel);
             let taps = [const { MaybeUninit::uninit() }; RECTANGLES];
-            let mut job = Groups { end, rectangles: 0, groups: some.len() / 4, sums: [0; 4], taps };
+            let mut job = Groups { end, rectangles: 0, groups: count / 4, sums: [0; 4], left: 0, taps };
             job.add(self.over, values, weights, (&ys, &xs), false);
-            if !is_inside {
-                self.surround(&mut job, weights, &ys, &xs);
-            }
+            self.surround(&mut job, weights, &ys, &xs);
             // SAFETY: the taps inside lie in the input, those around it read one word; all have weights, and `end` the
             // channels.
             unsafe { all_groups(&mut job) };
-            // SAFETY: as many have been written there, if an addition joined the operator.
-            slide.after(pixel, some, self.finish, |len| unsafe { results.first(len) });
-            channel = channel.wrapping_add(most);
+            if self.finish.is_joined() {
+                // SAFETY: as many have been written.
+                slide.join(pixel, channel, self.finish, unsafe { results.first(count) });
+            }
+            end.biases = end.biases.wrapping_add(count);
+            end.multipliers = end.multipliers.wrapping_add(count);
+            end.shifts = end.shifts.wrapping_add(count);
+            channel = channel.wrapping_add(count);
+        }
+        if !self.finish.is_joined() {
+            slide.after(pixel, 0..self.count, self.finish);
         }
         self.count
     }
 
     /// Adds the rectangles around that inside of the input.
-    #[inline(never)]
     fn surround(&self, job: &mut Groups, weights: *const u8, ys: &Range<usize>, xs: &Range<usize>) {
         let (height, width) = (self.over.vertical.kernel as usize, self.over.horizontal.kernel as usize);
         let around = [

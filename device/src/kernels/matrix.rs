@@ -35,7 +35,7 @@ pub(super) trait Rows {
 
     /// Computes all whole blocks of channels of a pair of pixels.
     fn blocks(
-        &self,
+        &mut self,
         slide: &mut Slide<'_>,
         pair: [Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
@@ -46,7 +46,7 @@ pub(super) trait Rows {
     fn row(&self, row: usize, patch: &Patch<'_>) -> [i32; COLUMNS];
 
     /// Computes all whole blocks of channels over a vector.
-    fn blocks_of_vector(&self, slide: &mut Slide<'_>, end: (&Channels<'_>, &Finish));
+    fn blocks_of_vector(&mut self, slide: &mut Slide<'_>, end: (&Channels<'_>, &Finish));
 
     /// Returns the sum over a vector of a row of those that fill no block.
     fn row_of_vector(&self, row: usize, values: &[i8]) -> i32;
@@ -65,7 +65,7 @@ const SMALL: usize = 64;
 
 /// Computes every pixel of a convolution.
 #[inline(always)]
-pub(super) fn pixels<R: Rows>(slide: &mut Slide<'_>, over: &Over, channels: &Channels<'_>, rows: &R) {
+pub(super) fn pixels<R: Rows>(slide: &mut Slide<'_>, over: &Over, channels: &Channels<'_>, rows: &mut R) {
     const { assert!(R::BYTES <= 4, "a model has four bytes for each tap") };
     let mut patch = Patch { bytes: core::mem::take(&mut slide.scratch), totals: [0; COLUMNS] };
     let finish = slide.finish();
@@ -94,7 +94,7 @@ pub(super) fn pixels<R: Rows>(slide: &mut Slide<'_>, over: &Over, channels: &Cha
 
 /// Computes every output of a dense layer.
 #[inline(always)]
-pub(super) fn vector<R: Rows>(slide: &mut Slide<'_>, channels: &Channels<'_>, rows: &R) {
+pub(super) fn vector<R: Rows>(slide: &mut Slide<'_>, channels: &Channels<'_>, rows: &mut R) {
     let finish = slide.finish();
     let count = usize::from(slide.output.shape.channels);
     rows.blocks_of_vector(slide, (channels, &finish));

@@ -110,43 +110,36 @@ impl Slide<'_> {
         self.arena.get(start..start.wrapping_add(count)).map(|_| start)
     }
 
-    /// Brings what assembly wrote to some channels of a pixel into the clamp; where an addition joined the operator, makes it
-    /// from the results and writes.
+    /// Brings what assembly wrote to some channels of a pixel into the clamp.
     #[cfg(not(plain))]
     #[inline(always)]
-    pub(super) fn after<'r>(
-        &mut self,
-        pixel: Pixel,
-        channels: Range<usize>,
-        finish: &Finish,
-        results: impl FnOnce(usize) -> &'r [i8],
-    ) {
-        if finish.is_joined() {
-            let results = results(channels.len());
-            self.correct(pixel, channels, finish, results);
-        } else if finish.clamp != Clamp::ALL {
-            self.correct(pixel, channels, finish, &[]);
+    pub(super) fn after(&mut self, pixel: Pixel, channels: Range<usize>, finish: &Finish) {
+        if finish.clamp != Clamp::ALL {
+            self.bring_into(finish.clamp, pixel, channels);
         }
     }
 
     #[cfg(not(plain))]
     #[inline(never)]
-    fn correct(&mut self, pixel: Pixel, channels: Range<usize>, finish: &Finish, results: &[i8]) {
+    fn bring_into(&mut self, clamp: Clamp, pixel: Pixel, channels: Range<usize>) {
         let start = self.place(pixel, channels.start);
-        let clamp = finish.clamp;
-        let Some(joined) = &finish.sum else {
-            let places = self.arena.get_mut(start..start.wrapping_add(channels.len())).unwrap_or_default();
-            places.iter_mut().for_each(|place| *place = saturate((*place).into(), clamp));
-            return;
-        };
+        let places = self.arena.get_mut(start..start.wrapping_add(channels.len())).unwrap_or_default();
+        places.iter_mut().for_each(|place| *place = saturate((*place).into(), clamp));
+    }
+
+    /// Makes the addition that joined the operator for some channels of a pixel, from the results of the operator alone, and
+    /// writes.
+    #[cfg(not(plain))]
+    #[inline(never)]
+    pub(super) fn join(&mut self, pixel: Pixel, channel: usize, finish: &Finish, results: &[i8]) {
+        let Some(joined) = &finish.sum else { return };
         // The second input may stand in the place of the output, so it is taken away first.
         let mut values = [0; JOINED];
-        let second = joined.place(pixel, channels.start);
-        let len = channels.len();
+        let (start, second, len) = (self.place(pixel, channel), joined.place(pixel, channel), results.len());
         let others = self.arena.get(second..second.wrapping_add(len));
         if let (Some(values), Some(others)) = (values.get_mut(..len), others) {
             values.copy_from_slice(others);
-            joined.add_to(results, clamp, values);
+            joined.add_to(results, finish.clamp, values);
             if let Some(places) = self.arena.get_mut(start..start.wrapping_add(len)) {
                 places.copy_from_slice(values);
             }

@@ -106,6 +106,8 @@ pub(in crate::kernels) unsafe extern "C" fn all_groups(job: &mut Groups) {
         "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
         "mov r4, r0",
         "ldm r0, {{r5, r6, r7, r8, r9, r10}}",
+        "ldr r3, [r4, #{groups}]",
+        "str r3, [r4, #{left}]",
         "1:",
         "mov r0, #0",
         "mov r1, #0",
@@ -140,9 +142,9 @@ pub(in crate::kernels) unsafe extern "C" fn all_groups(job: &mut Groups) {
         end_of_value!("{sums} + 4"),
         end_of_value!("{sums} + 8"),
         end_of_value!("{sums} + 12"),
-        "ldr r3, [r4, #{groups}]",
+        "ldr r3, [r4, #{left}]",
         "subs r3, r3, #1",
-        "str r3, [r4, #{groups}]",
+        "str r3, [r4, #{left}]",
         "bne 1b",
         "pop {{r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
         size = const size_of::<Taps>(),
@@ -151,6 +153,7 @@ pub(in crate::kernels) unsafe extern "C" fn all_groups(job: &mut Groups) {
         taps = const core::mem::offset_of!(Groups, taps),
         sums = const core::mem::offset_of!(Groups, sums),
         rectangles = const core::mem::offset_of!(Groups, rectangles),
+        left = const core::mem::offset_of!(Groups, left),
         groups = const core::mem::offset_of!(Groups, groups),
     )
 }
