@@ -14,7 +14,7 @@ pub(crate) fn average_pool(slide: &mut Slide<'_>, window: &Window, requantizatio
         for channel in 0..over.depth {
             let (mut sum, mut count) = (0i32, 0usize);
             over.lines(pixel, channel, |first, len| {
-                let line = slide.values(first, over.reach(len)).unwrap_or_default();
+                let line = slide.values(first, over.reach_of(len)).unwrap_or_default();
                 let values = line.iter().step_by(over.depth);
                 sum = values.fold(sum, |sum, &value| sum.wrapping_add(value.into()));
                 count = count.wrapping_add(len);

@@ -20,7 +20,7 @@ pub(crate) fn convolution<const PARTS: u64>(slide: &mut Slide<'_>, window: &Wind
 #[inline(never)]
 fn of_eight(slide: &mut Slide<'_>, window: &Window, channels: &Channels<'_>, bytes: &[u8]) {
     let over = Over::new(window, &slide.input);
-    if let Some(mut rows) = Eight::new(bytes, over.len(), channels) {
+    if let Some(mut rows) = Eight::new(bytes, over.len, channels) {
         matrix::pixels(slide, &over, channels, &mut rows);
     }
 }
@@ -28,5 +28,5 @@ fn of_eight(slide: &mut Slide<'_>, window: &Window, channels: &Channels<'_>, byt
 #[inline(never)]
 fn of_four(slide: &mut Slide<'_>, window: &Window, channels: &Channels<'_>, bytes: &[u8]) {
     let over = Over::new(window, &slide.input);
-    matrix::pixels(slide, &over, channels, &mut Four { bytes, taps: over.len() });
+    matrix::pixels(slide, &over, channels, &mut Four { bytes, taps: over.len });
 }

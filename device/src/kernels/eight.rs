@@ -21,6 +21,8 @@ use super::thumb1 as core_kernels;
 use super::thumb2 as core_kernels;
 #[cfg(plain)]
 use super::wide as core_kernels;
+#[cfg(not(plain))]
+use super::window::Over;
 
 /// Bytes that a patch takes for each tap.
 #[cfg(not(plain))]
@@ -72,8 +74,8 @@ impl Rows for Eight<'_> {
 
     #[cfg(not(plain))]
     #[inline(always)]
-    fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], step: usize, rows: usize, len: usize) -> bool {
-        core_kernels::lay_rows(patch, column, values, step, rows, len)
+    fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], over: &Over) -> bool {
+        core_kernels::lay_rows(patch, column, values, over)
     }
 
     #[cfg(not(plain))]

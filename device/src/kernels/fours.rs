@@ -7,6 +7,7 @@ use super::matrix::{COLUMNS, Patch};
 use super::riscv::spread;
 #[cfg(thumb2)]
 use super::thumb2::spread;
+use super::window::Over;
 
 /// Bytes that a patch takes for each tap.
 pub(super) const BYTES: usize = COLUMNS;
@@ -39,24 +40,18 @@ pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Resu
     }
 }
 
-/// Puts rows of values, a step apart, into a patch that holds all its taps, and returns whether it could.
+/// Puts the rows of a window that lies in the input into a patch, from the values that it reaches over, and returns whether it
+/// could.
 #[inline(always)]
-pub(super) fn lay_rows(
-    patch: &mut Patch<'_>,
-    column: usize,
-    values: &[i8],
-    step: usize,
-    rows: usize,
-    len: usize,
-) -> bool {
-    if len & 3 != 0 {
+pub(super) fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], over: &Over) -> bool {
+    if over.width & 3 != 0 {
         return false;
     }
-    let mut total = 0i32;
-    for row in 0..rows {
-        let start = row.wrapping_mul(step);
-        let words = values.get(start..start.wrapping_add(len)).unwrap_or_default();
-        total = total.wrapping_add(lay_words(patch, column, row.wrapping_mul(len), words));
+    let (mut total, mut start, mut tap) = (0i32, 0usize, 0usize);
+    for _ in 0..over.vertical.kernel {
+        let words = values.get(start..start.wrapping_add(over.width)).unwrap_or_default();
+        total = total.wrapping_add(lay_words(patch, column, tap, words));
+        (start, tap) = (start.wrapping_add(over.row), tap.wrapping_add(over.width));
     }
     if let Some(sum) = patch.totals.get_mut(column) {
         *sum = total;

@@ -82,7 +82,7 @@ impl<'a> Fours<'a> {
         finish: &'a Finish,
     ) -> Option<Self> {
         let count = over.depth & !3;
-        let weights = weights.get(..over.len())?;
+        let weights = weights.get(..over.len)?;
         let (biases, multipliers, shifts) = channels.pointers(0, count)?;
         let places = [core::ptr::null_mut(); COLUMNS];
         let mut job = Groups {
@@ -93,9 +93,7 @@ impl<'a> Fours<'a> {
             left: 0,
             taps: [const { MaybeUninit::uninit() }; RECTANGLES],
         };
-        // What most pixels show: the whole window.
-        let all = (&(0..over.vertical.kernel as usize), &(0..over.horizontal.kernel as usize));
-        job.add(over, core::ptr::null(), weights.as_ptr(), all, false);
+        job.show_all(over, weights);
         let padding = [slide.input.zero_point; 4];
         if count == 0 { None } else { Some(Self { over, weights, count, finish, padding, job }) }
     }
@@ -112,10 +110,8 @@ impl<'a> Fours<'a> {
     /// Computes the channels of a pixel whose window lies in the input as a whole and begins at `first`.
     #[inline(never)]
     fn inside(&mut self, slide: &mut Slide<'_>, pixel: Pixel, first: usize) -> usize {
-        let Over { vertical, horizontal, depth, row } = self.over;
-        let width = (horizontal.kernel as usize).wrapping_mul(*depth);
-        let reach = (vertical.kernel as usize).wrapping_sub(1).wrapping_mul(*row).wrapping_add(width);
-        let (Some(_), Some(start)) = (slide.values(first, reach), slide.start_of(pixel, 0, self.count)) else {
+        let (Some(_), Some(start)) = (slide.values(first, self.over.reach), slide.start_of(pixel, 0, self.count))
+        else {
             return 0;
         };
         // One pointer to the whole arena: the output may lie over what has been read of the input.
@@ -135,7 +131,7 @@ impl<'a> Fours<'a> {
 
     /// Computes the channels of any pixel.
     #[inline(never)]
-    fn any(&self, slide: &mut Slide<'_>, pixel: Pixel) -> usize {
+    fn any(&mut self, slide: &mut Slide<'_>, pixel: Pixel) -> usize {
         let Over { depth, row, .. } = *self.over;
         let Some((rows, columns)) = self.over.inside(pixel) else { return 0 };
         let first = self.over.place(pixel, rows.start, columns.start);
@@ -147,39 +143,43 @@ impl<'a> Fours<'a> {
         // Where an addition joined the operator, results wait on the stack: the second input may stand where the sum goes.
         let mut results = Results::new();
         let most = if self.finish.is_joined() { JOINED } else { self.count };
-        let mut end = self.job.end;
+        let end = self.job.end;
         let mut channel = 0usize;
         while channel < self.count {
             let count = self.count.wrapping_sub(channel).min(most);
             let arena = slide.arena.as_mut_ptr();
             let values = arena.wrapping_add(slide.input.start.wrapping_add(first).wrapping_add(channel)).cast_const();
             let place = if self.finish.is_joined() { results.start() } else { arena.wrapping_add(start) };
-            end.places = [place; COLUMNS];
             let weights = self.weights.as_ptr().wrapping_add(channel);
-            let taps = [const { MaybeUninit::uninit() }; RECTANGLES];
-            let mut job = Groups { end, rectangles: 0, groups: count / 4, sums: [0; 4], left: 0, taps };
-            job.add(self.over, values, weights, (&ys, &xs), false);
-            self.surround(&mut job, weights, &ys, &xs);
+            self.job.end.places = [place; COLUMNS];
+            self.job.groups = count / 4;
+            self.job.rectangles = 0;
+            self.job.add(self.over, values, weights, (&ys, &xs), false);
+            self.surround(weights, &ys, &xs);
             // SAFETY: the taps inside lie in the input, those around it read one word; all have weights, and `end` the
             // channels.
-            unsafe { all_groups(&mut job) };
+            unsafe { all_groups(&mut self.job) };
             if self.finish.is_joined() {
                 // SAFETY: as many have been written.
                 slide.join(pixel, channel, self.finish, unsafe { results.first(count) });
             }
-            end.biases = end.biases.wrapping_add(count);
-            end.multipliers = end.multipliers.wrapping_add(count);
-            end.shifts = end.shifts.wrapping_add(count);
+            let End { biases, multipliers, shifts, .. } = &mut self.job.end;
+            *biases = biases.wrapping_add(count);
+            *multipliers = multipliers.wrapping_add(count);
+            *shifts = shifts.wrapping_add(count);
             channel = channel.wrapping_add(count);
         }
         if !self.finish.is_joined() {
             slide.after(pixel, 0..self.count, self.finish);
         }
+        self.job.end = end;
+        self.job.groups = self.count / 4;
+        self.job.show_all(self.over, self.weights);
         self.count
     }
 
     /// Adds the rectangles around that inside of the input.
-    fn surround(&self, job: &mut Groups, weights: *const u8, ys: &Range<usize>, xs: &Range<usize>) {
+    fn surround(&mut self, weights: *const u8, ys: &Range<usize>, xs: &Range<usize>) {
         let (height, width) = (self.over.vertical.kernel as usize, self.over.horizontal.kernel as usize);
         let around = [
             (0..ys.start, 0..width),
@@ -189,13 +189,21 @@ impl<'a> Fours<'a> {
         ];
         for (ys, xs) in around {
             if !ys.is_empty() && !xs.is_empty() {
-                job.add(self.over, self.padding.as_ptr(), weights, (&ys, &xs), true);
+                self.job.add(self.over, self.padding.as_ptr(), weights, (&ys, &xs), true);
             }
         }
     }
 }
 
 impl Groups {
+    /// Shows what most pixels show: the whole window; where its values are is said for each.
+    #[inline(never)]
+    fn show_all(&mut self, over: &Over, weights: &[u8]) {
+        let all = (&(0..over.vertical.kernel as usize), &(0..over.horizontal.kernel as usize));
+        self.rectangles = 0;
+        self.add(over, core::ptr::null(), weights.as_ptr(), all, false);
+    }
+
     /// Adds a rectangle of taps; over padding the values are one word.
     #[inline(always)]
     fn add(

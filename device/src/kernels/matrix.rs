@@ -20,16 +20,10 @@ pub(super) trait Rows {
     /// Puts what a run of a window shows into a patch of so many taps, from a tap on; how many times which value is padding.
     fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Result<&[i8], (usize, i8)>, taps: usize);
 
-    /// Puts rows of values, a step apart, into a patch that holds all its taps, and returns whether it could.
+    /// Puts the rows of a window that lies in the input into a patch, from the values that it reaches over, and returns whether
+    /// it could.
     #[inline(always)]
-    fn lay_rows(
-        _patch: &mut Patch<'_>,
-        _column: usize,
-        _values: &[i8],
-        _step: usize,
-        _rows: usize,
-        _len: usize,
-    ) -> bool {
+    fn lay_rows(_patch: &mut Patch<'_>, _column: usize, _values: &[i8], _over: &Over) -> bool {
         false
     }
 
@@ -125,46 +119,47 @@ pub(super) fn each_block(
 }
 
 /// Lays what the window shows at a pixel into a patch.
-#[inline(never)]
+#[inline(always)]
 fn gather<R: Rows>(slide: &Slide<'_>, over: &Over, pixel: Pixel, column: usize, patch: &mut Patch<'_>) {
-    let len = over.len();
-    let is_small = len <= SMALL && !over.depth.is_multiple_of(4);
-    if let Some(at) = over.within(pixel) {
-        let (rows, row) = (over.vertical.kernel as usize, over.row);
-        let width = (over.horizontal.kernel as usize).wrapping_mul(over.depth);
-        let reach = rows.wrapping_sub(1).wrapping_mul(row).wrapping_add(width);
-        let values = slide.values(at, reach).unwrap_or_default();
-        if is_small {
-            let mut window = [0; SMALL];
-            let mut places = window.as_mut_slice();
-            for row in (0..rows).map(|index| index.wrapping_mul(row)) {
-                copy(places, values.get(row..row.wrapping_add(width)).unwrap_or_default());
-                places = places.get_mut(width..).unwrap_or_default();
-            }
-            R::lay(patch, column, 0, Ok(window.get(..len).unwrap_or_default()), len);
-            return;
-        }
-        if R::lay_rows(patch, column, values, row, rows, width) {
-            return;
-        }
+    if let Some(at) = over.within(pixel)
+        && let Some(values) = slide.values(at, over.reach)
+        && R::lay_rows(patch, column, values, over)
+    {
+        return;
     }
-    if is_small {
-        let mut window = [slide.input.zero_point; SMALL];
+    gather_runs::<R>(slide, over, pixel, column, patch);
+}
+
+/// As [`gather`], a run of the window at a time.
+#[inline(never)]
+fn gather_runs<R: Rows>(slide: &Slide<'_>, over: &Over, pixel: Pixel, column: usize, patch: &mut Patch<'_>) {
+    let len = over.len;
+    if len > SMALL || over.depth.is_multiple_of(4) {
+        over.runs(pixel, |place, run, count| {
+            let values = match run {
+                Run::Values(first) => Ok(slide.values(first, count).unwrap_or_default()),
+                Run::Padding => Err((count, slide.input.zero_point)),
+            };
+            R::lay(patch, column, place, values, len);
+        });
+        return;
+    }
+    let mut window = [slide.input.zero_point; SMALL];
+    if let Some(at) = over.within(pixel) {
+        let mut places = window.as_mut_slice();
+        for row in 0..over.vertical.kernel as usize {
+            let first = at.wrapping_add(row.wrapping_mul(over.row));
+            copy(places, slide.values(first, over.width).unwrap_or_default());
+            places = places.get_mut(over.width..).unwrap_or_default();
+        }
+    } else {
         over.runs(pixel, |place, run, len| {
             if let Run::Values(first) = run {
                 copy(window.get_mut(place..).unwrap_or_default(), slide.values(first, len).unwrap_or_default());
             }
         });
-        R::lay(patch, column, 0, Ok(window.get(..len).unwrap_or_default()), len);
-        return;
     }
-    over.runs(pixel, |place, run, count| {
-        let values = match run {
-            Run::Values(first) => Ok(slide.values(first, count).unwrap_or_default()),
-            Run::Padding => Err((count, slide.input.zero_point)),
-        };
-        R::lay(patch, column, place, values, len);
-    });
+    R::lay(patch, column, 0, Ok(window.get(..len).unwrap_or_default()), len);
 }
 
 /// Copies few values, for which a call would be most of the time.

@@ -11,7 +11,7 @@ pub(crate) fn max_pool(slide: &mut Slide<'_>, window: &Window) {
         for channel in 0..over.depth {
             let mut greatest = i8::MIN;
             over.lines(pixel, channel, |first, len| {
-                let line = slide.values(first, over.reach(len)).unwrap_or_default();
+                let line = slide.values(first, over.reach_of(len)).unwrap_or_default();
                 greatest = line.iter().step_by(over.depth).fold(greatest, |most, &value| value.max(most));
             });
             slide.write(pixel, channel, greatest);

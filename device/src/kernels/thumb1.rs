@@ -10,6 +10,7 @@ use attar_shared::ROWS;
 
 use super::groups::Taps;
 use super::matrix::{COLUMNS, Patch, Sums};
+use super::window::Over;
 
 /// Bytes that a patch takes for each tap.
 pub(super) const BYTES: usize = 2 * COLUMNS;
@@ -30,21 +31,15 @@ pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Resu
     }
 }
 
-/// Puts rows of values, a step apart, into a patch that holds all its taps, and returns whether it could.
+/// Puts the rows of a window that lies in the input into a patch, from the values that it reaches over, and returns whether it
+/// could.
 #[inline(always)]
-pub(super) fn lay_rows(
-    patch: &mut Patch<'_>,
-    column: usize,
-    values: &[i8],
-    step: usize,
-    rows: usize,
-    len: usize,
-) -> bool {
-    let mut total = 0i32;
-    for row in 0..rows {
-        let start = row.wrapping_mul(step);
-        let values = values.get(start..start.wrapping_add(len)).unwrap_or_default();
-        total = total.wrapping_add(lay_row(patch, column, row.wrapping_mul(len), values));
+pub(super) fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], over: &Over) -> bool {
+    let (mut total, mut start, mut tap) = (0i32, 0usize, 0usize);
+    for _ in 0..over.vertical.kernel {
+        let row = values.get(start..start.wrapping_add(over.width)).unwrap_or_default();
+        total = total.wrapping_add(lay_row(patch, column, tap, row));
+        (start, tap) = (start.wrapping_add(over.row), tap.wrapping_add(over.width));
     }
     if let Some(sum) = patch.totals.get_mut(column) {
         *sum = total;

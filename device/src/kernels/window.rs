@@ -71,6 +71,12 @@ pub(super) struct Over {
     pub(super) depth: usize,
     /// Values of a row of the input.
     pub(super) row: usize,
+    /// Values of a row of the window.
+    pub(super) width: usize,
+    /// Values of the input from the first that a window without holes shows to its last.
+    pub(super) reach: usize,
+    /// Values that the window shows.
+    pub(super) len: usize,
 }
 
 /// Values that a window shows one after the other.
@@ -93,17 +99,17 @@ impl Over {
             len: len.into(),
         };
         let depth = usize::from(input.shape.channels);
+        let row = usize::from(input.shape.width).wrapping_mul(depth);
+        let (rows, width) = (usize::from(kernel_height), usize::from(kernel_width).wrapping_mul(depth));
         Self {
             vertical: axis(kernel_height, down, spread_down, above, input.shape.height),
             horizontal: axis(kernel_width, right, spread_right, before, input.shape.width),
             depth,
-            row: usize::from(input.shape.width).wrapping_mul(depth),
+            row,
+            width,
+            reach: rows.wrapping_sub(1).wrapping_mul(row).wrapping_add(width),
+            len: rows.wrapping_mul(width),
         }
-    }
-
-    /// Returns the values that the window shows.
-    pub(super) fn len(&self) -> usize {
-        (self.vertical.kernel as usize).wrapping_mul(self.horizontal.kernel as usize).wrapping_mul(self.depth)
     }
 
     /// Returns the rows and columns of taps that lie in the input at a pixel, of a window without holes.
@@ -148,7 +154,7 @@ impl Over {
 
     /// Returns how many values of the input a line of some of a channel takes.
     #[inline(always)]
-    pub(super) fn reach(&self, len: usize) -> usize {
+    pub(super) fn reach_of(&self, len: usize) -> usize {
         len.wrapping_sub(1).wrapping_mul(self.depth).wrapping_add(1)
     }
 

@@ -7,6 +7,7 @@ use super::BYTES;
 #[cfg(helium)]
 use super::helium::spread_rows;
 use crate::kernels::matrix::{COLUMNS, Patch};
+use crate::kernels::window::Over;
 
 /// Puts what a run of a window shows into a patch.
 #[inline(never)]
@@ -57,24 +58,18 @@ pub(in crate::kernels) fn lay(
     }
 }
 
-/// Puts rows of values into a patch that hold all its taps, and returns whether it could.
+/// Puts the rows of a window that lies in the input into a patch, from the values that it reaches over, and returns whether it
+/// could.
 #[inline(always)]
-pub(in crate::kernels) fn lay_rows(
-    patch: &mut Patch<'_>,
-    column: usize,
-    values: &[i8],
-    step: usize,
-    rows: usize,
-    len: usize,
-) -> bool {
-    let reach = rows.wrapping_sub(1).wrapping_mul(step).wrapping_add(len);
-    let fits = patch.bytes.len() / BYTES >= rows.wrapping_mul(len) && values.len() >= reach;
-    if len == 0 || len & 3 != 0 || rows == 0 || !fits {
+pub(in crate::kernels) fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], over: &Over) -> bool {
+    let len = over.width;
+    if len & 3 != 0 || patch.bytes.len() / BYTES < over.len || values.len() < over.reach || over.len == 0 {
         return false;
     }
     let places = patch.bytes.as_mut_ptr().wrapping_add(column.wrapping_mul(4));
+    let (rows, skip) = (over.vertical.kernel as usize, over.row.wrapping_sub(len));
     // SAFETY: every row lies in the values, and the patch has four bytes for each value.
-    let total = unsafe { spread_rows(values.as_ptr(), places, len / 4, rows, step.wrapping_sub(len)) };
+    let total = unsafe { spread_rows(values.as_ptr(), places, len / 4, rows, skip) };
     if let Some(sum) = patch.totals.get_mut(column) {
         *sum = total;
     }
