@@ -3,6 +3,7 @@
 //! Places and lengths are checked here, once for all blocks; below are pointers alone.
 #![allow(unsafe_code)]
 
+use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 
 use attar_shared::{Channels, ROWS};
@@ -75,29 +76,38 @@ pub(super) struct Blocks {
     pub(super) rest: [usize; 2],
 }
 
+/// Constants of no channel.
+pub(super) const NOWHERE: (*const [u8; 4], *const [u8; 4], *const u8) =
+    (core::ptr::null(), core::ptr::null(), core::ptr::null());
+
 /// All whole blocks of an operator, whose weights and constants have been looked at once for all pixels.
 pub(super) struct Whole<'a> {
-    weights: &'a [u8],
     job: Blocks,
+    /// What the pointers are of.
+    weights: PhantomData<&'a [u8]>,
 }
 
 impl<'a> Whole<'a> {
-    /// Returns the whole blocks of weights with so many taps a row, if all is there.
-    pub(super) fn new(weights: &'a [u8], taps: usize, channels: &Channels<'a>) -> Option<Self> {
-        let blocks = channels.shifts.len() / ROWS;
-        let weights = weights.get(..blocks.wrapping_mul(ROWS).wrapping_mul(taps))?;
-        let (biases, multipliers, shifts) = channels.pointers(0, blocks.wrapping_mul(ROWS))?;
-        let job = Blocks {
-            end: End { biases, multipliers, shifts, zero_point: 0, places: [core::ptr::null_mut(); COLUMNS] },
-            weights: weights.as_ptr(),
-            values: core::ptr::null(),
-            taps,
-            blocks,
-            raised: [0; COLUMNS],
-            sums: [[0; COLUMNS]; ROWS],
-            rest: [0; 2],
-        };
-        Some(Self { weights, job })
+    /// Returns the whole blocks of weights with so many taps a row, none where something is missing.
+    // No option, which would be copied, and take the stack twice.
+    #[inline(always)]
+    pub(super) fn new(weights: &'a [u8], taps: usize, channels: &Channels<'a>) -> Self {
+        let count = channels.shifts.len() / ROWS * ROWS;
+        let there = weights.get(..count.wrapping_mul(taps)).zip(channels.pointers(0, count));
+        let (weights, (biases, multipliers, shifts)) = there.unwrap_or((&[], NOWHERE));
+        Self {
+            weights: PhantomData,
+            job: Blocks {
+                end: End { biases, multipliers, shifts, zero_point: 0, places: [core::ptr::null_mut(); COLUMNS] },
+                weights: weights.as_ptr(),
+                values: core::ptr::null(),
+                taps,
+                blocks: if there.is_some() { count / ROWS } else { 0 },
+                raised: [0; COLUMNS],
+                sums: [[0; COLUMNS]; ROWS],
+                rest: [0; 2],
+            },
+        }
     }
 
     /// Computes the blocks at a pair of pixels.
@@ -128,7 +138,7 @@ impl<'a> Whole<'a> {
     #[inline(never)]
     fn run(&mut self, slide: &mut Slide<'_>, pair: [Option<Pixel>; COLUMNS], patch: *const i8, finish: &Finish) {
         let [Some(first), second] = pair else { return };
-        let count = self.weights.len().checked_div(self.job.taps).unwrap_or(0);
+        let count = self.job.blocks.wrapping_mul(ROWS);
         // Of a pixel alone, what the second column gives is written before the first overwrites it.
         let starts = [first, second.unwrap_or(first)].map(|pixel| slide.start_of(pixel, 0, count));
         let [Some(start), Some(other)] = starts else { return };

@@ -20,9 +20,7 @@ pub(crate) fn convolution<const PARTS: u64>(slide: &mut Slide<'_>, window: &Wind
 #[inline(never)]
 fn of_eight(slide: &mut Slide<'_>, window: &Window, channels: &Channels<'_>, bytes: &[u8]) {
     let over = Over::new(window, &slide.input);
-    if let Some(mut rows) = Eight::new(bytes, over.len, channels) {
-        matrix::pixels(slide, &over, channels, &mut rows);
-    }
+    matrix::pixels(slide, &over, channels, &mut Eight::new(bytes, over.len, channels));
 }
 
 #[inline(never)]

@@ -19,9 +19,7 @@ pub(crate) fn dense<const PARTS: u64>(slide: &mut Slide<'_>, channels: &Channels
 #[inline(never)]
 fn of_eight(slide: &mut Slide<'_>, channels: &Channels<'_>, bytes: &[u8]) {
     let taps = slide.input.shape.len();
-    if let Some(mut rows) = Eight::new(bytes, taps, channels) {
-        matrix::vector(slide, channels, &mut rows);
-    }
+    matrix::vector(slide, channels, &mut Eight::new(bytes, taps, channels));
 }
 
 #[inline(never)]

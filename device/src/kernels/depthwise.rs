@@ -5,7 +5,7 @@ use attar_shared::{Channels, Weights, Window};
 
 use super::Slide;
 #[cfg(not(plain))]
-use super::groups::Fours;
+use super::groups::{Fours, Groups};
 #[cfg(plain)]
 use super::slide::Finish;
 use super::slide::Pixel;
@@ -18,10 +18,12 @@ pub(crate) fn depthwise(slide: &mut Slide<'_>, window: &Window, channels: &Chann
     let Weights::Eight(weights) = channels.weights else { return };
     let (over, finish) = (Over::new(window, &slide.input), slide.finish());
     #[cfg(not(plain))]
-    let mut fours = Fours::new(slide, &over, weights, channels, &finish);
+    let mut job = Groups::NONE;
+    #[cfg(not(plain))]
+    let mut fours = Fours::new(slide, &over, weights, channels, &finish, &mut job);
     for pixel in slide.pixels() {
         #[cfg(not(plain))]
-        let first = fours.as_mut().map_or(0, |fours| fours.pixel(slide, pixel));
+        let first = fours.pixel(slide, pixel);
         #[cfg(plain)]
         let first = eights(slide, &over, weights, pixel, (channels, &finish));
         for channel in first..over.depth {

@@ -7,7 +7,7 @@ use core::ops::Range;
 use attar_shared::Channels;
 
 use super::Slide;
-use super::blocks::{End, JOINED, Results};
+use super::blocks::{End, JOINED, NOWHERE, Results};
 #[cfg(dsp)]
 use super::dsp::all_groups;
 use super::matrix::COLUMNS;
@@ -69,38 +69,41 @@ pub(super) struct Fours<'a> {
     count: usize,
     finish: &'a Finish,
     padding: [i8; 4],
-    job: Groups,
+    job: &'a mut Groups,
 }
 
 impl<'a> Fours<'a> {
-    /// Returns the channels that make fours, if there are some and all is there.
+    /// Returns the channels that make fours, none where something is missing.
     pub(super) fn new(
         slide: &Slide<'_>,
         over: &'a Over,
         weights: &'a [u8],
         channels: &Channels<'a>,
         finish: &'a Finish,
-    ) -> Option<Self> {
+        job: &'a mut Groups,
+    ) -> Self {
         let count = over.depth & !3;
-        let weights = weights.get(..over.len)?;
-        let (biases, multipliers, shifts) = channels.pointers(0, count)?;
-        let places = [core::ptr::null_mut(); COLUMNS];
-        let mut job = Groups {
-            end: End { biases, multipliers, shifts, zero_point: finish.zero_point, places },
-            rectangles: 0,
-            groups: count / 4,
-            sums: [0; 4],
-            left: 0,
-            taps: [const { MaybeUninit::uninit() }; RECTANGLES],
+        let there = weights.get(..over.len).zip(channels.pointers(0, count));
+        let count = if there.is_some() { count } else { 0 };
+        let (weights, (biases, multipliers, shifts)) = there.unwrap_or((&[], NOWHERE));
+        job.end = End {
+            biases,
+            multipliers,
+            shifts,
+            zero_point: finish.zero_point,
+            places: [core::ptr::null_mut(); COLUMNS],
         };
+        job.groups = count / 4;
         job.show_all(over, weights);
-        let padding = [slide.input.zero_point; 4];
-        if count == 0 { None } else { Some(Self { over, weights, count, finish, padding, job }) }
+        Self { over, weights, count, finish, padding: [slide.input.zero_point; 4], job }
     }
 
     /// Computes the channels of a pixel and returns how many; none where the window has holes.
     #[inline(always)]
     pub(super) fn pixel(&mut self, slide: &mut Slide<'_>, pixel: Pixel) -> usize {
+        if self.count == 0 {
+            return 0;
+        }
         match self.over.within(pixel) {
             Some(first) if !self.finish.is_joined() => self.inside(slide, pixel, first),
             _ => self.any(slide, pixel),
@@ -124,7 +127,7 @@ impl<'a> Fours<'a> {
             taps.weights = self.weights.as_ptr();
         }
         // SAFETY: the taps lie in the input and have weights, and `end` the channels.
-        unsafe { all_groups(&mut self.job) };
+        unsafe { all_groups(self.job) };
         slide.after(pixel, 0..self.count, self.finish);
         self.count
     }
@@ -158,7 +161,7 @@ impl<'a> Fours<'a> {
             self.surround(weights, &ys, &xs);
             // SAFETY: the taps inside lie in the input, those around it read one word; all have weights, and `end` the
             // channels.
-            unsafe { all_groups(&mut self.job) };
+            unsafe { all_groups(self.job) };
             if self.finish.is_joined() {
                 // SAFETY: as many have been written.
                 slide.join(pixel, channel, self.finish, unsafe { results.first(count) });
@@ -196,6 +199,23 @@ impl<'a> Fours<'a> {
 }
 
 impl Groups {
+    /// Nothing; for [`Fours::new`].
+    // Made where it stays, since a copy would take the stack twice.
+    pub(super) const NONE: Self = Self {
+        end: End {
+            biases: NOWHERE.0,
+            multipliers: NOWHERE.1,
+            shifts: NOWHERE.2,
+            zero_point: 0,
+            places: [core::ptr::null_mut(); COLUMNS],
+        },
+        rectangles: 0,
+        groups: 0,
+        sums: [0; 4],
+        left: 0,
+        taps: [const { MaybeUninit::uninit() }; RECTANGLES],
+    };
+
     /// Shows what most pixels show: the whole window; where its values are is said for each.
     #[inline(never)]
     fn show_all(&mut self, over: &Over, weights: &[u8]) {
