@@ -5,8 +5,6 @@ use core::ops::Range;
 
 use attar_shared::{AddConstants, Addend, Channels, Clamp, Requantization, Shape};
 
-#[cfg(not(plain))]
-use super::blocks::JOINED;
 use super::{saturate, sum};
 
 /// Where a tensor lies in the arena, and what a kernel has to know of it.
@@ -133,17 +131,13 @@ impl Slide<'_> {
     #[inline(never)]
     pub(super) fn join(&mut self, pixel: Pixel, channel: usize, finish: &Finish, results: &[i8]) {
         let Some(joined) = &finish.sum else { return };
-        // The second input may stand in the place of the output, so it is taken away first.
-        let mut values = [0; JOINED];
-        let (start, second, len) = (self.place(pixel, channel), joined.place(pixel, channel), results.len());
-        let others = self.arena.get(second..second.wrapping_add(len));
-        if let (Some(values), Some(others)) = (values.get_mut(..len), others) {
-            values.copy_from_slice(others);
-            joined.add_to(results, finish.clamp, values);
-            if let Some(places) = self.arena.get_mut(start..start.wrapping_add(len)) {
-                places.copy_from_slice(values);
-            }
+        let [own, second] = [self.place(pixel, channel), joined.place(pixel, channel)]
+            .map(|start| start..start.wrapping_add(results.len()));
+        // The second input stands in the place of the output, or apart from it.
+        if let Ok([places, others]) = self.arena.get_disjoint_mut([own.clone(), second]) {
+            places.copy_from_slice(others);
         }
+        joined.add_to(results, finish.clamp, self.arena.get_mut(own).unwrap_or_default());
     }
 
     /// Writes a value of a pixel, for an operator that no addition joins.
