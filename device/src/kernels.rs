@@ -29,7 +29,7 @@ mod pair;
 mod plain;
 #[cfg(riscv)]
 mod riscv;
-#[cfg(any(dsp, thumb2))]
+#[cfg(any(dsp, thumb2, thumb1))]
 mod saturating;
 mod slide;
 mod table;

@@ -1,4 +1,5 @@
-//! The end of a sum on cores with SSAT: Cortex-M3, M4, M7 and M33.
+//! The end of a sum on Arm cores: the last bit that a shift takes out is the half that rounds up, and ADC adds it with the zero
+//! point.
 #![allow(unsafe_code)]
 
 use core::arch::asm;
@@ -6,10 +7,10 @@ use core::arch::asm;
 use attar_shared::Requantization;
 
 /// Requantises, adds the zero point, and saturates to 8 bits.
+#[cfg(not(thumb1))]
 #[inline(always)]
 pub(super) fn finish(accumulator: i32, requantization: Requantization, zero_point: i32) -> i8 {
     let mut value: i32;
-    // The last bit that is shifted out is the half that rounds up, and ADC adds it with the zero point.
     // SAFETY: it computes with its operands alone.
     unsafe {
         asm!(
@@ -27,4 +28,23 @@ pub(super) fn finish(accumulator: i32, requantization: Requantization, zero_poin
         );
     }
     value as i8
+}
+
+/// As on the larger cores, which have instructions for the product and to saturate.
+#[cfg(thumb1)]
+#[inline(always)]
+pub(super) fn finish(accumulator: i32, requantization: Requantization, zero_point: i32) -> i8 {
+    let mut value = requantization.high_word(accumulator);
+    // SAFETY: it computes with its operands alone.
+    unsafe {
+        asm!(
+            "asrs {value}, {shift}",
+            "adcs {value}, {zero_point}",
+            value = inout(reg) value,
+            shift = in(reg) u32::from(requantization.shift),
+            zero_point = in(reg) zero_point,
+            options(pure, nomem, nostack),
+        );
+    }
+    super::saturate(value, attar_shared::Clamp::ALL)
 }

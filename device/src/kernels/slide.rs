@@ -182,9 +182,9 @@ impl Finish {
 /// Requantises, adds the zero point, and saturates to int8.
 #[inline(always)]
 pub(super) fn finish(accumulator: i32, requantization: Requantization, zero_point: i32) -> i8 {
-    #[cfg(any(dsp, thumb2))]
+    #[cfg(any(dsp, thumb2, thumb1))]
     return super::saturating::finish(accumulator, requantization, zero_point);
-    #[cfg(not(any(dsp, thumb2)))]
+    #[cfg(not(any(dsp, thumb2, thumb1)))]
     saturate(requantization.apply(accumulator).wrapping_add(zero_point), Clamp::ALL)
 }
 
