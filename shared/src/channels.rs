@@ -2,7 +2,7 @@
 
 use crate::Defect;
 use crate::bytes::{Cursor, I32s, padding};
-use crate::operator::Requantization;
+use crate::requantization::Requantization;
 
 /// Weights with the constants of each output channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

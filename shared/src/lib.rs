@@ -24,6 +24,7 @@ mod model;
 mod operator;
 mod overlap;
 pub mod parts;
+mod requantization;
 mod scratch;
 mod tensor;
 pub mod text;
@@ -39,10 +40,10 @@ pub use header::{HEADER_BYTES, Header};
 pub use input::{Input, InputDefinition};
 pub use model::{Model, TestVector};
 pub use operator::{
-    AddConstants, Addend, Bag, Clamp, Kind, MAX_INPUTS, Operator, OperatorDefinition, Parameters, Requantization,
-    Window,
+    AddConstants, Addend, Bag, Clamp, Kind, MAX_INPUTS, Operator, OperatorDefinition, Parameters, Window,
 };
 pub use overlap::Overlap;
+pub use requantization::Requantization;
 pub use scratch::scratch_len;
 pub use tensor::{Quantization, Shape, Tensor};
 pub use write::{Definition, TestDefinition};

@@ -17,7 +17,7 @@ impl Model {
         let (covered, checksum) = bytes.split_at(bytes.len() - CHECKSUM_LEN);
         expect("checksum", Reader { rest: checksum }.u32()?, crc32(covered))?;
 
-        let _arena_len = header.u32()?;
+        let arena_len = header.length()?;
         let operator_set = header.u32()?;
         let _macs = header.u32()?;
         let tensor_count = usize::from(header.u16()?);
@@ -89,6 +89,7 @@ impl Model {
         }
         expect("bytes after the parameters", weights.rest.len(), 0)?;
         expect("operator_set", operator_set, kinds)?;
+        expect("arena_len", arena_len, arena(&tensors, &operators, sources))?;
 
         let mut tests = Vec::new();
         for _ in 0..tests_section.u32()? {
@@ -447,6 +448,24 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The bytes of arena that tensors take, with what convolutions lay out after those that are alive.
+fn arena(tensors: &[Tensor], operators: &[Operator], sources: usize) -> usize {
+    let end = |tensor: &Tensor| (tensor.arena_offset as usize + tensor.values()).next_multiple_of(4);
+    let mut greatest = tensors.iter().map(end).max().unwrap_or(0);
+    for (index, operator) in operators.iter().enumerate() {
+        if !matches!(operator.kind, Kind::Convolution(_)) {
+            continue;
+        }
+        let alive = tensors.iter().enumerate().filter(|(place, tensor)| {
+            tensor.held || (*place <= sources + index && usize::from(tensor.last_use) >= index)
+        });
+        let [rows, columns] = operator.window.kernel;
+        let shown = rows * columns * tensors[operator.inputs[0]].channels;
+        greatest = greatest.max(alive.map(|(_, tensor)| end(tensor)).max().unwrap_or(0) + 4 * shown);
+    }
+    greatest
+}
+
 fn expect<T: PartialEq + std::fmt::Debug>(what: &str, got: T, expected: T) -> Result<(), String> {
     if got == expected { Ok(()) } else { Err(format!("{what} is {got:?}, expected {expected:?}")) }
 }
@@ -545,7 +564,7 @@ mod tests {
         let mut file = b"ATAR\x01\0\0\0".to_vec();
         push(&mut file, &[64 + lens.iter().sum::<u32>() + 4, 12, 0b1000_0001, 4]);
         file.extend([4, 0, 2, 0, 1, 0, 1, 0]);
-        push(&mut file, &[lens[0], lens[1], lens[2], lens[5], lens[6], 2, 0, 0]);
+        push(&mut file, &[lens[0], lens[1], lens[2], lens[5], lens[6], 2, 1 << 0 | 1 << (8 + 2), 0]);
         file.extend(sections.into_iter().flatten());
         let checksum = crc32(&file);
         push(&mut file, &[checksum]);
