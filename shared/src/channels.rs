@@ -165,7 +165,7 @@ impl<'a> Channels<'a> {
     /// Checks each output channel of weights whose rows hold `len` of them.
     #[inline(never)]
     pub(crate) fn check_rows(&self, len: usize) -> Result<(), Defect> {
-        let Weights::Eight(bytes) = self.weights else { return self.check_nibbles(len) };
+        let Weights::Eight(bytes) = self.weights else { return Err(Defect::Kind) };
         let mut rest = bytes;
         let mut channel = 0;
         while channel < self.shifts.len() {
@@ -181,14 +181,17 @@ impl<'a> Channels<'a> {
 
     /// As [`Channels::check_rows`], for weights of 4 bits.
     #[inline(never)]
-    fn check_nibbles(&self, len: usize) -> Result<(), Defect> {
+    pub(crate) fn check_nibbles(&self, len: usize) -> Result<(), Defect> {
         let Weights::Four(bytes) = self.weights else { return Err(Defect::Kind) };
-        for (channel, row) in bytes.chunks_exact(self.weights.row_bytes(len)).enumerate() {
+        let mut rest = bytes;
+        for channel in 0..self.shifts.len() {
+            let (row, more) = rest.split_at_checked(len.div_ceil(2)).ok_or(Defect::Truncated)?;
             if !len.is_multiple_of(2) && row.last().is_some_and(|byte| byte >> 4 != 0) {
                 return Err(Defect::Padding);
             }
             let pairs = row.iter().map(|&byte| nibbles(byte));
             self.check(channel, pairs.fold(0, |sum, (a, b)| add_magnitude(add_magnitude(sum, a), b)))?;
+            rest = more;
         }
         Ok(())
     }

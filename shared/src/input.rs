@@ -56,7 +56,7 @@ impl<'a> Input<'a> {
         }
         let plain = self.gains.0 == [1f32.to_le_bytes()] && self.offsets.0 == [[0; 4]];
         let as_is = Quantization { scale: 1.0, zero_point: 0 };
-        if plain && tensor.quantization == as_is { Ok(()) } else { Err(Defect::Quantization) }
+        if plain && tensor.quantization.is(as_is) { Ok(()) } else { Err(Defect::Quantization) }
     }
 }
 

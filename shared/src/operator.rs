@@ -341,7 +341,11 @@ impl<'a> Operator<'a> {
             return Err(Defect::Clamp);
         }
         let same = |quantization: Quantization| {
-            if quantization == output.quantization { Ok(()) } else { Err(Defect::Quantization) }
+            if quantization.is(output.quantization) { Ok(()) } else { Err(Defect::Quantization) }
+        };
+        let check_rows = |channels: &Channels<'_>, len, has_four| match channels.weights {
+            Weights::Four(_) if has_four => channels.check_nibbles(len),
+            _ => channels.check_rows(len),
         };
         let unclamped = || if self.clamp == Clamp::ALL { Ok(()) } else { Err(Defect::Unused) };
         let fits = |good: bool| if good { Ok(()) } else { Err(Defect::Shape) };
@@ -355,11 +359,11 @@ impl<'a> Operator<'a> {
         match &self.parameters {
             Parameters::Dense(channels) if has(Kind::Dense) || has(Kind::Dense4) => {
                 fits(out.is_vector())?;
-                channels.check_rows(a.len())
+                check_rows(channels, a.len(), has(Kind::Dense4))
             }
             Parameters::Convolution(window, channels) if has(Kind::Convolution) || has(Kind::Convolution4) => {
                 window.check(a, out)?;
-                channels.check_rows(window.taps() * usize::from(a.channels))
+                check_rows(channels, window.taps() * usize::from(a.channels), has(Kind::Convolution4))
             }
             Parameters::Depthwise(window, channels) if has(Kind::Depthwise) => {
                 window.check(a, out)?;

@@ -52,6 +52,14 @@ pub struct Quantization {
     pub zero_point: i8,
 }
 
+impl Quantization {
+    /// Returns whether an int8 stands for the same in both.
+    pub(crate) fn is(self, other: Self) -> bool {
+        // Scales are positive, and equal where their bits are.
+        self.scale.to_bits() == other.scale.to_bits() && self.zero_point == other.zero_point
+    }
+}
+
 /// An int8 tensor of the graph.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tensor {
@@ -104,7 +112,8 @@ impl Tensor {
         if u64::from(shape.height) * u64::from(shape.width) * u64::from(shape.channels) > MAX_LEN {
             return Err(Defect::TooLarge);
         }
-        if !(scale.is_normal() && scale > 0.0 && scale <= MAX_SCALE) {
+        // By its bits, which rise with the number: a small core has no instruction to compare floats.
+        if !(f32::MIN_POSITIVE.to_bits()..=MAX_SCALE.to_bits()).contains(&scale.to_bits()) {
             return Err(Defect::Scale);
         }
         if offset % ALIGNMENT != 0 || offset > MAX_OFFSET {

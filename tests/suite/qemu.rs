@@ -3,7 +3,9 @@
 use std::fs;
 
 use attar::verify::{self, random_samples};
+use attar_tests::nets::REFERENCES;
 use attar_tests::{models, root};
+use object::{Object, ObjectSymbol};
 
 /// Every family of cores that QEMU has a board for, facts and all kinds of operators included.
 ///
@@ -63,6 +65,30 @@ fn boards_read_texts_as_the_host_does() {
             "{board}: {instructions} instructions, expected up to {bound}"
         );
     }
+}
+
+/// What a board does not need is not there: nothing that formats or panics (with a panic the program would not even link), and no
+/// library of floats on cores without an FPU, unless facts need them.
+#[test]
+fn bare_engine_links_neither_formatting_nor_floats() {
+    let folder = tempfile::tempdir().unwrap();
+    let named = |board: &str, bytes: &[u8], parts: &[&str]| -> Vec<String> {
+        let program = verify::bare_program(verify::find_board(board).unwrap(), bytes, folder.path()).unwrap();
+        let file = fs::read(program).unwrap();
+        let file = object::File::parse(file.as_slice()).unwrap();
+        let names = file.symbols().map(|symbol| symbol.name().unwrap().to_string());
+        names.filter(|name| parts.iter().any(|part| name.contains(part))).collect()
+    };
+    let floats = ["__aeabi_f", "__aeabi_d", "sf2", "sf3", "df2", "df3"];
+    let net = REFERENCES[1].export(true).unwrap();
+    for board in ["mps2-an385-m0", "mps2-an385", "mps2-an386", "riscv32-virt"] {
+        assert_eq!(named(board, &net, &floats), [""; 0], "{board}");
+        for bytes in [&net, &models::everything(), &models::text()] {
+            assert_eq!(named(board, bytes, &["4core3fmt", "9panicking"]), [""; 0], "{board}");
+        }
+    }
+    // The control: facts are numbers, and a Cortex-M0 has no instruction for them.
+    assert_ne!(named("mps2-an385-m0", &models::everything(), &floats), [""; 0]);
 }
 
 /// The control of the tests above: the comparison sees one bit of one weight.
