@@ -181,7 +181,9 @@ pub(super) fn run(board: &Board, firmware: &Path, folder: &Path, samples: usize)
         text.lines().rev().take(3).map(|line| format!("{line}\n")).collect::<String>(),
         String::from_utf8_lossy(&output.stderr)
     );
-    Ok(text.lines().map(String::from).collect())
+    // What a program says without opening a file comes by QEMU's stderr.
+    let aside = String::from_utf8_lossy(&output.stderr);
+    Ok(text.lines().chain(aside.lines()).map(String::from).collect())
 }
 
 fn compare(board: &Board, lines: &[String], expected: &[Answer]) -> Result<VerifyFigures> {
