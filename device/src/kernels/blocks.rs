@@ -69,8 +69,8 @@ pub(super) struct Blocks {
     pub(super) values: *const i8,
     pub(super) taps: usize,
     pub(super) blocks: usize,
-    /// 128 times the sum of each pixel's values: what the rows have too much that are raised by 128.
-    pub(super) raised: [i32; COLUMNS],
+    /// What the sums of the rows begin with that are raised by 128: less 128 times the sum of each pixel's values.
+    pub(super) start: [i32; COLUMNS],
     pub(super) sums: Sums,
     /// For assembly that has no register left: the weights of the next block, and how many blocks there are to do.
     pub(super) rest: [usize; 2],
@@ -103,7 +103,7 @@ impl<'a> Whole<'a> {
                 values: core::ptr::null(),
                 taps,
                 blocks: if there.is_some() { count / ROWS } else { 0 },
-                raised: [0; COLUMNS],
+                start: [0; COLUMNS],
                 sums: [[0; COLUMNS]; ROWS],
                 rest: [0; 2],
             },
@@ -120,7 +120,7 @@ impl<'a> Whole<'a> {
         finish: &Finish,
     ) {
         if patch.bytes.len() / BYTES >= self.job.taps {
-            self.job.raised = patch.totals.map(|total| total.wrapping_shl(7));
+            self.job.start = patch.totals.map(|total| total.wrapping_mul(-128));
             self.run(slide, pair, patch.bytes.as_ptr(), finish);
         }
     }
@@ -129,7 +129,7 @@ impl<'a> Whole<'a> {
     #[inline(always)]
     pub(super) fn vector(&mut self, slide: &mut Slide<'_>, total: i32, finish: &Finish) {
         if slide.all().len() == self.job.taps {
-            self.job.raised = [total.wrapping_shl(7); COLUMNS];
+            self.job.start = [total.wrapping_mul(-128); COLUMNS];
             self.run(slide, [Some(Pixel::FIRST), None], core::ptr::null(), finish);
         }
     }
@@ -262,14 +262,14 @@ impl End {
 #[cfg(not(dsp))]
 #[inline(never)]
 unsafe fn all_blocks(job: &mut Blocks) {
-    let (mut end, mut weights, raised) = (job.end, job.weights, job.raised);
+    let (mut end, mut weights, start) = (job.end, job.weights, job.start);
     for _ in 0..job.blocks {
         // SAFETY: as the caller promises.
         unsafe {
             block_sums(weights, job.values, job.taps, &mut job.sums);
             weights = weights.add(job.taps.wrapping_mul(ROWS));
             let [a, b, c, d] = job.sums;
-            let lower = |[p, q]: [i32; COLUMNS]| [p.wrapping_sub(raised[0]), q.wrapping_sub(raised[1])];
+            let lower = |[p, q]: [i32; COLUMNS]| [p.wrapping_add(start[0]), q.wrapping_add(start[1])];
             end.pair(lower(a));
             end.pair(b);
             end.pair(lower(c));
@@ -286,7 +286,7 @@ unsafe fn all_blocks(job: &mut Blocks) {
 #[cfg(not(dsp))]
 #[inline(never)]
 unsafe fn all_blocks_of_vector(job: &mut Blocks) {
-    let (mut end, mut weights, [raised, _]) = (job.end, job.weights, job.raised);
+    let (mut end, mut weights, [start, _]) = (job.end, job.weights, job.start);
     for _ in 0..job.blocks {
         let mut sums = [0; ROWS];
         // SAFETY: as the caller promises.
@@ -294,9 +294,9 @@ unsafe fn all_blocks_of_vector(job: &mut Blocks) {
             vector_sums(weights, job.values, job.taps, &mut sums);
             weights = weights.add(job.taps.wrapping_mul(ROWS));
             let [a, b, c, d] = sums;
-            end.value(a.wrapping_sub(raised));
+            end.value(a.wrapping_add(start));
             end.value(b);
-            end.value(c.wrapping_sub(raised));
+            end.value(c.wrapping_add(start));
             end.value(d);
         }
     }
@@ -306,6 +306,6 @@ unsafe fn all_blocks_of_vector(job: &mut Blocks) {
 const _: () = {
     use core::mem::offset_of;
     assert!(offset_of!(End, places) == 16 && offset_of!(Blocks, weights) == 24 && offset_of!(Blocks, values) == 28);
-    assert!(offset_of!(Blocks, taps) == 32 && offset_of!(Blocks, blocks) == 36 && offset_of!(Blocks, raised) == 40);
+    assert!(offset_of!(Blocks, taps) == 32 && offset_of!(Blocks, blocks) == 36 && offset_of!(Blocks, start) == 40);
     assert!(offset_of!(Blocks, sums) == 48 && offset_of!(Blocks, rest) == 80);
 };

@@ -65,13 +65,35 @@ macro_rules! one_tap {
     };
 }
 
-/// Requantises the accumulator in r0, adds the zero point in r8 and saturates; multiplier and shift are in r2 and r3.
+/// Requantises an accumulator, adds the zero point in r8 and saturates; multiplier and shift are in registers.
 #[cfg(not(helium))]
 macro_rules! requantize {
-    ($register:literal) => {
+    ($register:literal, $multiplier:literal, $shift:literal) => {
         concat!(
-            "smmul ", $register, ", ", $register, ", r2\n", "asrs ", $register, ", ", $register, ", r3\n", "adc ",
-            $register, ", ", $register, ", r8\n", "ssat ", $register, ", #8, ", $register, "\n",
+            "smmul ",
+            $register,
+            ", ",
+            $register,
+            ", ",
+            $multiplier,
+            "\n",
+            "asrs ",
+            $register,
+            ", ",
+            $register,
+            ", ",
+            $shift,
+            "\n",
+            "adc ",
+            $register,
+            ", ",
+            $register,
+            ", r8\n",
+            "ssat ",
+            $register,
+            ", #8, ",
+            $register,
+            "\n",
         )
     };
 }
@@ -98,7 +120,7 @@ macro_rules! end_of_value {
             $sum,
             "]\n",
             "add r0, r0, r12\n",
-            requantize!("r0"),
+            requantize!("r0", "r2", "r3"),
             "strb r0, [r9], #1\n",
         )
     };

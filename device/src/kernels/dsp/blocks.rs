@@ -14,31 +14,35 @@ macro_rules! four_taps_of_pair {
     };
 }
 
-/// Computes the sums of four rows at two pixels; those of the first and third row lack the correction for what raises them.
+/// Computes the sums of four rows at two pixels; before them stands what those of the first and third row begin with.
 ///
 /// # Safety
 ///
-/// Weights and patch are aligned to words and hold four bytes a tap each.
+/// Weights and patch are aligned to words and hold four bytes a tap each; the sums are those of [`Blocks`].
 #[unsafe(naked)]
 unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8, taps: usize, sums: &mut Sums) {
     naked_asm!(
         needs!(),
         "push {{r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
-        // The end of the sixteens.
-        "bic r3, r2, #15",
+        // What the rows begin with that are raised.
+        "ldrd r4, r5, [r3, #-8]",
+        "mov r8, r4",
+        "mov r9, r5",
+        "movs r6, #0",
+        "mov r7, r6",
+        "mov r10, r6",
+        "mov r11, r6",
+        // The end of the thirty-twos.
+        "bic r3, r2, #31",
         "add r3, r1, r3, lsl #2",
         "str r3, [sp]",
-        "movs r4, #0",
-        "mov r5, r4",
-        "mov r6, r4",
-        "mov r7, r4",
-        "mov r8, r4",
-        "mov r9, r4",
-        "mov r10, r4",
-        "mov r11, r4",
         "cmp r1, r3",
         "beq 2f",
         "1:",
+        four_taps_of_pair!(),
+        four_taps_of_pair!(),
+        four_taps_of_pair!(),
+        four_taps_of_pair!(),
         four_taps_of_pair!(),
         four_taps_of_pair!(),
         four_taps_of_pair!(),
@@ -48,6 +52,14 @@ unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8, taps: usiz
         "bne 1b",
         "2:",
         "ldr r3, [sp, #4]",
+        "tst r3, #16",
+        "beq 7f",
+        four_taps_of_pair!(),
+        four_taps_of_pair!(),
+        four_taps_of_pair!(),
+        four_taps_of_pair!(),
+        "ldr r3, [sp, #4]",
+        "7:",
         "tst r3, #8",
         "beq 3f",
         four_taps_of_pair!(),
@@ -110,10 +122,10 @@ unsafe extern "C" fn vector_sums(weights: *const u8, values: *const i8, taps: us
     naked_asm!(
         needs!(),
         "push {{r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12, lr}}",
-        "mov r8, #0",
-        "mov r9, r8",
+        "ldr r8, [r3, #-8]",
         "mov r10, r8",
-        "mov r11, r8",
+        "mov r9, #0",
+        "mov r11, r9",
         "lsrs lr, r2, #3",
         "beq 2f",
         "1:",
@@ -148,41 +160,36 @@ unsafe extern "C" fn vector_sums(weights: *const u8, values: *const i8, taps: us
     )
 }
 
-/// The end of one row at two pixels; the correction of raised rows has been taken from the sums.
+/// The end of a row at two pixels; its bias and multiplier are in registers.
 macro_rules! end_of_row {
-    ($sums:literal) => {
+    ($sums:literal, $bias:literal, $multiplier:literal) => {
         concat!(
-            constants!(),
             "ldrd r0, r1, [r4, #",
             $sums,
             "]\n",
-            "add r0, r0, r12\n",
-            "add r1, r1, r12\n",
-            requantize!("r1"),
-            requantize!("r0"),
+            "ldrb lr, [r7], #1\n",
+            "add r0, r0, ",
+            $bias,
+            "\n",
+            "add r1, r1, ",
+            $bias,
+            "\n",
+            requantize!("r1", $multiplier, "lr"),
+            requantize!("r0", $multiplier, "lr"),
             "strb r1, [r10], #1\n",
             "strb r0, [r9], #1\n",
         )
     };
 }
 
-/// As [`end_of_row`], of a row that is raised by 128.
-macro_rules! end_of_raised_row {
-    ($sums:literal) => {
+/// The end of two rows at two pixels.
+macro_rules! end_of_two_rows {
+    ($first:literal, $second:literal) => {
         concat!(
-            constants!(),
-            "ldrd r0, r1, [r4, #",
-            $sums,
-            "]\n",
-            "ldrd r11, lr, [r4, #40]\n",
-            "add r0, r0, r12\n",
-            "add r1, r1, r12\n",
-            "sub r0, r0, r11\n",
-            "sub r1, r1, lr\n",
-            requantize!("r1"),
-            requantize!("r0"),
-            "strb r1, [r10], #1\n",
-            "strb r0, [r9], #1\n",
+            "ldrd r11, r12, [r5], #8\n",
+            "ldrd r2, r3, [r6], #8\n",
+            end_of_row!($first, "r11", "r2"),
+            end_of_row!($second, "r12", "r3"),
         )
     };
 }
@@ -208,10 +215,8 @@ pub(in crate::kernels) unsafe extern "C" fn all_blocks(job: &mut Blocks) {
         "bl {sums}",
         // The weights of the next block begin where those of this one end.
         "str r0, [r4, #80]",
-        end_of_raised_row!("48"),
-        end_of_row!("56"),
-        end_of_raised_row!("64"),
-        end_of_row!("72"),
+        end_of_two_rows!("48", "56"),
+        end_of_two_rows!("64", "72"),
         "ldrd r0, r3, [r4, #80]",
         "subs r3, r3, #1",
         "str r3, [r4, #84]",
@@ -219,23 +224,6 @@ pub(in crate::kernels) unsafe extern "C" fn all_blocks(job: &mut Blocks) {
         "pop {{r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
         sums = sym block_sums,
     )
-}
-
-/// As `end_of_value`, of a row that is raised by 128.
-macro_rules! end_of_raised_value {
-    ($sum:literal) => {
-        concat!(
-            constants!(),
-            "ldr r0, [r4, #",
-            $sum,
-            "]\n",
-            "ldr r11, [r4, #40]\n",
-            "add r0, r0, r12\n",
-            "sub r0, r0, r11\n",
-            requantize!("r0"),
-            "strb r0, [r9], #1\n",
-        )
-    };
 }
 
 /// As [`all_blocks`], of one vector.
@@ -258,9 +246,9 @@ pub(in crate::kernels) unsafe extern "C" fn all_blocks_of_vector(job: &mut Block
         "add r3, r4, #48",
         "bl {sums}",
         "str r0, [r4, #80]",
-        end_of_raised_value!("48"),
+        end_of_value!("48"),
         end_of_value!("52"),
-        end_of_raised_value!("56"),
+        end_of_value!("56"),
         end_of_value!("60"),
         "ldrd r0, r3, [r4, #80]",
         "subs r3, r3, #1",

@@ -268,7 +268,7 @@ pub(in crate::kernels) unsafe extern "C" fn all_blocks(job: &mut Blocks) {
         "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
         "vpush {{d8, d9, d10, d11}}",
         "mov r4, r0",
-        // What the first and third row of each pixel have too much.
+        // What the first and third row of each pixel begin with.
         "ldrd r1, r2, [r4, #40]",
         "movs r3, #0",
         "vmov q4[2], q4[0], r1, r1",
@@ -292,8 +292,8 @@ pub(in crate::kernels) unsafe extern "C" fn all_blocks(job: &mut Blocks) {
         "vld20.32 {{q0, q1}}, [r3]",
         "vld21.32 {{q0, q1}}, [r3]",
         "vldrw.u32 q2, [r9], #16",
-        "vsub.i32 q0, q0, q4",
-        "vsub.i32 q1, q1, q5",
+        "vadd.i32 q0, q0, q4",
+        "vadd.i32 q1, q1, q5",
         "vadd.i32 q0, q0, q2",
         "vadd.i32 q1, q1, q2",
         "vldrw.u32 q2, [r10], #16",
@@ -348,7 +348,7 @@ pub(in crate::kernels) unsafe extern "C" fn all_blocks_of_vector(job: &mut Block
         "bl {sums}",
         "vldrw.u32 q0, [r3]",
         "vldrw.u32 q1, [r9], #16",
-        "vsub.i32 q0, q0, q4",
+        "vadd.i32 q0, q0, q4",
         "vadd.i32 q0, q0, q1",
         end_of_four!("r5"),
         "subs r11, r11, #1",
