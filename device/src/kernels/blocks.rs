@@ -22,7 +22,7 @@ use super::thumb1::{block_sums, vector_sums};
 use super::thumb2::{block_sums, vector_sums};
 
 /// The most channels whose results wait on the stack for the addition that joined the operator.
-pub(super) const JOINED: usize = 16;
+pub(super) const JOINED: usize = 32;
 
 /// Results that wait for the addition that joined their operator.
 pub(super) struct Results(MaybeUninit<[i8; JOINED]>);
@@ -154,8 +154,8 @@ impl<'a> Whole<'a> {
         // SAFETY: weights, constants and places are there for all blocks, the patch or the vector for all taps; a session sees
         // to it that model and arena are aligned to words.
         unsafe { compute(&mut self.job, patch.is_null()) };
-        for pixel in pair.into_iter().flatten() {
-            slide.after(pixel, 0..count, finish);
+        if !finish.saturates_alone() {
+            pair.into_iter().flatten().for_each(|pixel| slide.bring_into(finish.clamp, pixel, 0..count));
         }
     }
 

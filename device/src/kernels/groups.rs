@@ -128,7 +128,9 @@ impl<'a> Fours<'a> {
         }
         // SAFETY: the taps lie in the input and have weights, and `end` the channels.
         unsafe { all_groups(self.job) };
-        slide.after(pixel, 0..self.count, self.finish);
+        if !self.finish.saturates_alone() {
+            slide.bring_into(self.finish.clamp, pixel, 0..self.count);
+        }
         self.count
     }
 
@@ -172,8 +174,8 @@ impl<'a> Fours<'a> {
             *shifts = shifts.wrapping_add(count);
             channel = channel.wrapping_add(count);
         }
-        if !self.finish.is_joined() {
-            slide.after(pixel, 0..self.count, self.finish);
+        if !self.finish.is_joined() && !self.finish.saturates_alone() {
+            slide.bring_into(self.finish.clamp, pixel, 0..self.count);
         }
         self.job.end = end;
         self.job.groups = self.count / 4;

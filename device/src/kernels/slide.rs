@@ -108,18 +108,10 @@ impl Slide<'_> {
         self.arena.get(start..start.wrapping_add(count)).map(|_| start)
     }
 
-    /// Brings what assembly wrote to some channels of a pixel into the clamp.
-    #[cfg(not(plain))]
-    #[inline(always)]
-    pub(super) fn after(&mut self, pixel: Pixel, channels: Range<usize>, finish: &Finish) {
-        if finish.clamp != Clamp::ALL {
-            self.bring_into(finish.clamp, pixel, channels);
-        }
-    }
-
+    /// Brings what assembly wrote to some channels of a pixel into a clamp.
     #[cfg(not(plain))]
     #[inline(never)]
-    fn bring_into(&mut self, clamp: Clamp, pixel: Pixel, channels: Range<usize>) {
+    pub(super) fn bring_into(&mut self, clamp: Clamp, pixel: Pixel, channels: Range<usize>) {
         let start = self.place(pixel, channels.start);
         let places = self.arena.get_mut(start..start.wrapping_add(channels.len())).unwrap_or_default();
         places.iter_mut().for_each(|place| *place = saturate((*place).into(), clamp));
@@ -165,6 +157,12 @@ pub(super) struct Finish {
 }
 
 impl Finish {
+    /// Returns whether the results of the operator alone are only brought into the range of int8.
+    #[cfg(not(plain))]
+    pub(super) fn saturates_alone(&self) -> bool {
+        self.clamp == Clamp::ALL
+    }
+
     /// Returns whether an addition joined the operator.
     #[cfg(not(plain))]
     pub(super) fn is_joined(&self) -> bool {
