@@ -21,7 +21,6 @@ use super::thumb1 as core_kernels;
 use super::thumb2 as core_kernels;
 #[cfg(plain)]
 use super::wide as core_kernels;
-#[cfg(not(plain))]
 use super::window::Over;
 
 /// Bytes that a patch takes for each tap.
@@ -73,7 +72,6 @@ impl Rows for Eight<'_> {
         core_kernels::lay(patch, column, tap, values, taps);
     }
 
-    #[cfg(not(plain))]
     #[inline(always)]
     fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], over: &Over) -> bool {
         core_kernels::lay_rows(patch, column, values, over)

@@ -8,6 +8,7 @@
 use attar_shared::ROWS;
 
 use super::matrix::{COLUMNS, Patch, Sums};
+use super::window::Over;
 
 /// Halves of a group of weights.
 const LANES: usize = 8;
@@ -49,6 +50,22 @@ pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Resu
     if let Some(sum) = patch.totals.get_mut(column) {
         *sum = sum.wrapping_add(total);
     }
+}
+
+/// Puts the rows of a window that lies in the input into a patch, from the values that it reaches over, and returns whether it
+/// could.
+#[inline(always)]
+pub(super) fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], over: &Over) -> bool {
+    if !over.width.is_multiple_of(4) {
+        return false;
+    }
+    let (mut start, mut tap) = (0usize, 0usize);
+    for _ in 0..over.vertical.kernel {
+        let row = values.get(start..start.wrapping_add(over.width)).unwrap_or_default();
+        lay(patch, column, tap, Ok(row), over.len);
+        (start, tap) = (start.wrapping_add(over.row), tap.wrapping_add(over.width));
+    }
+    true
 }
 
 /// Returns where a value stands in a patch.
