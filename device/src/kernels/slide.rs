@@ -171,13 +171,16 @@ impl Finish {
 
     #[inline(always)]
     pub(super) fn apply(&self, accumulator: i32, requantization: Requantization) -> i8 {
-        let value = finish(accumulator, requantization, self.zero_point);
-        // Never outside of int8, so that the order of both does not matter.
-        if self.clamp == Clamp::ALL { value } else { saturate(value.into(), self.clamp) }
+        // A clamp is never outside of int8, so that it may follow.
+        #[cfg(not(plain))]
+        return saturate(finish(accumulator, requantization, self.zero_point).into(), self.clamp);
+        #[cfg(plain)]
+        saturate(requantization.apply(accumulator).wrapping_add(self.zero_point), self.clamp)
     }
 }
 
 /// Requantises, adds the zero point, and saturates to int8.
+#[cfg(not(plain))]
 #[inline(always)]
 pub(super) fn finish(accumulator: i32, requantization: Requantization, zero_point: i32) -> i8 {
     #[cfg(any(dsp, thumb2, thumb1))]
