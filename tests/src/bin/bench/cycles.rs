@@ -74,6 +74,75 @@ struct Estimate {
 /// Runs a program in QEMU, an instruction at a time, and adds up its operators.
 fn trace(board: &Board, program: &Path) -> Result<Estimate> {
     let code = Code::read(program)?;
+    let mut estimate = Estimate::default();
+    // The instruction before, since what it takes depends on where the next one stands.
+    let mut before: Option<u32> = None;
+    let mut after_access = false;
+    let mut unknown = None;
+    each_address(board, program, |address| {
+        if let Some(last) = before {
+            let Some(instruction) = code.at(last) else {
+                unknown = Some(last);
+                return;
+            };
+            instruction.add_to(&mut estimate, after_access, address != last.wrapping_add(instruction.len));
+            after_access = matches!(instruction.class, Class::Load | Class::Store);
+        }
+        before = Some(address);
+    })?;
+    ensure!(unknown.is_none(), "no instruction at {unknown:x?}");
+    Ok(estimate)
+}
+
+/// Prints which functions run the operators' instructions, for each network on a board.
+pub(crate) fn profile(on: &str) -> Result<()> {
+    let board = find_board(on)?;
+    for net in &REFERENCES {
+        let folder = tempfile::tempdir()?;
+        let program = bare_program(board, &net.export(true)?, folder.path())?;
+        let bytes = fs::read(&program)?;
+        let file = object::File::parse(bytes.as_slice())?;
+        let text = |symbol: &object::Symbol<'_, '_>| symbol.kind() == object::SymbolKind::Text;
+        let mut functions: Vec<(u32, &str)> = file
+            .symbols()
+            .filter(text)
+            .filter_map(|symbol| Some((symbol.address() as u32 & !1, symbol.name().ok()?)))
+            .collect();
+        functions.sort_unstable();
+        let mut counts: HashMap<&str, u64> = HashMap::new();
+        each_address(board, &program, |address| {
+            let after = functions.partition_point(|(start, _)| *start <= address);
+            let name = after.checked_sub(1).map_or("?", |place| functions[place].1);
+            *counts.entry(name).or_default() += 1;
+        })?;
+        let all: u64 = counts.values().sum();
+        let mut counts: Vec<(&str, u64)> = counts.into_iter().collect();
+        counts.sort_unstable_by_key(|&(name, count)| (std::cmp::Reverse(count), name));
+        println!("{} on {on}: {all} instructions", net.name);
+        for (name, count) in counts.iter().filter(|(_, count)| count * 200 > all) {
+            println!("  {:>5.1} %{count:>12}  {}", *count as f64 / all as f64 * 100.0, readable(name));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the path in a legacy name, `_ZN` and each part behind its length, without crate and hash.
+fn readable(name: &str) -> String {
+    let Some(mut rest) = name.strip_prefix("_ZN") else { return name.into() };
+    let mut parts = Vec::new();
+    while let Some(end) = rest.find(|c: char| !c.is_ascii_digit()).filter(|end| *end > 0) {
+        let Ok(len) = rest[..end].parse::<usize>() else { break };
+        let Some(part) = rest.get(end..end + len) else { break };
+        parts.push(part);
+        rest = &rest[end + len..];
+    }
+    parts.get(1..parts.len().saturating_sub(1)).unwrap_or_default().join("::")
+}
+
+/// Runs a program in QEMU and calls `with` on the address of each instruction between the start of the first operator and the
+/// end of the last.
+fn each_address(board: &Board, program: &Path, mut with: impl FnMut(u32)) -> Result<()> {
+    let (start, end) = ends(program)?;
     let mut qemu = Command::new(board.qemu)
         .args(board.arguments)
         .args(["-display", "none", "-serial", "none", "-monitor", "none"])
@@ -87,28 +156,37 @@ fn trace(board: &Board, program: &Path) -> Result<Estimate> {
         .spawn()
         .with_context(|| format!("cannot run {}", board.qemu))?;
     let lines = BufReader::with_capacity(1 << 20, qemu.stderr.take().context("QEMU has no stderr")?);
-    let mut estimate = Estimate::default();
-    // The instruction before and whether it is counted: what it takes depends on where the next one stands.
-    let mut before: Option<u32> = None;
-    let mut after_access = false;
+    let mut runs = false;
     for line in lines.split(b'\n') {
         let Some(address) = address_of(&line?) else { continue };
-        if let Some(last) = before {
-            let instruction = code.at(last).with_context(|| format!("no instruction at {last:#x}"))?;
-            instruction.add_to(&mut estimate, after_access, address != last.wrapping_add(instruction.len));
-            after_access = matches!(instruction.class, Class::Load | Class::Store);
-        }
-        let counts = if before.is_some() { address != code.end } else { address == code.start };
-        before = counts.then_some(address);
-        if !counts && estimate.instructions > 0 {
+        if address == end && runs {
             break;
+        }
+        runs |= address == start;
+        if runs {
+            with(address);
         }
     }
     // The rest of the trace is of no interest.
     qemu.kill()?;
     qemu.wait()?;
-    ensure!(estimate.instructions > 0, "no operator was seen to run");
-    Ok(estimate)
+    ensure!(runs, "no operator was seen to run");
+    Ok(())
+}
+
+/// Returns where the first operator starts, and where a program is that has run the last.
+fn ends(program: &Path) -> Result<(u32, u32)> {
+    let bytes = fs::read(program)?;
+    let file = object::File::parse(bytes.as_slice())?;
+    // Legacy names hold crate, type and function with their lengths.
+    let find = |parts: &[&str]| {
+        let mut symbols = file.symbols();
+        let found = symbols.find(|symbol| {
+            symbol.name().is_ok_and(|name| name.starts_with("_ZN") && parts.iter().all(|part| name.contains(part)))
+        });
+        found.map(|symbol| symbol.address() as u32 & !1).with_context(|| format!("no function {}", parts.join("::")))
+    };
+    Ok((find(&["12attar_device", "7session", "7execute"])?, find(&["5board3say"])?))
 }
 
 /// Returns the arguments that make each instruction a block of its own, which changed its name with QEMU 8.1.
@@ -130,29 +208,13 @@ fn address_of(line: &[u8]) -> Option<u32> {
     u32::from_str_radix(inside.split('/').nth(1)?, 16).ok()
 }
 
-/// The instructions of a program, and between which addresses the operators run.
-struct Code {
-    instructions: HashMap<u32, Instruction>,
-    start: u32,
-    end: u32,
-}
+/// The instructions of a program.
+struct Code(HashMap<u32, Instruction>);
 
 impl Code {
     fn read(program: &Path) -> Result<Self> {
         let bytes = fs::read(program)?;
         let file = object::File::parse(bytes.as_slice())?;
-        // Legacy names hold crate, type and function with their lengths.
-        let find = |parts: &[&str]| {
-            let mut symbols = file.symbols();
-            let found = symbols.find(|symbol| {
-                symbol.name().is_ok_and(|name| name.starts_with("_ZN") && parts.iter().all(|part| name.contains(part)))
-            });
-            found
-                .map(|symbol| symbol.address() as u32 & !1)
-                .with_context(|| format!("no function {}", parts.join("::")))
-        };
-        let start = find(&["12attar_device", "7session", "7execute"])?;
-        let end = find(&["5board3say"])?;
         let mut instructions = HashMap::new();
         for section in file.sections().filter(|section| section.kind() == SectionKind::Text) {
             let (data, base) = (section.data()?, section.address() as u32);
@@ -162,11 +224,11 @@ impl Code {
                 instructions.insert(base + at as u32, Instruction::decode(half(at), half(at + 2)));
             }
         }
-        Ok(Self { instructions, start, end })
+        Ok(Self(instructions))
     }
 
     fn at(&self, address: u32) -> Option<Instruction> {
-        self.instructions.get(&address).copied()
+        self.0.get(&address).copied()
     }
 }
 

@@ -69,6 +69,12 @@ enum What {
         #[arg(long, value_name = "BOARD")]
         on: Option<String>,
     },
+    /// Which functions run the instructions of the networks of MLPerf Tiny on a board in QEMU.
+    Profile {
+        /// The board, as in mps2-an386.
+        #[arg(long, value_name = "BOARD", default_value = "mps2-an386")]
+        on: String,
+    },
     /// An estimate of the cycles of the networks of MLPerf Tiny on a Cortex-M4, beside published ones.
     Cycles {
         /// Prints one array of flat objects.
@@ -92,6 +98,7 @@ fn main() -> ExitCode {
         What::Steps { seconds, net } => training::steps(seconds, net.as_deref()),
         What::Facts { json, data, seeds } => facts::table(json, &data, seeds),
         What::Device { json, layers, write, on } => device::table(json, layers, write, on.as_deref()),
+        What::Profile { on } => cycles::profile(&on),
         What::Cycles { json } => cycles::table(json),
         What::Distillation { json, repeats } => distillation::table(json, repeats),
     };
