@@ -89,7 +89,7 @@ impl<'a, const PARTS: u64> Session<'a, PARTS> {
     ///
     /// As [`Session::run_text`]; after an error the session still holds what it held.
     pub fn load_text(&mut self, text: &str, facts: &Facts<'_, PARTS>) -> Result<(), Error> {
-        if !self.model.is(facts.model()) {
+        if !self.model.is_like(facts.model()) {
             return Err(Error::OtherModel);
         }
         if !self.model.input().is_some_and(|input| input.is_text) {
@@ -113,7 +113,7 @@ impl<'a, const PARTS: u64> Session<'a, PARTS> {
     ///
     /// As [`Session::run`]; after an error the session still holds what it held.
     pub fn load<T: Copy + Into<f32>>(&mut self, input: &[T], facts: &Facts<'_, PARTS>) -> Result<(), Error> {
-        if !self.model.is(facts.model()) {
+        if !self.model.is_like(facts.model()) {
             return Err(Error::OtherModel);
         }
         self.check_input_length(input.len())?;

@@ -108,7 +108,7 @@ impl<'a> Cursor<'a> {
         Self { rest: bytes }
     }
 
-    // Reads are calls, not copies of their code: a parse takes no time beside a run, and a third of the flash.
+    // Reads are calls and no copies of their code, which would take more flash than they save time.
     #[inline(never)]
     pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], Defect> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(Defect::Truncated)?;

@@ -60,6 +60,13 @@ fn inputs_that_do_not_fit_are_refused_and_the_session_goes_on() {
     let other = models::random(3);
     let other = Student::parse(&other).unwrap();
     assert_eq!(session.run(&[0f32; 70], &other.facts()).unwrap_err(), Error::OtherModel);
+    // One of the same sizes, whose facts have other names.
+    let mut renamed = BYTES.to_vec();
+    let place = renamed.windows(4).position(|bytes| bytes == b"\x03rpm").unwrap();
+    renamed[place + 1] = b'k';
+    let renamed = with_checksum(renamed);
+    let renamed = Student::parse(&renamed).unwrap();
+    assert_eq!(session.run(&[0f32; 70], &renamed.facts()).unwrap_err(), Error::OtherModel);
     assert!(session.run(&[0f32; 70], &facts).is_ok());
 }
 

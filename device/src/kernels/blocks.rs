@@ -140,7 +140,7 @@ impl<'a> Whole<'a> {
         let [Some(first), second] = pair else { return };
         let count = self.job.blocks.wrapping_mul(ROWS);
         // Of a pixel alone, what the second column gives is written before the first overwrites it.
-        let starts = [first, second.unwrap_or(first)].map(|pixel| slide.start_of(pixel, 0, count));
+        let starts = [first, second.unwrap_or(first)].map(|pixel| slide.start_of(pixel, count));
         let [Some(start), Some(other)] = starts else { return };
         self.job.end.zero_point = finish.zero_point;
         if finish.is_joined() {
@@ -155,7 +155,7 @@ impl<'a> Whole<'a> {
         // to it that model and arena are aligned to words.
         unsafe { compute(&mut self.job, patch.is_null()) };
         if !finish.saturates_alone() {
-            pair.into_iter().flatten().for_each(|pixel| slide.bring_into(finish.clamp, pixel, 0..count));
+            pair.into_iter().flatten().for_each(|pixel| slide.bring_into(finish.clamp, pixel, count));
         }
     }
 
@@ -182,10 +182,7 @@ impl<'a> Whole<'a> {
             }
             left = left.wrapping_sub(job.blocks);
             channel = channel.wrapping_add(count);
-            let End { biases, multipliers, shifts, .. } = &mut job.end;
-            *biases = biases.wrapping_add(count);
-            *multipliers = multipliers.wrapping_add(count);
-            *shifts = shifts.wrapping_add(count);
+            job.end.skip(count);
             job.weights = job.weights.wrapping_add(count.wrapping_mul(job.taps));
         }
     }
@@ -201,6 +198,16 @@ unsafe fn compute(job: &mut Blocks, is_vector: bool) {
     if job.blocks > 0 {
         // SAFETY: as the caller promises.
         unsafe { if is_vector { all_blocks_of_vector(job) } else { all_blocks(job) } }
+    }
+}
+
+impl End {
+    /// Goes on to the constants of a later channel.
+    #[inline(always)]
+    pub(super) fn skip(&mut self, channels: usize) {
+        self.biases = self.biases.wrapping_add(channels);
+        self.multipliers = self.multipliers.wrapping_add(channels);
+        self.shifts = self.shifts.wrapping_add(channels);
     }
 }
 
@@ -248,8 +255,7 @@ impl End {
         // SAFETY: as the caller promises.
         let (bias, multiplier, shift) =
             unsafe { (self.biases.cast::<i32>().read(), self.multipliers.cast::<i32>().read(), self.shifts.read()) };
-        (self.biases, self.multipliers) = (self.biases.wrapping_add(1), self.multipliers.wrapping_add(1));
-        self.shifts = self.shifts.wrapping_add(1);
+        self.skip(1);
         (bias, attar_shared::Requantization { multiplier, shift })
     }
 }

@@ -113,8 +113,7 @@ impl<'a> Fours<'a> {
     /// Computes the channels of a pixel whose window lies in the input as a whole and begins at `first`.
     #[inline(never)]
     fn inside(&mut self, slide: &mut Slide<'_>, pixel: Pixel, first: usize) -> usize {
-        let (Some(_), Some(start)) = (slide.values(first, self.over.reach), slide.start_of(pixel, 0, self.count))
-        else {
+        let (Some(_), Some(start)) = (slide.values(first, self.over.reach), slide.start_of(pixel, self.count)) else {
             return 0;
         };
         // One pointer to the whole arena: the output may lie over what has been read of the input.
@@ -129,7 +128,7 @@ impl<'a> Fours<'a> {
         // SAFETY: the taps lie in the input and have weights, and `end` the channels.
         unsafe { all_groups(self.job) };
         if !self.finish.saturates_alone() {
-            slide.bring_into(self.finish.clamp, pixel, 0..self.count);
+            slide.bring_into(self.finish.clamp, pixel, self.count);
         }
         self.count
     }
@@ -141,7 +140,7 @@ impl<'a> Fours<'a> {
         let Some((rows, columns)) = self.over.inside(pixel) else { return 0 };
         let first = self.over.place(pixel, rows.start, columns.start);
         let reach = rows.len().wrapping_sub(1).wrapping_mul(row).wrapping_add(columns.len().wrapping_mul(depth));
-        let (Some(_), Some(start)) = (slide.values(first, reach), slide.start_of(pixel, 0, self.count)) else {
+        let (Some(_), Some(start)) = (slide.values(first, reach), slide.start_of(pixel, self.count)) else {
             return 0;
         };
         let (ys, xs) = (rows.start as usize..rows.end as usize, columns.start as usize..columns.end as usize);
@@ -168,14 +167,11 @@ impl<'a> Fours<'a> {
                 // SAFETY: as many have been written.
                 slide.join(pixel, channel, self.finish, unsafe { results.first(count) });
             }
-            let End { biases, multipliers, shifts, .. } = &mut self.job.end;
-            *biases = biases.wrapping_add(count);
-            *multipliers = multipliers.wrapping_add(count);
-            *shifts = shifts.wrapping_add(count);
+            self.job.end.skip(count);
             channel = channel.wrapping_add(count);
         }
         if !self.finish.is_joined() && !self.finish.saturates_alone() {
-            slide.bring_into(self.finish.clamp, pixel, 0..self.count);
+            slide.bring_into(self.finish.clamp, pixel, self.count);
         }
         self.job.end = end;
         self.job.groups = self.count / 4;

@@ -1,8 +1,5 @@
 //! Input and output of an operator that is computed pixel by pixel, wherever they lie in the arena.
 
-#[cfg(not(plain))]
-use core::ops::Range;
-
 use attar_shared::{AddConstants, Addend, Channels, Clamp, Requantization, Shape};
 
 use super::{saturate, sum};
@@ -100,20 +97,20 @@ impl Slide<'_> {
         }
     }
 
-    /// Returns where some channels of a pixel of the output stand in the arena.
+    /// Returns where the first channels of a pixel of the output stand in the arena.
     #[cfg(not(plain))]
     #[inline(always)]
-    pub(super) fn start_of(&self, pixel: Pixel, channel: usize, count: usize) -> Option<usize> {
-        let start = self.place(pixel, channel);
+    pub(super) fn start_of(&self, pixel: Pixel, count: usize) -> Option<usize> {
+        let start = self.place(pixel, 0);
         self.arena.get(start..start.wrapping_add(count)).map(|_| start)
     }
 
-    /// Brings what assembly wrote to some channels of a pixel into a clamp.
+    /// Brings what assembly wrote to the first channels of a pixel into a clamp.
     #[cfg(not(plain))]
     #[inline(never)]
-    pub(super) fn bring_into(&mut self, clamp: Clamp, pixel: Pixel, channels: Range<usize>) {
-        let start = self.place(pixel, channels.start);
-        let places = self.arena.get_mut(start..start.wrapping_add(channels.len())).unwrap_or_default();
+    pub(super) fn bring_into(&mut self, clamp: Clamp, pixel: Pixel, count: usize) {
+        let start = self.place(pixel, 0);
+        let places = self.arena.get_mut(start..start.wrapping_add(count)).unwrap_or_default();
         places.iter_mut().for_each(|place| *place = saturate((*place).into(), clamp));
     }
 
