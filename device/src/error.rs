@@ -63,10 +63,24 @@ pub enum Error {
     UnknownHead,
     /// The outputs are asked for before the last operator has run.
     Unfinished,
+    /// The model is not signed.
+    Unsigned,
+    /// The signature was not made with the key, or the model was changed afterwards.
+    WrongSignature,
+    /// The model is older than it has to be.
+    Downgraded {
+        /// The least revision that is taken.
+        least: u32,
+        /// The revision of the model.
+        got: u32,
+    },
     /// The model does not reproduce its own test vector.
     SelfTest {
         /// Which vector.
         vector: usize,
+        /// The first operator that writes other bytes than it did when the model was made; none when all write the same and
+        /// a head differs.
+        operator: Option<u16>,
     },
 }
 
@@ -89,7 +103,15 @@ impl fmt::Display for Error {
             Self::FactNotFinite => f.write_str("the fact's value is not finite"),
             Self::UnknownHead => f.write_str("the model has no such head"),
             Self::Unfinished => f.write_str("the last operator has not run yet"),
-            Self::SelfTest { vector } => write!(f, "the model does not reproduce its test vector {vector}"),
+            Self::Unsigned => f.write_str("the model is not signed"),
+            Self::WrongSignature => f.write_str("the signature is not that of the key and the model"),
+            Self::Downgraded { least, got } => write!(f, "the model has revision {got}, at least {least} is taken"),
+            Self::SelfTest { vector, operator: Some(operator) } => {
+                write!(f, "operator {operator} does not reproduce test vector {vector} of the model")
+            }
+            Self::SelfTest { vector, operator: None } => {
+                write!(f, "the heads do not reproduce test vector {vector} of the model")
+            }
         }
     }
 }

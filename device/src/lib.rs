@@ -49,6 +49,10 @@ mod kernels;
 mod outputs;
 mod quantize;
 mod session;
+#[cfg(feature = "signed")]
+mod signature;
+#[cfg(feature = "store")]
+pub mod store;
 mod student;
 
 pub use attar_shared as format;
@@ -58,4 +62,6 @@ pub use facts::{Encoding, FactRef, Facts, KnownFacts, Numbers, features_of};
 pub use outputs::{HeadOutput, Outputs, Top};
 pub use quantize::{dequantize, quantize, round_to_i8};
 pub use session::{Session, Step};
+#[cfg(feature = "signed")]
+pub use signature::PublicKey;
 pub use student::{Aligned, Arena, EmbeddedStudent, Student};

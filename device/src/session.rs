@@ -199,6 +199,13 @@ impl<'a, const PARTS: u64> Session<'a, PARTS> {
         if self.next < self.model.header().operator_count { Step::More } else { Step::Done }
     }
 
+    /// Returns the CRC-32 of what the operator that ran last has written; none before the first.
+    pub fn last_checksum(&self) -> Option<u32> {
+        let operator = self.next.checked_sub(1)?;
+        let written = self.values(self.model.header().source_count() + operator)?;
+        Some(attar_shared::checksum(written.iter().map(|value| value.cast_unsigned())))
+    }
+
     /// Returns the outputs of the last run.
     ///
     /// # Errors

@@ -46,7 +46,7 @@ impl<'a, const PARTS: u64> Student<'a, PARTS> {
     ///
     /// # Errors
     ///
-    /// [`Error::ArenaTooSmall`], and [`Error::SelfTest`] for the first vector that is not reproduced.
+    /// [`Error::ArenaTooSmall`], and [`Error::SelfTest`] for the first operator of the first vector that is not reproduced.
     pub fn self_test(&self, arena: &mut [i8]) -> Result<usize, Error> {
         let mut session = Session::new(self.model, arena)?;
         let mut count = 0;
@@ -54,11 +54,16 @@ impl<'a, const PARTS: u64> Student<'a, PARTS> {
             let signed = |bytes: &'a [u8]| bytes.iter().map(|byte| byte.cast_signed());
             session.reset();
             session.load_quantized(signed(test.input), signed(test.facts))?;
-            while session.step() == crate::Step::More {}
+            for (operator, expected) in (0..).zip(test.checksums.iter()) {
+                session.step();
+                if session.last_checksum() != Some(expected) {
+                    return Err(Error::SelfTest { vector, operator: Some(operator) });
+                }
+            }
             let outputs = session.outputs()?;
             let answers = outputs.heads().flat_map(|head| head.quantized().iter().copied());
             if !answers.eq(signed(test.outputs)) {
-                return Err(Error::SelfTest { vector });
+                return Err(Error::SelfTest { vector, operator: None });
             }
             count = vector + 1;
         }
@@ -102,6 +107,11 @@ impl<const PARTS: u64> EmbeddedStudent<PARTS> {
     /// Returns the bytes of arena that a session needs.
     pub const fn arena_bytes(&self) -> usize {
         self.header.arena_len as usize
+    }
+
+    /// Returns the bytes of the file.
+    pub const fn bytes(&self) -> &'static [u8] {
+        self.bytes
     }
 
     /// Returns the bytes of flash that the model takes.

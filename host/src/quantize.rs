@@ -159,6 +159,7 @@ struct Vector {
     input: Vec<i8>,
     facts: Vec<i8>,
     outputs: Vec<i8>,
+    checksums: Vec<u32>,
 }
 
 impl Program {
@@ -262,7 +263,7 @@ impl File {
             .collect();
         let tests: Vec<TestDefinition<'_>> = vectors
             .iter()
-            .map(|vector| TestDefinition { input: &vector.input, facts: &vector.facts, outputs: &vector.outputs })
+            .map(|vector| TestDefinition { input: &vector.input, facts: &vector.facts, outputs: &vector.outputs, checksums: &vector.checksums })
             .collect();
         // Names belong to channels as the data have them.
         let named = data.channels.len() == usize::from(program.tensors[0].0.channels);
@@ -283,6 +284,7 @@ impl File {
                 tensors: &self.tensors,
                 tests: &tests,
                 macs,
+                revision: 0,
             };
             let mut bytes = vec![0; definition.encoded_len()?];
             definition.write(&mut bytes)?;
@@ -319,9 +321,16 @@ fn answers(bytes: &[u8], data: &Dataset, samples: &[usize]) -> Result<Vec<Vector
         let input = source(attar_shared::INPUT_TENSOR);
         let with_facts = student.model().header().fact_count > 0;
         let facts = if with_facts { source(attar_shared::FACTS_TENSOR) } else { Vec::new() };
-        while session.step() == Step::More {}
+        let mut checksums = Vec::new();
+        loop {
+            let step = session.step();
+            checksums.extend(session.last_checksum());
+            if step == Step::Done {
+                break;
+            }
+        }
         let outputs = session.outputs()?.heads().flat_map(|head| head.quantized().to_vec()).collect();
-        vectors.push(Vector { input, facts, outputs });
+        vectors.push(Vector { input, facts, outputs, checksums });
     }
     Ok(vectors)
 }

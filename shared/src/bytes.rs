@@ -41,18 +41,21 @@ impl<'a> I32s<'a> {
 
 /// A run of little-endian `u32` at any alignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct U32s<'a>(&'a [[u8; 4]]);
+pub struct U32s<'a>(&'a [[u8; 4]]);
 
 impl<'a> U32s<'a> {
-    pub(crate) fn len(self) -> usize {
+    /// Returns the number of values.
+    pub fn len(self) -> usize {
         self.0.len()
     }
 
-    pub(crate) fn is_empty(self) -> bool {
+    /// Returns whether there is no value.
+    pub fn is_empty(self) -> bool {
         self.0.is_empty()
     }
 
-    pub(crate) fn iter(self) -> impl ExactSizeIterator<Item = u32> + 'a {
+    /// Returns the values in their order.
+    pub fn iter(self) -> impl ExactSizeIterator<Item = u32> + 'a {
         self.0.iter().map(|bytes| u32::from_le_bytes(*bytes))
     }
 

@@ -3,12 +3,41 @@
 /// What four bits shifted out add, by their value.
 const TABLE: [u32; 16] = table();
 
-/// Returns the CRC-32 (ISO-HDLC) of `bytes`.
+/// A CRC-32 (ISO-HDLC) of bytes that come piece by piece.
 ///
 /// Four bits at a time: a table of whole bytes would be a kilobyte of a board's flash, and bit by bit it takes longer than a
 /// run of the model.
-pub(crate) fn checksum(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0, |crc, &byte| shift(shift(crc ^ u32::from(byte))))
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checksum(u32);
+
+impl Checksum {
+    /// Returns the checksum of nothing yet.
+    pub const fn new() -> Self {
+        Self(!0)
+    }
+
+    /// Takes more bytes.
+    pub fn add(&mut self, bytes: impl IntoIterator<Item = u8>) {
+        self.0 = bytes.into_iter().fold(self.0, |crc, byte| shift(shift(crc ^ u32::from(byte))));
+    }
+
+    /// Returns the checksum of all bytes so far.
+    pub const fn value(self) -> u32 {
+        !self.0
+    }
+}
+
+impl Default for Checksum {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Returns the CRC-32 (ISO-HDLC) of `bytes`.
+pub fn checksum(bytes: impl IntoIterator<Item = u8>) -> u32 {
+    let mut sum = Checksum::new();
+    sum.add(bytes);
+    sum.value()
 }
 
 #[inline(always)]
@@ -42,7 +71,7 @@ mod tests {
 
     #[test]
     fn check_value_is_that_of_the_catalogue() {
-        assert_eq!(checksum(b"123456789"), 0xcbf4_3926);
-        assert_eq!(checksum(b""), 0);
+        assert_eq!(checksum(*b"123456789"), 0xcbf4_3926);
+        assert_eq!(checksum([]), 0);
     }
 }

@@ -6,6 +6,9 @@ use crate::{Defect, MAGIC, ParseError, VERSION};
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 64;
 
+/// The kind of signature; 0 is none.
+const ED25519: u16 = 1;
+
 /// The numbers at the start of a file; every other place follows from them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
@@ -39,6 +42,10 @@ pub struct Header {
     pub input_values: u32,
     /// What facts there are; the upper half of [`crate::parts`].
     pub fact_set: u32,
+    /// Which of the models for one purpose this is: a later one has a greater number.
+    pub revision: u32,
+    /// Whether the file ends with an Ed25519 signature, before its checksum.
+    pub is_signed: bool,
 }
 
 impl Header {
@@ -46,8 +53,8 @@ impl Header {
     ///
     /// # Errors
     ///
-    /// [`ParseError::TooShort`], [`ParseError::Magic`], [`ParseError::Version`], or [`ParseError::Header`] when
-    /// reserved bytes are not zero.
+    /// [`ParseError::TooShort`], [`ParseError::Magic`], [`ParseError::Version`], or [`ParseError::Header`] for
+    /// a signature of no known kind.
     pub const fn read(bytes: &[u8]) -> Result<Self, ParseError> {
         let Some((header, _)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
             return Err(ParseError::TooShort { got: bytes.len() });
@@ -59,7 +66,7 @@ impl Header {
         if version != VERSION {
             return Err(ParseError::Version { got: version });
         }
-        if u16_at(header, 6) != 0 || u32_at(header, 60) != 0 {
+        if u16_at(header, 6) > ED25519 {
             return Err(ParseError::Header(Defect::Unused));
         }
         Ok(Self::of(header))
@@ -84,6 +91,8 @@ impl Header {
             tests_len: u32_at(header, 48),
             input_values: u32_at(header, 52),
             fact_set: u32_at(header, 56),
+            revision: u32_at(header, 60),
+            is_signed: u16_at(header, 6) == ED25519,
         }
     }
 
@@ -101,7 +110,7 @@ impl Header {
         let mut bytes = [0; HEADER_BYTES];
         let words = [
             u32::from_le_bytes(MAGIC),
-            u32::from(VERSION),
+            u32::from(VERSION) | u32::from(self.is_signed) << 16,
             self.file_len,
             self.arena_len,
             self.operator_set,
@@ -115,6 +124,7 @@ impl Header {
             self.tests_len,
             self.input_values,
             self.fact_set,
+            self.revision,
         ];
         for (place, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(words) {
             *place = word.to_le_bytes();

@@ -26,12 +26,14 @@ mod overlap;
 pub mod parts;
 mod requantization;
 mod scratch;
+mod signature;
 mod tensor;
 pub mod text;
 mod write;
 
-pub use bytes::{F32s, I32s, MISSING, Strings};
+pub use bytes::{F32s, I32s, MISSING, Strings, U32s};
 pub use channels::{Channels, Constants, Origin, ROWS, Weights, nibbles, order};
+pub use checksum::{Checksum, checksum};
 pub use code::{Binary, Code, Instruction, MAX_CODE, MAX_STACK, Unary};
 pub use error::{Defect, ParseError, WriteError};
 pub use fact::{Category, Encoder, Fact, FactDefinition, FactKind, Gazetteer, KindDefinition, Scaling};
@@ -45,6 +47,7 @@ pub use operator::{
 pub use overlap::Overlap;
 pub use requantization::Requantization;
 pub use scratch::scratch_len;
+pub use signature::{SIGNATURE_BYTES, Signature, sign};
 pub use tensor::{Quantization, Shape, Tensor};
 pub use write::{Definition, TestDefinition};
 

@@ -1,11 +1,12 @@
 //! A parsed model: every rule has been checked, so that nothing after can fail.
 
-use crate::bytes::{Cursor, u16_at};
+use crate::bytes::{Cursor, U32s, u16_at};
 use crate::checksum::checksum;
 use crate::code::Columns;
 use crate::header::HEADER_BYTES;
 use crate::operator::{Context, MAX_INPUTS, OPERATOR_BYTES};
 use crate::parts::{self, ALL_PARTS};
+use crate::signature::SIGNATURE_BYTES;
 use crate::scratch::{alive_end, scratch_len};
 use crate::tensor::TENSOR_BYTES;
 use crate::{
@@ -36,6 +37,8 @@ pub struct TestVector<'a> {
     pub facts: &'a [u8],
     /// The tensors of the heads one after the other, int8 each.
     pub outputs: &'a [u8],
+    /// The [`checksum()`] of what each operator writes.
+    pub checksums: U32s<'a>,
 }
 
 impl<'a> Model<'a> {
@@ -202,7 +205,7 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
         }
         let too_short = ParseError::TooShort { got: bytes.len() };
         let (body, sum) = bytes.split_last_chunk::<4>().ok_or(too_short)?;
-        let (computed, stored) = (checksum(body), u32::from_le_bytes(*sum));
+        let (computed, stored) = (checksum(body.iter().copied()), u32::from_le_bytes(*sum));
         if computed != stored {
             return Err(ParseError::Checksum { computed, stored });
         }
@@ -235,6 +238,9 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
             weights: sections(&[header.weights_len])?,
             tests: sections(&[header.tests_len])?,
         };
+        if header.is_signed {
+            cursor.take(SIGNATURE_BYTES).map_err(ParseError::Header)?;
+        }
         if !cursor.is_empty() {
             return Err(ParseError::Header(Defect::Padding));
         }
@@ -461,15 +467,16 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
         Tensor::decode(record::<TENSOR_BYTES>(self.tensors, index).ok_or(Defect::InputIndex)?)
     }
 
-    fn test_sizes(&self) -> [usize; 3] {
+    fn test_sizes(&self) -> [usize; 4] {
         let outputs = self.heads().filter_map(|head| self.len_of(head.tensor)).fold(0, usize::saturating_add);
-        [self.len_of(INPUT_TENSOR).unwrap_or(0), self.facts_len(), outputs]
+        [self.len_of(INPUT_TENSOR).unwrap_or(0), self.facts_len(), outputs, usize::from(self.header().operator_count)]
     }
 }
 
 impl<'a> TestVector<'a> {
-    fn decode(cursor: &mut Cursor<'a>, [input, facts, outputs]: [usize; 3]) -> Result<Self, Defect> {
-        Ok(Self { input: cursor.take(input)?, facts: cursor.take(facts)?, outputs: cursor.take(outputs)? })
+    fn decode(cursor: &mut Cursor<'a>, [input, facts, outputs, operators]: [usize; 4]) -> Result<Self, Defect> {
+        let [input, facts, outputs] = [cursor.take(input)?, cursor.take(facts)?, cursor.take(outputs)?];
+        Ok(Self { input, facts, outputs, checksums: cursor.u32s(operators)? })
     }
 }
 

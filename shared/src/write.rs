@@ -30,6 +30,8 @@ pub struct Definition<'a> {
     pub tests: &'a [TestDefinition<'a>],
     /// Multiply-accumulate operations of one run.
     pub macs: u32,
+    /// Which of the models for one purpose this is: a later one has a greater number.
+    pub revision: u32,
 }
 
 /// A self-test vector that is to be written.
@@ -41,6 +43,8 @@ pub struct TestDefinition<'a> {
     pub facts: &'a [i8],
     /// The tensors of the heads one after the other.
     pub outputs: &'a [i8],
+    /// The [`crate::checksum()`] of what each operator writes.
+    pub checksums: &'a [u32],
 }
 
 impl Definition<'_> {
@@ -71,7 +75,7 @@ impl Definition<'_> {
             *start = header.encode();
         }
         if let Some((body, sum)) = bytes.split_last_chunk_mut::<4>() {
-            *sum = checksum(body).to_le_bytes();
+            *sum = checksum(body.iter().copied()).to_le_bytes();
         }
         Model::parse(bytes).map_err(WriteError::Invalid)?;
         Ok(bytes)
@@ -111,6 +115,7 @@ impl Definition<'_> {
             for values in [test.input, test.facts, test.outputs] {
                 values.iter().for_each(|&value| sink.put(&[value.cast_unsigned()]));
             }
+            test.checksums.iter().for_each(|sum| sink.put(&sum.to_le_bytes()));
         }
         let tests_len = sink.end_section()?;
         Ok(Header {
@@ -128,6 +133,8 @@ impl Definition<'_> {
             heads_len,
             weights_len,
             tests_len,
+            revision: self.revision,
+            is_signed: false,
             input_values: count_u32(self.tensors.first().map_or(0, |input| input.shape.len()))?,
         })
     }

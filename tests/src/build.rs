@@ -39,6 +39,8 @@ pub struct Frame<'a> {
     pub heads: &'a [HeadDefinition<'a>],
     /// The self-test vectors.
     pub tests: &'a [TestDefinition<'a>],
+    /// The revision.
+    pub revision: u32,
     /// Whether outputs may lie over inputs.
     pub overlaps: bool,
 }
@@ -129,6 +131,7 @@ impl Builder {
             tensors: &tensors,
             tests: frame.tests,
             macs: self.operators.iter().map(|operator| operator.macs).sum::<u64>() as u32,
+            revision: frame.revision,
         };
         let mut bytes = vec![0; definition.encoded_len()?];
         definition.write(&mut bytes)?;

@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod facts;
+pub mod flash;
 pub mod generalized;
 pub mod models;
 pub mod nets;

@@ -87,7 +87,7 @@ pub fn text() -> Vec<u8> {
     };
     let input = InputDefinition { name: "text", is_text: true, gains: &[1.0], offsets: &[0.0], channels: &[] };
     list.with(|facts| {
-        let frame = Frame { input, facts, fact_mask: true, heads: &[head], tests: &[], overlaps: true };
+        let frame = Frame { input, facts, fact_mask: true, heads: &[head], tests: &[], revision: 0, overlaps: true };
         let plain = graph.finish(&frame).expect("the model is valid");
         let model = reference::Model::read(&plain).expect("the model is valid");
         let mut text = b"Show me NEW-YORK, d\xC3\xA9j\xC3\xA0 vu".to_vec();
@@ -95,8 +95,10 @@ pub fn text() -> Vec<u8> {
         let text: Vec<i8> = text.into_iter().map(u8::cast_signed).collect();
         let raw: Vec<f32> = text.iter().map(|&byte| f32::from(byte)).collect();
         let facts = model.quantize_facts(&model.known_facts(&[None; 3], &raw));
-        let outputs = model.run(&text, &facts)[usize::from(intent)].clone();
-        let tests = [TestDefinition { input: &text, facts: &facts, outputs: &outputs }];
+        let tensors = model.run(&text, &facts);
+        let outputs = tensors[usize::from(intent)].clone();
+        let checksums: Vec<u32> = tensors[2..].iter().map(|values| checksum_of(values)).collect();
+        let tests = [TestDefinition { input: &text, facts: &facts, outputs: &outputs, checksums: &checksums }];
         graph.finish(&Frame { tests: &tests, ..frame }).expect("the model is valid")
     })
 }
@@ -120,6 +122,7 @@ fn finish_everything(
         fact_mask: true,
         heads,
         tests: &[],
+        revision: 3,
         overlaps: true,
     };
     let plain = graph.finish(&frame).expect("the model is valid");
@@ -128,8 +131,15 @@ fn finish_everything(
     let facts: Vec<i8> = (0..model.tensors[1].values()).map(|_| draw.0.random()).collect();
     let tensors = model.run(&input, &facts);
     let outputs: Vec<i8> = heads.iter().flat_map(|head| tensors[usize::from(head.tensor)].clone()).collect();
-    let tests = [TestDefinition { input: &input, facts: &facts, outputs: &outputs }];
+    let checksums: Vec<u32> = tensors[2..].iter().map(|values| checksum_of(values)).collect();
+    let tests = [TestDefinition { input: &input, facts: &facts, outputs: &outputs, checksums: &checksums }];
     graph.finish(&Frame { tests: &tests, ..frame }).expect("the model is valid")
+}
+
+/// Returns the checksum of what an operator writes.
+fn checksum_of(values: &[i8]) -> u32 {
+    let bytes: Vec<u8> = values.iter().map(|value| value.cast_unsigned()).collect();
+    crate::crc32(&bytes)
 }
 
 /// Returns a model with random shapes, windows, branches and weights; every kind of operator comes up. One in eight reads a
@@ -224,6 +234,7 @@ impl Draw {
                 fact_mask: mask,
                 heads: &[head],
                 tests: &[],
+                revision: seed as u32,
                 overlaps: !seed.is_multiple_of(4),
             };
             graph.finish(&frame).unwrap_or_else(|error| panic!("seed {seed}: {error}"))

@@ -220,6 +220,8 @@ pub struct TestVector {
     pub facts: Vec<i8>,
     /// The tensor of each head.
     pub heads: Vec<Vec<i8>>,
+    /// The checksum of what each operator writes.
+    pub checksums: Vec<u32>,
 }
 
 impl Model {

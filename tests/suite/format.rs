@@ -159,7 +159,8 @@ fn each_broken_rule_is_named() {
         category.values.iter().map(|value| value.len() + 1).sum::<usize>()
     };
     let cases: Vec<(&str, usize, Vec<u8>, ParseError)> = vec![
-        ("reserved bytes", 60, vec![1], ParseError::Header(Defect::Unused)),
+        ("a signature of no kind", 6, vec![2], ParseError::Header(Defect::Unused)),
+        ("a signature that is not there", 6, vec![1], ParseError::Header(Defect::Truncated)),
         ("an arena that is too large", 12, vec![0, 0, 1, 0], ParseError::Header(Defect::Arena)),
         ("a wrong operator set", 16, vec![0], ParseError::Header(Defect::Count)),
         ("wrong MACs", 20, vec![0], ParseError::Header(Defect::Count)),
@@ -549,10 +550,16 @@ fn with_definition<R>(model: &Model<'_>, with: impl FnOnce(&Definition<'_>) -> R
         .collect();
     let tensors: Vec<Tensor> = model.tensors().collect();
     let signed = |bytes: &[u8]| bytes.iter().map(|byte| byte.cast_signed()).collect::<Vec<i8>>();
-    let vectors: Vec<[Vec<i8>; 3]> =
-        model.tests().map(|test| [signed(test.input), signed(test.facts), signed(test.outputs)]).collect();
-    let tests: Vec<TestDefinition<'_>> =
-        vectors.iter().map(|[input, facts, outputs]| TestDefinition { input, facts, outputs }).collect();
+    let vectors: Vec<([Vec<i8>; 3], Vec<u32>)> = model
+        .tests()
+        .map(|test| {
+            ([signed(test.input), signed(test.facts), signed(test.outputs)], test.checksums.iter().collect())
+        })
+        .collect();
+    let tests: Vec<TestDefinition<'_>> = vectors
+        .iter()
+        .map(|([input, facts, outputs], checksums)| TestDefinition { input, facts, outputs, checksums })
+        .collect();
     with(&Definition {
         input: InputDefinition {
             name: input.name,
@@ -568,5 +575,6 @@ fn with_definition<R>(model: &Model<'_>, with: impl FnOnce(&Definition<'_>) -> R
         tensors: &tensors,
         tests: &tests,
         macs: model.header().macs,
+        revision: model.header().revision,
     })
 }

@@ -11,5 +11,6 @@ mod nets;
 mod parity;
 mod qemu;
 mod real;
+mod store;
 mod texts;
 mod toys;

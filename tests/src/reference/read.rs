@@ -12,7 +12,8 @@ impl Model {
         let mut header = file.section(HEADER_LEN)?;
         expect("magic", header.take(4)?, b"ATAR".as_slice())?;
         expect("version", header.u16()?, 1)?;
-        expect("reserved", header.u16()?, 0)?;
+        let is_signed = header.u16()?;
+        expect("a signature of kind 0 or 1", is_signed & !1, 0)?;
         expect("file_len", header.length()?, bytes.len())?;
         let (covered, checksum) = bytes.split_at(bytes.len() - CHECKSUM_LEN);
         expect("checksum", Reader { rest: checksum }.u32()?, crc32(covered))?;
@@ -31,7 +32,7 @@ impl Model {
         let tests_len = header.length()?;
         let input_values = header.length()?;
         let fact_set = header.u32()?;
-        expect("reserved", header.u32()?, 0)?;
+        let _revision = header.u32()?;
 
         let sources = if fact_count == 0 { 1 } else { 2 };
         expect("tensor_count", tensor_count, sources + operator_count)?;
@@ -43,7 +44,8 @@ impl Model {
         let mut tensors_section = file.section(TENSOR_LEN * tensor_count)?;
         let mut weights = file.section(weights_len)?;
         let mut tests_section = file.section(tests_len)?;
-        expect("bytes after the tests", file.rest.len(), CHECKSUM_LEN)?;
+        let signature_len = 64 * usize::from(is_signed);
+        expect("bytes after the tests", file.rest.len(), signature_len + CHECKSUM_LEN)?;
 
         let input = input_section.input()?;
         input_section.finish("input")?;
@@ -100,7 +102,8 @@ impl Model {
                 let tensor = tensors.get(head.tensor).ok_or("a head without a tensor")?;
                 expected.push(tests_section.int8s(tensor.values())?);
             }
-            tests.push(TestVector { input, facts, heads: expected });
+            let checksums = (0..operator_count).map(|_| tests_section.u32()).collect::<Result<_, _>>()?;
+            tests.push(TestVector { input, facts, heads: expected, checksums });
         }
         tests_section.finish("tests")?;
 
@@ -511,7 +514,7 @@ mod tests {
         // 7 + floor((10 + 1·4 + 2·-3 + 3·50 + 4·100) / 8 + 1/2) = 7 + floor(70.25)
         let tensors = model.run(&input, &facts);
         assert_eq!(tensors, [vec![4, -3], vec![50, 100], vec![4, -3, 50, 100], vec![77]]);
-        assert_eq!(model.tests, [TestVector { input, facts, heads: vec![vec![77]] }]);
+        assert_eq!(model.tests, [TestVector { input, facts, heads: vec![vec![77]], checksums: vec![0x0403_0201] }]);
         let probability = model.head_results(&tensors)[0][0];
         assert!((probability - 1.0 / (1.0 + (-0.7_f32).exp())).abs() < 0.003, "{probability}");
     }
@@ -556,8 +559,8 @@ mod tests {
         push(&mut weights, &[10, 1 << 30]);
         weights.extend([1, 0, 0, 0, 1, 2, 3, 4]);
 
-        let mut tests = vec![1, 0, 0, 0, 4, (-3_i8) as u8, 50, 100, 77];
-        tests.resize(12, 0);
+        let mut tests = vec![1, 0, 0, 0, 4, (-3_i8) as u8, 50, 100, 77, 1, 2, 3, 4];
+        tests.resize(16, 0);
 
         let sections = [&input, &facts, &heads, &operators, &tensors, &weights, &tests];
         let lens = sections.map(|section| section.len() as u32);
