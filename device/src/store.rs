@@ -125,11 +125,7 @@ impl Slot {
     ///
     /// [`StoreError::TooLarge`] when the buffer is smaller than the model, rounded up to 32 bytes, and
     /// [`StoreError::Flash`].
-    pub fn load<'b, F: NorFlash>(
-        &self,
-        flash: &mut F,
-        buffer: &'b mut [u8],
-    ) -> Result<&'b [u8], StoreError<F::Error>> {
+    pub fn load<'b, F: NorFlash>(&self, flash: &mut F, buffer: &'b mut [u8]) -> Result<&'b [u8], StoreError<F::Error>> {
         let (most, got) = (buffer.len(), self.len.next_multiple_of(PIECE));
         let bytes = buffer.get_mut(..got).ok_or(StoreError::TooLarge { most, got })?;
         flash.read(self.offset, bytes).map_err(StoreError::Flash)?;

@@ -8,6 +8,7 @@ mod eval;
 mod facts;
 mod inspect;
 mod run;
+mod sign;
 mod table;
 mod verify;
 
@@ -46,6 +47,12 @@ enum Command {
     Facts(facts::Arguments),
     /// Compares a model's outputs on this machine or a board in QEMU, byte for byte.
     Verify(verify::Arguments),
+    /// Makes a key to sign models with.
+    Keygen(sign::KeygenArguments),
+    /// Signs a model and gives it a revision, so that a board knows who made it and which is newer.
+    Sign(sign::SignArguments),
+    /// Checks a model's signature and revision as a board does.
+    VerifySignature(sign::CheckArguments),
 }
 
 /// Flags of the commands that train.
@@ -86,6 +93,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Eval(arguments) => eval::eval(&arguments),
         Command::Facts(arguments) => facts::facts(&arguments),
         Command::Verify(arguments) => verify::verify(&arguments),
+        Command::Keygen(arguments) => sign::keygen(&arguments),
+        Command::Sign(arguments) => sign::sign(&arguments),
+        Command::VerifySignature(arguments) => sign::check(&arguments),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -129,7 +139,9 @@ impl Common {
 
 /// Returns the bytes of a model file.
 fn read_model(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("cannot read the model {}", path.display()))
+    /// No board has more.
+    const MOST_BYTES: u64 = 1 << 30;
+    attar::files::read_at_most(path, MOST_BYTES)
 }
 
 /// Returns the student in the bytes of a file, or what is wrong with it.

@@ -1,13 +1,18 @@
 //! Outputs are written whole or not at all.
 
-use std::fs::{self, File};
-use std::io::Write;
+mod disk;
+#[cfg(test)]
+mod tests;
+
+use std::io;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+
+use disk::{Disk, Os};
 
 /// Writes a file: beside its place first, then synced and renamed into it, so that a reader sees the old bytes or the new
-/// ones and never a part of them.
+/// ones and never a part of them, whatever happens on the way.
 ///
 /// # Errors
 ///
@@ -22,27 +27,70 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 ///
 /// As [`write_whole`], and what `check` says; then the old file is as it was.
 pub fn write_checked(path: &Path, bytes: &[u8], check: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || -> Result<()> {
-        fs::create_dir_all(folder)?;
-        let mut file = tempfile::Builder::new().prefix(".attar-").tempfile_in(folder)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        check(file.path())?;
-        // A temporary file is private; the result is as readable as any other file of the user.
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
-        }
-        file.persist(path)?;
-        File::open(folder)?.sync_all()?;
-        Ok(())
+    write_on(&Os, path, bytes, Access::All, check)
+}
+
+/// Writes a file that its owner alone may read, in a place where there is none.
+///
+/// # Errors
+///
+/// As [`write_whole`], and when there is a file already.
+pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<()> {
+    ensure!(!path.exists(), "{} is there already, and a key is not replaced: name another file", path.display());
+    write_on(&Os, path, bytes, Access::Owner, |_| Ok(()))
+}
+
+/// Returns the bytes of a file that may have at most `most`.
+///
+/// # Errors
+///
+/// When it cannot be read, or has more: then nothing of it was read.
+pub fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let read = || -> Result<Vec<u8>> {
+        use io::Read;
+        let file = std::fs::File::open(path)?;
+        let mut bytes = Vec::new();
+        // A pipe or a device has no length to ask for.
+        file.take(most + 1).read_to_end(&mut bytes)?;
+        ensure!(bytes.len() as u64 <= most, "it has more than {most} bytes");
+        Ok(bytes)
     };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    read().with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// Returns bytes in hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Who may read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    All,
+    Owner,
+}
+
+fn write_on<D: Disk>(
+    disk: &D,
+    path: &Path,
+    bytes: &[u8],
+    access: Access,
+    check: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = || -> Result<()> {
+        disk.create_folder(folder)?;
+        // Dropped before it is renamed, it is removed.
+        let mut file = disk.create(folder)?;
+        disk.write(&mut file, bytes)?;
+        if access == Access::All {
+            disk.open_to_all(&file)?;
+        }
+        disk.sync(&file)?;
+        check(D::path(&file))?;
+        disk.rename(file, path)?;
+        disk.sync_folder(folder)?;
+        Ok(())
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
 }

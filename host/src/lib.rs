@@ -18,6 +18,7 @@ pub mod quantize;
 pub mod random;
 pub mod recipe;
 pub mod report;
+pub mod sign;
 pub mod teacher;
 pub mod train;
 pub mod verify;

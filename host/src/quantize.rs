@@ -263,7 +263,12 @@ impl File {
             .collect();
         let tests: Vec<TestDefinition<'_>> = vectors
             .iter()
-            .map(|vector| TestDefinition { input: &vector.input, facts: &vector.facts, outputs: &vector.outputs, checksums: &vector.checksums })
+            .map(|vector| TestDefinition {
+                input: &vector.input,
+                facts: &vector.facts,
+                outputs: &vector.outputs,
+                checksums: &vector.checksums,
+            })
             .collect();
         // Names belong to channels as the data have them.
         let named = data.channels.len() == usize::from(program.tensors[0].0.channels);

@@ -6,8 +6,8 @@ use crate::code::Columns;
 use crate::header::HEADER_BYTES;
 use crate::operator::{Context, MAX_INPUTS, OPERATOR_BYTES};
 use crate::parts::{self, ALL_PARTS};
-use crate::signature::SIGNATURE_BYTES;
 use crate::scratch::{alive_end, scratch_len};
+use crate::signature::SIGNATURE_BYTES;
 use crate::tensor::TENSOR_BYTES;
 use crate::{
     Defect, FACTS_TENSOR, Fact, FactKind, Head, Header, INPUT_TENSOR, Input, Kind, MAX_FACTS, MAX_HEADS, MAX_TENSORS,

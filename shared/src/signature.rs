@@ -64,7 +64,9 @@ pub fn sign<'b>(
     header.file_len = u32::try_from(needed).map_err(|_| WriteError::TooMany { got: needed })?;
     header.revision = revision;
     header.is_signed = true;
-    for (place, byte) in bytes.iter_mut().zip(header.encode().into_iter().chain(model.iter().copied().skip(HEADER_BYTES))) {
+    for (place, byte) in
+        bytes.iter_mut().zip(header.encode().into_iter().chain(model.iter().copied().skip(HEADER_BYTES)))
+    {
         *place = byte;
     }
     if let Some((message, end)) = bytes.split_last_chunk_mut::<END_BYTES>()

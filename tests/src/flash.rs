@@ -131,7 +131,8 @@ impl<const WRITE: usize, const ERASE: usize> NorFlash for Flash<WRITE, ERASE> {
                 *place &= byte | !cleared;
             }
             // A word that reads as erased may have been left alone: it is as good as new.
-            self.written[first / WRITE] = self.bytes[first..first + WRITE].iter().any(|&byte| byte != 0xff) || index < last;
+            self.written[first / WRITE] =
+                self.bytes[first..first + WRITE].iter().any(|&byte| byte != 0xff) || index < last;
         }
         if whole { Ok(()) } else { Err(Failure::Off) }
     }

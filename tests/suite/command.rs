@@ -32,7 +32,7 @@ pub(crate) fn in_folder(folder: &Path, arguments: &[&str]) -> Output {
     attar().args(arguments).current_dir(folder).output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -330,7 +330,7 @@ fn bad_models_inputs_and_facts_are_refused() {
     fs::write(folder.join("flipped.attar"), flipped).unwrap();
     fs::write(folder.join("other.attar"), b"PK\x03\x04").unwrap();
     for command in ["inspect", "verify"] {
-        fails(folder, &[command, "none.attar"], &["cannot read the model none.attar"]);
+        fails(folder, &[command, "none.attar"], &["cannot read none.attar"]);
         fails(folder, &[command, "cut.attar"], &["cut.attar", "500 bytes", "truncated"]);
         fails(folder, &[command, "flipped.attar"], &["flipped.attar", "checksum"]);
         fails(folder, &[command, "other.attar"], &["other.attar", "fewer than the header"]);

@@ -552,9 +552,7 @@ fn with_definition<R>(model: &Model<'_>, with: impl FnOnce(&Definition<'_>) -> R
     let signed = |bytes: &[u8]| bytes.iter().map(|byte| byte.cast_signed()).collect::<Vec<i8>>();
     let vectors: Vec<([Vec<i8>; 3], Vec<u32>)> = model
         .tests()
-        .map(|test| {
-            ([signed(test.input), signed(test.facts), signed(test.outputs)], test.checksums.iter().collect())
-        })
+        .map(|test| ([signed(test.input), signed(test.facts), signed(test.outputs)], test.checksums.iter().collect()))
         .collect();
     let tests: Vec<TestDefinition<'_>> = vectors
         .iter()

@@ -11,6 +11,7 @@ mod nets;
 mod parity;
 mod qemu;
 mod real;
+mod signature;
 mod store;
 mod texts;
 mod toys;

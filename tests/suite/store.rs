@@ -25,9 +25,7 @@ fn model(revision: u32, is_good: bool) -> Vec<u8> {
 /// What a board does at its start: the model is parsed and tested where it is.
 fn proves_itself<const W: usize, const E: usize>(flash: &mut Flash<W, E>, slot: &Slot) -> bool {
     let bytes = &flash.bytes()[slot.offset as usize..][..slot.len];
-    Student::parse(bytes)
-        .and_then(|student| student.self_test(&mut vec![0; student.model().arena_bytes()]))
-        .is_ok()
+    Student::parse(bytes).and_then(|student| student.self_test(&mut vec![0; student.model().arena_bytes()])).is_ok()
 }
 
 fn boot<const W: usize, const E: usize>(

@@ -153,9 +153,8 @@ fn encode(mark: Mark, record: Record) -> [u8; PIECE] {
 }
 
 fn decode(cell: &[u8; PIECE]) -> Option<(Mark, Record)> {
-    let words: [u32; PIECE / 4] = core::array::from_fn(|index| {
-        cell.as_chunks::<4>().0.get(index).map_or(0, |word| u32::from_le_bytes(*word))
-    });
+    let words: [u32; PIECE / 4] =
+        core::array::from_fn(|index| cell.as_chunks::<4>().0.get(index).map_or(0, |word| u32::from_le_bytes(*word)));
     let [MAGIC, mark, sequence, len, revision, sum_of_model, 0, sum] = words else { return None };
     let marks = [Mark::Written, Mark::Tried, Mark::Confirmed, Mark::Rejected];
     let mark = marks.into_iter().find(|&known| known as u32 == mark)?;

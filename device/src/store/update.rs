@@ -85,8 +85,12 @@ impl<'s, F: NorFlash> Update<'s, F> {
             return Err(StoreError::Differs);
         }
         let newest = self.store.logs.iter().map(|log| log.sequence()).max().unwrap_or(0);
-        let record =
-            Record { sequence: newest.saturating_add(1), len: len as u32, revision: header.revision, checksum: computed };
+        let record = Record {
+            sequence: newest.saturating_add(1),
+            len: len as u32,
+            revision: header.revision,
+            checksum: computed,
+        };
         let mut log = *self.store.log(which);
         let written = log.begin(&mut self.store.flash, record);
         *self.store.log_mut(which) = log;

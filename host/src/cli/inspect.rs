@@ -86,7 +86,8 @@ pub(super) fn inspect(arguments: &Arguments) -> Result<()> {
             grouped(held as u64)
         ));
     }
-    lines.push(format!("\n{} self-test vectors", model.tests().count()));
+    let signed = if header.is_signed { "signed" } else { "not signed" };
+    lines.push(format!("\n{} self-test vectors; {signed}, revision {}", model.tests().count(), header.revision));
     print(&lines.join("\n"))
 }
 
@@ -269,6 +270,8 @@ fn as_json(model: &Model<'_>, file: &str, bytes: usize) -> Value {
             "offset": layer.offset,
         })).collect::<Vec<_>>(),
         "tests": model.tests().count(),
+        "signed": model.header().is_signed,
+        "revision": model.header().revision,
     })
 }
 
