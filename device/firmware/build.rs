@@ -15,6 +15,19 @@ fn main() {
         return;
     }
 
+    // The program `field` takes models of one maker alone.
+    println!("cargo::rerun-if-env-changed=ATTAR_KEY");
+    if env::var_os("CARGO_FEATURE_FIELD").is_some() {
+        let key = env::var("ATTAR_KEY").unwrap_or_default();
+        println!("cargo::rerun-if-changed={key}");
+        if let Err(error) = fs::copy(&key, out.join("key.pub")) {
+            println!(
+                "cargo::error=cannot read the key {key:?}: {error}; set ATTAR_KEY to the file .pub of `attar keygen`"
+            );
+            return;
+        }
+    }
+
     // Under `-icount shift=0` an instruction is a nanosecond, so a tick of SysTick is 40 instructions at the 25 MHz of QEMU's
     // MPS2 boards, 50 at the 20 MHz of its AN505, 31.25 at the 32 MHz of its AN547, and 62.5 at the 16 MHz of its nRF51.
     println!("cargo::rerun-if-env-changed=ATTAR_BOARD");

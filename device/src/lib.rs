@@ -46,6 +46,8 @@ mod error;
 mod evaluate;
 mod facts;
 mod kernels;
+#[cfg(feature = "link")]
+pub mod link;
 mod outputs;
 mod quantize;
 mod session;

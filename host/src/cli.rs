@@ -10,6 +10,7 @@ mod inspect;
 mod run;
 mod sign;
 mod table;
+mod update;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -53,6 +54,8 @@ enum Command {
     Sign(sign::SignArguments),
     /// Checks a model's signature and revision as a board does.
     VerifySignature(sign::CheckArguments),
+    /// Sends a model to a board over a serial line, and says whether it took it.
+    Update(update::Arguments),
 }
 
 /// Flags of the commands that train.
@@ -95,6 +98,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Verify(arguments) => verify::verify(&arguments),
         Command::Keygen(arguments) => sign::keygen(&arguments),
         Command::Sign(arguments) => sign::sign(&arguments),
+        Command::Update(arguments) => update::update(&arguments),
         Command::VerifySignature(arguments) => sign::check(&arguments),
     });
     match result {

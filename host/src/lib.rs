@@ -11,6 +11,7 @@ pub mod distill;
 pub mod engine;
 pub mod facts;
 pub mod files;
+pub mod link;
 pub mod metrics;
 pub mod net;
 pub mod progress;

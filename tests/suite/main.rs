@@ -5,6 +5,7 @@ mod data;
 mod device;
 mod distillation;
 mod facts;
+mod field;
 mod format;
 mod gradients;
 mod nets;

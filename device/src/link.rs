@@ -1,0 +1,173 @@
+//! What a board and a workstation say to each other over a serial line, in frames that survive it.
+//!
+//! A message is written by [postcard](https://docs.rs/postcard), followed by its CRC-32, and packed by COBS (Cheshire and
+//! Baker 1999), so that the byte 0 stands between frames alone: whatever noise, lost bytes or a restart do to one frame, the
+//! next is read. The workstation asks, the board answers; a [`Request`] that is not answered in time is sent again with the
+//! number that it had, and a board that has answered that number says the same once more instead of doing it twice.
+//!
+//! ```
+//! use attar_device::link::{Ask, Frames, Request, frame, read};
+//!
+//! let mut buffer = [0; attar_device::link::MAX_FRAME];
+//! let sent = frame(&Request { number: 1, ask: Ask::Hello }, &mut buffer).unwrap();
+//! let mut frames = Frames::new();
+//! let noise = [7, 0, 9];
+//! let request = noise.iter().chain(sent).find_map(|&byte| {
+//!     let message = frames.push(byte)?;
+//!     read::<Request>(message).map(|request| (request.number, request.ask == Ask::Hello))
+//! });
+//! assert_eq!(request, Some((1, true)));
+//! ```
+
+use attar_shared::checksum;
+use serde::{Deserialize, Serialize};
+
+/// The most bytes of a model in one message.
+pub const MAX_DATA: usize = 192;
+
+/// The most bytes of a message, its checksum included; below 254, so that COBS adds one byte.
+pub const MAX_MESSAGE: usize = 224;
+
+/// The most bytes of a frame: a message, what COBS adds, and a zero before and behind it.
+pub const MAX_FRAME: usize = MAX_MESSAGE + 3;
+
+/// The version of what is said here.
+pub const PROTOCOL: u16 = 1;
+
+/// A request of the workstation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request<'a> {
+    /// Another one for each request, and the same when it is sent again.
+    pub number: u32,
+    /// What is asked for.
+    #[serde(borrow)]
+    pub ask: Ask<'a>,
+}
+
+/// What a workstation asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask<'a> {
+    /// Who is there.
+    Hello,
+    /// To make room for a model.
+    Begin {
+        /// Bytes of the model.
+        len: u32,
+    },
+    /// To take the next bytes of the model, at most [`MAX_DATA`].
+    Data {
+        /// The place of the first.
+        offset: u32,
+        /// The bytes.
+        bytes: &'a [u8],
+    },
+    /// To read the model back and let it count.
+    Finish,
+    /// To restart.
+    Restart,
+}
+
+/// An answer of the board.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply<'a> {
+    /// The number of the request.
+    pub number: u32,
+    /// What is answered.
+    #[serde(borrow)]
+    pub answer: Answer<'a>,
+}
+
+/// What a board answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer<'a> {
+    /// Who is there.
+    Hello(Hello),
+    /// It is done.
+    Done,
+    /// It is not done.
+    Refused {
+        /// Why.
+        why: &'a str,
+    },
+}
+
+/// What a board says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`PROTOCOL`].
+    pub protocol: u16,
+    /// Bytes of the model that runs.
+    pub len: u32,
+    /// Its checksum, the last four bytes of the file.
+    pub checksum: u32,
+    /// Its revision.
+    pub revision: u32,
+    /// Whether it came by an update, or with the firmware.
+    pub is_update: bool,
+}
+
+/// Packs a message into a frame at the start of `buffer` and returns its bytes; none when the message is too long.
+pub fn frame<'b>(message: &impl Serialize, buffer: &'b mut [u8; MAX_FRAME]) -> Option<&'b [u8]> {
+    let mut bytes = [0; MAX_MESSAGE];
+    let len = postcard::to_slice(message, bytes.get_mut(..MAX_MESSAGE - 4)?).ok()?.len();
+    let sum = checksum(bytes.iter().copied().take(len));
+    bytes.get_mut(len..len + 4)?.copy_from_slice(&sum.to_le_bytes());
+    let packed = cobs::try_encode(bytes.get(..len + 4)?, buffer.get_mut(1..MAX_FRAME - 1)?).ok()?;
+    // The zero before it ends whatever noise there was.
+    *buffer.first_mut()? = 0;
+    *buffer.get_mut(packed + 1)? = 0;
+    buffer.get(..packed + 2)
+}
+
+/// Returns the message in the bytes that [`Frames::push`] gave; none when it is no such message.
+pub fn read<'a, T: Deserialize<'a>>(message: &'a [u8]) -> Option<T> {
+    match postcard::take_from_bytes(message) {
+        Ok((message, [])) => Some(message),
+        _ => None,
+    }
+}
+
+/// Finds frames in the bytes of a line.
+#[derive(Debug, Clone)]
+pub struct Frames {
+    bytes: [u8; MAX_FRAME],
+    len: usize,
+    /// Bytes since the last zero do not fit.
+    is_lost: bool,
+}
+
+impl Frames {
+    /// Returns what has seen no byte yet.
+    pub const fn new() -> Self {
+        Self { bytes: [0; MAX_FRAME], len: 0, is_lost: false }
+    }
+
+    /// Takes the next byte of the line and returns the message that it ends, if it ends one and its checksum is right.
+    pub fn push(&mut self, byte: u8) -> Option<&[u8]> {
+        if byte != 0 {
+            match self.bytes.get_mut(self.len) {
+                Some(place) => {
+                    *place = byte;
+                    self.len += 1;
+                }
+                None => self.is_lost = true,
+            }
+            return None;
+        }
+        let (len, is_lost) = (self.len, self.is_lost);
+        (self.len, self.is_lost) = (0, false);
+        if is_lost {
+            return None;
+        }
+        let packed = self.bytes.get_mut(..len)?;
+        let len = cobs::decode_in_place(packed).ok()?;
+        let (message, sum) = self.bytes.get(..len)?.split_last_chunk::<4>()?;
+        (checksum(message.iter().copied()) == u32::from_le_bytes(*sum)).then_some(message)
+    }
+}
+
+impl Default for Frames {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,221 @@
+//! The workstation's end of a serial line to a board: asks, waits, asks again, and knows its answer by its number.
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use attar_device::link::{Answer, Ask, Frames, Hello, MAX_DATA, MAX_FRAME, PROTOCOL, Reply, Request, frame, read};
+use attar_shared::Model;
+
+use crate::progress::{Progress, check_stopped, say};
+
+/// Bits a second of a line that says nothing else.
+pub const BAUD: u32 = 115_200;
+
+/// How long an answer may take before the request is sent again. Erasing a slot takes a flash seconds; the board answers the
+/// repetitions then.
+const PATIENCE: Duration = Duration::from_millis(120);
+
+/// How often a request is sent.
+const ATTEMPTS: usize = 120;
+
+/// The least bytes of a model in a message, on a line that loses most longer ones.
+const LEAST_DATA: usize = 16;
+
+/// How often an update begins anew after the board has restarted in its middle.
+const UPDATES: usize = 3;
+
+/// A line to a board.
+#[derive(Debug)]
+pub struct Link<P> {
+    port: P,
+    frames: Frames,
+    number: u32,
+    /// Requests that were sent more than once.
+    pub repeated: usize,
+}
+
+/// What an answer says, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Said {
+    Hello(Hello),
+    Done,
+    Refused(String),
+}
+
+/// What a board says to a model that was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sent {
+    /// It was written and read back.
+    Whole,
+    /// It was not; this is why.
+    Refused(String),
+}
+
+/// What became of an update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Updated {
+    /// What ran before.
+    pub before: Hello,
+    /// What runs now.
+    pub after: Hello,
+    /// Requests that were sent more than once.
+    pub repeated: usize,
+}
+
+/// Opens a serial port.
+///
+/// # Errors
+///
+/// When there is no such port or it is in use.
+pub fn open(port: &Path, baud: u32) -> Result<Link<Box<dyn serialport::SerialPort>>> {
+    let name = port.to_str().context("the port's name is not UTF-8")?;
+    let port = serialport::new(name, baud)
+        .timeout(Duration::from_millis(20))
+        .open()
+        .with_context(|| format!("cannot open the port {name}"))?;
+    Ok(Link::new(port))
+}
+
+impl<P: Read + Write> Link<P> {
+    /// Returns a line over what reads and writes bytes; reading has to give up after some milliseconds.
+    pub fn new(port: P) -> Self {
+        // A board that still knows another program's numbers must not take these for repetitions.
+        let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Self { port, frames: Frames::new(), number: clock.subsec_nanos().rotate_left(16), repeated: 0 }
+    }
+
+    /// Returns what the line reads and writes.
+    pub fn into_port(self) -> P {
+        self.port
+    }
+
+    /// Asks the board who it is.
+    ///
+    /// # Errors
+    ///
+    /// When it does not answer, or speaks another version.
+    pub fn hello(&mut self) -> Result<Hello> {
+        match self.ask(Ask::Hello)? {
+            Said::Hello(hello) if hello.protocol == PROTOCOL => Ok(hello),
+            Said::Hello(hello) => bail!("the board speaks version {}, this program {PROTOCOL}", hello.protocol),
+            other => bail!("the board answered {other:?} to a greeting"),
+        }
+    }
+
+    /// Sends a model, lets the board restart and try it, and says what runs then. A board that restarts in the middle is sent
+    /// the model anew.
+    ///
+    /// # Errors
+    ///
+    /// When the model is refused, here or there, or the board does not answer.
+    pub fn update(&mut self, model: &[u8]) -> Result<Updated> {
+        Model::parse(model)?;
+        let before = self.hello()?;
+        for attempt in 1.. {
+            match self.send(model)? {
+                Sent::Whole => break,
+                Sent::Refused(why) if why.contains("no update has begun") && attempt < UPDATES => {
+                    say("the board has restarted; the model is sent anew");
+                }
+                Sent::Refused(why) => bail!("the board refuses the model: {why}"),
+            }
+        }
+        self.restart()?;
+        let after = self.hello()?;
+        Ok(Updated { before, after, repeated: self.repeated })
+    }
+
+    /// Lets the board restart.
+    ///
+    /// # Errors
+    ///
+    /// When it does not answer.
+    pub fn restart(&mut self) -> Result<()> {
+        // A board that restarts before its answer has left does not know the repetition: that is no harm.
+        match self.ask(Ask::Restart)? {
+            Said::Done => Ok(()),
+            other => bail!("the board answered {other:?} to a request to restart"),
+        }
+    }
+
+    /// Sends a model, which the board will try when it starts the next time.
+    ///
+    /// # Errors
+    ///
+    /// When the board does not answer.
+    pub fn send(&mut self, model: &[u8]) -> Result<Sent> {
+        match self.send_whole(model)? {
+            Said::Done => Ok(Sent::Whole),
+            Said::Refused(why) => Ok(Sent::Refused(why)),
+            Said::Hello(_) => bail!("the board answered a greeting that nobody gave"),
+        }
+    }
+
+    fn send_whole(&mut self, model: &[u8]) -> Result<Said> {
+        let len = u32::try_from(model.len()).context("the model has more than 4 GiB")?;
+        let begun = self.ask(Ask::Begin { len })?;
+        if begun != Said::Done {
+            return Ok(begun);
+        }
+        let mut progress = Progress::new("update: bytes", model.len());
+        let (mut offset, mut size) = (0, MAX_DATA);
+        while let Some(bytes) = model.get(offset..model.len().min(offset + size)).filter(|bytes| !bytes.is_empty()) {
+            let repeated = self.repeated;
+            let said = self.ask(Ask::Data { offset: offset as u32, bytes })?;
+            if said != Said::Done {
+                return Ok(said);
+            }
+            offset += bytes.len();
+            progress.advance(bytes.len());
+            // On a noisy line short messages arrive sooner.
+            size = if self.repeated > repeated + 1 { size / 2 } else { size + size / 4 }.clamp(LEAST_DATA, MAX_DATA);
+        }
+        drop(progress);
+        self.ask(Ask::Finish)
+    }
+
+    fn ask(&mut self, ask: Ask<'_>) -> Result<Said> {
+        self.number = self.number.wrapping_add(1);
+        let mut buffer = [0; MAX_FRAME];
+        let request = frame(&Request { number: self.number, ask }, &mut buffer).context("the request is too long")?;
+        for attempt in 0..ATTEMPTS {
+            check_stopped()?;
+            self.repeated += usize::from(attempt > 0);
+            self.port.write_all(request).context("cannot write to the port")?;
+            self.port.flush().context("cannot write to the port")?;
+            if let Some(said) = self.wait()? {
+                return Ok(said);
+            }
+        }
+        bail!("the board does not answer: is it on, is this its port, does its firmware speak attar's link?")
+    }
+
+    /// Waits for the answer to the last request.
+    fn wait(&mut self) -> Result<Option<Said>> {
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            let mut bytes = [0; 256];
+            let count = match self.port.read(&mut bytes) {
+                Ok(count) => count,
+                Err(error) => match error.kind() {
+                    io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => continue,
+                    _ => return Err(error).context("cannot read from the port"),
+                },
+            };
+            ensure!(count > 0, "the port was closed");
+            for &byte in &bytes[..count] {
+                let reply = self.frames.push(byte).and_then(read::<Reply<'_>>);
+                if let Some(reply) = reply.filter(|reply| reply.number == self.number) {
+                    return Ok(Some(match reply.answer {
+                        Answer::Hello(hello) => Said::Hello(hello),
+                        Answer::Done => Said::Done,
+                        Answer::Refused { why } => Said::Refused(why.into()),
+                    }));
+                }
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,279 @@
+//! Updates of a board in the field: the program `field` in QEMU, with models that come over its serial line.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::thread::sleep;
+use std::time::Duration;
+
+use attar::link::{Link, Sent};
+use attar_device::store::MAX_TRIALS;
+use attar_shared::SIGNATURE_BYTES;
+use attar_tests::{models, root, with_checksum};
+use ed25519_dalek::{Signer, SigningKey};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::command::{attar, text};
+
+/// The secret half of the first key in RFC 8032, which everyone knows.
+const SECRET: [u8; 32] = [
+    0x9d, 0x61, 0xb1, 0x9d, 0xef, 0xfd, 0x5a, 0x60, 0xba, 0x84, 0x4a, 0xf4, 0x92, 0xec, 0x2c, 0xc4, 0x44, 0x49, 0xc5,
+    0x69, 0x7b, 0x32, 0x69, 0x19, 0x70, 0x3b, 0xac, 0x03, 0x1c, 0xae, 0x7f, 0x60,
+];
+
+fn signed_by(secret: [u8; 32], model: &[u8], revision: u32) -> Vec<u8> {
+    let key = SigningKey::from_bytes(&secret);
+    let mut buffer = vec![0; model.len() + SIGNATURE_BYTES];
+    attar_shared::sign(model, revision, &mut buffer, |message| key.sign(message).to_bytes()).unwrap().to_vec()
+}
+
+fn signed(revision: u32) -> Vec<u8> {
+    signed_by(SECRET, &models::text(), revision)
+}
+
+fn checksum(model: &[u8]) -> u32 {
+    u32::from_le_bytes(*model.last_chunk().unwrap())
+}
+
+/// The program around the golden file, for a Cortex-M4.
+static FIRMWARE: LazyLock<PathBuf> = LazyLock::new(|| {
+    let source = root().join("device/firmware");
+    let target = std::env::var_os("ATTAR_FIRMWARE_TARGET").map_or_else(|| source.join("target"), PathBuf::from);
+    let output = Command::new("cargo")
+        .args(["build", "--release", "--locked", "--quiet", "--bin", "field", "--features", "field"])
+        .args(["--target", "thumbv7em-none-eabihf", "--target-dir"])
+        .arg(&target)
+        .current_dir(&source)
+        .env("ATTAR_STUDENT", root().canonicalize().unwrap().join("tests/golden/everything.attar"))
+        .env("ATTAR_KEY", root().canonicalize().unwrap().join("tests/golden/rfc8032.pub"))
+        .env_remove("CARGO_TARGET_DIR")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let built = target.join("thumbv7em-none-eabihf/release/field");
+    // Other tests build into the same place.
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("field.elf");
+    fs::copy(built, &kept).unwrap();
+    kept
+});
+
+/// A board that runs until it is dropped.
+struct Board {
+    child: Child,
+    folder: tempfile::TempDir,
+}
+
+impl Board {
+    fn start(serial: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let child = Command::new("qemu-system-arm")
+            .args(["-M", "mps2-an386", "-cpu", "cortex-m4", "-display", "none", "-monitor", "none", "-serial", serial])
+            .args(["-semihosting-config", "enable=on,target=native", "-kernel"])
+            .arg(&*FIRMWARE)
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self { child, folder }
+    }
+
+    /// Starts a board and connects to its serial line.
+    fn connected() -> (Self, Link<Line>) {
+        let board = Self::start("unix:line,server=on,wait=on");
+        let path = board.folder.path().join("line");
+        let stream = (0..200)
+            .find_map(|_| {
+                sleep(Duration::from_millis(20));
+                UnixStream::connect(&path).ok()
+            })
+            .expect("QEMU opens its line");
+        stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        (board, Link::new(Line { stream, noise: None }))
+    }
+
+    /// Says in which operation of its flash the board loses its power after its next start, and in the self-test of which
+    /// revision a watchdog bites.
+    fn arm(&self, fuel: u32, watchdog: u32) {
+        let words = [fuel.to_le_bytes(), watchdog.to_le_bytes()].concat();
+        // Whole at once, for the board may be looking.
+        fs::write(self.folder.path().join("power.new"), words).unwrap();
+        fs::rename(self.folder.path().join("power.new"), self.folder.path().join("power")).unwrap();
+    }
+}
+
+impl Drop for Board {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A serial line, on which bytes may be lost or changed.
+#[derive(Debug)]
+struct Line {
+    stream: UnixStream,
+    /// What happens to one byte in a hundred.
+    noise: Option<ChaCha8Rng>,
+}
+
+impl Line {
+    fn spoil(&mut self, bytes: &mut Vec<u8>) {
+        if let Some(random) = &mut self.noise {
+            bytes.retain(|_| !random.random_bool(0.005));
+            for byte in bytes {
+                if random.random_bool(0.005) {
+                    *byte ^= 1 << random.random_range(0..8);
+                }
+            }
+        }
+    }
+}
+
+impl Read for Line {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.stream.read(buffer)?;
+        let mut bytes = buffer[..count].to_vec();
+        self.spoil(&mut bytes);
+        buffer[..bytes.len()].copy_from_slice(&bytes);
+        if count > 0 && bytes.is_empty() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(bytes.len()) }
+    }
+}
+
+impl Write for Line {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let mut bytes = buffer.to_vec();
+        self.spoil(&mut bytes);
+        self.stream.write_all(&bytes)?;
+        Ok(buffer.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+#[test]
+fn board_takes_what_is_signed_good_and_newer_and_keeps_its_model_otherwise() {
+    let (board, mut link) = Board::connected();
+    let delivered = models::everything();
+    let hello = link.hello().unwrap();
+    assert!(!hello.is_update && hello.checksum == checksum(&delivered) && hello.revision == 3);
+    let first = signed(4);
+    let updated = link.update(&first).unwrap();
+    assert_eq!((updated.before, updated.after.checksum), (hello, checksum(&first)));
+    assert!(updated.after.is_update);
+
+    let refused = |link: &mut Link<Line>, model: &[u8], what: &str| {
+        let after = link.update(model).unwrap().after;
+        assert_eq!(after.checksum, checksum(&first), "{what} runs");
+    };
+    let mut unsigned = models::text();
+    unsigned[60..64].copy_from_slice(&9u32.to_le_bytes());
+    refused(&mut link, &with_checksum(unsigned), "an unsigned model");
+    refused(&mut link, &signed_by([1; 32], &models::text(), 9), "a model of another key");
+    let mut changed = signed(9);
+    changed[200] ^= 1;
+    let changed = with_checksum(changed);
+    if attar_shared::Model::parse(&changed).is_ok() {
+        refused(&mut link, &changed, "a model that was changed afterwards");
+    }
+    let mut broken = models::text();
+    let place = broken.len() - 8;
+    broken[place] ^= 1;
+    refused(&mut link, &signed_by(SECRET, &with_checksum(broken), 9), "a model that fails its self-test");
+    let older = format!("{:#}", link.update(&signed(3)).unwrap_err());
+    assert!(older.contains("revision 3, the one in use 4"), "{older}");
+    board.arm(0, 9);
+    link.restart().unwrap();
+    refused(&mut link, &signed(9), "a model from which the board does not come back");
+    assert_eq!(link.hello().unwrap().checksum, checksum(&first));
+    // The watchdog bit as often as it may, and the next model is welcome.
+    assert_eq!(MAX_TRIALS, 3);
+    assert_eq!(link.update(&signed(10)).unwrap().after.revision, 10);
+}
+
+#[test]
+fn power_cuts_leave_a_board_with_a_model() {
+    let (board, mut link) = Board::connected();
+    let mut running = signed(4);
+    link.update(&running).unwrap();
+    let erased = (running.len() + 256).div_ceil(4096);
+    let operations = erased + running.len().div_ceil(32) + 1;
+    // Two more when the board starts: the trial, and its end.
+    let last = operations as u32 + 3;
+    // All of them are cut in the simulated flash; here the first, the last, and some between.
+    let mut cases = 0;
+    for fuel in (1..=last).filter(|fuel| *fuel < 4 || *fuel > last - 6 || fuel % 8 == 0) {
+        cases += 1;
+        let next = signed(4 + fuel);
+        board.arm(fuel, 0);
+        link.restart().unwrap();
+        let sent = link.send(&next).unwrap();
+        // A board that is cut off while it erases is asked once more to begin, and does.
+        let is_cut = (erased + 1..=operations).contains(&(fuel as usize));
+        assert_eq!(sent != Sent::Whole, is_cut, "operation {fuel}: {sent:?}");
+        if !is_cut {
+            link.restart().unwrap();
+        }
+        let found = link.hello().unwrap();
+        assert!(found.is_update, "operation {fuel}: the board fell back to what it was delivered with");
+        let known = [checksum(&running), checksum(&next)];
+        assert!(known.contains(&found.checksum), "operation {fuel}: neither the old model nor the new one");
+        assert!(is_cut || found.checksum == known[1], "operation {fuel}: the new model is lost");
+        assert_eq!(link.update(&next).unwrap().after.checksum, known[1], "operation {fuel}: the second attempt failed");
+        running = next;
+    }
+    println!("cases: {cases}");
+}
+
+#[test]
+fn update_arrives_over_a_line_that_loses_and_changes_one_byte_in_a_hundred() {
+    let (_board, link) = Board::connected();
+    let mut line = link.into_port();
+    line.noise = Some(ChaCha8Rng::seed_from_u64(1));
+    let mut link = Link::new(line);
+    let mut repeated = 0;
+    for revision in 4..6 {
+        let model = signed(revision);
+        let updated = link.update(&model).unwrap();
+        assert_eq!(updated.after.checksum, checksum(&model));
+        repeated = updated.repeated;
+    }
+    assert!(repeated > 10, "{repeated}: the line was not noisy");
+}
+
+/// The command, through a port as an operating system has them.
+#[test]
+fn command_updates_a_board_on_a_port() {
+    use std::io::BufRead;
+    let mut board = Board::start("pty");
+    let mut lines = io::BufReader::new(board.child.stdout.take().unwrap()).lines();
+    // "char device redirected to /dev/pts/3 (label serial0)"
+    let port = lines
+        .find_map(|line| line.unwrap().split(' ').find(|word| word.starts_with("/dev/")).map(String::from))
+        .expect("QEMU says which port it has opened");
+    let folder = board.folder.path();
+    fs::write(folder.join("new.attar"), signed(4)).unwrap();
+    fs::write(folder.join("unsigned.attar"), models::text()).unwrap();
+    fs::write(folder.join("old.attar"), signed(1)).unwrap();
+    let update = |model: &str| attar().args(["update", model, "--port", &port]).current_dir(folder).output().unwrap();
+    let good = update("new.attar");
+    assert!(good.status.success(), "{}", text(&good.stderr));
+    assert!(text(&good.stdout).contains("now:    revision 4"), "{}", text(&good.stdout));
+    let fails = |model: &str, expected: &str| {
+        let output = update(model);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains(expected), "{model}: {}", text(&output.stderr));
+    };
+    fails("unsigned.attar", "the board refuses the model: the model has revision 0, the one in use 4");
+    fails("old.attar", "the one in use 4");
+    fails("none.attar", "cannot read none.attar");
+    let output = attar().args(["update", "new.attar", "--port", "none"]).current_dir(folder).output().unwrap();
+    assert!(text(&output.stderr).contains("cannot open the port none"), "{}", text(&output.stderr));
+}
