@@ -206,7 +206,11 @@ impl<'a> Code<'a> {
     /// grows too deep.
     ///
     /// `columns` holds the columns of each earlier fact's table, nothing for a fact that is no category.
-    pub(crate) fn check(self, columns: &[Option<u8>], input_values: usize) -> Result<(), Defect> {
+    ///
+    /// # Errors
+    ///
+    /// [`Defect::TooLarge`], [`Defect::Truncated`], [`Defect::Code`], [`Defect::NotFinite`] and [`Defect::Stack`].
+    pub fn check(self, columns: &[Option<u8>], input_values: usize) -> Result<(), Defect> {
         if self.0.len() > MAX_CODE {
             return Err(Defect::TooLarge);
         }

@@ -2,11 +2,11 @@
 
 pub mod build;
 pub mod facts;
-pub mod flash;
 pub mod generalized;
 pub mod models;
 pub mod nets;
-pub mod reference;
+
+pub use attar_spec::{crc32, definition, flash, parameters, reference, with_checksum};
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -28,24 +28,4 @@ pub fn real_data(name: &str) -> Option<PathBuf> {
     // Past the test runner's capture, which hides what a passing test prints.
     let _ = writeln!(io::stderr(), "SKIPPED: needs {name} in {}; or set ATTAR_DATA", base.display());
     None
-}
-
-/// Returns the bytes of a model with the checksum that belongs to them.
-pub fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
-    let body = bytes.len() - 4;
-    let sum = crc32(&bytes[..body]);
-    bytes[body..].copy_from_slice(&sum.to_le_bytes());
-    bytes
-}
-
-/// Returns the CRC-32 of zip and Ethernet, bit by bit.
-fn crc32(bytes: &[u8]) -> u32 {
-    let mut sum = !0u32;
-    for &byte in bytes {
-        sum ^= u32::from(byte);
-        for _ in 0..8 {
-            sum = if sum & 1 == 1 { sum >> 1 ^ 0xedb8_8320 } else { sum >> 1 };
-        }
-    }
-    !sum
 }

@@ -7,7 +7,8 @@ use attar_shared::{
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::build::{Builder, Frame, addition, average, bag, channels, channels4, joined_addition, rows};
+use crate::build::{Builder, Frame};
+use crate::parameters::{addition, average, bag, channels, channels4, joined_addition, rows};
 use crate::facts::FactList;
 use crate::reference;
 

@@ -1,6 +1,7 @@
 //! The tests that cross crates, in one binary: each of them links candle.
 
 mod command;
+mod corpus;
 mod data;
 mod device;
 mod distillation;
