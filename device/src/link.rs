@@ -1,9 +1,12 @@
 //! What a board and a workstation say to each other over a serial line, in frames that survive it.
 //!
-//! A message is written by [postcard](https://docs.rs/postcard), followed by its CRC-32, and packed by COBS (Cheshire and
-//! Baker 1999), so that the byte 0 stands between frames alone: whatever noise, lost bytes or a restart do to one frame, the
-//! next is read. The workstation asks, the board answers; a [`Request`] that is not answered in time is sent again with the
-//! number that it had, and a board that has answered that number says the same once more instead of doing it twice.
+//! A message is followed by its CRC-32 and packed by COBS (Cheshire and Baker 1999), so that the byte 0 stands between frames
+//! alone: whatever noise, lost bytes or a restart do to one frame, the next is read. The workstation asks, the board answers; a
+//! [`Request`] that is not answered in time is sent again with the number that it had, and a board that has answered that
+//! number says the same once more instead of doing it twice.
+//!
+//! Messages and frames are a few lines of our own: the crates that are made for them (postcard, cobs) index slices where the
+//! compiler cannot see that they may, and here the linker has to show that nothing can panic.
 //!
 //! ```
 //! use attar_device::link::{Ask, Frames, Request, frame, read};
@@ -19,8 +22,13 @@
 //! assert_eq!(request, Some((1, true)));
 //! ```
 
+mod cobs;
+mod message;
+
 use attar_shared::checksum;
-use serde::{Deserialize, Serialize};
+
+use message::Bytes;
+pub use message::Message;
 
 /// The most bytes of a model in one message.
 pub const MAX_DATA: usize = 192;
@@ -32,20 +40,19 @@ pub const MAX_MESSAGE: usize = 224;
 pub const MAX_FRAME: usize = MAX_MESSAGE + 3;
 
 /// The version of what is said here.
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u32 = 1;
 
 /// A request of the workstation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request<'a> {
     /// Another one for each request, and the same when it is sent again.
     pub number: u32,
     /// What is asked for.
-    #[serde(borrow)]
     pub ask: Ask<'a>,
 }
 
 /// What a workstation asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask<'a> {
     /// Who is there.
     Hello,
@@ -68,17 +75,16 @@ pub enum Ask<'a> {
 }
 
 /// An answer of the board.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reply<'a> {
     /// The number of the request.
     pub number: u32,
     /// What is answered.
-    #[serde(borrow)]
     pub answer: Answer<'a>,
 }
 
 /// What a board answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer<'a> {
     /// Who is there.
     Hello(Hello),
@@ -92,10 +98,10 @@ pub enum Answer<'a> {
 }
 
 /// What a board says of itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hello {
     /// [`PROTOCOL`].
-    pub protocol: u16,
+    pub protocol: u32,
     /// Bytes of the model that runs.
     pub len: u32,
     /// Its checksum, the last four bytes of the file.
@@ -107,12 +113,14 @@ pub struct Hello {
 }
 
 /// Packs a message into a frame at the start of `buffer` and returns its bytes; none when the message is too long.
-pub fn frame<'b>(message: &impl Serialize, buffer: &'b mut [u8; MAX_FRAME]) -> Option<&'b [u8]> {
+pub fn frame<'b, 'm>(message: &impl Message<'m>, buffer: &'b mut [u8; MAX_FRAME]) -> Option<&'b [u8]> {
     let mut bytes = [0; MAX_MESSAGE];
-    let len = postcard::to_slice(message, bytes.get_mut(..MAX_MESSAGE - 4)?).ok()?.len();
-    let sum = checksum(bytes.iter().copied().take(len));
-    bytes.get_mut(len..len + 4)?.copy_from_slice(&sum.to_le_bytes());
-    let packed = cobs::try_encode(bytes.get(..len + 4)?, buffer.get_mut(1..MAX_FRAME - 1)?).ok()?;
+    let mut to = Bytes { bytes: &mut bytes, len: 0 };
+    message.put(&mut to)?;
+    let sum = checksum(to.bytes.iter().copied().take(to.len));
+    to.all(&sum.to_le_bytes())?;
+    let len = to.len;
+    let packed = cobs::pack(bytes.get(..len)?, buffer.get_mut(1..MAX_FRAME - 1)?)?;
     // The zero before it ends whatever noise there was.
     *buffer.first_mut()? = 0;
     *buffer.get_mut(packed + 1)? = 0;
@@ -120,11 +128,8 @@ pub fn frame<'b>(message: &impl Serialize, buffer: &'b mut [u8; MAX_FRAME]) -> O
 }
 
 /// Returns the message in the bytes that [`Frames::push`] gave; none when it is no such message.
-pub fn read<'a, T: Deserialize<'a>>(message: &'a [u8]) -> Option<T> {
-    match postcard::take_from_bytes(message) {
-        Ok((message, [])) => Some(message),
-        _ => None,
-    }
+pub fn read<'a, T: Message<'a>>(message: &'a [u8]) -> Option<T> {
+    T::take(message)
 }
 
 /// Finds frames in the bytes of a line.
@@ -160,7 +165,7 @@ impl Frames {
             return None;
         }
         let packed = self.bytes.get_mut(..len)?;
-        let len = cobs::decode_in_place(packed).ok()?;
+        let len = cobs::unpack(packed)?;
         let (message, sum) = self.bytes.get(..len)?.split_last_chunk::<4>()?;
         (checksum(message.iter().copied()) == u32::from_le_bytes(*sum)).then_some(message)
     }

@@ -132,12 +132,9 @@ impl<'a, const PARTS: u64> Session<'a, PARTS> {
                     };
                 }
             } else {
-                let depth = usize::from(source.shape.channels).max(1);
-                for (places, values) in places.chunks_exact_mut(depth).zip(input.chunks_exact(depth)) {
-                    let gains = description.gains.iter().zip(description.offsets.iter());
-                    for ((place, &value), (gain, offset)) in places.iter_mut().zip(values).zip(gains) {
-                        *place = round_to_i8(value.into() * gain + offset);
-                    }
+                // One pair a channel, at every position again; chunks would ask whether the channels are none.
+                for ((place, &value), (gain, offset)) in places.iter_mut().zip(input).zip(gains.cycle()) {
+                    *place = round_to_i8(value.into() * gain + offset);
                 }
             }
         }

@@ -23,7 +23,7 @@ impl<'a> F32s<'a> {
     }
 
     /// Returns the values in their order.
-    pub fn iter(self) -> impl ExactSizeIterator<Item = f32> + 'a {
+    pub fn iter(self) -> impl ExactSizeIterator<Item = f32> + Clone + 'a {
         self.0.iter().map(|bytes| f32::from_le_bytes(*bytes))
     }
 }

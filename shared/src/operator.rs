@@ -205,6 +205,11 @@ impl<'a> Operator<'a> {
         }
     }
 
+    /// Returns where its parameters begin in the weights section, and how many bytes they are.
+    pub fn parameters_range(&self) -> (u32, u32) {
+        self.blob
+    }
+
     /// Returns the multiply-accumulate operations of one run, for the shape of the first input and that of the output.
     ///
     /// For the shapes of a parsed model they fit; others may wrap.

@@ -2,9 +2,11 @@
 
 pub mod build;
 pub mod facts;
+pub mod firmware;
 pub mod generalized;
 pub mod models;
 pub mod nets;
+pub mod trust;
 
 pub use attar_spec::{crc32, definition, flash, parameters, reference, with_checksum};
 

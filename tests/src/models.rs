@@ -8,8 +8,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::build::{Builder, Frame};
-use crate::parameters::{addition, average, bag, channels, channels4, joined_addition, rows};
 use crate::facts::FactList;
+use crate::parameters::{addition, average, bag, channels, channels4, joined_addition, rows};
 use crate::reference;
 
 /// Returns a model that holds every kind of operator, fact and head, and one self-test vector: the golden file.

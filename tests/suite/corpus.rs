@@ -30,7 +30,8 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     }
     seeds.push(("signature", "signed".into(), signed.to_vec()));
     seeds.push(("store", "text".into(), text));
-    for (index, fact) in Model::parse(&models[0].1).unwrap().facts().enumerate().filter(|(_, fact)| fact.is_computed()) {
+    for (index, fact) in Model::parse(&models[0].1).unwrap().facts().enumerate().filter(|(_, fact)| fact.is_computed())
+    {
         let numbers: Vec<u8> = (0..16).flat_map(|value| (value as f32 - 3.5).to_le_bytes()).collect();
         let mut bytes = fact.code.bytes().to_vec();
         let len = bytes.len();

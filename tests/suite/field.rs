@@ -11,28 +11,15 @@ use std::time::Duration;
 
 use attar::link::{Link, Sent};
 use attar_device::store::MAX_TRIALS;
-use attar_shared::SIGNATURE_BYTES;
-use attar_tests::{models, root, with_checksum};
-use ed25519_dalek::{Signer, SigningKey};
+use attar_tests::firmware::{self, Program, known_key};
+use attar_tests::{models, root, trust, with_checksum};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::command::{attar, text};
 
-/// The secret half of the first key in RFC 8032, which everyone knows.
-const SECRET: [u8; 32] = [
-    0x9d, 0x61, 0xb1, 0x9d, 0xef, 0xfd, 0x5a, 0x60, 0xba, 0x84, 0x4a, 0xf4, 0x92, 0xec, 0x2c, 0xc4, 0x44, 0x49, 0xc5,
-    0x69, 0x7b, 0x32, 0x69, 0x19, 0x70, 0x3b, 0xac, 0x03, 0x1c, 0xae, 0x7f, 0x60,
-];
-
-fn signed_by(secret: [u8; 32], model: &[u8], revision: u32) -> Vec<u8> {
-    let key = SigningKey::from_bytes(&secret);
-    let mut buffer = vec![0; model.len() + SIGNATURE_BYTES];
-    attar_shared::sign(model, revision, &mut buffer, |message| key.sign(message).to_bytes()).unwrap().to_vec()
-}
-
 fn signed(revision: u32) -> Vec<u8> {
-    signed_by(SECRET, &models::text(), revision)
+    trust::signed(&models::text(), revision)
 }
 
 fn checksum(model: &[u8]) -> u32 {
@@ -41,24 +28,10 @@ fn checksum(model: &[u8]) -> u32 {
 
 /// The program around the golden file, for a Cortex-M4.
 static FIRMWARE: LazyLock<PathBuf> = LazyLock::new(|| {
-    let source = root().join("device/firmware");
-    let target = std::env::var_os("ATTAR_FIRMWARE_TARGET").map_or_else(|| source.join("target"), PathBuf::from);
-    let output = Command::new("cargo")
-        .args(["build", "--release", "--locked", "--quiet", "--bin", "field", "--features", "field"])
-        .args(["--target", "thumbv7em-none-eabihf", "--target-dir"])
-        .arg(&target)
-        .current_dir(&source)
-        .env("ATTAR_STUDENT", root().canonicalize().unwrap().join("tests/golden/everything.attar"))
-        .env("ATTAR_KEY", root().canonicalize().unwrap().join("tests/golden/rfc8032.pub"))
-        .env_remove("CARGO_TARGET_DIR")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    let built = target.join("thumbv7em-none-eabihf/release/field");
-    // Other tests build into the same place.
-    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("field.elf");
-    fs::copy(built, &kept).unwrap();
-    kept
+    let student = root().join("tests/golden/everything.attar");
+    let program = Program { name: "field", features: "field", student: &student, key: &known_key() };
+    let board = attar::verify::find_board("mps2-an386").unwrap();
+    firmware::build(board, program, Path::new(env!("CARGO_TARGET_TMPDIR"))).unwrap()
 });
 
 /// A board that runs until it is dropped.
@@ -176,7 +149,7 @@ fn board_takes_what_is_signed_good_and_newer_and_keeps_its_model_otherwise() {
     let mut unsigned = models::text();
     unsigned[60..64].copy_from_slice(&9u32.to_le_bytes());
     refused(&mut link, &with_checksum(unsigned), "an unsigned model");
-    refused(&mut link, &signed_by([1; 32], &models::text(), 9), "a model of another key");
+    refused(&mut link, &trust::signed_by([1; 32], &models::text(), 9), "a model of another key");
     let mut changed = signed(9);
     changed[200] ^= 1;
     let changed = with_checksum(changed);
@@ -186,7 +159,7 @@ fn board_takes_what_is_signed_good_and_newer_and_keeps_its_model_otherwise() {
     let mut broken = models::text();
     let place = broken.len() - 8;
     broken[place] ^= 1;
-    refused(&mut link, &signed_by(SECRET, &with_checksum(broken), 9), "a model that fails its self-test");
+    refused(&mut link, &trust::signed(&with_checksum(broken), 9), "a model that fails its self-test");
     let older = format!("{:#}", link.update(&signed(3)).unwrap_err());
     assert!(older.contains("revision 3, the one in use 4"), "{older}");
     board.arm(0, 9);

@@ -5,11 +5,11 @@ use std::sync::LazyLock;
 
 use attar_device::Student;
 use attar_shared::{
-    Binary, Defect, Definition, Encoder, FactDefinition, FactKind, InputDefinition, Instruction, KindDefinition, MAX_CODE,
-    MAX_STACK, MAX_VALUES, Model, ParseError, Unary, WriteError,
+    Binary, Defect, Definition, Encoder, FactDefinition, FactKind, InputDefinition, Instruction, KindDefinition,
+    MAX_CODE, MAX_STACK, MAX_VALUES, Model, ParseError, Unary, WriteError,
 };
-use attar_tests::facts::assemble;
 use attar_tests::definition::{rewritten, with_definition};
+use attar_tests::facts::assemble;
 use attar_tests::{models, reference, root, with_checksum};
 
 /// The golden file; `./tests/run --overwrite` writes it anew.

@@ -17,3 +17,4 @@ mod signature;
 mod store;
 mod texts;
 mod toys;
+mod trust;

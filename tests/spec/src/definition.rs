@@ -1,8 +1,8 @@
 //! The way back: of a parsed model what it was written from.
 
 use attar_shared::{
-    Addend, Definition, FactDefinition, FactKind, HeadDefinition, InputDefinition, KindDefinition, Model, OperatorDefinition,
-    Parameters, Tensor, TestDefinition, Weights, Window,
+    Addend, Definition, FactDefinition, FactKind, HeadDefinition, InputDefinition, KindDefinition, Model,
+    OperatorDefinition, Parameters, Tensor, TestDefinition, Weights, Window,
 };
 
 use crate::parameters;
