@@ -1,6 +1,7 @@
 //! What a board promises, shown by the linker and by the board: nothing can panic, a stack that grows too deep is caught, a
 //! self-test names the operator that differs, and what trust costs.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use attar::verify::find_board;
@@ -63,6 +64,87 @@ fn a_stack_that_overflows_is_caught() {
         let said = text(&output.stdout) + &text(&output.stderr);
         assert!(said.contains(expected), "{name} said {said:?}");
     }
+}
+
+/// A stack of known depth needs code that never calls itself: in the program with everything no function reaches itself by
+/// calls. The control has one that does.
+#[test]
+fn no_function_calls_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let student = root().join("tests/golden/everything.attar");
+    for name in ["mps2-an385-m0", "mps2-an386"] {
+        let board = find_board(name).unwrap();
+        let cycles = |program, features| {
+            let program = Program { name: program, features, student: &student, key: &known_key() };
+            let program = firmware::build(board, program, folder.path()).unwrap();
+            let calls = calls(&fs::read(program).unwrap());
+            assert!(calls.len() > 10 && calls.values().map(BTreeSet::len).sum::<usize>() > 10, "{name}: {calls:?}");
+            calls.keys().filter(|&function| reaches(&calls, function)).cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(cycles("whole", "store,link,signed"), [""; 0], "{name}");
+        let control = cycles("stack", "deep");
+        assert!(control.iter().any(|function| function.contains("dig")), "{name}: {control:?}");
+    }
+}
+
+/// Returns which functions of a program for Thumb branch to which others.
+fn calls(program: &[u8]) -> BTreeMap<String, BTreeSet<String>> {
+    use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
+    let file = object::File::parse(program).unwrap();
+    let functions: BTreeMap<u64, (u64, String)> = file
+        .symbols()
+        .filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.size() > 0)
+        .map(|symbol| (symbol.address() & !1, (symbol.size(), symbol.name().unwrap().to_string())))
+        .collect();
+    let section = file.section_by_name(".text").unwrap();
+    let bytes = section.data().unwrap();
+    let half = |address: u64| {
+        let at = (address - section.address()) as usize;
+        bytes.get(at..at + 2).map_or(0, |half| u32::from(half[0]) | u32::from(half[1]) << 8)
+    };
+    let function_at = |address: u64| {
+        let (start, (size, name)) = functions.range(..=address).next_back()?;
+        (address < start + size).then_some(name)
+    };
+    let mut calls = BTreeMap::new();
+    for (&start, (size, name)) in &functions {
+        let targets: &mut BTreeSet<String> = calls.entry(name.clone()).or_default();
+        if start < section.address() {
+            continue;
+        }
+        let mut address = start;
+        while address < start + size {
+            let (first, second) = (half(address), half(address + 2));
+            let is_wide = first >> 11 >= 0b11101;
+            // BL, and B to another function. Data between the code may look like one; that adds calls and hides none.
+            if first >> 11 == 0b11110 && second >> 14 >= 2 && second >> 12 & 1 == 1 {
+                let sign = first >> 10 & 1;
+                let [j1, j2] = [13, 11].map(|bit| 1 ^ (second >> bit & 1) ^ sign);
+                let offset = sign << 24 | j1 << 23 | j2 << 22 | (first & 0x3ff) << 12 | (second & 0x7ff) << 1;
+                let offset = i64::from((offset << 7).cast_signed() >> 7);
+                let place = (address as i64 + 4 + offset) as u64;
+                // Cores without far jumps use BL for those within a function.
+                let is_inside = (start + 1..start + size).contains(&place);
+                targets.extend(function_at(place).filter(|_| !is_inside).cloned());
+            }
+            address += if is_wide { 4 } else { 2 };
+        }
+    }
+    calls
+}
+
+fn reaches(calls: &BTreeMap<String, BTreeSet<String>>, function: &String) -> bool {
+    let mut seen: BTreeSet<&String> = BTreeSet::new();
+    let mut open: Vec<&String> = calls[function].iter().collect();
+    while let Some(next) = open.pop() {
+        if next == function {
+            return true;
+        }
+        if seen.insert(next) {
+            open.extend(calls.get(next).into_iter().flatten());
+        }
+    }
+    false
 }
 
 /// One weight changes in flash after the model was checked: the self-test says which operator it belongs to.

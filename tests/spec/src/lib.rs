@@ -26,3 +26,85 @@ pub fn crc32(bytes: &[u8]) -> u32 {
     }
     !sum
 }
+
+/// Short enough for Miri, also with other pointers and the other order of bytes.
+#[cfg(test)]
+mod tests {
+    use attar_device::Student;
+    use attar_device::store::Store;
+    use attar_shared::Model;
+
+    use super::flash::Flash;
+    use super::*;
+
+    const GOLDEN: [&[u8]; 2] =
+        [include_bytes!("../../golden/everything.attar"), include_bytes!("../../golden/text.attar")];
+
+    #[test]
+    fn golden_files_reproduce_their_vectors_wherever_they_stand() {
+        for (golden, offset) in GOLDEN.into_iter().zip([1, 3]) {
+            let bytes = [vec![0; offset], golden.to_vec()].concat();
+            let student = Student::parse(&bytes[offset..]).unwrap();
+            let mut arena = vec![17; student.model().arena_bytes()];
+            assert_eq!(student.self_test(&mut arena), Ok(1));
+        }
+    }
+
+    #[test]
+    fn golden_files_run_as_the_specification_says_and_are_written_as_they_were_read() {
+        for golden in &GOLDEN[usize::from(cfg!(miri))..] {
+            targets::run(golden);
+            assert!(definition::rewritten(golden) == *golden);
+        }
+    }
+
+    #[test]
+    fn broken_files_are_refused_or_run() {
+        // Miri is some thousand times slower.
+        let (goldens, cuts, flips) = if cfg!(miri) { (&GOLDEN[1..], 700, 3) } else { (&GOLDEN[..], 7, 100) };
+        for golden in goldens {
+            for len in (0..golden.len()).step_by(cuts) {
+                assert!(Model::parse(&golden[..len]).is_err());
+            }
+            for place in (64 * 8..(golden.len() - 4) * 8).step_by(golden.len() * 8 / flips) {
+                let mut bytes = golden.to_vec();
+                bytes[place / 8] ^= 1 << (place % 8);
+                assert!(Model::parse(&bytes).is_err());
+                targets::run(&bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn frames_code_and_rubbish_in_a_store_are_read() {
+        let bytes = GOLDEN[1];
+        targets::link(&bytes[..300]);
+        targets::code(&bytes[..200]);
+        targets::store(&bytes[..700]);
+    }
+
+    #[test]
+    fn power_cuts_leave_a_model() {
+        let model = GOLDEN[1];
+        for fuel in if cfg!(miri) { [2, 20].as_slice() } else { &[1, 2, 20, 60, 70] }.iter().copied() {
+            let mut flash = Flash::<4, 1024>::new(6, fuel);
+            flash.fuel = Some(fuel);
+            let mut store = Store::open(flash).unwrap();
+            let written = store.update(model.len()).and_then(|mut update| {
+                update.write(model)?;
+                update.finish()
+            });
+            let mut flash = store.flash().clone();
+            flash.fuel = None;
+            let chosen = Store::open(flash).unwrap().choose(|_, slot| slot.len == model.len()).unwrap();
+            assert_eq!(chosen.is_some(), written.is_ok(), "{fuel}");
+        }
+    }
+
+    /// The check of a signature takes Miri too long.
+    #[test]
+    #[cfg_attr(miri, ignore)]
+    fn unsigned_models_are_no_signed_ones() {
+        GOLDEN.into_iter().for_each(targets::signature);
+    }
+}
