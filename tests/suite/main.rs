@@ -9,6 +9,7 @@ mod facts;
 mod field;
 mod format;
 mod gradients;
+mod hostile;
 mod nets;
 mod parity;
 mod qemu;

@@ -18,15 +18,15 @@ use super::array::{Array, element_count};
 pub fn read(path: &Path) -> Result<Array> {
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let parsed = if bytes.starts_with(&[0x1f, 0x8b]) {
-        parse(MultiGzDecoder::new(bytes.as_slice()), None)
+        parse(MultiGzDecoder::new(bytes.as_slice()), Err(bytes.len()))
     } else {
-        parse(bytes.as_slice(), Some(bytes.len()))
+        parse(bytes.as_slice(), Ok(bytes.len()))
     };
     parsed.with_context(|| format!("{}", path.display()))
 }
 
-/// Reads header and values; `len` is the length of the file where it is known beforehand.
-fn parse(mut source: impl Read, len: Option<usize>) -> Result<Array> {
+/// Reads header and values; `len` is the length of all of it, or that of the gzip around it.
+fn parse(mut source: impl Read, len: Result<usize, usize>) -> Result<Array> {
     let mut magic = [0; 4];
     source.read_exact(&mut magic).context("is too short for an IDX header")?;
     let [0, 0, code, dimensions] = magic else {
@@ -45,12 +45,17 @@ fn parse(mut source: impl Read, len: Option<usize>) -> Result<Array> {
     let count = element_count(&shape)?;
     let promised = count * kind.bytes();
     let header = 4 + 4 * usize::from(dimensions);
-    if let Some(len) = len {
-        ensure!(
+    match len {
+        Ok(len) => ensure!(
             len - header == promised,
             "holds {} of {promised} bytes that its header promises ({shape:?} of {kind:?})",
             len - header
-        );
+        ),
+        // Deflate shrinks by 1032 to 1 at most.
+        Err(packed) => ensure!(
+            promised <= packed.saturating_mul(1032),
+            "promises {promised} bytes ({shape:?} of {kind:?}), more than {packed} bytes of gzip can hold"
+        ),
     }
     // One byte more than promised shows what is too long without reading all of it.
     let mut data = Vec::new();
