@@ -36,7 +36,7 @@ impl<'a, const PARTS: u64> Session<'a, PARTS> {
     /// bytes.
     pub fn new(model: Model<'a, PARTS>, arena: &'a mut [i8]) -> Result<Self, Error> {
         // The kernels of boards read words; those of the workstation do not care.
-        if cfg!(not(target_pointer_width = "64")) && !(model.is_aligned() && arena.as_ptr().addr().is_multiple_of(4)) {
+        if cfg!(target_os = "none") && !(model.is_aligned() && arena.as_ptr().addr().is_multiple_of(4)) {
             return Err(Error::Misaligned);
         }
         let (needed, got) = (model.arena_bytes(), arena.len());

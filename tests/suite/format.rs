@@ -63,6 +63,7 @@ fn every_truncation_is_refused() {
         let longer = [golden.as_slice(), &[0]].concat();
         assert!(matches!(Model::parse(&longer), Err(ParseError::Length { .. })));
     }
+    println!("cases: {}", goldens().iter().map(|golden| golden.len() + 1).sum::<usize>());
 }
 
 #[test]
@@ -74,6 +75,7 @@ fn every_flipped_bit_is_refused() {
             assert!(Model::parse(&bytes).is_err(), "bit {place} was flipped and accepted");
         }
     }
+    println!("cases: {}", goldens().iter().map(|golden| golden.len() * 8).sum::<usize>());
 }
 
 /// Flips bits and mends the checksum: what the parser then accepts has to run, and to say the same as the specification.
@@ -119,6 +121,7 @@ fn flipped_bits_under_a_right_checksum_are_refused_or_run() {
         }
     }
     assert!(accepted > 1000 && refused > 1000, "{accepted} accepted, {refused} refused");
+    println!("cases: {}", accepted + refused);
 }
 
 #[test]
@@ -230,6 +233,7 @@ fn each_broken_rule_is_named() {
         ("tests that are too many", tests, vec![9, 0, 0, 0], ParseError::Tests(Defect::Truncated)),
         ("tests that are too few", tests, vec![0; 4], ParseError::Tests(Defect::Padding)),
     ];
+    println!("cases: {}", cases.len());
     let mut wrong = Vec::new();
     for (what, at, patch, expected) in cases {
         let mut bytes = golden.clone();

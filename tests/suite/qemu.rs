@@ -15,6 +15,7 @@ use object::{Object, ObjectSymbol};
 fn boards_give_the_outputs_of_the_host_in_bounded_instructions() {
     let bytes = models::everything();
     let samples = random_samples(&bytes, 25, 7).unwrap();
+    println!("cases: {}", 6 * samples.len());
     for (board, bound) in [
         ("microbit", 311_900),
         ("mps2-an385", 202_800),
@@ -48,6 +49,7 @@ fn boards_equal_the_host_on_random_graphs() {
             assert_eq!((figures.samples, figures.mismatches), (4, 0), "graph {seed} on {board}");
         }
     }
+    println!("cases: {}", count * 4 * 6);
     assert!(u64::from(operators) >= count * 2, "only {operators} operators were compared");
 }
 
@@ -56,6 +58,7 @@ fn boards_equal_the_host_on_random_graphs() {
 fn boards_read_texts_as_the_host_does() {
     let bytes = models::text();
     let samples = random_samples(&bytes, 40, 11).unwrap();
+    println!("cases: {}", 3 * samples.len());
     for (board, bound) in [("microbit", 107_700), ("mps2-an386", 72_000), ("riscv32-virt", 76_700)] {
         let figures = verify::on(&format!("qemu:{board}"), &bytes, &samples).unwrap();
         assert_eq!((figures.samples, figures.mismatches), (40, 0), "{board}");
