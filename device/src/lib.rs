@@ -33,10 +33,15 @@
 //! are not linked. Built with `opt-level = "s"` but for this crate (`[profile.release.package.attar-device]`, `opt-level = 3`),
 //! the engine takes 14 KB for dense layers and 23 to 26 KB for convolutional networks on a Cortex-M4, and 1.0 to 1.4 KB of stack.
 //!
+//! # Trust
+//!
+//! The feature `signed` has models that only the holder of a key can make, `store` keeps two of them in a flash through updates and
+//! power cuts, and `link` takes them over a serial line.
+//!
 //! # Panics
 //!
 //! Nothing here panics: sizes are checked where a caller hands something over, and a parsed model keeps every rule that
-//! the kernels rely on.
+//! the kernels rely on. The linker shows it, but for the library of signatures, which checks indices that depend on no data.
 #![no_std]
 #![deny(unsafe_code)]
 #![deny(missing_docs)]

@@ -72,7 +72,8 @@ fn good() -> Vec<(&'static str, Vec<u8>, fn(&Path) -> bool)> {
         ("x.npy", npy_bytes, |path| npy::read(path, None).is_ok()),
         ("x.safetensors", tensors, |path| safetensors::read(path, Some("x")).is_ok()),
         ("x.csv", format!("number,other,text\n{table}").into_bytes(), |path| {
-            csv::Table::read(path).is_ok_and(|table| table.column("number").is_ok_and(|column| column.numbers().is_ok()))
+            csv::Table::read(path)
+                .is_ok_and(|table| table.column("number").is_ok_and(|column| column.numbers().is_ok()))
         }),
     ]
 }

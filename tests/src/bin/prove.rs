@@ -198,7 +198,8 @@ fn main() -> Result<ExitCode> {
     } else {
         println!("| promise | tests | cases | failed |\n|---|---|---|---|");
         for (promise, tests, cases, failed) in rows {
-            let tests: Vec<String> = tests.iter().map(|test| format!("`{}`", test.replace("::tests::", "::"))).collect();
+            let tests: Vec<String> =
+                tests.iter().map(|test| format!("`{}`", test.replace("::tests::", "::"))).collect();
             println!("| {promise} | {} | {cases} | {failed} |", tests.join(", "));
         }
     }

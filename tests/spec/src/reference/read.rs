@@ -514,7 +514,10 @@ mod tests {
         // 7 + floor((10 + 1·4 + 2·-3 + 3·50 + 4·100) / 8 + 1/2) = 7 + floor(70.25)
         let tensors = model.run(&input, &facts);
         assert_eq!(tensors, [vec![4, -3], vec![50, 100], vec![4, -3, 50, 100], vec![77]]);
-        assert_eq!(model.tests, [TestVector { input, facts, heads: vec![vec![77]], checksums: vec![0x0403_0201, 0x0807_0605] }]);
+        assert_eq!(
+            model.tests,
+            [TestVector { input, facts, heads: vec![vec![77]], checksums: vec![0x0403_0201, 0x0807_0605] }]
+        );
         let probability = model.head_results(&tensors)[0][0];
         assert!((probability - 1.0 / (1.0 + (-0.7_f32).exp())).abs() < 0.003, "{probability}");
     }
