@@ -50,8 +50,11 @@ unsafe impl GlobalAlloc for Watching {
 #[global_allocator]
 static WATCHING: Watching = Watching;
 
+/// Says whether a file is read.
+type Reads = fn(&Path) -> bool;
+
 /// Files of some hundred bytes that are right, with what reads them.
-fn good() -> Vec<(&'static str, Vec<u8>, fn(&Path) -> bool)> {
+fn good() -> Vec<(&'static str, Vec<u8>, Reads)> {
     let idx_bytes: Vec<u8> =
         [0, 0, 8, 3, 0, 0, 0, 5, 0, 0, 0, 4, 0, 0, 0, 4].into_iter().chain((0..80).map(|value| value as u8)).collect();
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());

@@ -44,7 +44,9 @@ unsafe extern "C" {
 /// does not see.
 #[cfg(feature = "signed")]
 fn nothing_here_panics() -> ! {
-    loop {}
+    loop {
+        core::hint::spin_loop();
+    }
 }
 
 #[panic_handler]

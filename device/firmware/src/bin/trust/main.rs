@@ -70,8 +70,9 @@ fn count<R>(what: &str, run: impl FnOnce() -> R) -> R {
 /// Runs everything and returns the exit status.
 fn run(arena: &'static mut Arena<{ STUDENT.arena_bytes() }>, _: &mut [f32; STUDENT.input_len()]) -> i32 {
     static mut FLASH: [u8; FLASH_BYTES] = [0xff; FLASH_BYTES];
+    let flash = &raw mut FLASH;
     // SAFETY: this runs once, and nothing else names the static.
-    let flash = unsafe { &mut *(&raw mut FLASH) };
+    let flash = unsafe { &mut *flash };
     i32::from(measure(arena, flash).is_none())
 }
 
