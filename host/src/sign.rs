@@ -21,7 +21,11 @@ pub fn keygen(secret: &Path, public: &Path) -> Result<PublicKey> {
     let pair = KeyPair::generate();
     ensure!(!public.exists(), "{} is there already, and a key is not replaced: name another file", public.display());
     files::write_secret(secret, pair.sk.to_pem().as_bytes())?;
-    files::write_whole(public, pair.pk.to_pem().as_bytes())?;
+    if let Err(error) = files::write_whole(public, pair.pk.to_pem().as_bytes()) {
+        // Half a key would be in the way of the next attempt.
+        let _ = std::fs::remove_file(secret);
+        return Err(error);
+    }
     Ok(PublicKey::new(*pair.pk))
 }
 

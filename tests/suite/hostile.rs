@@ -151,3 +151,37 @@ fn gzip_that_promises_more_than_it_can_hold_is_refused() {
     assert!(error.contains("bomb.idx.gz") && error.contains("more than"), "{error}");
     assert!(LARGEST.get() < MOST_BYTES);
 }
+
+/// ONNX files are read by a library; its panics become errors, and shapes that lie take no memory.
+#[test]
+fn onnx_files_that_lie_are_refused_or_read() {
+    let Some(teachers) = attar_tests::real_data("teachers") else { return };
+    let good = fs::read(teachers.join("fashion-resnet.onnx")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.onnx");
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let mut refused = 0;
+    const CASES: usize = 120;
+    for case in 0..CASES {
+        let mut bytes = good.clone();
+        match case % 3 {
+            0 => bytes.truncate(random.random_range(0..good.len())),
+            // Names, shapes and attributes stand at both ends, weights between.
+            _ => {
+                for _ in 0..random.random_range(1..6) {
+                    let place = random.random_range(0..4000);
+                    let place = if random.random() { place } else { good.len() - 1 - place };
+                    bytes[place] = if case % 3 == 1 { bytes[place] ^ (1 << random.random_range(0..8)) } else { 0xff };
+                }
+            }
+        }
+        fs::write(&path, &bytes).unwrap();
+        LARGEST.set(0);
+        let result = std::panic::catch_unwind(|| attar::teacher::Onnx::load(&path, [28, 28, 1]).is_ok());
+        assert!(result.is_ok(), "case {case}: reading panics");
+        assert!(LARGEST.get() < 256 << 20, "case {case}: reading allocates {} bytes", LARGEST.get());
+        refused += usize::from(matches!(result, Ok(false)));
+    }
+    println!("cases: {CASES}");
+    assert!(refused > CASES / 3, "{refused} of {CASES} refused");
+}
