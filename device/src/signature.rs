@@ -95,8 +95,8 @@ impl PublicKey {
 
     /// Checks that a model was signed with this key and is no older than a revision.
     ///
-    /// It reads the header and the signature's bytes, hashes the file once (SHA-512) and computes two scalar products on the
-    /// curve, whatever the bytes are; nothing of the model is looked at before. A key or a signature of small order is refused.
+    /// It reads the header and the signature's bytes, and at most hashes the file once (SHA-512) and computes two scalar products on
+    /// the curve; nothing else of the model is looked at before. A key or a signature of small order is refused.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! A store for models in flash: two slots, of which one always holds a model that has proved itself.
 //!
 //! An [`Update`] goes into the slot that is not in use, is read back, and counts from the moment its record is written. The
-//! next [`Store::choose`] puts it on trial: when its self-test fails, or the board does not come back from it three times,
+//! next [`Store::choose`] puts it on trial: when its self-test fails, or the board does not come back from the test three times,
 //! the model before it goes on. A power cut at any moment leaves the old model or the new one, whole.
 //!
 //! ```
@@ -13,8 +13,8 @@
 //!     let mut store = Store::open(flash)?;
 //!     store.choose(|flash, slot| {
 //!         // A board whose flash is mapped into memory reads the model where it is.
-//!         let Ok(model) = slot.load(flash, ram) else { return false };
-//!         Student::parse(model).and_then(|student| student.self_test(arena)).is_ok()
+//!         let model = slot.load(flash, ram)?;
+//!         Ok(Student::parse(model).and_then(|student| student.self_test(arena)).is_ok())
 //!     })
 //! }
 //!
@@ -54,7 +54,7 @@ pub const MAX_TRIALS: usize = 3;
 /// Bytes that are read and written at once; what a flash reads and writes at least has to divide it.
 const PIECE: usize = 32;
 
-/// Why the store could not do what it was asked for; the models in it are as they were.
+/// Why the store could not do what it was asked for; the model in use is as it was, and the other slot may be empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreError<E> {
@@ -80,9 +80,9 @@ pub enum StoreError<E> {
     Parse(ParseError),
     /// The flash does not give back what was written.
     Differs,
-    /// The model is older than the one in use.
+    /// The model is older than one that has proved itself, or than is required.
     Downgraded {
-        /// The revision of the model in use.
+        /// The least revision that is taken.
         least: u32,
         /// The revision of what came.
         got: u32,
@@ -98,7 +98,7 @@ impl<E: fmt::Debug> fmt::Display for StoreError<E> {
             Self::Length { expected, got } => write!(f, "{expected} bytes were announced, {got} came"),
             Self::Parse(error) => error.fmt(f),
             Self::Differs => f.write_str("the flash does not give back what was written"),
-            Self::Downgraded { least, got } => write!(f, "the model has revision {got}, the one in use {least}"),
+            Self::Downgraded { least, got } => write!(f, "the model has revision {got}, at least {least} is taken"),
         }
     }
 }
@@ -140,6 +140,10 @@ pub struct Store<F> {
     logs: [Log; 2],
     /// The slot that [`Store::choose`] gave.
     chosen: Option<usize>,
+    /// No model of a lesser revision is chosen.
+    required: u32,
+    /// The greatest revision of a model that has proved itself, as far as this store has seen.
+    proved: u32,
 }
 
 impl<F: NorFlash> Store<F> {
@@ -155,8 +159,20 @@ impl<F: NorFlash> Store<F> {
             return Err(StoreError::Geometry);
         }
         let (second, most) = (slot_bytes(&flash) as u32, slot_bytes(&flash) - LOG_BYTES);
-        let logs = [Log::read(&mut flash, 0, most)?, Log::read(&mut flash, second, most)?];
-        Ok(Self { flash, logs, chosen: None })
+        let [(first, _), (second, error)] = [Log::read(&mut flash, 0, most), Log::read(&mut flash, second, most)];
+        if let Some(error) = error.filter(|_| first.is_unreadable() && second.is_unreadable()) {
+            return Err(StoreError::Flash(error));
+        }
+        let logs = [first, second];
+        let revisions =
+            logs.iter().filter(|log| log.is_confirmed()).filter_map(Log::record).map(|record| record.revision);
+        let proved = revisions.max().unwrap_or(0);
+        Ok(Self { flash, logs, chosen: None, required: 0, proved })
+    }
+
+    /// Requires a revision, that of the model which the firmware is delivered with, say: no older one is chosen or taken.
+    pub fn require(&mut self, revision: u32) {
+        self.required = self.required.max(revision);
     }
 
     /// Returns the bytes of the greatest model that fits.
@@ -167,23 +183,28 @@ impl<F: NorFlash> Store<F> {
     /// Returns the newest model that proves itself: it is whole, and `is_good` says so, which should parse it, check its
     /// signature and run its self-test. None when there is no such model.
     ///
-    /// A model on trial is noted before `is_good` is called, so that one from which the board does not come back is given up
-    /// after [`MAX_TRIALS`].
+    /// A model on trial is noted before `is_good` is called, so that one from whose test the board does not come back is given up
+    /// after [`MAX_TRIALS`]. What a model does after it has proved itself is not watched. An error of `is_good` leaves the model on
+    /// trial.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Flash`], when no model proves itself and the flash reported an error on the way.
+    /// [`StoreError::Flash`], when no model proves itself, or that it has cannot be noted, and the flash reported an error on the
+    /// way.
     pub fn choose(
         &mut self,
-        mut is_good: impl FnMut(&mut F, &Slot) -> bool,
+        mut is_good: impl FnMut(&mut F, &Slot) -> Result<bool, StoreError<F::Error>>,
     ) -> Result<Option<Slot>, StoreError<F::Error>> {
         let mut error = None;
-        let newest = self.newest(Log::is_usable);
-        let other = newest.map(|newest| 1 - newest).filter(|&other| self.log(other).is_usable());
+        let required = self.required;
+        let may_run = |log: &Log| log.is_usable() && log.record().is_some_and(|record| record.revision >= required);
+        let newest = self.newest(may_run);
+        let other = newest.map(|newest| 1 - newest).filter(|&other| may_run(self.log(other)));
         for which in [newest, other].into_iter().flatten() {
             match self.prove(which, &mut is_good) {
                 Ok(Some(slot)) => {
                     self.chosen = Some(which);
+                    self.proved = self.proved.max(slot.revision);
                     return Ok(Some(slot));
                 }
                 Ok(None) => {}
@@ -204,7 +225,8 @@ impl<F: NorFlash> Store<F> {
         if got > most {
             return Err(StoreError::TooLarge { most, got });
         }
-        let which = self.kept().map_or(0, |kept| 1 - kept);
+        let [first, _] = &self.logs;
+        let which = self.kept().map_or(usize::from(first.is_unreadable()), |kept| 1 - kept);
         let log = self.log_mut(which);
         log.forget();
         let start = log.start();
@@ -241,13 +263,13 @@ impl<F: NorFlash> Store<F> {
     fn prove(
         &mut self,
         which: usize,
-        is_good: &mut impl FnMut(&mut F, &Slot) -> bool,
+        is_good: &mut impl FnMut(&mut F, &Slot) -> Result<bool, StoreError<F::Error>>,
     ) -> Result<Option<Slot>, StoreError<F::Error>> {
         let Some(mut slot) = self.log(which).slot() else { return Ok(None) };
         if slot.is_on_trial {
             self.mark(which, Mark::Tried)?;
         }
-        let is_good = self.is_whole(which)? && is_good(&mut self.flash, &slot);
+        let is_good = self.is_whole(which)? && is_good(&mut self.flash, &slot)?;
         if slot.is_on_trial {
             self.mark(which, if is_good { Mark::Confirmed } else { Mark::Rejected })?;
         }

@@ -119,6 +119,11 @@ impl<const PARTS: u64> EmbeddedStudent<PARTS> {
         self.bytes.len()
     }
 
+    /// Returns the revision.
+    pub const fn revision(&self) -> u32 {
+        self.header.revision
+    }
+
     /// Returns the values that an input has.
     pub const fn input_len(&self) -> usize {
         self.header.input_values as usize

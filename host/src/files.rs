@@ -88,7 +88,7 @@ fn write_on<D: Disk>(
         }
         disk.sync(&file)?;
         check(D::path(&file))?;
-        disk.rename(file, path)?;
+        disk.rename(file, path, access == Access::All)?;
         disk.sync_folder(folder)?;
         Ok(())
     };

@@ -8,17 +8,19 @@ use anyhow::{Context, Result, bail, ensure};
 use attar_device::link::{Answer, Ask, Frames, Hello, MAX_DATA, MAX_FRAME, PROTOCOL, Reply, Request, frame, read};
 use attar_shared::Model;
 
-use crate::progress::{Progress, check_stopped, say};
+use crate::progress::{Progress, say, stopped};
 
 /// Bits a second of a line that says nothing else.
 pub const BAUD: u32 = 115_200;
 
-/// How long an answer may take before the request is sent again. Erasing a slot takes a flash seconds; the board answers the
-/// repetitions then.
+/// How long an answer may take before the request is sent again.
 const PATIENCE: Duration = Duration::from_millis(120);
 
-/// How often a request is sent.
+/// How often a request is sent: for a quarter of a minute.
 const ATTEMPTS: usize = 120;
+
+/// How often one that lets the board erase a slot or read it back is sent: for a minute.
+const ATTEMPTS_OF_WORK: usize = 500;
 
 /// The least bytes of a model in a message, on a line that loses most longer ones.
 const LEAST_DATA: usize = 16;
@@ -180,11 +182,15 @@ impl<P: Read + Write> Link<P> {
         self.number = self.number.wrapping_add(1);
         let mut buffer = [0; MAX_FRAME];
         let request = frame(&Request { number: self.number, ask }, &mut buffer).context("the request is too long")?;
-        for attempt in 0..ATTEMPTS {
-            check_stopped()?;
+        let attempts = if matches!(ask, Ask::Begin { .. } | Ask::Finish) { ATTEMPTS_OF_WORK } else { ATTEMPTS };
+        for attempt in 0..attempts {
+            ensure!(!stopped(), "stopped; the board keeps the model that it has");
             self.repeated += usize::from(attempt > 0);
-            self.port.write_all(request).context("cannot write to the port")?;
-            self.port.flush().context("cannot write to the port")?;
+            match self.port.write_all(request).and_then(|()| self.port.flush()) {
+                // What did not get out is a request that was lost.
+                Err(error) if is_passing(&error) => {}
+                written => written.context("cannot write to the port")?,
+            }
             if let Some(said) = self.wait()? {
                 return Ok(said);
             }
@@ -199,10 +205,8 @@ impl<P: Read + Write> Link<P> {
             let mut bytes = [0; 256];
             let count = match self.port.read(&mut bytes) {
                 Ok(count) => count,
-                Err(error) => match error.kind() {
-                    io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => continue,
-                    _ => return Err(error).context("cannot read from the port"),
-                },
+                Err(error) if is_passing(&error) => continue,
+                Err(error) => return Err(error).context("cannot read from the port"),
             };
             ensure!(count > 0, "the port was closed");
             for &byte in &bytes[..count] {
@@ -218,4 +222,9 @@ impl<P: Read + Write> Link<P> {
         }
         Ok(None)
     }
+}
+
+/// Returns whether a port may do better the next time.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

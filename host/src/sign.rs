@@ -24,6 +24,7 @@ pub fn keygen(secret: &Path, public: &Path) -> Result<PublicKey> {
     if let Err(error) = files::write_whole(public, pair.pk.to_pem().as_bytes()) {
         // Half a key would be in the way of the next attempt.
         let _ = std::fs::remove_file(secret);
+        let _ = std::fs::remove_file(public);
         return Err(error);
     }
     Ok(PublicKey::new(*pair.pk))

@@ -23,9 +23,15 @@ fn model(revision: u32, is_good: bool) -> Vec<u8> {
 }
 
 /// What a board does at its start: the model is parsed and tested where it is.
-fn proves_itself<const W: usize, const E: usize>(flash: &mut Flash<W, E>, slot: &Slot) -> bool {
+fn proves_itself<const W: usize, const E: usize>(
+    flash: &mut Flash<W, E>,
+    slot: &Slot,
+) -> Result<bool, StoreError<Failure>> {
     let bytes = &flash.bytes()[slot.offset as usize..][..slot.len];
-    Student::parse(bytes).and_then(|student| student.self_test(&mut vec![0; student.model().arena_bytes()])).is_ok()
+    let proven = Student::parse(bytes)
+        .and_then(|student| student.self_test(&mut vec![0; student.model().arena_bytes()]))
+        .is_ok();
+    Ok(proven)
 }
 
 fn boot<const W: usize, const E: usize>(
@@ -147,7 +153,7 @@ fn models_that_fail_on_the_board_are_rolled_back() {
     let before = store.flash().operations;
     let slot = store.choose(|_, slot| {
         assert_eq!(slot.revision, 5);
-        true
+        Ok(true)
     });
     assert_eq!(slot.unwrap().unwrap().revision, 5);
     assert_eq!(store.flash().operations, before, "the start of a settled board writes nothing");
@@ -167,7 +173,7 @@ fn models_from_which_the_board_does_not_come_back_are_given_up() {
         let result = store.choose(|flash, slot| {
             assert!(slot.is_on_trial && slot.revision == 2);
             flash.fuel = Some(0);
-            false
+            Ok(false)
         });
         assert_eq!(result, Err(StoreError::Flash(Failure::Off)));
         flash = store.flash().clone();
@@ -272,6 +278,77 @@ fn ten_thousand_random_lives_never_lose_the_model() {
         assert!(last.is_none_or(|bytes| good.contains(&bytes)), "seed {seed}: a bad model runs");
     }
     println!("cases: {steps}");
+}
+
+/// However often the power went in its trial, a model that runs as proven is confirmed, so that the next update does not take the
+/// one before it for spare.
+#[test]
+fn a_model_that_runs_has_proved_itself_for_good() {
+    let (old, new, newer) = (model(1, true), model(2, true), model(3, true));
+    let mut settled = Store::open(settled::<4, 1024>(&old, 1)).unwrap();
+    update(&mut settled, &new, 64).unwrap();
+    let settled = settled.flash().clone();
+    const STARTS: u32 = 6;
+    for cuts in 0..3u32.pow(STARTS) {
+        let mut flash = settled.clone();
+        for start in 0..STARTS {
+            // The power goes when the trial is noted, or when its end is, or not in this start.
+            flash.fuel = Some(u64::from(cuts / 3u32.pow(start) % 3)).filter(|&fuel| fuel > 0);
+            let mut store = Store::open(flash).unwrap();
+            let _ = store.choose(proves_itself);
+            flash = store.flash().clone();
+        }
+        flash.fuel = None;
+        let (flash, running) = boot(flash);
+        let running = running.unwrap().expect("a model runs");
+        assert!(
+            boot(flash.clone()).1.unwrap() == Some(running.clone()),
+            "cuts {cuts}: another model runs the next time"
+        );
+        let mut store = Store::open(flash).unwrap();
+        store.choose(proves_itself).unwrap();
+        store.flash().fuel = Some(10);
+        assert!(update(&mut store, &newer, 64).is_err());
+        store.flash().fuel = None;
+        assert!(boot(store.flash().clone()).1.unwrap() == Some(running), "cuts {cuts}: the model is lost");
+    }
+}
+
+/// A fault of the newest model in one start does not let an older one in.
+#[test]
+fn revisions_that_have_proved_themselves_or_are_required_are_the_least() {
+    let mut store = Store::open(settled::<4, 1024>(&model(5, true), 1)).unwrap();
+    update(&mut store, &model(7, true), 64).unwrap();
+    store.choose(proves_itself).unwrap();
+    let mut store = Store::open(store.flash().clone()).unwrap();
+    let chosen = store.choose(|_, slot| Ok(slot.revision == 5)).unwrap().unwrap();
+    assert_eq!(chosen.revision, 5);
+    assert_eq!(update(&mut store, &model(6, true), 64), Err(StoreError::Downgraded { least: 7, got: 6 }));
+    // What nobody has tried yet is no measure.
+    let mut store = Store::open(settled::<4, 1024>(&model(5, true), 1)).unwrap();
+    update(&mut store, &model(u32::MAX, false), 64).unwrap();
+    update(&mut store, &model(6, true), 64).unwrap();
+    store.require(9);
+    assert_eq!(store.choose(proves_itself), Ok(None));
+    assert_eq!(update(&mut store, &model(8, true), 64), Err(StoreError::Downgraded { least: 9, got: 8 }));
+}
+
+/// A flash with error correction refuses to read a word that was cut off.
+#[test]
+fn a_cell_that_cannot_be_read_was_cut_off() {
+    let (old, new) = (model(1, true), model(2, true));
+    let mut store = Store::open(settled::<4, 1024>(&old, 1)).unwrap();
+    let slot = update(&mut store, &new, 64).unwrap();
+    for cell in 0..8 {
+        let mut flash = store.flash().clone();
+        flash.unreadable = Some(slot.offset - 256 + cell * 32);
+        let (flash, running) = boot(flash);
+        let running = running.unwrap().expect("a model runs");
+        assert!(if cell == 0 { running == old } else { running == old || running == new }, "cell {cell}");
+        let mut store = Store::open(flash).unwrap();
+        store.choose(proves_itself).unwrap();
+        update(&mut store, &model(3, true), 64).unwrap();
+    }
 }
 
 #[test]

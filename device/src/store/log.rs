@@ -51,15 +51,25 @@ pub(super) struct Log {
     trials: usize,
     /// Confirmed or rejected.
     end: Option<Mark>,
+    /// The first cell could not be read.
+    is_unreadable: bool,
 }
 
 impl Log {
     /// Reads the log of a slot that has room for a model of `most` bytes.
-    pub(super) fn read<F: NorFlash>(flash: &mut F, start: u32, most: usize) -> Result<Self, StoreError<F::Error>> {
-        let mut log = Self { start, record: None, used: 0, trials: 0, end: None };
+    ///
+    /// A cell that cannot be read was cut off, as flashes with error correction have it; an error is given beside the log.
+    pub(super) fn read<F: NorFlash>(flash: &mut F, start: u32, most: usize) -> (Self, Option<F::Error>) {
+        let mut log = Self { start, record: None, used: 0, trials: 0, end: None, is_unreadable: false };
+        let mut error = None;
         for index in 0..CELLS {
             let mut cell = [0; PIECE];
-            flash.read(log.place(index), &mut cell).map_err(StoreError::Flash)?;
+            if let Err(reported) = flash.read(log.place(index), &mut cell) {
+                error = Some(reported);
+                log.used = index + 1;
+                log.is_unreadable |= index == 0;
+                continue;
+            }
             if cell.iter().all(|&byte| byte == 0xff) {
                 continue;
             }
@@ -73,7 +83,11 @@ impl Log {
                 _ => {}
             }
         }
-        Ok(log)
+        (log, error)
+    }
+
+    pub(super) fn is_unreadable(&self) -> bool {
+        self.is_unreadable
     }
 
     pub(super) fn start(&self) -> u32 {
@@ -90,7 +104,8 @@ impl Log {
 
     /// Returns whether the slot has a model that is not given up.
     pub(super) fn is_usable(&self) -> bool {
-        let is_open = self.end.is_none() && self.trials < MAX_TRIALS && self.used < CELLS;
+        // There has to be room for a trial and for its end.
+        let is_open = self.end.is_none() && self.trials < MAX_TRIALS && self.used + 1 < CELLS;
         self.record.is_some() && (is_open || self.is_confirmed())
     }
 
@@ -111,7 +126,7 @@ impl Log {
 
     /// Forgets what the slot held, before it is erased.
     pub(super) fn forget(&mut self) {
-        *self = Self { start: self.start, record: None, used: 0, trials: 0, end: None };
+        *self = Self { start: self.start, record: None, used: 0, trials: 0, end: None, is_unreadable: false };
     }
 
     /// Begins the log of a slot that was erased.

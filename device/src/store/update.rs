@@ -73,9 +73,7 @@ impl<'s, F: NorFlash> Update<'s, F> {
         if got != len {
             return Err(StoreError::Length { expected: len, got });
         }
-        let kept = self.store.kept().filter(|&kept| kept != which);
-        let kept = kept.and_then(|kept| self.store.log(kept).record());
-        let (least, got) = (kept.map_or(0, |record| record.revision), header.revision);
+        let (least, got) = (self.store.proved.max(self.store.required), header.revision);
         if got < least {
             return Err(StoreError::Downgraded { least, got });
         }

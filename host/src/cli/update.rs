@@ -14,7 +14,7 @@ use super::{parse_model, print, print_json, read_model};
 pub(super) struct Arguments {
     /// The model, signed when the board's firmware asks for it.
     model: PathBuf,
-    /// The serial port, as in /dev/ttyACM0 or COM3.
+    /// The serial port of a UART, as in /dev/ttyUSB0 or COM3; a port that vanishes when the board restarts does not do.
     #[arg(long, value_name = "PORT")]
     port: PathBuf,
     /// Bits a second.

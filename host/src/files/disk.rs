@@ -16,7 +16,8 @@ pub(super) trait Disk {
     fn write(&self, file: &mut Self::Temporary, bytes: &[u8]) -> io::Result<()>;
     fn open_to_all(&self, file: &Self::Temporary) -> io::Result<()>;
     fn sync(&self, file: &Self::Temporary) -> io::Result<()>;
-    fn rename(&self, file: Self::Temporary, place: &Path) -> io::Result<()>;
+    /// Gives a file its place, in exchange for what is there, or only where nothing is.
+    fn rename(&self, file: Self::Temporary, place: &Path, replaces: bool) -> io::Result<()>;
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
 
     fn path(file: &Self::Temporary) -> &Path;
@@ -56,8 +57,9 @@ impl Disk for Os {
         file.as_file().sync_all()
     }
 
-    fn rename(&self, file: NamedTempFile, place: &Path) -> io::Result<()> {
-        file.persist(place).map(|_| ()).map_err(|error| error.error)
+    fn rename(&self, file: NamedTempFile, place: &Path, replaces: bool) -> io::Result<()> {
+        let placed = if replaces { file.persist(place) } else { file.persist_noclobber(place) };
+        placed.map(|_| ()).map_err(|error| error.error)
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {

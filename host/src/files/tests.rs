@@ -145,8 +145,9 @@ impl Disk for Fragile {
         Ok(())
     }
 
-    fn rename(&self, file: Temporary, place: &Path) -> io::Result<()> {
+    fn rename(&self, file: Temporary, place: &Path, replaces: bool) -> io::Result<()> {
         self.operation()?;
+        assert!(replaces || !self.0.names.borrow().contains_key(place));
         let mut names = self.0.names.borrow_mut();
         names.remove(&file.path);
         names.insert(place.to_path_buf(), file.content);
@@ -240,7 +241,7 @@ fn control_writing_in_place_and_renaming_without_a_sync_are_caught() {
     let without_sync = |disk: &Fragile| -> anyhow::Result<()> {
         let mut file = disk.create(Path::new("run"))?;
         disk.write(&mut file, NEW)?;
-        disk.rename(file, Path::new(PLACE))?;
+        disk.rename(file, Path::new(PLACE), true)?;
         Ok(disk.sync_folder(Path::new("run"))?)
     };
     let caught = |write: &dyn Fn(&Fragile) -> anyhow::Result<()>| {

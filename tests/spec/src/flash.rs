@@ -17,6 +17,8 @@ pub struct Flash<const WRITE: usize, const ERASE: usize> {
     pub erased: Vec<u32>,
     /// Operations until the power goes; none for ever.
     pub fuel: Option<u64>,
+    /// A byte that reads as an error until its block is erased.
+    pub unreadable: Option<u32>,
     /// Operations so far.
     pub operations: u64,
     random: ChaCha8Rng,
@@ -46,7 +48,7 @@ impl<const WRITE: usize, const ERASE: usize> Flash<WRITE, ERASE> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let bytes: Vec<u8> = (0..blocks * ERASE).map(|_| random.random()).collect();
         let written = vec![true; bytes.len() / WRITE];
-        Self { bytes, written, erased: vec![0; blocks], fuel: None, operations: 0, random }
+        Self { bytes, written, erased: vec![0; blocks], fuel: None, unreadable: None, operations: 0, random }
     }
 
     /// Returns the bytes as they are.
@@ -85,6 +87,9 @@ impl<const WRITE: usize, const ERASE: usize> ReadNorFlash for Flash<WRITE, ERASE
         if self.fuel == Some(0) {
             return Err(Failure::Off);
         }
+        if self.unreadable.is_some_and(|place| (offset..offset + bytes.len() as u32).contains(&place)) {
+            return Err(Failure::Driver(NorFlashErrorKind::Other));
+        }
         bytes.copy_from_slice(&self.bytes[offset as usize..][..bytes.len()]);
         Ok(())
     }
@@ -104,6 +109,7 @@ impl<const WRITE: usize, const ERASE: usize> NorFlash for Flash<WRITE, ERASE> {
         for block in from as usize / ERASE..to as usize / ERASE {
             let whole = self.power()?;
             self.erased[block] += 1;
+            self.unreadable = self.unreadable.filter(|&place| place as usize / ERASE != block);
             for place in block * ERASE..(block + 1) * ERASE {
                 let kept = if whole || self.random.random_bool(0.5) { 0xff } else { self.random.random() };
                 self.bytes[place] |= kept;

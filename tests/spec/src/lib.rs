@@ -96,7 +96,7 @@ mod tests {
             });
             let mut flash = store.flash().clone();
             flash.fuel = None;
-            let chosen = Store::open(flash).unwrap().choose(|_, slot| slot.len == model.len()).unwrap();
+            let chosen = Store::open(flash).unwrap().choose(|_, slot| Ok(slot.len == model.len())).unwrap();
             assert_eq!(chosen.is_some(), written.is_ok(), "{fuel}");
         }
     }

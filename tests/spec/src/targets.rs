@@ -199,7 +199,7 @@ pub fn store(bytes: &[u8]) {
     let mut store = Store::open(flash).expect("the flash has room");
     let _ = store.choose(|flash, slot| {
         assert!(slot.offset as usize + slot.len <= flash.bytes().len());
-        slot.load(flash, &mut [0; 2048]).is_ok_and(|model| Model::parse(model).is_ok())
+        Ok(slot.load(flash, &mut [0; 2048]).is_ok_and(|model| Model::parse(model).is_ok()))
     });
     let model = &bytes[..bytes.len().min(store.most())];
     let finished = store.update(model.len()).and_then(|mut update| {
@@ -207,7 +207,7 @@ pub fn store(bytes: &[u8]) {
         update.finish()
     });
     if finished.is_ok() {
-        let chosen = store.choose(|_, _| true).expect("the flash works").expect("there is a model");
+        let chosen = store.choose(|_, _| Ok(true)).expect("the flash works").expect("there is a model");
         assert_eq!(&store.flash().bytes()[chosen.offset as usize..][..chosen.len], model);
     }
 }

@@ -88,12 +88,14 @@ const PROMISES: [Promise; 16] = [
         suite: &[
             "store::power_cut_at_every_operation_leaves_the_old_model_or_the_new_one",
             "store::ten_thousand_random_lives_never_lose_the_model",
+            "store::a_model_that_runs_has_proved_itself_for_good",
+            "store::a_cell_that_cannot_be_read_was_cut_off",
             "field::power_cuts_leave_a_board_with_a_model",
         ],
         host: &[],
     },
     Promise {
-        promise: "a new model that fails on the board gives way to the one before",
+        promise: "a new model that fails its test on the board gives way to the one before",
         suite: &[
             "store::models_that_fail_on_the_board_are_rolled_back",
             "store::models_from_which_the_board_does_not_come_back_are_given_up",
@@ -103,7 +105,7 @@ const PROMISES: [Promise; 16] = [
         host: &[],
     },
     Promise {
-        promise: "updates wear all blocks of the flash alike",
+        promise: "updates alternate between the slots, so that the blocks of models wear alike",
         suite: &["store::updates_wear_all_blocks_alike"],
         host: &[],
     },
@@ -114,6 +116,7 @@ const PROMISES: [Promise; 16] = [
             "signature::what_is_unsigned_cut_downgraded_or_signed_otherwise_is_refused",
             "signature::command_signs_what_another_implementation_accepts",
             "store::what_does_not_fit_or_is_older_or_no_model_is_refused",
+            "store::revisions_that_have_proved_themselves_or_are_required_are_the_least",
         ],
         host: &[],
     },

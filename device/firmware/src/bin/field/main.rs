@@ -33,8 +33,10 @@ fn main() -> ! {
     static mut ARENA: Arena<ARENA_BYTES> = Arena::new();
     flash::arm();
     let mut line = Line::open();
-    let Ok(mut store) = Store::open(Flash) else { panic!("the flash has no room for a store") };
-    let chosen = store.choose(|_, slot| is_good(slot, ARENA.as_mut_slice()));
+    // A product whose flash cannot be read would go on with the model that it was delivered with, and say so.
+    let Ok(mut store) = Store::open(Flash) else { panic!("the flash cannot be read, or has no room for a store") };
+    store.require(STUDENT.revision());
+    let chosen = store.choose(|_, slot| Ok(is_good(slot, ARENA.as_mut_slice())));
     let hello = match chosen {
         Ok(Some(slot)) => hello(flash::mapped(&slot), true),
         _ => {

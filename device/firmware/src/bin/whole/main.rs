@@ -105,7 +105,7 @@ fn store(model: &[u8]) {
         }
     }
     let Ok(mut store) = Store::open(Absent) else { return };
-    black_box(store.choose(|_, slot| black_box(slot.len) > 0).is_ok());
+    black_box(store.choose(|_, slot| Ok(black_box(slot.len) > 0)).is_ok());
     if let Ok(mut update) = store.update(model.len()) {
         black_box(update.write(model).is_ok());
         black_box(update.finish().is_ok());
