@@ -1,5 +1,8 @@
 //! RISC-V, 32 bits: the core counts its own instructions.
 
+#[path = "guard.rs"]
+mod guard;
+
 use attar_device::Arena;
 use riscv::register::minstret;
 use riscv_rt::entry;
@@ -30,6 +33,7 @@ pub fn stack_bytes() -> usize {
 
 #[entry]
 fn main() -> ! {
+    guard::guard();
     static mut ARENA: Arena<{ STUDENT.arena_bytes() }> = Arena::new();
     static mut INPUT: [f32; STUDENT.input_len()] = [0.0; STUDENT.input_len()];
     let (arena, input) = (&raw mut ARENA, &raw mut INPUT);
