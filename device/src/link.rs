@@ -12,7 +12,7 @@
 //! use attar_device::link::{Ask, Frames, Request, frame, read};
 //!
 //! let mut buffer = [0; attar_device::link::MAX_FRAME];
-//! let sent = frame(&Request { number: 1, ask: Ask::Hello }, &mut buffer).unwrap();
+//! let sent = frame(&Request { number: 1, ask: Ask::Hello }, &mut buffer).unwrap_or_default();
 //! let mut frames = Frames::new();
 //! let noise = [7, 0, 9];
 //! let request = noise.iter().chain(sent).find_map(|&byte| {

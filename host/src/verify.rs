@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use attar_device::{Facts, Session, Step, Student};
 use rand::Rng;
 
-pub use cost::{bare_program, engine_cost};
+pub use cost::{bare_program, engine_cost, flash_bytes};
 pub use qemu::{BOARDS, Board, on_qemu};
 
 use crate::data::Dataset;

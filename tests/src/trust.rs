@@ -1,10 +1,9 @@
 //! What trust costs on a board: flash of signature, store and link, instructions and stack of what they do.
 
 use std::fs;
-use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
-use attar::verify::find_board;
+use attar::verify::{find_board, flash_bytes};
 use attar_shared::SIGNATURE_BYTES;
 use ed25519_dalek::{Signer, SigningKey};
 
@@ -76,13 +75,4 @@ pub fn costs() -> Result<Vec<Cost>> {
         }
     }
     Ok(costs)
-}
-
-/// Returns the bytes of a program that stand in flash.
-fn flash_bytes(program: &Path) -> Result<u64> {
-    use object::{Object, ObjectSection, SectionKind};
-    let bytes = fs::read(program)?;
-    let file = object::File::parse(bytes.as_slice())?;
-    let stands = [SectionKind::Text, SectionKind::ReadOnlyData, SectionKind::ReadOnlyString, SectionKind::Data];
-    Ok(file.sections().filter(|section| stands.contains(&section.kind())).map(|section| section.size()).sum())
 }

@@ -20,7 +20,6 @@ const BOARDS: [&str; 6] = ["mps2-an385-m0", "mps2-an385", "mps2-an386", "mps2-an
 #[test]
 fn nothing_in_the_device_crate_can_panic_on_any_core() {
     let folder = tempfile::tempdir().unwrap();
-    let golden = root().join("tests/golden/everything.attar");
     let mut cases = 0;
     for name in BOARDS {
         let board = find_board(name).unwrap();
@@ -39,7 +38,6 @@ fn nothing_in_the_device_crate_can_panic_on_any_core() {
         let control = build("everything.attar", "control").expect_err("a program that may panic links");
         assert!(control.contains("undefined symbol: nothing_here_panics"), "{name}: {control}");
     }
-    assert!(golden.exists());
     println!("cases: {cases}");
 }
 

@@ -51,7 +51,11 @@ fn built(board: &Board, bytes: &[u8], program: &str, folder: &Path) -> Result<Pa
 }
 
 /// Returns the bytes of a program that stand in flash.
-fn flash_bytes(program: &Path) -> Result<u64> {
+///
+/// # Errors
+///
+/// When the file cannot be read or is no program.
+pub fn flash_bytes(program: &Path) -> Result<u64> {
     let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
     let file = object::File::parse(bytes.as_slice()).with_context(|| format!("cannot read {}", program.display()))?;
     let stands = [SectionKind::Text, SectionKind::ReadOnlyData, SectionKind::ReadOnlyString, SectionKind::Data];
