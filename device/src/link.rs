@@ -24,13 +24,15 @@
 
 mod cobs;
 mod message;
+mod responder;
 
-use attar_shared::checksum;
+use attar_shared::{Header, checksum};
 
 use message::Bytes;
 pub use message::Message;
+pub use responder::{Responder, Word};
 
-/// The most bytes of a model in one message.
+/// The most bytes of a model, a sample or an answer in one message.
 pub const MAX_DATA: usize = 192;
 
 /// The most bytes of a message, its checksum included; below 254, so that COBS adds one byte.
@@ -72,6 +74,33 @@ pub enum Ask<'a> {
     Finish,
     /// To restart.
     Restart,
+    /// To take bytes of a sample, at most [`MAX_DATA`]: the values of the input, then each fact as [`fact_words`] gives it.
+    Sample {
+        /// The place of the first.
+        offset: u32,
+        /// The bytes.
+        bytes: &'a [u8],
+    },
+    /// To run the model on the sample.
+    Run {
+        /// Which input of a series it is; 0 begins one, and what earlier runs left is forgotten.
+        step: u32,
+        /// The CRC-32 of the whole sample.
+        checksum: u32,
+    },
+    /// To read what the last run answered: the int8 of all heads, the bits of their probabilities or values, and those of the
+    /// computed facts.
+    Outputs {
+        /// The place of the first byte.
+        offset: u32,
+        /// The most bytes that may come; never more than [`MAX_DATA`] do.
+        most: u32,
+    },
+}
+
+/// Returns a fact of a sample as it is sent: whether it is known, and its value as [`crate::Facts::set_raw`] takes it.
+pub fn fact_words(value: Option<f32>) -> [u32; 2] {
+    [u32::from(value.is_some()), value.unwrap_or(0.0).to_bits()]
 }
 
 /// An answer of the board.
@@ -95,6 +124,34 @@ pub enum Answer<'a> {
         /// Why.
         why: &'a str,
     },
+    /// What it builds on is not there: the board has restarted, or never had it.
+    Lost,
+    /// The model has run.
+    Ran(Ran),
+    /// What was asked for.
+    Bytes(&'a [u8]),
+}
+
+/// What a run took, and what it left to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ran {
+    /// What it took.
+    pub cost: Cost,
+    /// Bytes of the answer.
+    pub len: u32,
+    /// The CRC-32 of the answer.
+    pub checksum: u32,
+}
+
+/// What a run took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cost {
+    /// Cycles of the core, 0 where they are not counted.
+    pub cycles: u32,
+    /// Instructions, 0 where they are not counted.
+    pub instructions: u32,
+    /// The deepest that the stack ever went, in bytes; 0 where it is not measured.
+    pub stack: u32,
 }
 
 /// What a board says of itself.
@@ -110,6 +167,15 @@ pub struct Hello {
     pub revision: u32,
     /// Whether it came by an update, or with the firmware.
     pub is_update: bool,
+}
+
+impl Hello {
+    /// Returns what a board says of the model that runs; what cannot be read of it is 0.
+    pub fn of(model: &[u8], is_update: bool) -> Self {
+        let revision = Header::read(model).map_or(0, |header| header.revision);
+        let checksum = model.last_chunk().map_or(0, |word| u32::from_le_bytes(*word));
+        Self { protocol: PROTOCOL, len: model.len() as u32, checksum, revision, is_update }
+    }
 }
 
 /// Packs a message into a frame at the start of `buffer` and returns its bytes; none when the message is too long.

@@ -134,6 +134,12 @@ impl<const PARTS: u64> EmbeddedStudent<PARTS> {
         self.header.fact_count as usize
     }
 
+    /// Returns the words that an input and its facts take on a serial line, see [`crate::link::Responder`].
+    #[cfg(feature = "link")]
+    pub const fn sample_words(&self) -> usize {
+        self.input_len() + 2 * self.fact_count()
+    }
+
     /// Returns the multiply-accumulate operations of one run.
     pub const fn macs(&self) -> u32 {
         self.header.macs
@@ -211,7 +217,8 @@ pub struct Aligned<T: ?Sized>(pub T);
 
 /// Defines a constant of type [`EmbeddedStudent`] with the bytes of a file, aligned, its header checked at compile time.
 ///
-/// Operators and kinds of facts that the student has none of are not linked.
+/// Operators and kinds of facts that the student has none of are not linked. The constant is private, or what stands before its
+/// name: `include_student!(pub STUDENT, "student.attar")`.
 ///
 /// ```
 /// use attar_device::{Arena, include_student};
@@ -227,8 +234,8 @@ pub struct Aligned<T: ?Sized>(pub T);
 /// ```
 #[macro_export]
 macro_rules! include_student {
-    ($name:ident, $path:expr) => {
-        const $name: $crate::EmbeddedStudent<{ $crate::EmbeddedStudent::parts_of(include_bytes!($path)) }> = {
+    ($visibility:vis $name:ident, $path:expr) => {
+        $visibility const $name: $crate::EmbeddedStudent<{ $crate::EmbeddedStudent::parts_of(include_bytes!($path)) }> = {
             static BYTES: &$crate::Aligned<[u8]> = &$crate::Aligned(*include_bytes!($path));
             $crate::EmbeddedStudent::new(&BYTES.0)
         };

@@ -7,6 +7,7 @@ mod distill;
 mod eval;
 mod facts;
 mod inspect;
+mod new;
 mod run;
 mod sign;
 mod table;
@@ -48,6 +49,8 @@ enum Command {
     Facts(facts::Arguments),
     /// Compares a model's outputs on this machine or a board in QEMU, byte for byte.
     Verify(verify::Arguments),
+    /// Makes a firmware crate around a model, ready to flash.
+    New(new::Arguments),
     /// Makes a key to sign models with.
     Keygen(sign::KeygenArguments),
     /// Signs a model and gives it a revision, so that a board knows who made it and which is newer.
@@ -96,6 +99,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Eval(arguments) => eval::eval(&arguments),
         Command::Facts(arguments) => facts::facts(&arguments),
         Command::Verify(arguments) => verify::verify(&arguments),
+        Command::New(arguments) => new::new(&arguments),
         Command::Keygen(arguments) => sign::keygen(&arguments),
         Command::Sign(arguments) => sign::sign(&arguments),
         Command::Update(arguments) => update::update(&arguments),

@@ -5,6 +5,7 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod boards;
 pub mod budget;
 pub mod data;
 pub mod distill;
@@ -14,6 +15,7 @@ pub mod files;
 pub mod link;
 pub mod metrics;
 pub mod net;
+pub mod new;
 pub mod progress;
 pub mod quantize;
 pub mod random;

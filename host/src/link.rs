@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use attar_device::link::{Answer, Ask, Frames, Hello, MAX_DATA, MAX_FRAME, PROTOCOL, Reply, Request, frame, read};
+use attar_device::link::{Answer, Ask, Frames, Hello, MAX_DATA, MAX_FRAME, PROTOCOL, Ran, Reply, Request, frame, read};
 use attar_shared::Model;
 
 use crate::progress::{Progress, say, stopped};
@@ -13,14 +13,17 @@ use crate::progress::{Progress, say, stopped};
 /// Bits a second of a line that says nothing else.
 pub const BAUD: u32 = 115_200;
 
-/// How long an answer may take before the request is sent again.
-const PATIENCE: Duration = Duration::from_millis(120);
+/// The longest that is waited for an answer before the request is sent again.
+const MOST_PATIENCE: Duration = Duration::from_millis(120);
 
-/// How often a request is sent: for a quarter of a minute.
-const ATTEMPTS: usize = 120;
+/// The shortest, on a line whose answers come at once.
+const LEAST_PATIENCE: Duration = Duration::from_millis(12);
 
-/// How often one that lets the board erase a slot or read it back is sent: for a minute.
-const ATTEMPTS_OF_WORK: usize = 500;
+/// How long a request is sent again and again.
+const SPAN: Duration = Duration::from_secs(15);
+
+/// How long one that lets the board erase a slot, read it back, or compute.
+const SPAN_OF_WORK: Duration = Duration::from_secs(60);
 
 /// The least bytes of a model in a message, on a line that loses most longer ones.
 const LEAST_DATA: usize = 16;
@@ -34,16 +37,23 @@ pub struct Link<P> {
     port: P,
     frames: Frames,
     number: u32,
+    /// How long an answer takes that needs no second request, in the mean of late.
+    round_trip: Duration,
+    /// Bytes of a model or a sample in a message: on a noisy line short ones arrive sooner.
+    size: usize,
     /// Requests that were sent more than once.
     pub repeated: usize,
 }
 
 /// What an answer says, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Said {
+pub(crate) enum Said {
     Hello(Hello),
     Done,
     Refused(String),
+    Lost,
+    Ran(Ran),
+    Bytes(Vec<u8>),
 }
 
 /// What a board says to a model that was sent.
@@ -74,7 +84,7 @@ pub struct Updated {
 pub fn open(port: &Path, baud: u32) -> Result<Link<Box<dyn serialport::SerialPort>>> {
     let name = port.to_str().context("the port's name is not UTF-8")?;
     let port = serialport::new(name, baud)
-        .timeout(Duration::from_millis(20))
+        .timeout(Duration::from_millis(5))
         .open()
         .with_context(|| format!("cannot open the port {name}"))?;
     Ok(Link::new(port))
@@ -85,7 +95,14 @@ impl<P: Read + Write> Link<P> {
     pub fn new(port: P) -> Self {
         // A board that still knows another program's numbers must not take these for repetitions.
         let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Self { port, frames: Frames::new(), number: clock.subsec_nanos().rotate_left(16), repeated: 0 }
+        Self {
+            port,
+            frames: Frames::new(),
+            number: clock.subsec_nanos().rotate_left(16),
+            round_trip: MOST_PATIENCE / 4,
+            size: MAX_DATA,
+            repeated: 0,
+        }
     }
 
     /// Returns what the line reads and writes.
@@ -151,7 +168,7 @@ impl<P: Read + Write> Link<P> {
         match self.send_whole(model)? {
             Said::Done => Ok(Sent::Whole),
             Said::Refused(why) => Ok(Sent::Refused(why)),
-            Said::Hello(_) => bail!("the board answered a greeting that nobody gave"),
+            other => bail!("the board answered {other:?} to an update"),
         }
     }
 
@@ -162,45 +179,65 @@ impl<P: Read + Write> Link<P> {
             return Ok(begun);
         }
         let mut progress = Progress::new("update: bytes", model.len());
-        let (mut offset, mut size) = (0, MAX_DATA);
-        while let Some(bytes) = model.get(offset..model.len().min(offset + size)).filter(|bytes| !bytes.is_empty()) {
-            let repeated = self.repeated;
+        let mut offset = 0;
+        while let Some(bytes) = self.part(model, offset) {
             let said = self.ask(Ask::Data { offset: offset as u32, bytes })?;
             if said != Said::Done {
                 return Ok(said);
             }
             offset += bytes.len();
             progress.advance(bytes.len());
-            // On a noisy line short messages arrive sooner.
-            size = if self.repeated > repeated + 1 { size / 2 } else { size + size / 4 }.clamp(LEAST_DATA, MAX_DATA);
         }
         drop(progress);
         self.ask(Ask::Finish)
     }
 
-    fn ask(&mut self, ask: Ask<'_>) -> Result<Said> {
+    /// Returns the bytes from `offset` on that the next message may hold; none at the end.
+    pub(crate) fn part<'b>(&self, bytes: &'b [u8], offset: usize) -> Option<&'b [u8]> {
+        bytes.get(offset..bytes.len().min(offset + self.size)).filter(|part| !part.is_empty())
+    }
+
+    /// Asks for the bytes of an answer from `offset` on.
+    pub(crate) fn ask_outputs(&mut self, offset: usize) -> Result<Said> {
+        self.ask(Ask::Outputs { offset: offset as u32, most: self.size as u32 })
+    }
+
+    /// Asks until there is an answer.
+    pub(crate) fn ask(&mut self, ask: Ask<'_>) -> Result<Said> {
         self.number = self.number.wrapping_add(1);
         let mut buffer = [0; MAX_FRAME];
         let request = frame(&Request { number: self.number, ask }, &mut buffer).context("the request is too long")?;
-        let attempts = if matches!(ask, Ask::Begin { .. } | Ask::Finish) { ATTEMPTS_OF_WORK } else { ATTEMPTS };
-        for attempt in 0..attempts {
+        let is_work = matches!(ask, Ask::Begin { .. } | Ask::Finish | Ask::Run { .. });
+        let start = Instant::now();
+        let mut patience = (4 * self.round_trip).clamp(LEAST_PATIENCE, MOST_PATIENCE);
+        for attempt in 0.. {
             ensure!(!stopped(), "stopped; the board keeps the model that it has");
             self.repeated += usize::from(attempt > 0);
+            let sent = Instant::now();
             match self.port.write_all(request).and_then(|()| self.port.flush()) {
                 // What did not get out is a request that was lost.
                 Err(error) if is_passing(&error) => {}
                 written => written.context("cannot write to the port")?,
             }
-            if let Some(said) = self.wait()? {
+            if let Some(said) = self.wait(patience)? {
+                if attempt == 0 {
+                    self.round_trip = (7 * self.round_trip + sent.elapsed()) / 8;
+                }
+                let size = if attempt > 1 { self.size / 2 } else { self.size + self.size / 8 };
+                self.size = size.clamp(LEAST_DATA, MAX_DATA);
                 return Ok(said);
             }
+            if start.elapsed() > if is_work { SPAN_OF_WORK } else { SPAN } {
+                break;
+            }
+            patience = (patience * 2).min(MOST_PATIENCE);
         }
         bail!("the board does not answer: is it on, is this its port, does its firmware speak attar's link?")
     }
 
     /// Waits for the answer to the last request.
-    fn wait(&mut self) -> Result<Option<Said>> {
-        let end = Instant::now() + PATIENCE;
+    fn wait(&mut self, patience: Duration) -> Result<Option<Said>> {
+        let end = Instant::now() + patience;
         while Instant::now() < end {
             let mut bytes = [0; 256];
             let count = match self.port.read(&mut bytes) {
@@ -216,6 +253,9 @@ impl<P: Read + Write> Link<P> {
                         Answer::Hello(hello) => Said::Hello(hello),
                         Answer::Done => Said::Done,
                         Answer::Refused { why } => Said::Refused(why.into()),
+                        Answer::Lost => Said::Lost,
+                        Answer::Ran(ran) => Said::Ran(ran),
+                        Answer::Bytes(bytes) => Said::Bytes(bytes.into()),
                     }));
                 }
             }

@@ -96,9 +96,9 @@ pub struct ModelFigures {
 }
 
 /// A comparison of outputs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct VerifyFigures {
-    /// `host` or `qemu:BOARD`.
+    /// `host`, `qemu:BOARD` or `serial:PORT`.
     pub on: String,
     /// Samples that were run.
     pub samples: usize,
@@ -107,6 +107,12 @@ pub struct VerifyFigures {
     /// Instructions of one run, the greatest of all samples; absent where they cannot be counted.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub instructions: Option<u64>,
+    /// Cycles of one run, the greatest of all samples; absent where they are not counted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cycles: Option<u64>,
+    /// Requests that were sent more than once, on a serial line.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub repeated: Option<usize>,
     /// Instructions of each operator of the last sample.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub operators: Vec<u64>,

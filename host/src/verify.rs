@@ -2,6 +2,7 @@
 
 mod cost;
 mod qemu;
+mod serial;
 
 use anyhow::{Context, Result, bail, ensure};
 use attar_device::{Facts, Session, Step, Student};
@@ -9,6 +10,7 @@ use rand::Rng;
 
 pub use cost::{bare_program, engine_cost, flash_bytes};
 pub use qemu::{BOARDS, Board, on_qemu};
+pub use serial::{on_line, on_serial};
 
 use crate::data::Dataset;
 use crate::nearest;
@@ -55,6 +57,11 @@ impl Answer {
             answer.results.extend(head.probabilities().flat_map(f32::to_le_bytes));
         }
         Ok(answer)
+    }
+
+    /// Returns the bytes of all three parts, one after the other, as a board sends them over a line.
+    pub fn bytes(&self) -> Vec<u8> {
+        [self.outputs.as_slice(), &self.results, &self.facts].concat()
     }
 
     /// Returns the number of bytes that differ.
@@ -117,15 +124,7 @@ pub fn on_host(bytes: &[u8], samples: &[Sample]) -> Result<VerifyFigures> {
             mismatches += expected.mismatches(&Answer::of(&session, &sample.input, &facts)?);
         }
     }
-    Ok(VerifyFigures {
-        on: "host".into(),
-        samples: samples.len(),
-        mismatches,
-        instructions: None,
-        operators: Vec::new(),
-        stack: None,
-        engine: None,
-    })
+    Ok(VerifyFigures { on: "host".into(), samples: samples.len(), mismatches, ..VerifyFigures::default() })
 }
 
 /// Returns samples of a data set for a student; a series gives one for each of its steps.
@@ -207,16 +206,21 @@ pub fn random_samples(bytes: &[u8], count: usize, seed: u64) -> Result<Vec<Sampl
     Ok((0..count).map(&mut draw).collect())
 }
 
-/// Compares a student on `on`, `host` or `qemu:BOARD`, with the engine on this machine.
+/// Compares a student on `place`, which is `host`, `qemu:BOARD`, `serial:PORT` or `serial:PORT@BAUD`, with the engine on this
+/// machine.
 ///
 /// # Errors
 ///
-/// When there is no such place, QEMU or its firmware cannot be run, or the student fails there.
+/// When there is no such place, QEMU or its firmware cannot be run, the board does not answer, or the student fails there.
 pub fn on(place: &str, bytes: &[u8], samples: &[Sample]) -> Result<VerifyFigures> {
     match place.split_once(':') {
         None if place == "host" => on_host(bytes, samples),
         Some(("qemu", board)) => on_qemu(find_board(board)?, bytes, samples),
-        _ => bail!("there is no {place:?} to verify on: use host or qemu:BOARD with BOARD one of {}", board_names()),
+        Some(("serial", port)) => on_serial(port, bytes, samples),
+        _ => bail!(
+            "there is no {place:?} to verify on: use host, serial:PORT, or qemu:BOARD with BOARD one of {}",
+            board_names()
+        ),
     }
 }
 

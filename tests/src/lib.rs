@@ -4,6 +4,7 @@ pub mod build;
 pub mod facts;
 pub mod firmware;
 pub mod generalized;
+pub mod line;
 pub mod models;
 pub mod nets;
 pub mod trust;

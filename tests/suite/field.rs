@@ -1,20 +1,16 @@
 //! Updates of a board in the field: the program `field` in QEMU, with models that come over its serial line.
 
 use std::fs;
-use std::io::{self, Read, Write};
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
-use std::thread::sleep;
-use std::time::Duration;
 
 use attar::link::{Link, Sent};
 use attar_device::store::MAX_TRIALS;
 use attar_tests::firmware::{self, Program, known_key};
+use attar_tests::line::{Line, Noise};
 use attar_tests::{models, root, trust, with_checksum};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
 use crate::command::{attar, text};
 
@@ -59,15 +55,8 @@ impl Board {
     /// Starts a board and connects to its serial line.
     fn connected() -> (Self, Link<Line>) {
         let board = Self::start("unix:line,server=on,wait=on");
-        let path = board.folder.path().join("line");
-        let stream = (0..200)
-            .find_map(|_| {
-                sleep(Duration::from_millis(20));
-                UnixStream::connect(&path).ok()
-            })
-            .expect("QEMU opens its line");
-        stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-        (board, Link::new(Line { stream, noise: None }))
+        let line = Line::connect(&board.folder.path().join("line"));
+        (board, Link::new(line))
     }
 
     /// Says in which operation of its flash the board loses its power after its next start, and in the self-test of which
@@ -84,50 +73,6 @@ impl Drop for Board {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// A serial line, on which bytes may be lost or changed.
-#[derive(Debug)]
-struct Line {
-    stream: UnixStream,
-    /// What happens to one byte in a hundred.
-    noise: Option<ChaCha8Rng>,
-}
-
-impl Line {
-    fn spoil(&mut self, bytes: &mut Vec<u8>) {
-        if let Some(random) = &mut self.noise {
-            bytes.retain(|_| !random.random_bool(0.005));
-            for byte in bytes {
-                if random.random_bool(0.005) {
-                    *byte ^= 1 << random.random_range(0..8);
-                }
-            }
-        }
-    }
-}
-
-impl Read for Line {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.stream.read(buffer)?;
-        let mut bytes = buffer[..count].to_vec();
-        self.spoil(&mut bytes);
-        buffer[..bytes.len()].copy_from_slice(&bytes);
-        if count > 0 && bytes.is_empty() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(bytes.len()) }
-    }
-}
-
-impl Write for Line {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let mut bytes = buffer.to_vec();
-        self.spoil(&mut bytes);
-        self.stream.write_all(&bytes)?;
-        Ok(buffer.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
     }
 }
 
@@ -211,7 +156,7 @@ fn power_cuts_leave_a_board_with_a_model() {
 fn update_arrives_over_a_line_that_loses_and_changes_one_byte_in_a_hundred() {
     let (_board, link) = Board::connected();
     let mut line = link.into_port();
-    line.noise = Some(ChaCha8Rng::seed_from_u64(1));
+    line.noise = Some(Noise::of(0.005, 0.005, 1));
     let mut link = Link::new(line);
     let mut repeated = 0;
     for revision in 4..6 {

@@ -7,14 +7,20 @@
 //! | data | 2, u32 offset, the bytes |
 //! | finish | 3 |
 //! | restart | 4 |
+//! | sample | 5, u32 offset, the bytes |
+//! | run | 6, u32 step, u32 checksum |
+//! | outputs | 7, u32 offset, u32 most bytes |
 //!
 //! | reply | bytes after the number (u32) |
 //! |---|---|
 //! | hello | 0, u32 protocol, u32 length, u32 checksum, u32 revision, u32 1 for an update or 0 |
 //! | done | 1 |
 //! | refused | 2, the text |
+//! | lost | 3 |
+//! | ran | 4, u32 cycles, u32 instructions, u32 stack, u32 length, u32 checksum |
+//! | bytes | 5, the bytes |
 
-use super::{Answer, Ask, Hello, Reply, Request};
+use super::{Answer, Ask, Cost, Hello, Ran, Reply, Request};
 
 /// A request or a reply.
 pub trait Message<'a>: Sized {
@@ -52,6 +58,15 @@ fn word(bytes: &[u8]) -> Option<(u32, &[u8])> {
     Some((u32::from_le_bytes(*word), rest))
 }
 
+/// Takes numbers and nothing behind them.
+fn words<const COUNT: usize>(mut bytes: &[u8]) -> Option<[u32; COUNT]> {
+    let mut words = [0; COUNT];
+    for place in &mut words {
+        (*place, bytes) = word(bytes)?;
+    }
+    bytes.is_empty().then_some(words)
+}
+
 impl<'a> Message<'a> for Request<'a> {
     fn put(&self, to: &mut Bytes<'_>) -> Option<()> {
         to.word(self.number)?;
@@ -68,6 +83,21 @@ impl<'a> Message<'a> for Request<'a> {
             }
             Ask::Finish => to.all(&[3]),
             Ask::Restart => to.all(&[4]),
+            Ask::Sample { offset, bytes } => {
+                to.all(&[5])?;
+                to.word(offset)?;
+                to.all(bytes)
+            }
+            Ask::Run { step, checksum } => {
+                to.all(&[6])?;
+                to.word(step)?;
+                to.word(checksum)
+            }
+            Ask::Outputs { offset, most } => {
+                to.all(&[7])?;
+                to.word(offset)?;
+                to.word(most)
+            }
         }
     }
 
@@ -76,16 +106,28 @@ impl<'a> Message<'a> for Request<'a> {
         let (kind, rest) = rest.split_first()?;
         let ask = match (kind, rest) {
             (0, []) => Ask::Hello,
-            (1, rest) => match word(rest)? {
-                (len, []) => Ask::Begin { len },
-                _ => return None,
-            },
+            (1, rest) => {
+                let [len] = words(rest)?;
+                Ask::Begin { len }
+            }
             (2, rest) => {
                 let (offset, bytes) = word(rest)?;
                 Ask::Data { offset, bytes }
             }
             (3, []) => Ask::Finish,
             (4, []) => Ask::Restart,
+            (5, rest) => {
+                let (offset, bytes) = word(rest)?;
+                Ask::Sample { offset, bytes }
+            }
+            (6, rest) => {
+                let [step, checksum] = words(rest)?;
+                Ask::Run { step, checksum }
+            }
+            (7, rest) => {
+                let [offset, most] = words(rest)?;
+                Ask::Outputs { offset, most }
+            }
             _ => return None,
         };
         Some(Self { number, ask })
@@ -107,6 +149,15 @@ impl<'a> Message<'a> for Reply<'a> {
                 to.all(&[2])?;
                 to.all(why.as_bytes())
             }
+            Answer::Lost => to.all(&[3]),
+            Answer::Ran(Ran { cost: Cost { cycles, instructions, stack }, len, checksum }) => {
+                to.all(&[4])?;
+                [cycles, instructions, stack, len, checksum].into_iter().try_for_each(|field| to.word(field))
+            }
+            Answer::Bytes(bytes) => {
+                to.all(&[5])?;
+                to.all(bytes)
+            }
         }
     }
 
@@ -115,19 +166,17 @@ impl<'a> Message<'a> for Reply<'a> {
         let (kind, rest) = rest.split_first()?;
         let answer = match (kind, rest) {
             (0, rest) => {
-                let (protocol, rest) = word(rest)?;
-                let (len, rest) = word(rest)?;
-                let (checksum, rest) = word(rest)?;
-                let (revision, rest) = word(rest)?;
-                match word(rest)? {
-                    (update @ 0..=1, []) => {
-                        Answer::Hello(Hello { protocol, len, checksum, revision, is_update: update == 1 })
-                    }
-                    _ => return None,
-                }
+                let [protocol, len, checksum, revision, update @ 0..=1] = words(rest)? else { return None };
+                Answer::Hello(Hello { protocol, len, checksum, revision, is_update: update == 1 })
             }
             (1, []) => Answer::Done,
             (2, text) => Answer::Refused { why: core::str::from_utf8(text).ok()? },
+            (3, []) => Answer::Lost,
+            (4, rest) => {
+                let [cycles, instructions, stack, len, checksum] = words(rest)?;
+                Answer::Ran(Ran { cost: Cost { cycles, instructions, stack }, len, checksum })
+            }
+            (5, bytes) => Answer::Bytes(bytes),
             _ => return None,
         };
         Some(Self { number, answer })

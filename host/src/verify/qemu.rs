@@ -220,7 +220,7 @@ fn compare(board: &Board, lines: &[String], expected: &[Answer]) -> Result<Verif
         instructions: (instructions > 0).then_some(instructions),
         operators: operators.collect(),
         stack: stack.filter(|bytes| *bytes > 0),
-        engine: None,
+        ..VerifyFigures::default()
     })
 }
 

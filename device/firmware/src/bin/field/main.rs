@@ -11,7 +11,7 @@ mod uart;
 
 use core::fmt::Write;
 
-use attar_device::link::{Answer, Ask, Hello, PROTOCOL, Request};
+use attar_device::link::{Answer, Ask, Hello, Request};
 use attar_device::store::{Slot, Store};
 use attar_device::{Arena, Error, PublicKey, Student, include_student};
 use cortex_m_rt::entry;
@@ -38,12 +38,12 @@ fn main() -> ! {
     store.require(STUDENT.revision());
     let chosen = store.choose(|_, slot| Ok(is_good(slot, ARENA.as_mut_slice())));
     let hello = match chosen {
-        Ok(Some(slot)) => hello(flash::mapped(&slot), true),
+        Ok(Some(slot)) => Hello::of(flash::mapped(&slot), true),
         _ => {
             if let Err(error) = STUDENT.parse().and_then(|student| student.self_test(ARENA.as_mut_slice())) {
                 panic!("{error}");
             }
-            hello(STUDENT.bytes(), false)
+            Hello::of(STUDENT.bytes(), false)
         }
     };
     // A product would go on with its work here, and look at the line now and then.
@@ -60,12 +60,6 @@ fn is_good(slot: &Slot, arena: &mut [i8]) -> bool {
     proven().is_ok()
 }
 
-fn hello(model: &[u8], is_update: bool) -> Hello {
-    let word = |at: usize| model.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |word| u32::from_le_bytes(*word));
-    let checksum = word(model.len().saturating_sub(4));
-    Hello { protocol: PROTOCOL, len: model.len() as u32, checksum, revision: word(60), is_update }
-}
-
 /// Answers the workstation for ever.
 fn serve(store: &mut Store<Flash>, line: &mut Line, hello: Hello) -> ! {
     let mut ask = None;
@@ -79,6 +73,7 @@ fn serve(store: &mut Store<Flash>, line: &mut Line, hello: Hello) -> ! {
                 restart();
             }
             What::Data { .. } | What::Finish => line.refuse(request.number, format_args!("no update has begun")),
+            What::Other => line.refuse(request.number, format_args!("this firmware takes updates alone")),
         }
     }
 }
@@ -129,6 +124,7 @@ enum What {
     Data { offset: u32, bytes: heapless::Vec<u8, { attar_device::link::MAX_DATA }> },
     Finish,
     Restart,
+    Other,
 }
 
 impl Owned {
@@ -140,6 +136,7 @@ impl Owned {
             Ask::Data { offset, bytes } => What::Data { offset, bytes: heapless::Vec::from_slice(bytes).ok()? },
             Ask::Finish => What::Finish,
             Ask::Restart => What::Restart,
+            _ => What::Other,
         };
         Some(Self { number: request.number, what })
     }

@@ -1,0 +1,108 @@
+//! Boards: what each has, and the files of a firmware crate for it. A board is a folder in `host/boards`.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use anyhow::{Context, Result, bail};
+use include_dir::{Dir, include_dir};
+use serde::Deserialize;
+
+use crate::nearest;
+use crate::recipe::Bytes;
+
+/// A board.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Board {
+    /// The name of its folder.
+    #[serde(skip)]
+    pub name: String,
+    /// What people call it.
+    pub title: String,
+    /// The folders in `host/boards` whose files its crate gets before its own, and is free to put others in their place.
+    pub parts: Vec<String>,
+    /// Which kernels it runs: m0, m3, m4, m33, m55 or rv32imc.
+    pub core: String,
+    /// The target of the compiler.
+    pub target: String,
+    /// Flash.
+    pub flash: Bytes,
+    /// RAM, that of the stack included.
+    pub ram: Bytes,
+    /// The clock of the core, in Hz.
+    pub clock_hz: u64,
+    /// What else its files name in double braces.
+    #[serde(default)]
+    pub values: BTreeMap<String, String>,
+}
+
+impl Board {
+    /// Returns whether it is a board of QEMU.
+    pub fn is_simulated(&self) -> bool {
+        self.name.starts_with("qemu-")
+    }
+
+    /// Returns the files of a crate for it, as they are written here: paths and texts.
+    pub fn files(&self) -> BTreeMap<String, &'static str> {
+        let mut files = BTreeMap::new();
+        for folder in self.parts.iter().map(String::as_str).chain([self.name.as_str()]) {
+            if let Some(dir) = FOLDERS.get_dir(folder) {
+                gather(dir, folder, &mut files);
+            }
+        }
+        files.remove(DESCRIPTION);
+        files
+    }
+}
+
+/// Returns the boards by name.
+///
+/// # Errors
+///
+/// When a description in `host/boards` is wrong.
+pub fn boards() -> Result<&'static [Board]> {
+    static BOARDS: LazyLock<Result<Vec<Board>, String>> = LazyLock::new(|| {
+        let mut boards = Vec::new();
+        for dir in FOLDERS.dirs() {
+            let name = dir.path().display().to_string();
+            let Some(file) = dir.get_file(dir.path().join(DESCRIPTION)) else { continue };
+            let text = file.contents_utf8().unwrap_or_default();
+            let board: Board = toml::from_str(text).map_err(|error| format!("host/boards/{name}/{DESCRIPTION}: {error}"))?;
+            boards.push(Board { name, ..board });
+        }
+        boards.sort_by(|a, b| (a.is_simulated(), &a.name).cmp(&(b.is_simulated(), &b.name)));
+        Ok(boards)
+    });
+    match &*BOARDS {
+        Ok(boards) => Ok(boards),
+        Err(error) => bail!("{error}"),
+    }
+}
+
+/// Returns a board by its name.
+///
+/// # Errors
+///
+/// When there is none, with the nearest name.
+pub fn find(name: &str) -> Result<&'static Board> {
+    let boards = boards()?;
+    boards.iter().find(|board| board.name == name).with_context(|| {
+        let names = || boards.iter().map(|board| board.name.as_str());
+        let advice = nearest(name, names()).map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
+        format!("there is no board {name:?}{advice}, use one of {}", names().collect::<Vec<_>>().join(", "))
+    })
+}
+
+fn gather(dir: &'static Dir<'static>, folder: &str, files: &mut BTreeMap<String, &'static str>) {
+    for file in dir.files() {
+        let path = file.path().strip_prefix(folder).unwrap_or(file.path()).display().to_string();
+        let path = path.strip_suffix(".in").map_or(path.clone(), String::from);
+        files.insert(path.replace('\\', "/"), file.contents_utf8().unwrap_or_default());
+    }
+    dir.dirs().for_each(|dir| gather(dir, folder, files));
+}
+
+/// A file whose name ends in `.in` loses that ending: cargo and git must not take it for their own.
+static FOLDERS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/boards");
+
+const DESCRIPTION: &str = "board.toml";

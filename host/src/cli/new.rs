@@ -1,0 +1,43 @@
+//! `attar new`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use attar::{boards, new};
+use clap::Args;
+use serde_json::json;
+
+use super::{parse_model, print, print_json, read_model};
+
+/// Arguments of `new`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The folder of the crate; it must not be there yet, or be empty.
+    folder: PathBuf,
+    /// The board; `attar budget MODEL` lists them.
+    #[arg(long, value_name = "BOARD")]
+    board: String,
+    /// The student.
+    #[arg(long, value_name = "MODEL")]
+    model: PathBuf,
+    /// Prints the result as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn new(arguments: &Arguments) -> Result<()> {
+    let board = boards::find(&arguments.board)?;
+    let bytes = read_model(&arguments.model)?;
+    parse_model(&arguments.model, &bytes)?;
+    new::firmware(&arguments.folder, board, &bytes)?;
+    let folder = arguments.folder.display();
+    if arguments.json {
+        return print_json(&json!({"folder": folder.to_string(), "board": board.name, "target": board.target}));
+    }
+    let target = &board.target;
+    let run = if board.is_simulated() { "runs it in QEMU" } else { "flashes it and shows what it says" };
+    print(&format!(
+        "{folder}: a firmware for {}\n\n  rustup target add {target}   once\n  cd {folder}\n  cargo build --release\n  cargo run --release   {run}\n  cargo run --release --bin verify   answers `attar verify student.attar --on serial:PORT`",
+        board.title
+    ))
+}

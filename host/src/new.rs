@@ -1,0 +1,192 @@
+//! A firmware crate around a student.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use attar_device::Student;
+use attar_shared::{FactKind, Input, Model};
+
+use crate::boards::Board;
+use crate::files;
+
+/// Writes a crate for a board around a student; the folder is there as a whole, or not at all.
+///
+/// # Errors
+///
+/// When the folder is there already and is not empty, the student does not fit the board, or something cannot be written.
+pub fn firmware(folder: &Path, board: &Board, bytes: &[u8]) -> Result<()> {
+    let student = Student::parse(bytes)?;
+    let model = student.model();
+    let (flash, ram) = (board.flash.get()?, board.ram.get()?);
+    let arena = u64::from(model.header().arena_len);
+    ensure!(
+        bytes.len() as u64 <= flash && arena <= ram,
+        "the student does not fit {}: {} bytes of {flash} of flash, {arena} of {ram} of RAM",
+        board.title,
+        bytes.len()
+    );
+    if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
+        bail!("{} is there already and is not empty: name another folder", folder.display());
+    }
+    let name = crate_name(folder)?;
+    let values = values(&name, board, model)?;
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    let whole = tempfile::Builder::new().prefix(".attar-new-").tempdir_in(parent)?;
+    let write = |path: &str, bytes: &[u8]| -> Result<()> {
+        let place = whole.path().join(path);
+        place.parent().map(fs::create_dir_all).transpose()?;
+        files::write_whole(&place, bytes)
+    };
+    for (path, text) in board.files() {
+        write(&path, fill(text, &values).with_context(|| format!("the board's {path}"))?.as_bytes())?;
+    }
+    write("src/sample.rs", sample(model)?.as_bytes())?;
+    write("student.attar", bytes)?;
+    // An empty folder may be there.
+    let _ = fs::remove_dir(folder);
+    let whole = whole.keep();
+    fs::rename(&whole, folder).with_context(|| {
+        let _ = fs::remove_dir_all(&whole);
+        format!("cannot make {}", folder.display())
+    })?;
+    // A temporary folder is its owner's alone; this one is like any other.
+    #[cfg(unix)]
+    fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    Ok(())
+}
+
+/// Returns the name of the crate in a folder.
+fn crate_name(folder: &Path) -> Result<String> {
+    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let name: String = name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let name = name.trim_matches('-');
+    ensure!(
+        name.starts_with(|first: char| first.is_ascii_lowercase()),
+        "{}: the last part of the path becomes the crate's name and has to begin with a letter",
+        folder.display()
+    );
+    ensure!(!TAKEN.contains(&name), "{}: {name} is another crate's name", folder.display());
+    Ok(name.into())
+}
+
+/// Names that the crate cannot have: its dependencies, and what cargo refuses.
+const TAKEN: [&str; 6] = ["attar-device", "semihosting", "static-cell", "test", "core", "run"];
+
+/// What stands in the place of names in double braces.
+fn values(name: &str, board: &Board, model: &Model<'_>) -> Result<Vec<(String, String)>> {
+    let is_riscv = board.target.starts_with("riscv");
+    let link: &[&str] = if is_riscv { &["-Tmemory.x", "-Tlink.x"] } else { &["--nmagic", "-Tlink.x"] };
+    let features = if board.core == "m55" { r#""link", "helium""# } else { r#""link""# };
+    let mut values: Vec<(String, String)> = [
+        ("name", name.to_string()),
+        ("crate", name.replace('-', "_")),
+        ("title", board.title.clone()),
+        ("target", board.target.clone()),
+        ("flash", board.flash.get()?.to_string()),
+        ("ram", board.ram.get()?.to_string()),
+        ("clock_hz", board.clock_hz.to_string()),
+        ("device", format!("{{ {}, features = [{features}] }}", source_of_device())),
+        ("facts", facts(model)?),
+        ("run", if model.input().is_some_and(|input| input.is_text) { "run_text" } else { "run" }.into()),
+        ("serial", "null".into()),
+    ]
+    .map(|(name, value)| (name.to_string(), value))
+    .into();
+    // A board may say otherwise.
+    values.splice(0..0, board.values.clone());
+    if !board.values.contains_key("link") {
+        values.push(("link".into(), link.iter().map(|argument| format!("{argument:?}")).collect::<Vec<_>>().join(", ")));
+    }
+    Ok(values)
+}
+
+/// Returns where the crate takes the engine from: the source beside this program, where there is one, or crates.io.
+fn source_of_device() -> String {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../device");
+    let beside = std::env::var_os("ATTAR_DEVICE").map_or(beside, PathBuf::from);
+    match beside.canonicalize() {
+        Ok(path) if path.join("Cargo.toml").exists() => format!("path = {:?}", path.display().to_string()),
+        _ => format!("version = {:?}", env!("CARGO_PKG_VERSION")),
+    }
+}
+
+/// Puts values in the place of names in double braces.
+fn fill(text: &str, values: &[(String, String)]) -> Result<String> {
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once("{{") {
+        let (name, behind) = behind.split_once("}}").context("braces that do not close")?;
+        let (_, value) =
+            values.iter().find(|(known, _)| known == name).with_context(|| format!("nothing is known of {name:?}"))?;
+        filled += before;
+        filled += value;
+        rest = behind;
+    }
+    Ok(filled + rest)
+}
+
+/// Returns the lines that set the facts of a model, with a value in the middle of what each may be.
+fn facts(model: &Model<'_>) -> Result<String> {
+    let mut lines = Vec::new();
+    for fact in model.facts().filter(|fact| !fact.is_computed()) {
+        let name = fact.name;
+        lines.push(match fact.kind {
+            FactKind::Number { least, greatest } => {
+                let middle = if (greatest - least).is_finite() { least + (greatest - least) / 2.0 } else { 0.0 };
+                let unit = if fact.unit.is_empty() { String::new() } else { format!(" // {}", fact.unit) };
+                format!("facts.set({name:?}, {:?})?;{unit}", short(middle, 2))
+            }
+            FactKind::Category(category) => {
+                let values: Vec<&str> = category.values.iter().collect();
+                let first = values.first().context("a category without values")?;
+                format!("facts.choose({name:?}, {first:?})?; // or {}", values[1..].join(", "))
+            }
+            FactKind::Flag => format!("facts.flag({name:?}, true)?;"),
+            FactKind::Gazetteer(_) => continue,
+        });
+    }
+    if lines.is_empty() {
+        return Ok("let facts = student.facts();".into());
+    }
+    lines.insert(0, "// What is known beside the input, each in its own unit; what is not set is missing.".into());
+    lines.insert(1, "let mut facts = student.facts();".into());
+    Ok(lines.join("\n    "))
+}
+
+/// Returns the source of a sample: the input of the first self-test vector, in raw units.
+fn sample(model: &Model<'_>) -> Result<String> {
+    let input = model.input().context("the model has no input")?;
+    let test = model.tests().next();
+    let bytes = test.map(|test| test.input).unwrap_or_default();
+    if input.is_text {
+        let text: Vec<u8> = bytes.iter().copied().take_while(|&byte| byte != 0).collect();
+        let text = String::from_utf8_lossy(&text);
+        return Ok(format!("//! An input: the text of the first self-test vector.\n\n/// Put yours here.\npub const SAMPLE: &str = {text:?};\n"));
+    }
+    let shape = model.input_shape();
+    let values: Vec<String> = (0..shape.len()).map(|place| format!("{:?}", raw(&input, bytes, place, usize::from(shape.channels)))).collect();
+    let lines: Vec<String> = values.chunks(8).map(|values| format!("    {},\n", values.join(", "))).collect();
+    Ok(format!(
+        "//! An input: that of the first self-test vector, in raw units.\n\n/// `[{}, {}, {}]`, channels last. Put what your sensor measures here.\n#[rustfmt::skip]\npub static SAMPLE: [f32; {}] = [\n{}];\n",
+        shape.height,
+        shape.width,
+        shape.channels,
+        shape.len(),
+        lines.concat()
+    ))
+}
+
+/// Returns a value of an input as it was before its quantisation, to four digits.
+fn raw(input: &Input<'_>, quantized: &[u8], place: usize, channels: usize) -> f32 {
+    let at = if input.gains.len() == 1 { 0 } else { place % channels.max(1) };
+    let (gain, offset) = (input.gains.at(at).unwrap_or(1.0), input.offsets.at(at).unwrap_or(0.0));
+    let value = (f32::from(quantized.get(place).map_or(0, |q| q.cast_signed())) - offset) / gain;
+    if value.is_finite() { short(value, 4) } else { 0.0 }
+}
+
+/// Returns a number with that many digits behind its first.
+fn short(value: f32, digits: usize) -> f32 {
+    format!("{value:.digits$e}").parse().unwrap_or(value)
+}

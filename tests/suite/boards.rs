@@ -1,0 +1,244 @@
+//! Firmware crates of `attar new`: built as a user builds them, run in QEMU, and verified over their serial line.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use attar::boards::{self, boards};
+use attar::link::Link;
+use attar::verify::{on_line, random_samples};
+use attar_tests::line::{Line, Noise};
+use attar_tests::models;
+
+use crate::command::{attar, fails, in_folder, text};
+
+/// Dependencies are compiled once for all crates and runs of the tests.
+fn target_folder() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("boards")
+}
+
+/// Makes a crate around a model in a folder, and returns its own.
+fn firmware(folder: &Path, board: &str, model: &[u8]) -> PathBuf {
+    let name = format!("on-{board}");
+    fs::write(folder.join("model.attar"), model).unwrap();
+    let output = in_folder(folder, &["new", &name, "--board", board, "--model", "model.attar"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    folder.join(name)
+}
+
+fn cargo(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("cargo")
+        .args(arguments)
+        .current_dir(folder)
+        .env("CARGO_TARGET_DIR", target_folder())
+        .env_remove("RUSTFLAGS")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{arguments:?} in {}: {}", folder.display(), text(&output.stderr));
+    text(&output.stdout)
+}
+
+/// Every board of QEMU: the crate is formatted, builds without a warning, and says the same as every other board.
+#[test]
+fn new_crates_run_in_qemu() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut said: Option<String> = None;
+    let simulated: Vec<_> = boards().unwrap().iter().filter(|board| board.is_simulated()).collect();
+    assert_eq!(simulated.len(), 6);
+    for board in simulated {
+        let place = firmware(folder.path(), &board.name, &models::everything());
+        cargo(&place, &["fmt", "--check"]);
+        cargo(&place, &["clippy", "--release", "--quiet", "--", "-D", "warnings"]);
+        let output = cargo(&place, &["run", "--release", "--quiet", "--bin", "run"]);
+        let (results, cost) = output.split_once("took ").unwrap_or_else(|| panic!("{}: {output}", board.name));
+        assert!(cost.contains(" instructions"), "{}: {output}", board.name);
+        assert!(results.contains("self-test: ") && results.contains("fault: "), "{}: {output}", board.name);
+        let expected = said.get_or_insert_with(|| results.to_string());
+        assert_eq!(results, expected, "{}", board.name);
+    }
+}
+
+/// The sources for boards that are not built here: everything is filled in, and they are formatted.
+#[test]
+fn new_crates_for_boards_are_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    for board in boards().unwrap() {
+        let place = firmware(folder.path(), &board.name, &models::text());
+        cargo(&place, &["fmt", "--check"]);
+        let config = fs::read_to_string(place.join(".cargo/config.toml")).unwrap();
+        assert!(config.contains(&board.target), "{}: {config}", board.name);
+        let main = fs::read_to_string(place.join("src/bin/run.rs")).unwrap();
+        assert!(main.contains("run_text(&SAMPLE"), "{}", board.name);
+        let files = board.files();
+        assert!(files.contains_key("Cargo.lock") && files.contains_key(".gitignore"), "{}", board.name);
+        assert!(files.keys().all(|file| place.join(file).exists()), "{}", board.name);
+    }
+}
+
+#[test]
+fn new_refuses_what_it_cannot_make() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("model.attar"), models::everything()).unwrap();
+    fs::write(folder.join("cut.attar"), &models::everything()[..500]).unwrap();
+    let new = |name: &str, board: &str, model: &str, expected: &[&str]| {
+        fails(folder, &["new", name, "--board", board, "--model", model], expected);
+    };
+    new("x", "qemu-microbitt", "model.attar", &["no board \"qemu-microbitt\"", "did you mean qemu-microbit?"]);
+    new("x", "pico", "none.attar", &["cannot read none.attar"]);
+    new("x", "pico", "cut.attar", &["cut.attar"]);
+    new("7", "pico", "model.attar", &["has to begin with a letter"]);
+    new("core", "pico", "model.attar", &["another crate's name"]);
+    fs::create_dir(folder.join("full")).unwrap();
+    fs::write(folder.join("full/mine.txt"), "mine").unwrap();
+    new("full", "pico", "model.attar", &["full is there already and is not empty"]);
+    new("full/mine.txt/x", "pico", "model.attar", &["cannot make full/mine.txt"]);
+    assert_eq!(fs::read(folder.join("full/mine.txt")).unwrap(), b"mine");
+    // An empty folder will do, and a folder in folders that are not there.
+    fs::create_dir(folder.join("empty")).unwrap();
+    for name in ["empty", "a/b"] {
+        let output = in_folder(folder, &["new", name, "--board", "pico", "--model", "model.attar", "--json"]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(folder.join(name).join("src/board.rs").exists());
+    }
+    let left = fs::read_dir(folder).unwrap().filter(|entry| {
+        entry.as_ref().unwrap().file_name().to_string_lossy().starts_with('.')
+    });
+    assert_eq!(left.count(), 0, "something half made was left");
+}
+
+/// A board in QEMU that answers `attar verify`.
+struct Board {
+    child: Child,
+    folder: tempfile::TempDir,
+}
+
+impl Board {
+    fn start(name: &str, model: &[u8], serial: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let place = firmware(folder.path(), name, model);
+        cargo(&place, &["build", "--release", "--quiet", "--bin", "verify"]);
+        let board = boards::find(name).unwrap();
+        let program = folder.path().join("verify");
+        // Another test builds another program into the same place.
+        fs::copy(target_folder().join(&board.target).join("release/verify"), &program).unwrap();
+        let child = Command::new("qemu-system-arm")
+            .args(board.values["machine"].split(' '))
+            .args(["-display", "none", "-monitor", "unix:monitor,server=on,wait=off"])
+            .args(["-semihosting-config", "enable=on,target=native", "-serial", serial, "-kernel"])
+            .arg(program)
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self { child, folder }
+    }
+
+    fn line(&self) -> Line {
+        Line::connect(&self.folder.path().join("line"))
+    }
+}
+
+impl Drop for Board {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const SOCKET: &str = "unix:line,server=on,wait=on";
+
+/// Returns a model of few values and some facts, with or without tensors that stay from one run to the next.
+fn small_model(held: bool) -> Vec<u8> {
+    let is_wanted = |bytes: &Vec<u8>| {
+        let model = attar_shared::Model::parse(bytes).unwrap();
+        let header = model.header();
+        model.tensors().any(|tensor| tensor.held) == held && header.fact_count > 1 && header.input_values < 40
+    };
+    (0..).map(models::random).find(is_wanted).unwrap()
+}
+
+/// A thousand samples over a line that loses one byte in a hundred: each is answered in the end, and none wrong. A board that
+/// does compute something else is found out over the same line.
+#[test]
+fn thousand_samples_are_verified_over_a_line_that_loses_bytes() {
+    let model = small_model(false);
+    let board = Board::start("qemu-mps2-an386", &model, SOCKET);
+    let mut line = board.line();
+    line.noise = Some(Noise::of(0.01, 0.0, 1));
+    let mut link = Link::new(line);
+    let samples = random_samples(&model, 1000, 3).unwrap();
+    let figures = on_line(&mut link, &model, &samples).unwrap();
+    assert_eq!((figures.samples, figures.mismatches), (1000, 0), "{figures:?}");
+    assert!(figures.instructions.is_some() && figures.stack.is_some() && figures.cycles.is_none(), "{figures:?}");
+    let spoilt = link.into_port().noise.unwrap().spoilt;
+    println!("{spoilt} bytes lost, {} requests sent again", figures.repeated.unwrap());
+    assert!(spoilt > 500, "{spoilt}");
+}
+
+/// Bytes that are lost and changed, and a board that restarts now and then.
+#[test]
+fn series_are_verified_on_a_board_that_restarts() {
+    let model = small_model(true);
+    let board = Board::start("qemu-mps2-an386", &model, SOCKET);
+    let mut line = board.line();
+    line.noise = Some(Noise::of(0.002, 0.002, 1));
+    let mut link = Link::new(line);
+    let samples = random_samples(&model, 300, 3).unwrap();
+    assert!(samples.iter().any(|sample| !sample.starts), "the samples are no series");
+    let done = AtomicBool::new(false);
+    let mut monitor = UnixStream::connect(board.folder.path().join("monitor")).unwrap();
+    let (figures, restarts) = thread::scope(|scope| {
+        let restarts = scope.spawn(|| {
+            let mut restarts = 0;
+            while !done.load(Ordering::Relaxed) && restarts < 5 {
+                thread::sleep(Duration::from_millis(300));
+                monitor.write_all(b"system_reset\n").unwrap();
+                restarts += 1;
+            }
+            restarts
+        });
+        let figures = on_line(&mut link, &model, &samples);
+        done.store(true, Ordering::Relaxed);
+        (figures, restarts.join().unwrap())
+    });
+    let figures = figures.unwrap();
+    assert_eq!((figures.samples, figures.mismatches), (300, 0), "{figures:?}");
+    assert!(restarts > 1, "the board did not restart");
+}
+
+/// The command, on a port as an operating system has them.
+#[test]
+fn command_verifies_a_board_on_a_port() {
+    use std::io::{BufRead, BufReader};
+    let mut board = Board::start("qemu-microbit", &models::everything(), "pty");
+    let mut lines = BufReader::new(board.child.stdout.take().unwrap()).lines();
+    let port = lines
+        .find_map(|line| line.unwrap().split(' ').find(|word| word.starts_with("/dev/")).map(String::from))
+        .expect("QEMU says which port it has opened");
+    let folder = board.folder.path();
+    let on = format!("serial:{port}");
+    let verify = |model: &str, on: &str| {
+        attar().args(["verify", model, "--on", on, "--samples", "20"]).current_dir(folder).output().unwrap()
+    };
+    let good = verify("model.attar", &on);
+    assert!(good.status.success(), "{}", text(&good.stderr));
+    assert!(text(&good.stdout).contains("0 mismatches (20 samples on serial:"), "{}", text(&good.stdout));
+    fs::write(folder.join("other.attar"), models::text()).unwrap();
+    let fails = |output: std::process::Output, expected: &str| {
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains(expected), "{}", text(&output.stderr));
+    };
+    fails(verify("other.attar", &on), "the board runs another model");
+    fails(verify("model.attar", "serial:/dev/none"), "cannot open the port /dev/none");
+    fails(verify("model.attar", &format!("{on}@fast")), "the bits a second behind @");
+    fails(verify("model.attar", "serial:"), "names no port");
+    fails(verify("model.attar", "serail:x"), "use host, serial:PORT");
+}
