@@ -67,7 +67,8 @@ pub fn boards() -> Result<&'static [Board]> {
             let name = dir.path().display().to_string();
             let Some(file) = dir.get_file(dir.path().join(DESCRIPTION)) else { continue };
             let text = file.contents_utf8().unwrap_or_default();
-            let board: Board = toml::from_str(text).map_err(|error| format!("host/boards/{name}/{DESCRIPTION}: {error}"))?;
+            let board: Board =
+                toml::from_str(text).map_err(|error| format!("host/boards/{name}/{DESCRIPTION}: {error}"))?;
             boards.push(Board { name, ..board });
         }
         boards.sort_by(|a, b| (a.is_simulated(), &a.name).cmp(&(b.is_simulated(), &b.name)));

@@ -2,6 +2,7 @@
 //!
 //! stdout carries results, stderr progress and errors. Exit status 0 is success, 1 failure, 2 wrong usage.
 
+mod budget;
 mod compare;
 mod distill;
 mod eval;
@@ -49,6 +50,8 @@ enum Command {
     Facts(facts::Arguments),
     /// Compares a model's outputs on this machine or a board in QEMU, byte for byte.
     Verify(verify::Arguments),
+    /// Says which boards models fit, and how long an inference takes there.
+    Budget(budget::Arguments),
     /// Makes a firmware crate around a model, ready to flash.
     New(new::Arguments),
     /// Makes a key to sign models with.
@@ -99,6 +102,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Eval(arguments) => eval::eval(&arguments),
         Command::Facts(arguments) => facts::facts(&arguments),
         Command::Verify(arguments) => verify::verify(&arguments),
+        Command::Budget(arguments) => budget::budget(&arguments),
         Command::New(arguments) => new::new(&arguments),
         Command::Keygen(arguments) => sign::keygen(&arguments),
         Command::Sign(arguments) => sign::sign(&arguments),

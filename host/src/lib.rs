@@ -10,6 +10,7 @@ pub mod budget;
 pub mod data;
 pub mod distill;
 pub mod engine;
+pub mod estimate;
 pub mod facts;
 pub mod files;
 pub mod link;

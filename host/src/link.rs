@@ -17,7 +17,7 @@ pub const BAUD: u32 = 115_200;
 const MOST_PATIENCE: Duration = Duration::from_millis(120);
 
 /// The shortest, on a line whose answers come at once.
-const LEAST_PATIENCE: Duration = Duration::from_millis(12);
+const LEAST_PATIENCE: Duration = Duration::from_millis(8);
 
 /// How long a request is sent again and again.
 const SPAN: Duration = Duration::from_secs(15);
@@ -37,8 +37,10 @@ pub struct Link<P> {
     port: P,
     frames: Frames,
     number: u32,
-    /// How long an answer takes that needs no second request, in the mean of late.
+    /// How long an answer takes that needs no second request, in the mean of late, and how far it is from that mean (Jacobson
+    /// 1988, as TCP does).
     round_trip: Duration,
+    deviation: Duration,
     /// Bytes of a model or a sample in a message: on a noisy line short ones arrive sooner.
     size: usize,
     /// Requests that were sent more than once.
@@ -100,6 +102,7 @@ impl<P: Read + Write> Link<P> {
             frames: Frames::new(),
             number: clock.subsec_nanos().rotate_left(16),
             round_trip: MOST_PATIENCE / 4,
+            deviation: MOST_PATIENCE / 8,
             size: MAX_DATA,
             repeated: 0,
         }
@@ -209,7 +212,7 @@ impl<P: Read + Write> Link<P> {
         let request = frame(&Request { number: self.number, ask }, &mut buffer).context("the request is too long")?;
         let is_work = matches!(ask, Ask::Begin { .. } | Ask::Finish | Ask::Run { .. });
         let start = Instant::now();
-        let mut patience = (4 * self.round_trip).clamp(LEAST_PATIENCE, MOST_PATIENCE);
+        let mut patience = (self.round_trip + 4 * self.deviation).clamp(LEAST_PATIENCE, MOST_PATIENCE);
         for attempt in 0.. {
             ensure!(!stopped(), "stopped; the board keeps the model that it has");
             self.repeated += usize::from(attempt > 0);
@@ -221,7 +224,9 @@ impl<P: Read + Write> Link<P> {
             }
             if let Some(said) = self.wait(patience)? {
                 if attempt == 0 {
-                    self.round_trip = (7 * self.round_trip + sent.elapsed()) / 8;
+                    let took = sent.elapsed();
+                    self.deviation = (3 * self.deviation + took.abs_diff(self.round_trip)) / 4;
+                    self.round_trip = (7 * self.round_trip + took) / 8;
                 }
                 let size = if attempt > 1 { self.size / 2 } else { self.size + self.size / 8 };
                 self.size = size.clamp(LEAST_DATA, MAX_DATA);

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use attar_device::Student;
 use attar_shared::{FactKind, Input, Model};
+use object::{Object, ObjectSection};
 
 use crate::boards::Board;
 use crate::files;
@@ -57,6 +59,66 @@ pub fn firmware(folder: &Path, board: &Board, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// What a program takes on its board, without the stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Bytes of flash: code, constants, and what statics begin with.
+    pub flash: u64,
+    /// Bytes of RAM: statics.
+    pub ram: u64,
+}
+
+impl Size {
+    /// Reads the sizes off a program.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or is no program.
+    pub fn of(program: &Path) -> Result<Self> {
+        let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+        let file =
+            object::File::parse(bytes.as_slice()).with_context(|| format!("cannot read {}", program.display()))?;
+        // What is loaded comes from flash; what can be written stands in RAM.
+        let (mut flash, mut ram) = (0, 0);
+        for section in file.sections() {
+            let object::SectionFlags::Elf { sh_flags } = section.flags() else { continue };
+            let is = |flag: u32| sh_flags & u64::from(flag) != 0;
+            if !is(object::elf::SHF_ALLOC) {
+                continue;
+            }
+            let is_empty = section.kind() == object::SectionKind::UninitializedData;
+            flash += if is_empty { 0 } else { section.size() };
+            ram += if is(object::elf::SHF_WRITE) { section.size() } else { 0 };
+        }
+        ensure!(flash > 0, "{} has neither code nor data", program.display());
+        Ok(Self { flash, ram })
+    }
+}
+
+/// Builds a program of the crate in a folder, and returns where it is; what is compiled stays in `target`.
+///
+/// # Errors
+///
+/// When cargo or the board's target is missing, with how to get it, or the crate does not build.
+pub fn build(folder: &Path, board: &Board, target: &Path, program: &str) -> Result<PathBuf> {
+    let output = Command::new("cargo")
+        .args(["build", "--release", "--quiet", "--bin", program, "--target-dir"])
+        .arg(target)
+        .current_dir(folder)
+        .env_remove("CARGO_TARGET_DIR")
+        .env_remove("RUSTFLAGS")
+        .output()
+        .context("cannot run cargo, which builds the firmware: install Rust from rustup.rs")?;
+    if !output.status.success() {
+        let log = String::from_utf8_lossy(&output.stderr);
+        if log.contains("target may not be installed") || log.contains("can't find crate for `core`") {
+            bail!("the compiler lacks the target {0}: run `rustup target add {0}`", board.target);
+        }
+        bail!("the firmware does not build for {}:\n{log}", board.name);
+    }
+    Ok(target.join(&board.target).join("release").join(program))
+}
+
 /// Returns the name of the crate in a folder.
 fn crate_name(folder: &Path) -> Result<String> {
     let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -97,7 +159,8 @@ fn values(name: &str, board: &Board, model: &Model<'_>) -> Result<Vec<(String, S
     // A board may say otherwise.
     values.splice(0..0, board.values.clone());
     if !board.values.contains_key("link") {
-        values.push(("link".into(), link.iter().map(|argument| format!("{argument:?}")).collect::<Vec<_>>().join(", ")));
+        values
+            .push(("link".into(), link.iter().map(|argument| format!("{argument:?}")).collect::<Vec<_>>().join(", ")));
     }
     Ok(values)
 }
@@ -163,10 +226,13 @@ fn sample(model: &Model<'_>) -> Result<String> {
     if input.is_text {
         let text: Vec<u8> = bytes.iter().copied().take_while(|&byte| byte != 0).collect();
         let text = String::from_utf8_lossy(&text);
-        return Ok(format!("//! An input: the text of the first self-test vector.\n\n/// Put yours here.\npub const SAMPLE: &str = {text:?};\n"));
+        return Ok(format!(
+            "//! An input: the text of the first self-test vector.\n\n/// Put yours here.\npub const SAMPLE: &str = {text:?};\n"
+        ));
     }
     let shape = model.input_shape();
-    let values: Vec<String> = (0..shape.len()).map(|place| format!("{:?}", raw(&input, bytes, place, usize::from(shape.channels)))).collect();
+    let values: Vec<String> =
+        (0..shape.len()).map(|place| format!("{:?}", raw(&input, bytes, place, usize::from(shape.channels)))).collect();
     let lines: Vec<String> = values.chunks(8).map(|values| format!("    {},\n", values.join(", "))).collect();
     Ok(format!(
         "//! An input: that of the first self-test vector, in raw units.\n\n/// `[{}, {}, {}]`, channels last. Put what your sensor measures here.\n#[rustfmt::skip]\npub static SAMPLE: [f32; {}] = [\n{}];\n",

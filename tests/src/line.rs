@@ -59,7 +59,7 @@ impl Line {
                 UnixStream::connect(path).ok()
             })
             .expect("QEMU opens its line");
-        stream.set_read_timeout(Some(Duration::from_millis(5))).expect("a socket waits as long as it is told");
+        stream.set_read_timeout(Some(Duration::from_millis(2))).expect("a socket waits as long as it is told");
         Self { stream, noise: None }
     }
 }

@@ -29,7 +29,7 @@ fn nothing_in_the_device_crate_can_panic_on_any_core() {
             firmware::build(board, program, folder.path())
         };
         for student in ["everything.attar", "text.attar"] {
-            let program = build(student, "store,link").unwrap_or_else(|error| panic!("{name}: {error}"));
+            let program = build(student, "store,link,verify").unwrap_or_else(|error| panic!("{name}: {error}"));
             // It does what it should, too: the self-test and a run.
             let output = firmware::qemu(board, &program, folder.path()).output().unwrap();
             assert!(output.status.success(), "{name}: {}", text(&output.stderr));
@@ -80,7 +80,7 @@ fn no_function_calls_itself() {
             assert!(calls.len() > 10 && calls.values().map(BTreeSet::len).sum::<usize>() > 10, "{name}: {calls:?}");
             calls.keys().filter(|&function| reaches(&calls, function)).cloned().collect::<Vec<_>>()
         };
-        assert_eq!(cycles("whole", "store,link,signed"), [""; 0], "{name}");
+        assert_eq!(cycles("whole", "store,link,verify,signed"), [""; 0], "{name}");
         let control = cycles("stack", "deep");
         assert!(control.iter().any(|function| function.contains("dig")), "{name}: {control:?}");
     }

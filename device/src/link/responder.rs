@@ -1,7 +1,5 @@
 //! The board's end of `attar verify`: takes samples, runs the student on them, and lets its outputs be read.
 
-use core::fmt::Write;
-
 use attar_shared::parts::ALL_PARTS;
 use attar_shared::{MAX_FACTS, MISSING, checksum};
 
@@ -100,7 +98,6 @@ impl<'a, const PARTS: u64> Responder<'a, PARTS> {
     /// `measure` calls what it is given once, the run of a sample, and returns what that took.
     pub fn push(&mut self, byte: u8, measure: impl FnOnce(&mut dyn FnMut()) -> Cost) -> Option<&[u8]> {
         let mut part = [0; MAX_DATA];
-        let mut text = Text(heapless::String::new());
         let request = read::<Request<'_>>(self.frames.push(byte)?)?;
         let number = request.number;
         // What was answered is said once more, not done twice.
@@ -108,15 +105,11 @@ impl<'a, const PARTS: u64> Responder<'a, PARTS> {
             let answer = match request.ask {
                 Ask::Hello => Answer::Hello(self.hello),
                 Ask::Sample { offset, bytes } => self.bench.take(offset, bytes),
-                Ask::Run { step, checksum } => self.bench.run(step, checksum, measure).unwrap_or_else(|error| {
-                    // What does not fit is cut off.
-                    let _ = write!(text, "{error}");
-                    Answer::Refused { why: &text.0 }
-                }),
+                Ask::Run { step, checksum } => self.bench.run(step, checksum, measure).unwrap_or_else(refused),
                 Ask::Outputs { offset, most } => {
                     let part = part.get_mut(..MAX_DATA.min(most as usize)).unwrap_or_default();
                     self.bench.outputs(offset, part)
-                },
+                }
                 Ask::Begin { .. } | Ask::Data { .. } | Ask::Finish | Ask::Restart => {
                     Answer::Refused { why: "this firmware verifies the model that it has, and takes no other" }
                 }
@@ -206,19 +199,25 @@ impl<'a, const PARTS: u64> Bench<'a, PARTS> {
     fn answer(&self, facts: &Facts<'_, PARTS>) -> Result<impl Iterator<Item = u8> + use<'_, 'a, PARTS>, Error> {
         let outputs = self.session.outputs()?;
         let known = facts.known(self.input);
-        let computed = known.computed().map(|value| value.unwrap_or(MISSING).to_le_bytes());
-        let computed: heapless::Vec<[u8; 4], MAX_FACTS> = computed.take(MAX_FACTS).collect();
+        let mut computed = [[0; 4]; MAX_FACTS];
+        let count = computed.len().min(known.computed().count());
+        for (place, value) in computed.iter_mut().zip(known.computed()) {
+            *place = value.unwrap_or(MISSING).to_le_bytes();
+        }
         let heads = outputs.heads().flat_map(|head| head.quantized().iter().map(|q| q.cast_unsigned()));
         let results = outputs.heads().flat_map(|head| head.probabilities().flat_map(f32::to_le_bytes));
-        Ok(heads.chain(results).chain(computed.into_iter().flatten()))
+        Ok(heads.chain(results).chain(computed.into_iter().take(count).flatten()))
     }
 }
 
-/// A text that is cut where it does not fit.
-struct Text(heapless::String<120>);
-
-impl Write for Text {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        text.chars().try_for_each(|letter| self.0.push(letter)).map_err(|_| core::fmt::Error)
+/// Says why a sample is not run; without its numbers, since what formats them links panics.
+fn refused<'r>(error: Error) -> Answer<'r> {
+    Answer::Refused {
+        why: match error {
+            Error::InputNotFinite { .. } => "a value of the input is not finite",
+            Error::FactNotFinite => "a fact is not finite",
+            Error::UnknownCategory => "a category or a flag has a value that the model does not know",
+            _ => "the model does not take the sample",
+        },
     }
 }

@@ -66,10 +66,12 @@ pub fn on_line<P: Read + Write>(line: &mut Link<P>, bytes: &[u8], samples: &[Sam
         };
         for ((cost, answer), expected) in ran.iter().zip(&mut expected) {
             figures.mismatches += differing(answer, expected);
-            let greater = |so_far: Option<u64>, count: u32| Some(u64::from(count)).filter(|&count| count > 0).max(so_far);
+            let greater =
+                |so_far: Option<u64>, count: u32| Some(u64::from(count)).filter(|&count| count > 0).max(so_far);
             figures.instructions = greater(figures.instructions, cost.cost.instructions);
             figures.cycles = greater(figures.cycles, cost.cost.cycles);
-            figures.stack = greater(figures.stack.map(|bytes| bytes as u64), cost.cost.stack).map(|bytes| bytes as usize);
+            figures.stack =
+                greater(figures.stack.map(|bytes| bytes as u64), cost.cost.stack).map(|bytes| bytes as usize);
         }
         progress.advance(series.len());
     }

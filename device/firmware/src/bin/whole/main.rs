@@ -1,5 +1,5 @@
 //! All that a firmware may call, where nothing may panic: the self-test, facts by their names, numbers and texts, every kind
-//! of result; with the features of those names the store and the link. As with `bare`, the program links only while nothing in
+//! of result; with the features of those names the store, the link, and what answers `attar verify` over it. As with `bare`, the program links only while nothing in
 //! it can panic. With the feature `signed` it has signatures too and is there to be measured, since their library checks
 //! indices.
 //!
@@ -30,6 +30,8 @@ fn main() -> ! {
         store(black_box(&[0; 64]));
         #[cfg(feature = "link")]
         link();
+        #[cfg(feature = "verify")]
+        verify();
         #[cfg(feature = "control")]
         black_box(input[black_box(0)]);
         good
@@ -123,5 +125,23 @@ fn link() {
             let reply = Reply { number: request.number, answer: Answer::Refused { why: black_box("it is old") } };
             black_box(frame(&reply, &mut buffer));
         }
+    }
+}
+
+#[cfg(feature = "verify")]
+#[inline(never)]
+fn verify() {
+    use attar_device::link::{Cost, Responder, Word};
+    let Ok(student) = STUDENT.parse() else { return };
+    let mut arena = Arena::<{ STUDENT.arena_bytes() }>::new();
+    let mut sample = [Word::ZERO; STUDENT.sample_words()];
+    let responder = Responder::new(&student, STUDENT.bytes(), arena.as_mut_slice(), &mut sample);
+    let Ok(mut responder) = responder else { return };
+    for _ in 0..black_box(10) {
+        let measured = |run: &mut dyn FnMut()| {
+            run();
+            Cost { cycles: black_box(1), ..Cost::default() }
+        };
+        black_box(responder.push(black_box(0), measured));
     }
 }

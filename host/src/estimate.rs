@@ -1,0 +1,134 @@
+//! Estimates of what a student takes on a board, before anything is built.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use anyhow::{Context, Result, bail};
+use attar_shared::{Kind, Model};
+use serde::{Deserialize, Serialize};
+
+use crate::boards::Board;
+
+/// What the engine takes on a core; `host/boards/cores.toml` says where the figures come from.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Core {
+    /// The board of QEMU that it was measured on.
+    pub qemu: String,
+    /// Instructions a multiply-accumulate, an output, an operator.
+    convolution: [f64; 3],
+    depthwise: [f64; 3],
+    dense: [f64; 3],
+    other: [f64; 3],
+    /// Instructions for each value of the input, to quantise it.
+    per_value: f64,
+    /// Instructions for each fact, to encode it.
+    per_fact: f64,
+    /// Bytes of the engine for nets of dense layers, with convolutions, and with depthwise ones.
+    code: [u64; 3],
+    code_for_facts: u64,
+    /// Bytes of the deepest stack.
+    stack: u64,
+}
+
+/// What a student takes on a board.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Estimate {
+    /// Bytes of flash: the model.
+    pub model: u64,
+    /// Bytes of flash: parser, session, and the operators that the model has.
+    pub engine: u64,
+    /// Bytes of RAM: the arena.
+    pub arena: u64,
+    /// Bytes of RAM: the stack.
+    pub stack: u64,
+    /// Instructions of one inference.
+    pub instructions: u64,
+    /// Milliseconds of one inference; absent for boards of QEMU, which have no time of their own.
+    pub milliseconds: Option<f64>,
+}
+
+/// Cycles an instruction: what the estimate for Cortex-M4 comes to on whole nets (`./tests/bench cycles`, 1.3 to 1.6), taken for
+/// every core without caches or wait states. Nobody has measured it on silicon.
+pub const CYCLES_AN_INSTRUCTION: f64 = 1.4;
+
+impl Estimate {
+    /// Estimates what a model takes on a board.
+    ///
+    /// # Errors
+    ///
+    /// When nothing is known of the board's core.
+    pub fn of(model: &Model<'_>, bytes: usize, board: &Board) -> Result<Self> {
+        let core = core(&board.core)?;
+        let instructions = core.instructions(model);
+        let kinds: Vec<Kind> = model.operators().map(|operator| operator.kind()).collect();
+        let class = if kinds.contains(&Kind::Depthwise) {
+            2
+        } else if kinds.iter().any(|kind| matches!(kind, Kind::Convolution | Kind::Convolution4)) {
+            1
+        } else {
+            0
+        };
+        let for_facts = if model.header().fact_count > 0 { core.code_for_facts } else { 0 };
+        let cycles = instructions as f64 * CYCLES_AN_INSTRUCTION;
+        Ok(Self {
+            model: bytes as u64,
+            engine: core.code[class] + for_facts,
+            arena: u64::from(model.header().arena_len),
+            stack: core.stack,
+            instructions,
+            milliseconds: (!board.is_simulated()).then(|| cycles / board.clock_hz as f64 * 1e3),
+        })
+    }
+
+    /// Returns the bytes of flash.
+    pub fn flash(&self) -> u64 {
+        self.model + self.engine
+    }
+
+    /// Returns the bytes of RAM.
+    pub fn ram(&self) -> u64 {
+        self.arena + self.stack
+    }
+}
+
+impl Core {
+    /// Estimates the instructions of one inference.
+    pub fn instructions(&self, model: &Model<'_>) -> u64 {
+        let operators: f64 = model
+            .operators()
+            .map(|operator| {
+                let output = model.tensor(operator.output).map(|tensor| tensor.shape);
+                let input = operator.inputs().first().and_then(|&input| model.tensor(input)).map(|tensor| tensor.shape);
+                let (Some(input), Some(output)) = (input, output) else { return 0.0 };
+                let [per_mac, per_output, per_operator] = match operator.kind() {
+                    Kind::Convolution | Kind::Convolution4 => self.convolution,
+                    Kind::Depthwise => self.depthwise,
+                    Kind::Dense | Kind::Dense4 => self.dense,
+                    _ => self.other,
+                };
+                // Pools read more than they write.
+                let moved = output.len().max(if per_mac == 0.0 { input.len() } else { 0 });
+                per_mac * operator.macs(input, output) as f64 + per_output * moved as f64 + per_operator
+            })
+            .sum();
+        let header = model.header();
+        let around = self.per_value * f64::from(header.input_values) + self.per_fact * f64::from(header.fact_count);
+        (operators + around) as u64
+    }
+}
+
+/// Returns a core by its name.
+///
+/// # Errors
+///
+/// When there is none.
+pub fn core(name: &str) -> Result<&'static Core> {
+    static CORES: LazyLock<Result<BTreeMap<String, Core>, String>> = LazyLock::new(|| {
+        toml::from_str(include_str!("../boards/cores.toml")).map_err(|error| format!("host/boards/cores.toml: {error}"))
+    });
+    match &*CORES {
+        Ok(cores) => cores.get(name).with_context(|| format!("host/boards/cores.toml has no core {name:?}")),
+        Err(error) => bail!("{error}"),
+    }
+}
