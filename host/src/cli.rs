@@ -5,10 +5,13 @@
 mod budget;
 mod compare;
 mod distill;
+mod doctor;
 mod eval;
 mod facts;
 mod inspect;
+mod manual;
 mod new;
+mod report;
 mod run;
 mod sign;
 mod table;
@@ -50,6 +53,8 @@ enum Command {
     Facts(facts::Arguments),
     /// Compares a model's outputs on this machine or a board in QEMU, byte for byte.
     Verify(verify::Arguments),
+    /// Writes the page of a finished run anew.
+    Report(report::Arguments),
     /// Says which boards models fit, and how long an inference takes there.
     Budget(budget::Arguments),
     /// Makes a firmware crate around a model, ready to flash.
@@ -60,6 +65,12 @@ enum Command {
     Sign(sign::SignArguments),
     /// Checks a model's signature and revision as a board does.
     VerifySignature(sign::CheckArguments),
+    /// Says what is there of compiler, targets, QEMU, probes and GPU, and how to get the rest.
+    Doctor(doctor::Arguments),
+    /// Prints the completions for a shell.
+    Completions(manual::CompletionsArguments),
+    /// Writes the manual pages.
+    Man(manual::ManArguments),
     /// Sends a model to a board over a serial line, and says whether it took it.
     Update(update::Arguments),
 }
@@ -102,17 +113,22 @@ pub(crate) fn main() -> ExitCode {
         Command::Eval(arguments) => eval::eval(&arguments),
         Command::Facts(arguments) => facts::facts(&arguments),
         Command::Verify(arguments) => verify::verify(&arguments),
+        Command::Report(arguments) => report::report(&arguments),
         Command::Budget(arguments) => budget::budget(&arguments),
         Command::New(arguments) => new::new(&arguments),
         Command::Keygen(arguments) => sign::keygen(&arguments),
         Command::Sign(arguments) => sign::sign(&arguments),
+        Command::Doctor(arguments) => doctor::doctor(&arguments),
+        Command::Completions(arguments) => manual::completions(&arguments),
+        Command::Man(arguments) => manual::man(&arguments),
         Command::Update(arguments) => update::update(&arguments),
         Command::VerifySignature(arguments) => sign::check(&arguments),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            let red = anstyle::AnsiColor::Red.on_default().bold();
+            anstream::eprintln!("{red}error:{red:#} {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -149,6 +165,16 @@ impl Common {
     }
 }
 
+/// Returns the command as it was given, for a shell.
+fn command() -> String {
+    let quoted = |word: String| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+        if !word.is_empty() && word.chars().all(is_plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    };
+    let words = std::env::args_os().skip(1).map(|word| quoted(word.to_string_lossy().into_owned()));
+    std::iter::once("attar".to_string()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
 /// Returns the bytes of a model file.
 fn read_model(path: &Path) -> Result<Vec<u8>> {
     /// No board has more.
@@ -182,10 +208,10 @@ fn print_json(value: &impl serde::Serialize) -> Result<()> {
     print(&serde_json::to_string(value)?)
 }
 
-/// Prints a line; a reader that has closed the pipe ends the output, not the program.
+/// Prints a line, in its colours on a terminal; a reader that has closed the pipe ends the output, not the program.
 fn print(line: &str) -> Result<()> {
     use std::io::Write;
-    match writeln!(std::io::stdout(), "{line}") {
+    match writeln!(anstream::stdout(), "{line}") {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => Ok(other?),
     }

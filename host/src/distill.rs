@@ -22,6 +22,7 @@ use crate::facts::Audience;
 use crate::files;
 use crate::metrics::HeadMetrics;
 use crate::net::{self, Net};
+use crate::page::{self, Evidence};
 use crate::progress::say;
 use crate::quantize::{Agreement, Quantizer};
 use crate::random;
@@ -42,6 +43,8 @@ pub struct Places {
     pub out: PathBuf,
     /// What trains.
     pub device: Device,
+    /// The command that is at work, for the page.
+    pub command: String,
 }
 
 /// The file of the student in a run folder.
@@ -72,9 +75,11 @@ pub fn run(recipe: &Recipe, places: &Places) -> Result<Report> {
         say(&format!("warning: {warning}"));
     }
     let mut teacher = None;
+    let mut said = Vec::new();
     let mut answers = None;
     if !teachers.is_empty() {
-        teacher = Some(run.teacher_figures(&teachers)?);
+        said = run.said(&teachers)?;
+        teacher = Some(run.teacher_figures(&teachers, &said));
         answers = Some(run.answers(&teachers)?);
         if let Some(how) = &recipe.assistant {
             answers = Some(run.assistant(how, answers.as_ref())?);
@@ -102,7 +107,9 @@ pub fn run(recipe: &Recipe, places: &Places) -> Result<Report> {
         quantization: Some(agreement),
         verify,
     };
-    run.finish(&report)?;
+    let said = page::Said { teacher: &said, student: &student };
+    let evidence = Evidence::gather(places.command.clone(), &data, run.evaluation(), &said, recipe.seed)?;
+    run.finish(&report, &evidence)?;
     Ok(report)
 }
 
@@ -156,7 +163,7 @@ impl Run<'_> {
             let start = Instant::now();
             let (mut floats, mut calibrated, mut integers) = (Vec::new(), Vec::new(), Vec::new());
             let mut priors = Vec::new();
-            let mut parameters = 0;
+            let (mut parameters, mut file_bytes) = (0, 0);
             for index in 0..self.recipe.compare.seeds {
                 let seed = self.recipe.seed + index as u64;
                 let name = if variant.exported && index == 0 {
@@ -178,6 +185,9 @@ impl Run<'_> {
                 let student = Student::parse(&integer.bytes)?;
                 integers.push(engine::evaluate(&student, self.data, &test, FactsGiven::True)?);
                 precision = integer.precision;
+                if index == 0 {
+                    file_bytes = integer.bytes.len();
+                }
                 if variant.exported && index == 0 {
                     self.export(&integer.bytes, &integer.net)?;
                     exported = Some(Exported { bytes: integer.bytes, agreement: integer.agreement });
@@ -186,6 +196,7 @@ impl Run<'_> {
             let kind = (variant.with_facts, variant.distilled);
             let gather = |precision: &str, seeds: &[Vec<HeadMetrics>]| StudentFigures {
                 priors: mean_of(&priors),
+                bytes: Some(if precision == "f32" { 4 * parameters } else { file_bytes }),
                 ..StudentFigures::of_seeds(variant.name, kind, precision, parameters, self.data, seeds)
             };
             figures.push(gather("f32", &floats));
@@ -403,7 +414,7 @@ impl Run<'_> {
         files::write_whole(&out.join("manifest.json"), format!("{manifest:#}\n").as_bytes())
     }
 
-    fn finish(&self, report: &Report) -> Result<()> {
+    fn finish(&self, report: &Report, evidence: &Evidence) -> Result<()> {
         let out = &self.places.out;
         let lines: String = self
             .curves
@@ -417,7 +428,10 @@ impl Run<'_> {
             })
             .collect();
         files::write_whole(&out.join("metrics.jsonl"), lines.as_bytes())?;
-        files::write_whole(&out.join("report.json"), format!("{:#}\n", serde_json::to_value(report)?).as_bytes())
+        files::write_whole(&out.join("report.json"), format!("{:#}\n", serde_json::to_value(report)?).as_bytes())?;
+        files::write_whole(&out.join(page::EVIDENCE_FILE), &serde_json::to_vec(evidence)?)?;
+        page::write(out)?;
+        Ok(())
     }
 }
 

@@ -72,7 +72,7 @@ impl Progress {
     pub fn new(title: &str, total: usize) -> Self {
         // indicatif hides the bar where stderr is no terminal; lines take its place there.
         let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template("{msg:36!} [{bar:24}] {pos}/{len} {per_sec} {eta} left");
+        let style = ProgressStyle::with_template("{msg:36!} [{bar:24}] {pos}/{len} {per_sec} {eta} left{prefix}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
         bar.set_message(title.to_string());
         Self { bar, title: title.into(), total: total as u64, last_line: Instant::now(), start: Instant::now() }
@@ -93,6 +93,11 @@ impl Progress {
             let left = self.start.elapsed().as_secs_f64() * (self.total.saturating_sub(done)) as f64 / done as f64;
             eprintln!("{}: {done}/{} ({left:.0} s left)", self.title, self.total);
         }
+    }
+
+    /// Shows how the work goes beside the bar.
+    pub fn note(&mut self, note: &str) {
+        self.bar.set_prefix(format!("  {note}"));
     }
 
     /// Says a line above the bar.

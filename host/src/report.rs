@@ -60,6 +60,9 @@ pub struct StudentFigures {
     pub precision: String,
     /// Weights and biases.
     pub parameters: usize,
+    /// Bytes of its parameters in f32, or of its file.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub bytes: Option<usize>,
     /// The first head's accuracy, the mean over the seeds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
@@ -158,6 +161,7 @@ impl StudentFigures {
         let (accuracy, deviation) = mean_and_deviation(&accuracies);
         let metrics: Vec<Value> = seeds.iter().map(|heads| metrics_value(data, heads)).collect();
         Self {
+            bytes: None,
             name: name.into(),
             facts: if with_facts { "all" } else { "none" }.into(),
             distilled,

@@ -154,6 +154,7 @@ fn train_with(net: &mut Net, task: &Task<'_>, own: usize, layers: &[Features]) -
         }
         state.epochs.push(Epoch { epoch: epoch + 1, loss, validation });
         let score = validation.map(|score| format!("  validation {score:.4}")).unwrap_or_default();
+        progress.note(&format!("loss {loss:.5}{score}"));
         progress.line(&format!("{}: epoch {}/{}  loss {loss:.5}{score}", task.title, epoch + 1, how.epochs));
         if let Some(path) = task.checkpoint {
             state.save(path, net)?;

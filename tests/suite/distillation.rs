@@ -13,7 +13,8 @@ use candle_core::Device;
 use crate::toys::{SMALL, small_recipe};
 
 fn run(recipe: &Recipe, data: &Path, out: &Path) -> Report {
-    distill::run(recipe, &Places { data: data.into(), out: out.into(), device: Device::Cpu }).unwrap()
+    distill::run(recipe, &Places { data: data.into(), out: out.into(), device: Device::Cpu, command: "attar".into() })
+        .unwrap()
 }
 
 fn parse(text: &str, sets: &[&str]) -> Recipe {
@@ -83,7 +84,8 @@ fn losses_of_layers_that_do_not_fit_are_refused_with_names_and_shapes() {
     let error = |loss: &str, sets: &[&str]| {
         let folder = tempfile::tempdir().unwrap();
         let recipe = parse(&format!("{SMALL}[[distill.losses]]\n{loss}\n"), sets);
-        let places = Places { data: "".into(), out: folder.path().into(), device: Device::Cpu };
+        let places =
+            Places { data: "".into(), out: folder.path().into(), device: Device::Cpu, command: "attar".into() };
         format!("{:#}", distill::run(&recipe, &places).unwrap_err())
     };
     let message = error("kind='hint'\nstudent='residual3'\nteacher='conv9'", &[]);
@@ -176,7 +178,12 @@ fn saved_logits_teach_as_their_teacher() {
     for (file, expected) in
         [("few.npy", "logits of 100 samples, expected 400"), ("narrow.npy", "has 3 logits"), ("none.npy", "none.npy")]
     {
-        let places = Places { data: folder.path().into(), out: folder.path().join("c"), device: Device::Cpu };
+        let places = Places {
+            data: folder.path().into(),
+            out: folder.path().join("c"),
+            device: Device::Cpu,
+            command: "attar".into(),
+        };
         let message = format!("{:#}", distill::run(&saved(file), &places).unwrap_err());
         assert!(message.contains(expected), "{message}");
     }
@@ -239,7 +246,7 @@ fn optimisers_and_schedules_train() {
 fn a_loss_that_is_no_number_stops_and_says_what_to_try() {
     let folder = tempfile::tempdir().unwrap();
     let recipe = small_recipe(&["student.rate=1e30", "student.optimizer=sgd", "student.epochs=9"]);
-    let places = Places { data: "".into(), out: folder.path().into(), device: Device::Cpu };
+    let places = Places { data: "".into(), out: folder.path().into(), device: Device::Cpu, command: "attar".into() };
     let message = format!("{:#}", distill::run(&recipe, &places).unwrap_err());
     assert!(message.contains("student: ") && message.contains("lower the rate (now 1000"), "{message}");
     assert!(message.contains("in epoch ") && !folder.path().join("student.attar").exists(), "{message}");
@@ -274,7 +281,8 @@ fn missing_labels_and_unlabelled_inputs_are_for_the_teacher() {
     assert_eq!((data.len(), data.splits.train.len()), (500, 200 - 40 - 20 + 300));
     let report = run(&recipe, folder.path(), &path("run"));
     assert!(report.students.last().unwrap().accuracy.unwrap() > 0.8, "{report:?}");
-    let places = Places { data: folder.path().into(), out: path("other"), device: Device::Cpu };
+    let places =
+        Places { data: folder.path().into(), out: path("other"), device: Device::Cpu, command: "attar".into() };
     let strict = parse(&text.replace("partial=true\n", ""), &[]);
     let message = format!("{:#}", distill::run(&strict, &places).unwrap_err());
     assert!(message.contains("y.npy: sample 0 has class -1"), "{message}");

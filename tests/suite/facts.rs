@@ -86,7 +86,7 @@ fn parse(text: &str, sets: &[&str]) -> Recipe {
 
 fn run(text: &str, sets: &[&str], folder: &Path) -> Report {
     write_data(folder);
-    let places = Places { data: folder.into(), out: folder.join("run"), device: Device::Cpu };
+    let places = Places { data: folder.into(), out: folder.join("run"), device: Device::Cpu, command: "attar".into() };
     distill::run(&parse(text, sets), &places).unwrap()
 }
 
@@ -438,7 +438,7 @@ fn student_of(seed: u64, fact: Option<&str>) -> f64 {
         fact.unwrap_or_default()
     );
     let out = folder.path().join("run");
-    let places = Places { data: folder.path().into(), out: out.clone(), device: Device::Cpu };
+    let places = Places { data: folder.path().into(), out: out.clone(), device: Device::Cpu, command: "attar".into() };
     distill::run(&parse(&recipe, &[]), &places).unwrap();
     let bytes = fs::read(out.join("student.attar")).unwrap();
     let student = Student::parse(&bytes).unwrap();
@@ -504,7 +504,7 @@ fn taught_from_wrong_labels(seed: u64, rules: &str) -> f64 {
          rate = 0.01\n[distill]\ntemperature = 1\nhard = 0\nsoft = 1\n{rules}\n[quantize]\ncalibration = 64\n"
     );
     let out = folder.path().join("run");
-    let places = Places { data: folder.path().into(), out: out.clone(), device: Device::Cpu };
+    let places = Places { data: folder.path().into(), out: out.clone(), device: Device::Cpu, command: "attar".into() };
     distill::run(&parse(&recipe, &[]), &places).unwrap();
     let bytes = fs::read(out.join("student.attar")).unwrap();
     let student = Student::parse(&bytes).unwrap();

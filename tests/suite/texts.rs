@@ -20,7 +20,7 @@ fn recipe(text: &str, sets: &[&str]) -> Recipe {
 }
 
 fn run(recipe: &Recipe, folder: &Path) -> Report {
-    let places = Places { data: folder.into(), out: folder.join("run"), device: Device::Cpu };
+    let places = Places { data: folder.into(), out: folder.join("run"), device: Device::Cpu, command: "attar".into() };
     distill::run(recipe, &places).unwrap()
 }
 

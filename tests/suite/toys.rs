@@ -235,7 +235,7 @@ pub(crate) fn small_recipe(sets: &[&str]) -> Recipe {
 }
 
 pub(crate) fn places(out: &Path) -> Places {
-    Places { data: Path::new("").into(), out: out.into(), device: Device::Cpu }
+    Places { data: Path::new("").into(), out: out.into(), device: Device::Cpu, command: "attar".into() }
 }
 
 /// A run of seconds that has every part: convolutions over a series, facts, a teacher.

@@ -46,7 +46,7 @@ pub(super) fn demo(arguments: &DemoArguments) -> Result<()> {
 
 fn perform(recipe: &Recipe, data: PathBuf, common: &Common) -> Result<()> {
     let out = common.out.clone().unwrap_or_else(|| Path::new("runs").join(&recipe.name));
-    let places = Places { data, out, device: common.device()? };
+    let places = Places { data, out, device: common.device()?, command: super::command() };
     let report = distill::run(recipe, &places)?;
     if common.json { print_json(&report) } else { print(&summary(&report)) }
 }
@@ -96,6 +96,8 @@ fn summary(report: &Report) -> String {
             agreement.samples
         ));
     }
+    let page = Path::new(&model.file).with_file_name(attar::page::PAGE_FILE);
+    lines.push(format!("page: {}", page.display()));
     lines.extend(report.verify.iter().map(|verify| {
         format!(
             "verify: {} mismatches ({} samples on {})",

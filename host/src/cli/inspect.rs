@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use attar_shared::{FactKind, Kind, Model, Operator, Parameters, Shape, Tensor, Weights};
+use attar::inspect::{layers, shape};
+use attar_shared::{FactKind, Model, Shape};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -91,134 +92,9 @@ pub(super) fn inspect(arguments: &Arguments) -> Result<()> {
     print(&lines.join("\n"))
 }
 
-/// An operator in figures.
-struct Layer {
-    index: usize,
-    kind: String,
-    window: String,
-    output: String,
-    macs: u64,
-    weight_bytes: usize,
-    /// The width of its weights, if it has any.
-    bits: Option<u32>,
-    /// Bytes of the arena that hold something while it runs; those that an output shares with its input count once.
-    alive: usize,
-    offset: u32,
-}
-
-fn layers(model: &Model<'_>) -> Vec<Layer> {
-    let tensors: Vec<Tensor> = model.tensors().collect();
-    let sources = usize::from(model.header().source_count());
-    model
-        .operators()
-        .enumerate()
-        .map(|(index, operator)| {
-            let output = tensors[usize::from(operator.output)];
-            let input = tensors[usize::from(operator.inputs()[0])];
-            let alive = tensors.iter().enumerate().filter(|(tensor, other)| {
-                if other.held {
-                    return true;
-                }
-                tensor.saturating_sub(sources) <= index
-                    && usize::from(other.last_use) >= index
-                    && (*tensor < sources || tensor - sources <= index)
-            });
-            Layer {
-                index,
-                kind: describe_kind(&operator),
-                window: describe_window(&operator),
-                output: shape(output.shape),
-                macs: operator.macs(input.shape, output.shape),
-                weight_bytes: weight_bytes(&operator),
-                bits: bits(&operator),
-                alive: covered(alive.map(|(_, tensor)| tensor)),
-                offset: output.offset,
-            }
-        })
-        .collect()
-}
-
-fn describe_kind(operator: &Operator<'_>) -> String {
-    let name = match operator.kind() {
-        Kind::Dense | Kind::Dense4 => "dense",
-        Kind::Convolution | Kind::Convolution4 => "convolution",
-        Kind::Depthwise => "depthwise",
-        Kind::Add => "add",
-        Kind::AveragePool => "average pool",
-        Kind::MaxPool => "max pool",
-        Kind::Table => "table",
-        Kind::Concat => "concat",
-        Kind::Multiply => "multiply",
-        Kind::Delay => "delay",
-        Kind::Bag => "bag",
-    };
-    let sum = if operator.addend.is_some() { " + add" } else { "" };
-    let clamped = operator.clamp != attar_shared::Clamp::ALL;
-    let relu = if clamped { " + relu" } else { "" };
-    format!("{name}{sum}{relu}")
-}
-
-fn describe_window(operator: &Operator<'_>) -> String {
-    let Some(window) = operator.window() else { return String::new() };
-    let [height, width] = window.kernel;
-    let stride = match window.stride {
-        [1, 1] => String::new(),
-        [a, b] if a == b => format!(" / {a}"),
-        [a, b] => format!(" / {a}x{b}"),
-    };
-    format!("{height}x{width}{stride}")
-}
-
-fn weight_bytes(operator: &Operator<'_>) -> usize {
-    let addition = if operator.addend.is_some() { 16 } else { 0 };
-    let own = match operator.parameters {
-        Parameters::Dense(channels) | Parameters::Convolution(_, channels) | Parameters::Depthwise(_, channels) => {
-            let (Weights::Eight(bytes) | Weights::Four(bytes)) = channels.weights;
-            bytes.len() + 9 * channels.shifts.len()
-        }
-        Parameters::Table(_) => 256,
-        Parameters::Add(_) => 16,
-        Parameters::AveragePool(..) | Parameters::Multiply(_) => 8,
-        Parameters::MaxPool(_) | Parameters::Concat | Parameters::Delay => 0,
-        Parameters::Bag(bag) => bag.rows.len() + 16,
-    };
-    own + addition
-}
-
-fn bits(operator: &Operator<'_>) -> Option<u32> {
-    match operator.parameters {
-        Parameters::Dense(channels) | Parameters::Convolution(_, channels) | Parameters::Depthwise(_, channels) => {
-            Some(channels.weights.bits())
-        }
-        Parameters::Bag(_) => Some(8),
-        _ => None,
-    }
-}
-
-/// Returns the number of bytes that tensors cover together.
-fn covered<'a>(tensors: impl Iterator<Item = &'a Tensor>) -> usize {
-    let mut spans: Vec<(usize, usize)> =
-        tensors.map(|tensor| (tensor.offset as usize, tensor.offset as usize + tensor.shape.len())).collect();
-    spans.sort_unstable();
-    let (mut total, mut reached) = (0, 0);
-    for (start, end) in spans {
-        total += end.saturating_sub(start.max(reached));
-        reached = reached.max(end);
-    }
-    total
-}
-
 fn channel_names(input: &attar_shared::Input<'_>) -> String {
     let names: Vec<&str> = input.channels.iter().collect();
     if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) }
-}
-
-fn shape(shape: Shape) -> String {
-    match shape {
-        Shape { height: 1, width: 1, channels } => format!("{channels}"),
-        Shape { height: 1, width, channels } => format!("{width} x {channels}"),
-        Shape { height, width, channels } => format!("{height} x {width} x {channels}"),
-    }
 }
 
 fn bar(value: usize, greatest: usize) -> String {

@@ -70,17 +70,24 @@ impl<'a> Run<'a> {
         Ok(teachers)
     }
 
-    /// Measures the teachers on the samples that figures are of.
-    pub(super) fn teacher_figures(&self, teachers: &[Teacher]) -> Result<TeacherFigures> {
-        let test = self.evaluation();
-        let mut measured: Vec<Option<HeadMetrics>> = vec![None; self.data.targets.len()];
+    /// Returns what the teachers say of the samples that figures are of, head by head; nothing where they do not reach them.
+    pub(super) fn said(&self, teachers: &[Teacher]) -> Result<Vec<Option<Vec<f32>>>> {
+        let mut said = vec![None; self.data.targets.len()];
         for teacher in teachers {
-            let Some(logits) = teacher.logits(self.data, test, None)? else { continue };
-            for (&head, logits) in teacher.heads.iter().zip(&logits) {
-                measured[head] = Some(metrics::measure(&self.data.targets[head], test, logits));
+            let Some(logits) = teacher.logits(self.data, self.evaluation(), None)? else { continue };
+            for (&head, logits) in teacher.heads.iter().zip(logits) {
+                said[head] = Some(logits);
             }
         }
-        let heads: Vec<HeadMetrics> = measured.into_iter().map(Option::unwrap_or_default).collect();
+        Ok(said)
+    }
+
+    /// Measures the teachers by what they said.
+    pub(super) fn teacher_figures(&self, teachers: &[Teacher], said: &[Option<Vec<f32>>]) -> TeacherFigures {
+        let measured = self.data.targets.iter().zip(said).map(|(target, logits)| {
+            logits.as_ref().map(|logits| metrics::measure(target, self.evaluation(), logits)).unwrap_or_default()
+        });
+        let heads: Vec<HeadMetrics> = measured.collect();
         let figures = TeacherFigures {
             parameters: teachers.iter().map(Teacher::parameter_count).sum(),
             accuracy: heads.first().and_then(|head| head.accuracy),
@@ -89,7 +96,7 @@ impl<'a> Run<'a> {
         if let Some(accuracy) = figures.accuracy {
             say(&format!("teacher: test accuracy {accuracy:.4}, {} parameters", figures.parameters));
         }
-        Ok(figures)
+        figures
     }
 
     /// Returns what the teachers say of the training split.

@@ -104,7 +104,10 @@ fn row(task: &Task, name: &str, fusion: Option<Fusion>, data: &Path, folder: &Pa
         recipe.student.fact_dropout = 0.0;
     }
     let out: PathBuf = folder.join(task.recipe).join(name);
-    let report = distill::run(&recipe, &Places { data: data.into(), out: out.clone(), device: Device::Cpu })?;
+    let report = distill::run(
+        &recipe,
+        &Places { data: data.into(), out: out.clone(), device: Device::Cpu, command: "attar".into() },
+    )?;
     let student = report.students.last().context("a run without students")?;
     let bytes = fs::read(out.join(distill::STUDENT_FILE))?;
     let samples = verify::random_samples(&bytes, 20, 1)?;
