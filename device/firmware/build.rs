@@ -7,7 +7,7 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let target = env::var("TARGET").expect("cargo sets TARGET");
 
-    let student = env::var("ATTAR_STUDENT").unwrap_or_else(|_| "student.attar".into());
+    let student = env::var("ATTAR_STUDENT").unwrap_or_else(|_| "../examples/student.attar".into());
     println!("cargo::rerun-if-env-changed=ATTAR_STUDENT");
     println!("cargo::rerun-if-changed={student}");
     if let Err(error) = fs::copy(&student, out.join("student.attar")) {

@@ -149,7 +149,7 @@ impl<const PARTS: u64> EmbeddedStudent<PARTS> {
     ///
     /// ```
     /// # use attar_device::include_student;
-    /// include_student!(STUDENT, concat!(env!("CARGO_MANIFEST_DIR"), "/firmware/student.attar"));
+    /// include_student!(STUDENT, concat!(env!("CARGO_MANIFEST_DIR"), "/examples/student.attar"));
     /// const _: () = STUDENT.within(4096, 1024, 10_000);
     /// ```
     ///
@@ -157,7 +157,7 @@ impl<const PARTS: u64> EmbeddedStudent<PARTS> {
     ///
     /// ```compile_fail
     /// # use attar_device::include_student;
-    /// include_student!(STUDENT, concat!(env!("CARGO_MANIFEST_DIR"), "/firmware/student.attar"));
+    /// include_student!(STUDENT, concat!(env!("CARGO_MANIFEST_DIR"), "/examples/student.attar"));
     /// const _: () = STUDENT.within(1024, 1024, 10_000);
     /// ```
     ///
@@ -223,7 +223,7 @@ pub struct Aligned<T: ?Sized>(pub T);
 /// ```
 /// use attar_device::{Arena, include_student};
 ///
-/// include_student!(STUDENT, concat!(env!("CARGO_MANIFEST_DIR"), "/firmware/student.attar"));
+/// include_student!(STUDENT, concat!(env!("CARGO_MANIFEST_DIR"), "/examples/student.attar"));
 ///
 /// # fn main() -> Result<(), attar_device::Error> {
 /// let mut arena = Arena::<{ STUDENT.arena_bytes() }>::new();

@@ -363,6 +363,13 @@ impl Run<'_> {
             aware,
             ..train::Task::new(&stage.name, self.data, how, objective, heads)
         };
+        let steps = how.epochs * self.data.splits.train.len().div_ceil(how.batch.max(1));
+        if aware.is_none() && steps < FEW_STEPS {
+            say(&format!(
+                "warning: {}: {} epochs are {steps} steps, which is little to learn in: raise `epochs`, or `rate` (now {})",
+                stage.name, how.epochs, how.rate
+            ));
+        }
         prior::fit(&stage.name, &net, self.data, how, heads, stage.seed)?;
         let trained = train::train(&mut net, &task)?;
         for (head, weight) in prior::weights(&net)? {
@@ -459,6 +466,9 @@ fn correlation(a: &[f32], b: &[f32]) -> Option<f64> {
     let product = (squares_a * squares_b).sqrt();
     (product > 0.0).then(|| both / product)
 }
+
+/// A training of fewer steps than that seldom comes to its end.
+const FEW_STEPS: usize = 1000;
 
 /// Samples on which an exported file is held against the network in f32.
 const SELF_CHECK: usize = 256;

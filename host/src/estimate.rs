@@ -112,9 +112,13 @@ impl Core {
                 per_mac * operator.macs(input, output) as f64 + per_output * moved as f64 + per_operator
             })
             .sum();
+        (operators + self.around(model)) as u64
+    }
+
+    /// Estimates those that quantise the input and encode the facts.
+    pub fn around(&self, model: &Model<'_>) -> f64 {
         let header = model.header();
-        let around = self.per_value * f64::from(header.input_values) + self.per_fact * f64::from(header.fact_count);
-        (operators + around) as u64
+        self.per_value * f64::from(header.input_values) + self.per_fact * f64::from(header.fact_count)
     }
 }
 

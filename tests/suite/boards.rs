@@ -11,15 +11,18 @@ use std::thread;
 use std::time::Duration;
 
 use attar::boards::{self, boards};
+use attar::estimate::{self, Estimate};
 use attar::link::Link;
 use attar::verify::{on_line, random_samples};
+use attar_shared::Model;
 use attar_tests::line::{Line, Noise};
-use attar_tests::models;
+use attar_tests::nets::REFERENCES;
+use attar_tests::{models, root};
 
 use crate::command::{attar, fails, in_folder, text};
 
 /// Dependencies are compiled once for all crates and runs of the tests.
-fn target_folder() -> PathBuf {
+pub(crate) fn target_folder() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("boards")
 }
 
@@ -113,6 +116,60 @@ fn new_refuses_what_it_cannot_make() {
     assert_eq!(left.count(), 0, "something half made was left");
 }
 
+/// Estimates of instructions, code and stack beside what was measured: nets of MLPerf Tiny within 20 % (Cortex-M55, whose sums
+/// take fewer instructions than anything around them, within 40 %).
+#[test]
+fn estimates_are_near_what_was_measured() {
+    let golden = fs::read_to_string(root().join("tests/golden/device.csv")).unwrap();
+    let mut cases = 0;
+    for net in &REFERENCES {
+        let bytes = net.export(true).unwrap();
+        let model = Model::parse(&bytes).unwrap();
+        for board in boards().unwrap().iter().filter(|board| board.is_simulated()) {
+            let core = estimate::core(&board.core).unwrap();
+            let line = golden.lines().find(|line| line.starts_with(&format!("{},{},", net.name, core.qemu)));
+            let cells: Vec<u64> = line.unwrap().split(',').skip(2).map(|cell| cell.parse().unwrap()).collect();
+            let [measured, code, stack] = cells[..] else { panic!("{line:?}") };
+            let estimate = Estimate::of(&model, bytes.len(), board).unwrap();
+            // What was measured begins behind the input.
+            let around = core.around(&model);
+            let ratio = (estimate.instructions as f64 - around) / measured as f64;
+            let allowed = if board.core == "m55" { 0.4 } else { 0.2 };
+            assert!((ratio - 1.0).abs() < allowed, "{} on {}: {ratio:.2}", net.name, board.name);
+            assert!(estimate.engine.abs_diff(code) * 50 <= code, "{} on {}: {code} bytes", net.name, board.name);
+            assert!(estimate.stack >= stack, "{} on {}: {stack} bytes of stack", net.name, board.name);
+            cases += 1;
+        }
+    }
+    assert_eq!(cases, 24);
+}
+
+#[test]
+fn budget_says_what_fits() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("small.attar"), models::everything()).unwrap();
+    let vww = REFERENCES.iter().find(|net| net.name.starts_with("MobileNet")).unwrap();
+    fs::write(folder.path().join("large.attar"), vww.export(true).unwrap()).unwrap();
+    let budget = |arguments: &[&str]| -> serde_json::Value {
+        let output = in_folder(folder.path(), &[&["budget", "--json"], arguments].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let all = budget(&[]);
+    assert_eq!(all.as_array().unwrap().len(), boards().unwrap().len());
+    let fits = budget(&["small.attar", "large.attar", "--board", "qemu-microbit"]);
+    let fits: Vec<bool> = fits.as_array().unwrap().iter().map(|row| row["fits"].as_bool().unwrap()).collect();
+    assert_eq!(fits, [true, false], "a micro:bit has 16 KiB of RAM");
+    let built = budget(&["small.attar", "--board", "qemu-mps2-an386", "--build"]);
+    let (flash, ram) = (built[0]["built"]["flash"].as_u64().unwrap(), built[0]["built"]["ram"].as_u64().unwrap());
+    assert!((15_000..120_000).contains(&flash) && (256..8_000).contains(&ram), "{built}");
+    fails(folder.path(), &["budget", "none.attar"], &["cannot read none.attar"]);
+    fails(folder.path(), &["budget", "small.attar", "--board", "pcio"], &["did you mean pico?"]);
+    // A table for people has a row for each board that can be bought.
+    let table = text(&in_folder(folder.path(), &["budget", "small.attar"]).stdout);
+    assert!(table.contains("small.attar on nrf52840-dk") && !table.contains("qemu-microbit"), "{table}");
+}
+
 /// A board in QEMU that answers `attar verify`.
 struct Board {
     child: Child,
@@ -163,7 +220,7 @@ const SOCKET: &str = "unix:line,server=on,wait=on";
 /// one run to the next: QEMU's line is slow.
 fn small_model(held: bool) -> Vec<u8> {
     let len = |bytes: &Vec<u8>| {
-        let model = attar_shared::Model::parse(bytes).unwrap();
+        let model = Model::parse(bytes).unwrap();
         let is_wanted = model.tensors().any(|tensor| tensor.held) == held && model.header().fact_count > 1;
         is_wanted.then(|| model.header().input_values + 2 * u32::from(model.header().fact_count))
     };

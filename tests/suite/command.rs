@@ -393,3 +393,76 @@ fn recipes_of_the_project_are_read() {
         attar::recipe::Recipe::read(&path, &[]).unwrap_or_else(|error| panic!("{error:#}"));
     }
 }
+
+/// What helps on a terminal: completions that a shell takes, a page for each command, and what is there.
+#[test]
+fn shells_and_manuals_know_the_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = in_folder(folder, &["completions", shell]);
+        let script = text(&output.stdout);
+        assert!(output.status.success() && script.contains("verify-signature"), "{shell}");
+    }
+    fs::write(folder.join("attar.bash"), in_folder(folder, &["completions", "bash"]).stdout).unwrap();
+    let checked = Command::new("bash").args(["-n", "attar.bash"]).current_dir(folder).status().unwrap();
+    assert!(checked.success(), "bash does not take the script");
+    let output = in_folder(folder, &["man", "--out", "man/man1"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let pages: Vec<_> = fs::read_dir(folder.join("man/man1")).unwrap().map(|page| page.unwrap().path()).collect();
+    assert!(pages.len() > 15 && pages.iter().all(|page| page.extension().is_some_and(|end| end == "1")), "{pages:?}");
+    assert!(fs::read_to_string(folder.join("man/man1/attar-new.1")).unwrap().contains("board"));
+    fs::write(folder.join("file"), "").unwrap();
+    fails(folder, &["man", "--out", "file/man"], &["cannot make file/man"]);
+    let found = json(&in_folder(folder, &["doctor", "--json"]));
+    let cargo = found.as_array().unwrap().iter().find(|finding| finding["what"] == "cargo").unwrap();
+    assert!(cargo["found"].as_str().unwrap().starts_with("cargo "), "{cargo}");
+    // No colours where nobody sees them.
+    assert!(!in_folder(folder, &["doctor"]).stdout.contains(&0x1b));
+    assert!(!in_folder(folder, &["inspect", "none"]).stderr.contains(&0x1b));
+}
+
+/// The first page of the guide, done: its recipe on data as it describes them, its commands, its firmware.
+#[test]
+fn first_page_of_the_guide_works() {
+    use rand::{Rng, SeedableRng};
+    let page = fs::read_to_string(root().join("host/guide/1-own-data.md")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let recipe = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    fs::write(folder.join("pump.toml"), recipe).unwrap();
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+    let mut rows = String::from("pressure,flow,current,speed,pump,state\n");
+    assert!(page.contains(rows.trim_end()), "the page shows other columns");
+    for _ in 0..2000 {
+        let (pump, size) = [("P1", 1.0), ("P2", 1.3), ("P3", 0.8)][random.random_range(0..3)];
+        let speed = random.random_range(900.0..1800.0);
+        let (state, [p, f, c]) =
+            [("healthy", [1.0, 1.0, 1.0]), ("leak", [0.8, 1.1, 1.05]), ("blocked", [1.2, 0.6, 0.9])]
+                [[0, 0, 0, 1, 2][random.random_range(0..5)]];
+        let pace: f64 = speed / 1450.0;
+        let mut noisy = |x: f64| x * random.random_range(0.95..1.05);
+        let (p, f) = (noisy(4.0 * size * pace * pace * p), noisy(12.0 * size * pace * f));
+        let c = noisy(6.0 * pace.powi(3) * c);
+        rows += &format!("{p:.2},{f:.2},{c:.2},{speed:.0},{pump},{state}\n");
+    }
+    fs::write(folder.join("pump.csv"), rows).unwrap();
+    let report = json(&in_folder(folder, &["distill", "pump.toml", "--json"]));
+    let accuracy = report["students"].as_array().unwrap().last().unwrap()["accuracy"].as_f64().unwrap();
+    assert!(accuracy > 0.9, "the student of the guide reaches {accuracy}");
+    assert!(folder.join("runs/pump/report.html").exists());
+    let student = "runs/pump/student.attar";
+    for line in page.lines().filter(|line| line.starts_with("    attar ") && line.contains(student)) {
+        let arguments: Vec<&str> = line.split_whitespace().skip(1).collect();
+        let output = in_folder(folder, &arguments);
+        assert!(output.status.success(), "{line}: {}", text(&output.stderr));
+    }
+    let said = Command::new("cargo")
+        .args(["run", "--release", "--quiet"])
+        .current_dir(folder.join("pump-monitor"))
+        .env("CARGO_TARGET_DIR", crate::boards::target_folder())
+        .env_remove("RUSTFLAGS")
+        .output()
+        .unwrap();
+    assert!(said.status.success() && text(&said.stdout).contains("state: "), "{}", text(&said.stderr));
+}

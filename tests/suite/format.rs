@@ -17,7 +17,7 @@ fn golden() -> Vec<u8> {
     static GOLDEN: LazyLock<Vec<u8>> = LazyLock::new(|| {
         let golden = read_or_overwrite("everything", &models::everything());
         if std::env::var_os("ATTAR_OVERWRITE").is_some() {
-            fs::write(root().join("device/firmware/student.attar"), &golden).unwrap();
+            fs::write(root().join("device/examples/student.attar"), &golden).unwrap();
         }
         golden
     });

@@ -12,6 +12,7 @@ mod format;
 mod gradients;
 mod hostile;
 mod nets;
+mod page;
 mod parity;
 mod qemu;
 mod real;

@@ -125,6 +125,6 @@ fn comparison_sees_a_changed_weight() {
 
 #[test]
 fn firmware_carries_the_golden_student_when_none_is_named() {
-    let default = fs::read(root().join("device/firmware/student.attar")).unwrap();
-    assert!(default == models::everything(), "device/firmware/student.attar is not the golden file");
+    let default = fs::read(root().join("device/examples/student.attar")).unwrap();
+    assert!(default == models::everything(), "device/examples/student.attar is not the golden file");
 }

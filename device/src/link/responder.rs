@@ -15,7 +15,7 @@ use crate::{Error, Facts, Session, Student};
 /// use attar_device::link::{Cost, Responder, Word};
 /// use attar_device::{Arena, include_student};
 ///
-/// include_student!(STUDENT, concat!(env!("CARGO_MANIFEST_DIR"), "/firmware/student.attar"));
+/// include_student!(STUDENT, concat!(env!("CARGO_MANIFEST_DIR"), "/examples/student.attar"));
 ///
 /// # fn main() -> Result<(), attar_device::Error> {
 /// let student = STUDENT.parse()?;

@@ -94,7 +94,15 @@ fn tiles(run: &Run) -> Markup {
     tiles.push(("flash".into(), format!("{} B", grouped(report.model.flash_bytes))));
     tiles.push(("arena".into(), format!("{} B", grouped(report.model.arena_bytes))));
     tiles.push(("multiply-accumulates".into(), grouped(report.model.macs as usize)));
-    html! { dl.tiles { @for (name, text) in &tiles { div { dt { (name) } dd { (text) } } } } }
+    html! { dl.tiles { @for (name, text) in &tiles { div { dt { (name) } dd { (tile(text)) } } } } }
+}
+
+/// A figure, and smaller how far it varies.
+fn tile(text: &str) -> Markup {
+    match text.split_once(" ± ") {
+        Some((figure, spread)) => html! { (figure) span.spread { " ± " (spread) } },
+        None => html! { (text) },
+    }
 }
 
 /// The student in WebAssembly, with its samples.
@@ -283,7 +291,7 @@ fn confusion(head: &HeadEvidence, who: &str, view: &View) -> Markup {
     html! {
         figure {
             figcaption { (who) ": what is true, by what it says" }
-            div.scroll { table.confusion {
+            div.scroll { table.confusion.many[columns.len() > 6] {
                 thead { tr { th {} @for label in columns { th scope="col" { (label) } } } }
                 tbody { @for (name, cells) in rows { tr { th scope="row" { (name) }
                     @for (count, share, is_right) in cells {
