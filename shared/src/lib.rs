@@ -1,6 +1,6 @@
 //! The `.attar` weight format: [`Model::parse`] checks a file once and for all, [`Definition::write`] makes one.
 //!
-//! The bytes, the rules and the arithmetic are specified in `shared/README.md`; this crate is that specification in
+//! The bytes, the rules and the arithmetic are specified in [`specification`]; this crate is that specification in
 //! code, for the host and for the board. It allocates nothing and needs no operating system.
 //!
 //! # Panics
@@ -30,6 +30,12 @@ mod signature;
 mod tensor;
 pub mod text;
 mod write;
+
+/// The specification: every byte, every rule, every rounding.
+// Brackets in its formulas are no links.
+#[allow(rustdoc::broken_intra_doc_links)]
+#[doc = include_str!("../README.md")]
+pub mod specification {}
 
 pub use bytes::{F32s, I32s, MISSING, Strings, U32s};
 pub use channels::{Channels, Constants, Origin, ROWS, Weights, nibbles, order};

@@ -126,7 +126,7 @@ fn chart<'a, 'b: 'a>(area: &'a Area<'b>, series: &[Series], x: &Axis, y: &Axis, 
     let all = || series.iter().flat_map(|one| &one.points);
     let range_x = spanned(x, &mut all().map(|point| if log { point.0.log10() } else { point.0 }));
     let range_y = spanned(y, &mut all().map(|point| point.1));
-    let wide = range_y.end - range_y.start;
+    let (wide, high) = (range_x.end - range_x.start, range_y.end - range_y.start);
     let mut chart = ChartBuilder::on(area)
         .margin(8)
         .margin_right(16)
@@ -143,8 +143,8 @@ fn chart<'a, 'b: 'a>(area: &'a Area<'b>, series: &[Series], x: &Axis, y: &Axis, 
         .light_line_style(TRANSPARENT)
         .x_labels(6)
         .y_labels(6)
-        .x_label_formatter(&|value| if log { bytes_as_text(10f64.powf(*value)) } else { number(*value) })
-        .y_label_formatter(&|value| if wide < 0.05 { format!("{value:.3}") } else { number(*value) })
+        .x_label_formatter(&|value| if log { bytes_as_text(10f64.powf(*value)) } else { number(*value, wide) })
+        .y_label_formatter(&|value| number(*value, high))
         .label_style(font.clone())
         .axis_desc_style(font)
         .draw()?;
@@ -163,8 +163,15 @@ fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>, count: usize, place: SeriesLabe
     Ok(())
 }
 
-fn number(value: f64) -> String {
-    if value.abs() >= 10.0 || value == value.round() { format!("{value:.0}") } else { format!("{value:.2}") }
+/// A number on an axis that is so wide: as many digits as tell its marks apart.
+fn number(value: f64, wide: f64) -> String {
+    let digits = match wide {
+        ..0.05 => 3,
+        ..1.5 => 2,
+        ..15.0 if value != value.round() => 1,
+        _ => 0,
+    };
+    format!("{value:.digits$}")
 }
 
 fn bytes_as_text(bytes: f64) -> String {
