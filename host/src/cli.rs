@@ -51,7 +51,7 @@ enum Command {
     Eval(eval::Arguments),
     /// Explains the facts of a model.
     Facts(facts::Arguments),
-    /// Compares a model's outputs on this machine or a board in QEMU, byte for byte.
+    /// Compares a model's outputs on this machine, a board in QEMU or one on a serial line, byte for byte.
     Verify(verify::Arguments),
     /// Writes the page of a finished run anew.
     Report(report::Arguments),

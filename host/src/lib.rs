@@ -7,6 +7,7 @@
 
 pub mod boards;
 pub mod budget;
+pub mod build;
 pub mod data;
 pub mod distill;
 pub mod engine;

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use attar_device::Student;
@@ -93,30 +92,6 @@ impl Size {
         ensure!(flash > 0, "{} has neither code nor data", program.display());
         Ok(Self { flash, ram })
     }
-}
-
-/// Builds a program of the crate in a folder, and returns where it is; what is compiled stays in `target`.
-///
-/// # Errors
-///
-/// When cargo or the board's target is missing, with how to get it, or the crate does not build.
-pub fn build(folder: &Path, board: &Board, target: &Path, program: &str) -> Result<PathBuf> {
-    let output = Command::new("cargo")
-        .args(["build", "--release", "--quiet", "--bin", program, "--target-dir"])
-        .arg(target)
-        .current_dir(folder)
-        .env_remove("CARGO_TARGET_DIR")
-        .env_remove("RUSTFLAGS")
-        .output()
-        .context("cannot run cargo, which builds the firmware: install Rust from rustup.rs")?;
-    if !output.status.success() {
-        let log = String::from_utf8_lossy(&output.stderr);
-        if log.contains("target may not be installed") || log.contains("can't find crate for `core`") {
-            bail!("the compiler lacks the target {0}: run `rustup target add {0}`", board.target);
-        }
-        bail!("the firmware does not build for {}:\n{log}", board.name);
-    }
-    Ok(target.join(&board.target).join("release").join(program))
 }
 
 /// Returns the name of the crate in a folder.

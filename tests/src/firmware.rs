@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
+use attar::build::Build;
 use attar::verify::Board;
 
 use crate::root;
@@ -46,23 +47,22 @@ pub fn build(board: &Board, program: Program<'_>, folder: &Path) -> Result<PathB
     let source = root().join("device/firmware");
     let target = env::var_os("ATTAR_FIRMWARE_TARGET").map_or_else(|| source.join("target"), PathBuf::from);
     let whole = |path: &Path| path.canonicalize().map_err(|error| format!("{}: {error}", path.display()));
-    let output = Command::new("cargo")
-        .args(["build", "--release", "--locked", "--quiet", "--bin", program.name])
-        .args(["--features", &format!("{},{}", board.features, program.features)])
-        .args(["--target", board.target, "--target-dir"])
-        .arg(&target)
-        .current_dir(&source)
-        .env("ATTAR_STUDENT", whole(program.student)?)
-        .env("ATTAR_KEY", whole(program.key)?)
-        .env("ATTAR_BOARD", board.name)
-        .env_remove("CARGO_TARGET_DIR")
-        .env_remove("RUSTFLAGS")
-        .output()
-        .map_err(|error| format!("cargo: {error}"))?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    let (student, key) = (whole(program.student)?, whole(program.key)?);
+    let built = Build {
+        folder: &source,
+        program: program.name,
+        target: board.target,
+        features: &format!("{},{}", board.features, program.features),
+        cache: &target,
+        locked: true,
+        variables: &[
+            ("ATTAR_STUDENT", student.as_os_str()),
+            ("ATTAR_KEY", key.as_os_str()),
+            ("ATTAR_BOARD", board.name.as_ref()),
+        ],
     }
-    let built = target.join(board.target).join("release").join(program.name);
+    .run()
+    .map_err(|error| format!("{error:#}"))?;
     let kept = folder.join(program.name);
     fs::copy(&built, &kept).map_err(|error| format!("{}: {error}", built.display()))?;
     Ok(kept)

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use attar::boards::{self, Board, boards};
+use attar::build::Build;
 use attar::estimate::{CYCLES_AN_INSTRUCTION, Estimate};
 use attar::new;
 use attar::progress::{check_stopped, say};
@@ -126,7 +127,11 @@ fn built(board: &Board, bytes: &[u8]) -> Result<new::Size> {
     new::firmware(&place, board, bytes)?;
     say(&format!("building the firmware for {} ({})", board.name, board.target));
     let cache = env::var_os("ATTAR_BOARDS_TARGET").map_or_else(|| env::temp_dir().join("attar-boards"), PathBuf::from);
-    let program = new::build(&place, board, &cache, "run")?;
+    let (target, features) = (board.target.as_str(), "");
+    // The lock that comes along has the boards' crates; where the engine comes from differs from machine to machine.
+    let program =
+        Build { folder: &place, program: "run", target, features, cache: &cache, locked: false, variables: &[] }
+            .run()?;
     match new::Size::of(&program) {
         Ok(size) => Ok(size),
         Err(error) => bail!("{}: {error:#}", board.name),

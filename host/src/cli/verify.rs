@@ -15,7 +15,9 @@ pub(super) struct Arguments {
     /// The model.
     model: PathBuf,
     /// Where: host, or qemu:BOARD with BOARD microbit (Cortex-M0), mps2-an385-m0 (its code with more room), mps2-an385
-    /// (Cortex-M3), mps2-an386 (Cortex-M4), mps2-an505 (Cortex-M33), mps3-an547 (Cortex-M55) or riscv32-virt (RV32IMC).
+    /// (Cortex-M3), mps2-an386 (Cortex-M4), mps2-an505 (Cortex-M33), mps3-an547 (Cortex-M55) or riscv32-virt (RV32IMC); or
+    /// serial:PORT, as in serial:/dev/ttyACM0, with a board that runs the program `verify` of `attar new` (serial:PORT@BAUD
+    /// for a line that is not at 115,200 bits a second).
     #[arg(long, default_value = "host", value_name = "PLACE")]
     on: String,
     /// How many samples.
@@ -69,6 +71,7 @@ pub(super) fn verify(arguments: &Arguments) -> Result<()> {
         let instructions = figures
             .instructions
             .map(|count| format!(", {} instructions an inference", grouped(count)))
+            .or(figures.cycles.map(|count| format!(", {} cycles an inference", grouped(count))))
             .unwrap_or_default();
         print(&format!(
             "verify: {} mismatches ({} samples on {}{instructions})",
@@ -76,6 +79,12 @@ pub(super) fn verify(arguments: &Arguments) -> Result<()> {
             grouped(figures.samples as u64),
             figures.on
         ))?;
+        if let Some(repeated) = figures.repeated {
+            let stack =
+                figures.stack.map(|bytes| format!("{} bytes of stack in the whole program, ", grouped(bytes as u64)));
+            let stack = stack.unwrap_or_default();
+            print(&format!("line: {stack}{} requests sent again", grouped(repeated as u64)))?;
+        }
         if let Some(cost) = figures.engine {
             print(&format!(
                 "engine: {} bytes of flash beside the model, {} bytes of stack",

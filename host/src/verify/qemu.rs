@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use attar_device::Student;
 
 use super::{Answer, Sample, answers};
+use crate::build::Build;
 use crate::progress::{check_stopped, say};
 use crate::report::VerifyFigures;
 
@@ -123,25 +124,16 @@ fn encode(samples: &[Sample]) -> Vec<u8> {
 pub(super) fn build(board: &Board, model: &Path, program: &str) -> Result<PathBuf> {
     let source = firmware_source()?;
     let target_folder = env::var_os("ATTAR_FIRMWARE_TARGET").map_or_else(|| source.join("target"), PathBuf::from);
-    let output = Command::new("cargo")
-        .args(["build", "--release", "--locked", "--quiet", "--bin", program, "--features", board.features])
-        .args(["--target", board.target, "--target-dir"])
-        .arg(&target_folder)
-        .current_dir(&source)
-        .env("ATTAR_STUDENT", model)
-        .env("ATTAR_BOARD", board.name)
-        .env_remove("CARGO_TARGET_DIR")
-        .env_remove("RUSTFLAGS")
-        .output()
-        .context("cannot run cargo, which builds the firmware: install Rust from rustup.rs")?;
-    if !output.status.success() {
-        let log = String::from_utf8_lossy(&output.stderr);
-        if log.contains("target may not be installed") || log.contains("can't find crate for `core`") {
-            bail!("the compiler lacks the target {0}: run `rustup target add {0}`", board.target);
-        }
-        bail!("the firmware does not build for {}:\n{log}", board.target);
+    Build {
+        folder: &source,
+        program,
+        target: board.target,
+        features: board.features,
+        cache: &target_folder,
+        locked: true,
+        variables: &[("ATTAR_STUDENT", model.as_os_str()), ("ATTAR_BOARD", board.name.as_ref())],
     }
-    Ok(target_folder.join(board.target).join("release").join(program))
+    .run()
 }
 
 /// Returns the folder of the firmware's source: that of this build, or `ATTAR_FIRMWARE`.

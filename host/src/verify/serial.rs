@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use attar_device::Student;
-use attar_device::link::{Ask, Ran, fact_words};
+use attar_device::link::{Ask, Cost, fact_words};
 use attar_shared::checksum;
 
 use super::{Answer, Sample, answers};
@@ -64,14 +64,12 @@ pub fn on_line<P: Read + Write>(line: &mut Link<P>, bytes: &[u8], samples: &[Sam
             }
             ensure!(attempts < ATTEMPTS, "the board has lost a sample {attempts} times: does it restart all the time?");
         };
-        for ((cost, answer), expected) in ran.iter().zip(&mut expected) {
-            figures.mismatches += differing(answer, expected);
-            let greater =
-                |so_far: Option<u64>, count: u32| Some(u64::from(count)).filter(|&count| count > 0).max(so_far);
-            figures.instructions = greater(figures.instructions, cost.cost.instructions);
-            figures.cycles = greater(figures.cycles, cost.cost.cycles);
-            figures.stack =
-                greater(figures.stack.map(|bytes| bytes as u64), cost.cost.stack).map(|bytes| bytes as usize);
+        for (answered, expected) in ran.iter().zip(&mut expected) {
+            figures.mismatches += differing(&answered.bytes, expected);
+            let Cost { cycles, instructions, stack } = answered.cost;
+            figures.instructions = figures.instructions.max(counted(instructions));
+            figures.cycles = figures.cycles.max(counted(cycles));
+            figures.stack = figures.stack.max(counted(stack).map(|bytes| bytes as usize));
         }
         progress.advance(series.len());
     }
@@ -79,8 +77,14 @@ pub fn on_line<P: Read + Write>(line: &mut Link<P>, bytes: &[u8], samples: &[Sam
     Ok(figures)
 }
 
+/// What a board answered to a sample.
+struct Answered {
+    cost: Cost,
+    bytes: Vec<u8>,
+}
+
 /// Runs a series; nothing when the board has restarted in it.
-fn run<P: Read + Write>(line: &mut Link<P>, series: &[Sample]) -> Result<Option<Vec<(Ran, Vec<u8>)>>> {
+fn run<P: Read + Write>(line: &mut Link<P>, series: &[Sample]) -> Result<Option<Vec<Answered>>> {
     let mut answers = Vec::with_capacity(series.len());
     for (step, sample) in series.iter().enumerate() {
         let bytes = encode(sample);
@@ -108,7 +112,7 @@ fn run<P: Read + Write>(line: &mut Link<P>, series: &[Sample]) -> Result<Option<
         if answer.len() != ran.len as usize || checksum(answer.iter().copied()) != ran.checksum {
             return Ok(None);
         }
-        answers.push((ran, answer));
+        answers.push(Answered { cost: ran.cost, bytes: answer });
     }
     Ok(Some(answers))
 }
@@ -118,6 +122,11 @@ fn encode(sample: &Sample) -> Vec<u8> {
     let input = sample.input.iter().flat_map(|value| value.to_le_bytes());
     let facts = sample.facts.iter().flat_map(|&fact| fact_words(fact)).flat_map(u32::to_le_bytes);
     input.chain(facts).collect()
+}
+
+/// A count of the board, which says 0 where it does not count.
+fn counted(count: u32) -> Option<u64> {
+    Some(u64::from(count)).filter(|&count| count > 0)
 }
 
 fn differing(answer: &[u8], expected: &Answer) -> usize {
