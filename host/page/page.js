@@ -24,7 +24,7 @@
   }
   const { input: shape, facts, heads, samples } = data;
   const inputLength = shape.height * shape.width * shape.channels;
-  const longest = Math.max(inputLength, ...samples.map((sample) => sample.input.length));
+  const longest = samples.reduce((most, sample) => Math.max(most, sample.input.length), inputLength);
   const outputCount = heads.reduce((sum, head) => sum + head.outputs, 0);
   const computedCount = facts.filter((fact) => fact.computed).length;
   const answerLength = 5 * outputCount + 4 * computedCount;
@@ -36,6 +36,9 @@
   place.input = engine.reserve(4 * longest);
   place.facts = engine.reserve(Math.max(8 * facts.length, 1));
   place.answer = engine.reserve(answerLength);
+
+  const least = (values) => values.reduce((a, b) => Math.min(a, b), Infinity);
+  const greatest = (values) => values.reduce((a, b) => Math.max(a, b), -Infinity);
 
   /** Runs the student and returns every byte of its answer. */
   function run(input, known) {
@@ -49,8 +52,19 @@
   }
   const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 
+  if (arenaLength < 0 || Object.values(place).includes(0)) {
+    $("verdict").textContent = "The student does not load here: there is too little memory, or its file is broken.";
+    return;
+  }
   // Every sample once: the bytes have to be those of the workstation.
-  const differing = samples.filter((sample) => hex(run(sample.input, sample.facts)) !== sample.answer).length;
+  const isSame = (sample) => {
+    try {
+      return hex(run(sample.input, sample.facts)) === sample.answer;
+    } catch {
+      return false;
+    }
+  };
+  const differing = samples.filter((sample) => !isSame(sample)).length;
   window.attar = { checked: samples.length, differing, run, samples, hex };
 
   let chosen = 0;
@@ -99,9 +113,14 @@
       const isNumber = head.kind === "regression" || head.kind === "reconstruction";
       const truth = changed ? [] : sample.truth[place];
       const teacher = changed ? null : sample.teacher[place];
-      const order = values.map((_, index) => index).slice(0, 64);
-      const most = Math.max(...values);
-      for (const index of order) {
+      const most = greatest(values);
+      const places = values.map((_, index) => index);
+      // Of many classes those that the student thinks of, and the true one.
+      const isLong = values.length > 24;
+      if (isLong && !isNumber) places.sort((a, b) => values[b] - values[a]);
+      const shown = places.slice(0, 24);
+      if (isLong && head.kind === "class" && truth[0] != null && !shown.includes(truth[0])) shown.push(truth[0]);
+      for (const index of shown) {
         const name = head.kind === "binary" ? label(head, 1) : label(head, index);
         const isTrue = head.kind === "class" ? truth[0] === index : !isNumber && truth[index] === 1;
         const row = make("div", { className: "answer" }, make("span", { className: "name", textContent: name, title: name }));
@@ -119,6 +138,7 @@
         row.append(track, make("span", { className: "value", textContent: value }));
         parts.push(row);
       }
+      if (isLong) parts.push(make("p", { className: "note", textContent: `${shown.length} of ${values.length}` }));
       if (teacher && !isNumber) parts.push(make("p", { className: "note", textContent: "The mark is what the teacher says." }));
     });
     $("answers").replaceChildren(...parts);
@@ -136,7 +156,7 @@
     });
     const verdict = $("verdict");
     if (changed) {
-      verdict.replaceChildren(`Your own question, answered in ${micros.toFixed(0)} µs.`);
+      verdict.replaceChildren(`Your own question, answered in ${micros < 1 ? "less than a microsecond" : micros.toFixed(0) + " µs"}.`);
     } else {
       const same = hex(bytes) === sample.answer;
       verdict.replaceChildren(make("b", { textContent: same ? "Bit for bit" : "Not the same bits", className: same ? "" : "bad" }),
@@ -161,7 +181,9 @@
       const rows = input.map((value, index) => {
         const field = make("input", { type: "number", step: "any", value: Number(value.toPrecision(6)) });
         field.addEventListener("input", () => {
-          if (field.value !== "" && Number.isFinite(Number(field.value))) {
+          const isNumber = field.value !== "" && Number.isFinite(Number(field.value));
+          field.setAttribute("aria-invalid", String(!isNumber));
+          if (isNumber) {
             input[index] = Math.fround(Number(field.value));
             show();
           }
@@ -174,8 +196,8 @@
       const canvas = make("canvas", { width: shape.width, height: shape.height });
       const context = canvas.getContext("2d");
       const image = context.createImageData(shape.width, shape.height);
-      const low = Math.min(...input);
-      const scale = 255 / Math.max(Math.max(...input) - low, 1e-9);
+      const low = least(input);
+      const scale = 255 / Math.max(greatest(input) - low, 1e-9);
       for (let pixel = 0; pixel < shape.width * shape.height; pixel++) {
         for (let channel = 0; channel < 3; channel++) {
           const from = shape.channels === 3 ? 3 * pixel + channel : pixel;
@@ -189,8 +211,8 @@
       // Lines: of a series or a signal one for each channel, of a vector its values.
       const channels = input.length > shape.channels ? shape.channels : 1;
       const length = input.length / channels;
-      const low = Math.min(...input);
-      const high = Math.max(...input);
+      const low = least(input);
+      const high = greatest(input);
       const svg = drawn("svg", { viewBox: "0 0 600 180", role: "img", "aria-label": shape.name });
       for (let channel = 0; channel < Math.min(channels, 6); channel++) {
         const points = Array.from({ length }, (_, index) =>
@@ -217,9 +239,9 @@
       }
       if (fact.kind === "number") {
         const seen = samples.map((sample) => sample.facts[index]).filter((value) => value != null);
-        const least = fact.least ?? Math.min(...seen, 0);
-        const greatest = fact.greatest ?? Math.max(...seen, 1);
-        const range = make("input", { type: "range", min: least, max: greatest, step: "any" });
+        const low = fact.least ?? least([...seen, 0]);
+        const high = fact.greatest ?? greatest([...seen, 1]);
+        const range = make("input", { type: "range", min: low, max: high, step: "any" });
         range.setAttribute("aria-label", fact.name);
         const value = make("output", {});
         const box = make("input", { type: "checkbox", checked: known[index] == null });
@@ -227,7 +249,7 @@
           value.textContent = known[index] == null ? "" : Number(known[index].toPrecision(4)) + " " + (fact.unit || "");
           range.disabled = known[index] == null;
         };
-        range.value = known[index] ?? (least + greatest) / 2;
+        range.value = known[index] ?? (low + high) / 2;
         range.addEventListener("input", () => {
           set(Math.fround(Number(range.value)));
           write();

@@ -87,7 +87,9 @@ pub fn boards() -> Result<&'static [Board]> {
 /// When there is none, with the nearest name.
 pub fn find(name: &str) -> Result<&'static Board> {
     let boards = boards()?;
-    boards.iter().find(|board| board.name == name).with_context(|| {
+    // `attar verify` writes a board of QEMU with a colon.
+    let name = &name.replacen("qemu:", "qemu-", 1);
+    boards.iter().find(|board| board.name == *name).with_context(|| {
         let names = || boards.iter().map(|board| board.name.as_str());
         let advice = nearest(name, names()).map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
         format!("there is no board {name:?}{advice}, use one of {}", names().collect::<Vec<_>>().join(", "))

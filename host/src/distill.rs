@@ -66,6 +66,7 @@ pub fn run(recipe: &Recipe, places: &Places) -> Result<Report> {
         data.splits.validation.len(),
         data.splits.test.len()
     ));
+    data.remarks().iter().for_each(|remark| say(remark));
     rules::check(recipe, &data)?;
     budget::check(recipe, &data)?;
     let mut run = Run { recipe, places, data: &data, seconds: BTreeMap::new(), curves: Vec::new() };
@@ -107,8 +108,8 @@ pub fn run(recipe: &Recipe, places: &Places) -> Result<Report> {
         quantization: Some(agreement),
         verify,
     };
-    let said = page::Said { teacher: &said, student: &student };
-    let evidence = Evidence::gather(places.command.clone(), &data, run.evaluation(), &said, recipe.seed)?;
+    let said = page::Said { teacher: &said, student: &student, model: &bytes };
+    let evidence = Evidence::gather(&places.command, &data, run.evaluation(), &said, recipe.seed)?;
     run.finish(&report, &evidence)?;
     Ok(report)
 }

@@ -42,14 +42,16 @@ pub struct Estimate {
     pub arena: u64,
     /// Bytes of RAM: the stack.
     pub stack: u64,
-    /// Instructions of one inference.
-    pub instructions: u64,
-    /// Milliseconds of one inference; absent for boards of QEMU, which have no time of their own.
+    /// Bytes of RAM: an input and its facts, as numbers of four bytes.
+    pub input: u64,
+    /// Instructions of one inference; absent for models that read texts, whose words decide.
+    pub instructions: Option<u64>,
+    /// Milliseconds of one inference; absent as well for boards of QEMU, which have no time of their own.
     pub milliseconds: Option<f64>,
 }
 
 /// Cycles an instruction: what the estimate for Cortex-M4 comes to on whole nets (`./tests/bench cycles`, 1.3 to 1.6), taken for
-/// every core without caches or wait states. Nobody has measured it on silicon.
+/// every core. Nobody has measured it on silicon; flash that is slower than the core, as most is, adds to it.
 pub const CYCLES_AN_INSTRUCTION: f64 = 1.4;
 
 impl Estimate {
@@ -60,7 +62,8 @@ impl Estimate {
     /// When nothing is known of the board's core.
     pub fn of(model: &Model<'_>, bytes: usize, board: &Board) -> Result<Self> {
         let core = core(&board.core)?;
-        let instructions = core.instructions(model);
+        let reads_text = model.input().is_some_and(|input| input.is_text);
+        let instructions = (!reads_text).then(|| core.instructions(model));
         let kinds: Vec<Kind> = model.operators().map(|operator| operator.kind()).collect();
         let class = if kinds.contains(&Kind::Depthwise) {
             2
@@ -70,14 +73,15 @@ impl Estimate {
             0
         };
         let for_facts = if model.header().fact_count > 0 { core.code_for_facts } else { 0 };
-        let cycles = instructions as f64 * CYCLES_AN_INSTRUCTION;
+        let cycles = instructions.filter(|_| !board.is_simulated()).map(|count| count as f64 * CYCLES_AN_INSTRUCTION);
         Ok(Self {
             model: bytes as u64,
             engine: core.code[class] + for_facts,
             arena: u64::from(model.header().arena_len),
             stack: core.stack,
+            input: 4 * u64::from(model.header().input_values) + 8 * u64::from(model.header().fact_count),
             instructions,
-            milliseconds: (!board.is_simulated()).then(|| cycles / board.clock_hz as f64 * 1e3),
+            milliseconds: cycles.map(|cycles| cycles / board.clock_hz as f64 * 1e3),
         })
     }
 
@@ -88,7 +92,7 @@ impl Estimate {
 
     /// Returns the bytes of RAM.
     pub fn ram(&self) -> u64 {
-        self.arena + self.stack
+        self.arena + self.stack + self.input
     }
 }
 

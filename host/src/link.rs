@@ -16,11 +16,17 @@ pub const BAUD: u32 = 115_200;
 /// The longest that is waited for an answer before the request is sent again.
 const MOST_PATIENCE: Duration = Duration::from_millis(120);
 
+/// The same for a request that lets the board work.
+const MOST_PATIENCE_FOR_WORK: Duration = Duration::from_secs(3);
+
 /// The shortest, on a line whose answers come at once.
-const LEAST_PATIENCE: Duration = Duration::from_millis(8);
+const LEAST_PATIENCE: Duration = Duration::from_millis(6);
 
 /// How long a request is sent again and again.
 const SPAN: Duration = Duration::from_secs(15);
+
+/// How long a message that could be shorter.
+const SPAN_OF_LONG: Duration = Duration::from_millis(800);
 
 /// How long one that lets the board erase a slot, read it back, or compute.
 const SPAN_OF_WORK: Duration = Duration::from_secs(60);
@@ -41,6 +47,8 @@ pub struct Link<P> {
     /// 1988, as TCP does).
     round_trip: Duration,
     deviation: Duration,
+    /// How long the last answer took that lets the board work.
+    work: Duration,
     /// Bytes of a model or a sample in a message: on a noisy line short ones arrive sooner.
     size: usize,
     /// Requests that were sent more than once.
@@ -86,7 +94,8 @@ pub struct Updated {
 pub fn open(port: &Path, baud: u32) -> Result<Link<Box<dyn serialport::SerialPort>>> {
     let name = port.to_str().context("the port's name is not UTF-8")?;
     let port = serialport::new(name, baud)
-        .timeout(Duration::from_millis(5))
+        // A long frame takes as long to be sent.
+        .timeout(Duration::from_millis(20))
         .open()
         .with_context(|| format!("cannot open the port {name}"))?;
     Ok(Link::new(port))
@@ -103,6 +112,7 @@ impl<P: Read + Write> Link<P> {
             number: clock.subsec_nanos().rotate_left(16),
             round_trip: MOST_PATIENCE / 4,
             deviation: MOST_PATIENCE / 8,
+            work: Duration::ZERO,
             size: MAX_DATA,
             repeated: 0,
         }
@@ -196,25 +206,66 @@ impl<P: Read + Write> Link<P> {
     }
 
     /// Returns the bytes from `offset` on that the next message may hold; none at the end.
-    pub(crate) fn part<'b>(&self, bytes: &'b [u8], offset: usize) -> Option<&'b [u8]> {
+    fn part<'b>(&self, bytes: &'b [u8], offset: usize) -> Option<&'b [u8]> {
         bytes.get(offset..bytes.len().min(offset + self.size)).filter(|part| !part.is_empty())
     }
 
-    /// Asks for the bytes of an answer from `offset` on.
+    /// Sends the next bytes of a sample from `offset` on; returns how many they were, and what the board said. On a line that
+    /// loses every long message they become fewer until one arrives.
+    pub(crate) fn ask_sample(&mut self, bytes: &[u8], offset: usize) -> Result<Option<(usize, Said)>> {
+        while let Some(part) = self.part(bytes, offset) {
+            if let Some(said) = self.ask_or_shrink(Ask::Sample { offset: offset as u32, bytes: part })? {
+                return Ok(Some((part.len(), said)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Asks for the bytes of an answer from `offset` on, as [`Link::ask_sample`] sends a sample.
     pub(crate) fn ask_outputs(&mut self, offset: usize) -> Result<Said> {
-        self.ask(Ask::Outputs { offset: offset as u32, most: self.size as u32 })
+        loop {
+            let ask = Ask::Outputs { offset: offset as u32, most: self.size as u32 };
+            if let Some(said) = self.ask_or_shrink(ask)? {
+                return Ok(said);
+            }
+        }
+    }
+
+    /// Asks until there is an answer, or until it is time for a shorter message.
+    fn ask_or_shrink(&mut self, ask: Ask<'_>) -> Result<Option<Said>> {
+        if self.size == LEAST_DATA {
+            return self.ask(ask).map(Some);
+        }
+        let said = self.ask_within(ask, SPAN_OF_LONG)?;
+        if said.is_none() {
+            self.size = (self.size / 2).max(LEAST_DATA);
+        }
+        Ok(said)
     }
 
     /// Asks until there is an answer.
     pub(crate) fn ask(&mut self, ask: Ask<'_>) -> Result<Said> {
+        let span = if is_work(ask) { SPAN_OF_WORK } else { SPAN };
+        self.ask_within(ask, span)?.context(
+            "the board does not answer: is it on, is this its port, does no other program hold it, does its firmware speak \
+             attar's link?",
+        )
+    }
+
+    /// Asks again and again for a time; nothing when there is no answer.
+    fn ask_within(&mut self, ask: Ask<'_>, span: Duration) -> Result<Option<Said>> {
         self.number = self.number.wrapping_add(1);
         let mut buffer = [0; MAX_FRAME];
         let request = frame(&Request { number: self.number, ask }, &mut buffer).context("the request is too long")?;
-        let is_work = matches!(ask, Ask::Begin { .. } | Ask::Finish | Ask::Run { .. });
         let start = Instant::now();
-        let mut patience = (self.round_trip + 4 * self.deviation).clamp(LEAST_PATIENCE, MOST_PATIENCE);
+        // What takes its time is not lost.
+        let (mut patience, most) = match is_work(ask) {
+            true => (self.round_trip + 2 * self.deviation + 2 * self.work, MOST_PATIENCE_FOR_WORK),
+            false => (self.round_trip + 2 * self.deviation, MOST_PATIENCE),
+        };
+        patience = patience.clamp(LEAST_PATIENCE, most);
         for attempt in 0.. {
-            ensure!(!stopped(), "stopped; the board keeps the model that it has");
+            ensure!(!stopped(), "stopped; the board keeps what it has");
             self.repeated += usize::from(attempt > 0);
             let sent = Instant::now();
             match self.port.write_all(request).and_then(|()| self.port.flush()) {
@@ -223,21 +274,30 @@ impl<P: Read + Write> Link<P> {
                 written => written.context("cannot write to the port")?,
             }
             if let Some(said) = self.wait(patience)? {
-                if attempt == 0 {
-                    let took = sent.elapsed();
-                    self.deviation = (3 * self.deviation + took.abs_diff(self.round_trip)) / 4;
-                    self.round_trip = (7 * self.round_trip + took) / 8;
+                if is_work(ask) {
+                    // Asked more than once, it was lost or took long: something between.
+                    self.work = if attempt == 0 { sent.elapsed() } else { (3 * self.work + start.elapsed()) / 4 };
+                } else {
+                    self.learn(attempt, sent.elapsed());
                 }
-                let size = if attempt > 1 { self.size / 2 } else { self.size + self.size / 8 };
-                self.size = size.clamp(LEAST_DATA, MAX_DATA);
-                return Ok(said);
+                return Ok(Some(said));
             }
-            if start.elapsed() > if is_work { SPAN_OF_WORK } else { SPAN } {
+            if start.elapsed() > span {
                 break;
             }
-            patience = (patience * 2).min(MOST_PATIENCE);
+            patience = (patience * 2).min(most);
         }
-        bail!("the board does not answer: is it on, is this its port, does its firmware speak attar's link?")
+        Ok(None)
+    }
+
+    /// Learns from an answer how long the next may take, and how long a message may be.
+    fn learn(&mut self, attempt: usize, took: Duration) {
+        if attempt == 0 {
+            self.deviation = (3 * self.deviation + took.abs_diff(self.round_trip)) / 4;
+            self.round_trip = (7 * self.round_trip + took) / 8;
+        }
+        let size = if attempt > 1 { self.size / 2 } else { self.size + self.size / 8 };
+        self.size = size.clamp(LEAST_DATA, MAX_DATA);
     }
 
     /// Waits for the answer to the last request.
@@ -267,6 +327,11 @@ impl<P: Read + Write> Link<P> {
         }
         Ok(None)
     }
+}
+
+/// Returns whether the board has to do something for an answer.
+fn is_work(ask: Ask<'_>) -> bool {
+    matches!(ask, Ask::Begin { .. } | Ask::Finish | Ask::Run { .. })
 }
 
 /// Returns whether a port may do better the next time.

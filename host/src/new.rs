@@ -9,6 +9,7 @@ use attar_shared::{FactKind, Input, Model};
 use object::{Object, ObjectSection};
 
 use crate::boards::Board;
+use crate::estimate::Estimate;
 use crate::files;
 
 /// Writes a crate for a board around a student; the folder is there as a whole, or not at all.
@@ -20,12 +21,13 @@ pub fn firmware(folder: &Path, board: &Board, bytes: &[u8]) -> Result<()> {
     let student = Student::parse(bytes)?;
     let model = student.model();
     let (flash, ram) = (board.flash.get()?, board.ram.get()?);
-    let arena = u64::from(model.header().arena_len);
+    let estimate = Estimate::of(model, bytes.len(), board)?;
     ensure!(
-        bytes.len() as u64 <= flash && arena <= ram,
-        "the student does not fit {}: {} bytes of {flash} of flash, {arena} of {ram} of RAM",
+        estimate.flash() <= flash && estimate.ram() <= ram,
+        "the student does not fit {}: about {} bytes of {flash} of flash, {} of {ram} of RAM; `attar budget` says what of it is what",
         board.title,
-        bytes.len()
+        estimate.flash(),
+        estimate.ram()
     );
     if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
         bail!("{} is there already and is not empty: name another folder", folder.display());
@@ -34,9 +36,11 @@ pub fn firmware(folder: &Path, board: &Board, bytes: &[u8]) -> Result<()> {
     let values = values(&name, board, model)?;
     let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
-    let whole = tempfile::Builder::new().prefix(".attar-new-").tempdir_in(parent)?;
+    // A temporary folder is its owner's alone; the one in it is like any other.
+    let temporary = tempfile::Builder::new().prefix(".attar-new-").tempdir_in(parent)?;
+    let whole = temporary.path().join(&name);
     let write = |path: &str, bytes: &[u8]| -> Result<()> {
-        let place = whole.path().join(path);
+        let place = whole.join(path);
         place.parent().map(fs::create_dir_all).transpose()?;
         files::write_whole(&place, bytes)
     };
@@ -47,15 +51,7 @@ pub fn firmware(folder: &Path, board: &Board, bytes: &[u8]) -> Result<()> {
     write("student.attar", bytes)?;
     // An empty folder may be there.
     let _ = fs::remove_dir(folder);
-    let whole = whole.keep();
-    fs::rename(&whole, folder).with_context(|| {
-        let _ = fs::remove_dir_all(&whole);
-        format!("cannot make {}", folder.display())
-    })?;
-    // A temporary folder is its owner's alone; this one is like any other.
-    #[cfg(unix)]
-    fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-    Ok(())
+    fs::rename(&whole, folder).with_context(|| format!("cannot make {}", folder.display()))
 }
 
 /// What a program takes on its board, without the stack.
@@ -109,7 +105,22 @@ fn crate_name(folder: &Path) -> Result<String> {
 }
 
 /// Names that the crate cannot have: its dependencies, and what cargo refuses.
-const TAKEN: [&str; 6] = ["attar-device", "semihosting", "static-cell", "test", "core", "run"];
+const TAKEN: [&str; 14] = [
+    "attar-device",
+    "cortex-m",
+    "cortex-m-rt",
+    "defmt",
+    "defmt-rtt",
+    "panic-probe",
+    "portable-atomic",
+    "riscv",
+    "riscv-rt",
+    "semihosting",
+    "static-cell",
+    "test",
+    "core",
+    "std",
+];
 
 /// What stands in the place of names in double braces.
 fn values(name: &str, board: &Board, model: &Model<'_>) -> Result<Vec<(String, String)>> {
@@ -118,7 +129,6 @@ fn values(name: &str, board: &Board, model: &Model<'_>) -> Result<Vec<(String, S
     let features = if board.core == "m55" { r#""link", "helium""# } else { r#""link""# };
     let mut values: Vec<(String, String)> = [
         ("name", name.to_string()),
-        ("crate", name.replace('-', "_")),
         ("title", board.title.clone()),
         ("target", board.target.clone()),
         ("flash", board.flash.get()?.to_string()),
@@ -127,7 +137,7 @@ fn values(name: &str, board: &Board, model: &Model<'_>) -> Result<Vec<(String, S
         ("device", format!("{{ {}, features = [{features}] }}", source_of_device())),
         ("facts", facts(model)?),
         ("run", if model.input().is_some_and(|input| input.is_text) { "run_text" } else { "run" }.into()),
-        ("serial", "null".into()),
+        ("serial", "pty".into()),
     ]
     .map(|(name, value)| (name.to_string(), value))
     .into();
@@ -173,13 +183,14 @@ fn facts(model: &Model<'_>) -> Result<String> {
         lines.push(match fact.kind {
             FactKind::Number { least, greatest } => {
                 let middle = if (greatest - least).is_finite() { least + (greatest - least) / 2.0 } else { 0.0 };
-                let unit = if fact.unit.is_empty() { String::new() } else { format!(" // {}", fact.unit) };
+                let unit =
+                    if fact.unit.is_empty() { String::new() } else { format!(" // {}", fact.unit.escape_debug()) };
                 format!("facts.set({name:?}, {:?})?;{unit}", short(middle, 2))
             }
             FactKind::Category(category) => {
                 let values: Vec<&str> = category.values.iter().collect();
                 let first = values.first().context("a category without values")?;
-                format!("facts.choose({name:?}, {first:?})?; // or {}", values[1..].join(", "))
+                format!("facts.choose({name:?}, {first:?})?; // or {}", values[1..].join(", ").escape_debug())
             }
             FactKind::Flag => format!("facts.flag({name:?}, true)?;"),
             FactKind::Gazetteer(_) => continue,
@@ -200,7 +211,8 @@ fn sample(model: &Model<'_>) -> Result<String> {
     let bytes = test.map(|test| test.input).unwrap_or_default();
     if input.is_text {
         let text: Vec<u8> = bytes.iter().copied().take_while(|&byte| byte != 0).collect();
-        let text = String::from_utf8_lossy(&text);
+        // As much of it as is a text.
+        let text = text.utf8_chunks().next().map_or("", |chunk| chunk.valid());
         return Ok(format!(
             "//! An input: the text of the first self-test vector.\n\n/// Put yours here.\npub const SAMPLE: &str = {text:?};\n"
         ));
@@ -208,7 +220,15 @@ fn sample(model: &Model<'_>) -> Result<String> {
     let shape = model.input_shape();
     let values: Vec<String> =
         (0..shape.len()).map(|place| format!("{:?}", raw(&input, bytes, place, usize::from(shape.channels)))).collect();
-    let lines: Vec<String> = values.chunks(8).map(|values| format!("    {},\n", values.join(", "))).collect();
+    let names: Vec<&str> = input.channels.iter().collect();
+    let lines: Vec<String> = match shape.len() == names.len() {
+        // A vector of readings: each on a line, with its name.
+        true => {
+            let named = values.iter().zip(&names);
+            named.map(|(value, name)| format!("    {value}, // {}\n", name.escape_debug())).collect()
+        }
+        false => values.chunks(8).map(|values| format!("    {},\n", values.join(", "))).collect(),
+    };
     Ok(format!(
         "//! An input: that of the first self-test vector, in raw units.\n\n/// `[{}, {}, {}]`, channels last. Put what your sensor measures here.\n#[rustfmt::skip]\npub static SAMPLE: [f32; {}] = [\n{}];\n",
         shape.height,

@@ -7,10 +7,10 @@ mod plots;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use attar_device::Student;
 
-pub use evidence::{Bin, Evidence, HeadEvidence, Said, Shown, View};
+pub use evidence::{Bin, Evidence, HeadEvidence, MATRIX, Said, Shown, View};
 
 use crate::distill::STUDENT_FILE;
 use crate::files;
@@ -42,11 +42,8 @@ pub fn write(folder: &Path) -> Result<PathBuf> {
     let text = |name: &str| -> Result<String> {
         let path = folder.join(name);
         fs::read_to_string(&path).with_context(|| {
-            format!(
-                "cannot read {}: is {} the folder of a finished run of this version?",
-                path.display(),
-                folder.display()
-            )
+            let advice = "give the command of the run again, which goes on where it was";
+            format!("{} is no folder of a finished run: cannot read {} ({advice})", folder.display(), path.display())
         })
     };
     let model_path = folder.join(STUDENT_FILE);
@@ -59,6 +56,13 @@ pub fn write(folder: &Path) -> Result<PathBuf> {
         model: fs::read(&model_path).with_context(|| format!("cannot read {}", model_path.display()))?,
     };
     let student = Student::parse(&run.model).with_context(|| format!("{}", model_path.display()))?;
+    let checksum = run.model.last_chunk().map_or(0, |sum| u32::from_le_bytes(*sum));
+    ensure!(
+        checksum == run.evidence.model,
+        "{} is of another model than {}: give the command of the run again, which ends what was stopped",
+        folder.join(EVIDENCE_FILE).display(),
+        model_path.display()
+    );
     let page = layout::page(&run, student.model())?;
     let path = folder.join(PAGE_FILE);
     files::write_whole(&path, page.as_bytes())?;

@@ -215,6 +215,7 @@ pub fn random_samples(bytes: &[u8], count: usize, seed: u64) -> Result<Vec<Sampl
 pub fn on(place: &str, bytes: &[u8], samples: &[Sample]) -> Result<VerifyFigures> {
     match place.split_once(':') {
         None if place == "host" => on_host(bytes, samples),
+        None if place.starts_with("qemu-") => on_qemu(find_board(place)?, bytes, samples),
         Some(("qemu", board)) => on_qemu(find_board(board)?, bytes, samples),
         Some(("serial", port)) => on_serial(port, bytes, samples),
         _ => bail!(
@@ -230,6 +231,8 @@ pub fn on(place: &str, bytes: &[u8], samples: &[Sample]) -> Result<VerifyFigures
 ///
 /// When there is none, with the nearest name.
 pub fn find_board(name: &str) -> Result<&'static Board> {
+    // `attar new` has them with the simulator's name.
+    let name = name.strip_prefix("qemu-").unwrap_or(name);
     BOARDS.iter().find(|board| board.name == name).with_context(|| {
         let near = nearest(name, BOARDS.iter().map(|board| board.name));
         let advice = near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();

@@ -336,7 +336,7 @@ fn bad_models_inputs_and_facts_are_refused() {
         fails(folder, &[command, "other.attar"], &["other.attar", "fewer than the header"]);
     }
     fails(folder, &["verify", "m.attar", "--on", "qemu:mps2-an358"], &["did you mean mps2-an385?"]);
-    fails(folder, &["verify", "m.attar", "--on", "moon"], &["host or qemu:BOARD"]);
+    fails(folder, &["verify", "m.attar", "--on", "moon"], &["use host, serial:PORT, or qemu:BOARD"]);
     fails(folder, &["verify", "m.attar", "--samples", "0"], &["no sample"]);
     fails(folder, &["eval", "m.attar"], &["no recipe.toml beside m.attar", "--recipe"]);
 
@@ -432,7 +432,7 @@ fn first_page_of_the_guide_works() {
     let recipe = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
     fs::write(folder.join("pump.toml"), recipe).unwrap();
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
-    let mut rows = String::from("pressure,flow,current,speed,pump,state\n");
+    let mut rows = String::from("Pressure [bar],flow,current,speed,pump,state\n");
     assert!(page.contains(rows.trim_end()), "the page shows other columns");
     for _ in 0..2000 {
         let (pump, size) = [("P1", 1.0), ("P2", 1.3), ("P3", 0.8)][random.random_range(0..3)];
@@ -465,4 +465,33 @@ fn first_page_of_the_guide_works() {
         .output()
         .unwrap();
     assert!(said.status.success() && text(&said.stdout).contains("state: "), "{}", text(&said.stderr));
+}
+
+/// A label that was typed otherwise, a test split of a few rows and missing facts are told before anything is trained.
+#[test]
+fn data_that_say_little_are_remarked_upon() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut rows = String::from("x,load,state\n");
+    for row in 0..60 {
+        let state = if row == 30 { "Good" } else { ["good", "worn"][row % 2] };
+        let load = if row % 6 == 0 { String::new() } else { row.to_string() };
+        rows += &format!("{},{load},{state}\n", row % 7);
+    }
+    fs::write(folder.join("few.csv"), rows).unwrap();
+    let recipe = "[data]\nformat='csv'\nfile='few.csv'\n[input]\ncolumns={x='x'}\n[[facts]]\nname='load'\nkind='number'\n\
+                  [[heads]]\nname='state'\nkind='class'\ncolumn='state'\n[student]\narch='mlp'\nhidden=[4]\nepochs=1\n\
+                  [distill]\nmethod='none'\n";
+    fs::write(folder.join("few.toml"), recipe).unwrap();
+    let output = in_folder(folder, &["distill", "few.toml"]);
+    let said = text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    for part in [
+        "facts missing: load 16.7 %",
+        "the test split has 12 samples",
+        "class \"Good\" has 1 samples (did you mean \"good\"?)",
+        "1 epochs are 1 steps",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
 }

@@ -141,12 +141,14 @@ fn engine_of_the_page_is_of_these_sources() {
     for folder in ["device/src", "shared/src", "host/page/student/src"] {
         gather(&root().join(folder), &mut files);
     }
+    files.extend(["Cargo.toml", "Cargo.lock"].map(|name| root().join("host/page/student").join(name)));
     files.sort_by_key(|path| path.strip_prefix(root()).unwrap().to_path_buf().into_os_string());
     let mut hash = Sha256::new();
     files.iter().for_each(|path| hash.update(fs::read(path).unwrap()));
-    let found = attar::files::hex(&hash.finalize());
+    let sources = attar::files::hex(&hash.finalize());
+    let engine = attar::files::hex(&Sha256::digest(fs::read(root().join("host/page/student.wasm")).unwrap()));
     let kept = fs::read_to_string(root().join("host/page/student.sources")).unwrap();
-    assert_eq!(found, kept.trim(), "the engine has changed: run host/page/build");
+    assert_eq!(format!("{sources}\n{engine}\n"), kept, "the engine has changed: run host/page/build");
 }
 
 /// A run has its page, `attar report` writes it anew from the folder alone, and says what is missing.
@@ -183,7 +185,7 @@ fn page_is_written_with_a_run_and_anew() {
     let output = in_folder(folder, &["report", "run"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(fs::read_to_string(folder.join("run/report.html")).unwrap() == page, "the page is another one");
-    fails(folder, &["report", "nothing"], &["cannot read nothing/report.json", "the folder of a finished run"]);
+    fails(folder, &["report", "nothing"], &["cannot read nothing/report.json", "no folder of a finished run"]);
     fs::write(folder.join("run/evidence.json"), "{}").unwrap();
     fails(folder, &["report", "run"], &["run/evidence.json", "missing field"]);
 }

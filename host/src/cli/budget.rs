@@ -1,13 +1,14 @@
 //! `attar budget`.
 
 use std::env;
+use std::fs::{self, File};
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 use attar::boards::{self, Board, boards};
 use attar::build::Build;
 use attar::estimate::{CYCLES_AN_INSTRUCTION, Estimate};
-use attar::new;
+use attar::new::{self, Size};
 use attar::progress::{check_stopped, say};
 use clap::Args;
 use serde_json::json;
@@ -24,7 +25,7 @@ pub(super) struct Arguments {
     #[arg(long = "board", value_name = "BOARD")]
     boards: Vec<String>,
     /// Builds the firmware of `attar new` for each board and says what it takes, not what is estimated. It needs the boards'
-    /// targets and, the first time, half a minute a board.
+    /// targets and, the first time, half a minute a board; what is compiled stays in the user's cache, or the folder ATTAR_BOARDS.
     #[arg(long)]
     build: bool,
     /// Prints the result as an array of JSON objects.
@@ -64,9 +65,9 @@ pub(super) fn budget(arguments: &Arguments) -> Result<()> {
                 object["built"] = json!(built.map(|built| json!({"flash": built.flash, "ram": built.ram})));
             } else {
                 let verdict = if fits(&estimate, flash, ram) { "yes" } else { "no" };
-                let time = estimate.milliseconds.map_or("-".into(), |time| format!("{time:.2} ms"));
+                let time = estimate.milliseconds.map_or("-".into(), about);
                 row.extend([of(estimate.flash(), flash), of(estimate.ram(), ram), verdict.into()]);
-                row.extend([grouped(estimate.instructions), time]);
+                row.extend([estimate.instructions.map_or("-".into(), grouped), time]);
             }
             rows.push(row);
             objects.push(object);
@@ -80,8 +81,9 @@ pub(super) fn budget(arguments: &Arguments) -> Result<()> {
     } else {
         let header = ["", "core", "flash", "RAM", "fits", "instructions", "an inference"];
         let notes = format!(
-            "\nflash: model and engine; RAM: arena and stack. Instructions are estimated from measurements in QEMU (`attar verify \
-             --on qemu:BOARD` counts them), times from {CYCLES_AN_INSTRUCTION} cycles an instruction; nothing was measured on silicon."
+            "\nflash: model and engine; RAM: arena, stack and an input; drivers come on top. Instructions are estimated from measurements in QEMU (`attar verify \
+             --on qemu:BOARD` counts them), times from {CYCLES_AN_INSTRUCTION} cycles an instruction: nothing was \
+             measured on silicon, and flash that is slower than the core adds to it."
         );
         [table(&header, &rows), notes]
     };
@@ -116,24 +118,42 @@ fn fits(estimate: &Estimate, flash: u64, ram: u64) -> bool {
     estimate.flash() <= flash && estimate.ram() <= ram
 }
 
+/// An estimate of milliseconds, to two digits.
+fn about(milliseconds: f64) -> String {
+    let digits = if milliseconds < 1.0 {
+        2
+    } else if milliseconds < 10.0 {
+        1
+    } else {
+        0
+    };
+    format!("about {milliseconds:.digits$} ms")
+}
+
 fn of(taken: u64, there: u64) -> String {
     format!("{} ({:.1} %)", grouped(taken), taken as f64 / there as f64 * 100.0)
 }
 
-/// Builds the firmware for a board.
-fn built(board: &Board, bytes: &[u8]) -> Result<new::Size> {
-    let folder = tempfile::Builder::new().prefix("attar-budget-").tempdir()?;
-    let place = folder.path().join("firmware");
+/// Builds the firmware for a board. The crate is made anew each time in the same place, so that what it depends on is compiled once.
+fn built(board: &Board, bytes: &[u8]) -> Result<Size> {
+    let given = env::var_os("ATTAR_BOARDS").map(PathBuf::from);
+    let cache = given.or_else(|| Some(dirs::cache_dir()?.join("attar/boards")));
+    let cache = cache.context("there is no folder for caches: name one in ATTAR_BOARDS")?;
+    fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
+    // Another of these commands waits until the sizes are read.
+    let lock = cache.join("lock");
+    let lock = File::create(&lock).with_context(|| format!("cannot write {}", lock.display()))?;
+    lock.lock().context("cannot lock the cache of boards")?;
+    let place = cache.join(format!("on-{}", board.name));
+    if place.exists() {
+        fs::remove_dir_all(&place).with_context(|| format!("cannot remove {}", place.display()))?;
+    }
     new::firmware(&place, board, bytes)?;
     say(&format!("building the firmware for {} ({})", board.name, board.target));
-    let cache = env::var_os("ATTAR_BOARDS_TARGET").map_or_else(|| env::temp_dir().join("attar-boards"), PathBuf::from);
-    let (target, features) = (board.target.as_str(), "");
+    let (target, features, cache) = (board.target.as_str(), "", cache.join("target"));
     // The lock that comes along has the boards' crates; where the engine comes from differs from machine to machine.
     let program =
         Build { folder: &place, program: "run", target, features, cache: &cache, locked: false, variables: &[] }
             .run()?;
-    match new::Size::of(&program) {
-        Ok(size) => Ok(size),
-        Err(error) => bail!("{}: {error:#}", board.name),
-    }
+    Size::of(&program).with_context(|| board.name.clone())
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use attar::data::csv::Table;
 use attar::data::read_array;
+use attar::recipe::Recipe;
 use attar::{engine, nearest};
 use attar_device::{Error, Facts, HeadOutput, Session, Student};
 use attar_shared::{Category, FactKind, HeadKind};
@@ -20,7 +21,8 @@ pub(super) struct Arguments {
     /// The model.
     model: PathBuf,
     /// The samples in raw units: CSV with a column for each channel or value, npy, npz, safetensors or IDX. A CSV's
-    /// columns named like facts are those facts. Of a model over series, a row of a CSV is the next step of one series,
+    /// columns named like facts are those facts; they may be called as in the model, or as in the data of its recipe,
+    /// recipe.toml beside it. Of a model over series, a row of a CSV is the next step of one series,
     /// a row of an array a whole one.
     /// Of a model over texts, a CSV with a column called like its input, or a text file with a text in each line.
     #[arg(long, value_name = "FILE", required_unless_present = "text")]
@@ -57,7 +59,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let bytes = read_model(&arguments.model)?;
     let student = parse_model(&arguments.model, &bytes)?;
     let samples = match &arguments.input {
-        Some(path) => read_samples(path, &student)?,
+        Some(path) => read_samples(path, &student, attar::distill::recipe_beside(&arguments.model)?.as_ref())?,
         None => {
             let is_text = student.model().input().is_some_and(|input| input.is_text);
             ensure!(is_text, "--text: the model takes numbers: say --input FILE");
@@ -105,7 +107,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.json { print_json(&answers) } else { Ok(()) }
 }
 
-fn read_samples(path: &Path, student: &Student<'_>) -> Result<Samples> {
+fn read_samples(path: &Path, student: &Student<'_>, recipe: Option<&Recipe>) -> Result<Samples> {
     let model = student.model();
     let expected = model.input_shape().len();
     let is_csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
@@ -127,11 +129,21 @@ fn read_samples(path: &Path, student: &Student<'_>) -> Result<Samples> {
         return Ok(Samples { inputs: Inputs::Numbers(inputs), facts: Vec::new(), series });
     }
     let table = Table::read(path)?;
+    let has = |name: &str| table.columns().iter().any(|column| column == name);
+    // A column is called as in the model, or as in the data that the model is of.
+    let of_fact = |name: &str| {
+        let in_recipe = recipe.and_then(|recipe| recipe.facts.iter().find(|fact| fact.name == name)?.column.clone());
+        in_recipe.filter(|column| !has(name) && has(column)).unwrap_or(name.to_string())
+    };
+    let of_input = |name: &str| {
+        let in_recipe = recipe.and_then(|recipe| recipe.input.columns.get(name));
+        in_recipe.filter(|_| !has(name)).cloned().unwrap_or(name.to_string())
+    };
     let facts: Vec<(String, Vec<String>)> = model
         .facts()
-        .filter(|fact| !fact.is_computed() && table.columns().iter().any(|column| column == fact.name))
+        .filter(|fact| !fact.is_computed() && has(&of_fact(fact.name)))
         .map(|fact| {
-            let column = table.column(fact.name)?;
+            let column = table.column(&of_fact(fact.name))?;
             Ok((fact.name.to_string(), column.texts().into_iter().map(String::from).collect()))
         })
         .collect::<Result<_>>()?;
@@ -140,8 +152,13 @@ fn read_samples(path: &Path, student: &Student<'_>) -> Result<Samples> {
         return Ok(Samples { inputs: Inputs::Texts(texts), facts, series: false });
     }
     let names: Vec<String> = match model.input() {
-        Some(input) if !input.channels.is_empty() => input.channels.iter().map(String::from).collect(),
-        _ => table.columns().iter().filter(|name| !facts.iter().any(|(fact, _)| fact == *name)).cloned().collect(),
+        Some(input) if !input.channels.is_empty() => input.channels.iter().map(of_input).collect(),
+        _ => table
+            .columns()
+            .iter()
+            .filter(|name| !facts.iter().any(|(fact, _)| of_fact(fact) == **name))
+            .cloned()
+            .collect(),
     };
     let columns: Vec<Vec<f32>> = names.iter().map(|name| table.column(name)?.numbers()).collect::<Result<_>>()?;
     ensure!(

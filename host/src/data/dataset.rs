@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Array, Augment, Splits};
 use crate::facts::{Audience, FactColumn, FactSchema};
+use crate::nearest;
 use crate::net::Net;
 use crate::recipe::{HeadKind, Normalize, RegressionLoss};
 
@@ -121,6 +122,42 @@ impl Dataset {
     /// Returns whether there is no sample.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Returns what is worth a word before anything is trained: facts that are missing, classes and splits that are too small
+    /// to say anything.
+    pub fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        let given = self.facts.facts.iter().zip(&self.fact_columns).filter(|(fact, _)| !fact.is_computed());
+        let missing = given.filter_map(|(fact, column)| {
+            let count = column.iter().filter(|value| value.is_none()).count();
+            (count > 0).then(|| format!("{} {:.1} %", fact.name, count as f64 / column.len() as f64 * 100.0))
+        });
+        let missing: Vec<String> = missing.collect();
+        if !missing.is_empty() {
+            remarks.push(format!("facts missing: {}", missing.join(", ")));
+        }
+        let test = &self.splits.test;
+        if (1..FEW_SAMPLES).contains(&test.len()) {
+            remarks.push(format!("warning: the test split has {} samples: its figures say little", test.len()));
+        }
+        for target in self.targets.iter().filter(|target| target.kind == HeadKind::Class) {
+            let mut counts = vec![0usize; target.outputs];
+            let classes = target.values.iter().filter(|class| **class >= 0.0);
+            for &class in classes {
+                if let Some(count) = counts.get_mut(class as usize) {
+                    *count += 1;
+                }
+            }
+            let names = || target.labels.iter().map(String::as_str);
+            for (class, &count) in counts.iter().enumerate().filter(|(_, count)| (1..FEW_OF_A_CLASS).contains(*count)) {
+                let name = target.labels.get(class).map_or("", String::as_str);
+                let near = nearest(name, names().filter(|other| *other != name));
+                let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+                remarks.push(format!("warning: {}: class {name:?} has {count} samples{near}", target.name));
+            }
+        }
+        remarks
     }
 
     /// Returns a sample's values in raw units.
@@ -293,3 +330,9 @@ impl Moments {
         [mean as f32, if flat { 1.0 } else { deviation }]
     }
 }
+
+/// Fewer samples than that make no figure.
+const FEW_SAMPLES: usize = 20;
+
+/// Fewer samples of a class than that teach nothing of it.
+const FEW_OF_A_CLASS: usize = 4;

@@ -20,7 +20,11 @@ use crate::verify::Answer;
 pub struct Evidence {
     /// The command that made the run.
     pub command: String,
-    /// How many samples the figures are of.
+    /// The checksum of the model, the last four bytes of its file.
+    pub model: u32,
+    /// The split that the figures are of.
+    pub split: String,
+    /// How many samples that are.
     pub samples: usize,
     /// Each head by itself.
     pub heads: Vec<HeadEvidence>,
@@ -48,8 +52,11 @@ pub struct HeadEvidence {
 /// What somebody says of the samples.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct View {
-    /// class: counts, actual by said; binary, multilabel: for each label no and yes, row after row.
+    /// class: counts, actual by said, of up to [`MATRIX`] classes; binary, multilabel: for each label no and yes, row after row.
     pub confusion: Vec<Vec<usize>>,
+    /// class, of more classes: what is true, what was said, and how often, the most frequent mistakes first.
+    #[serde(default)]
+    pub mistakes: Vec<[usize; 3]>,
     /// Probabilities in tenths: how many, their mean, and the share that came true.
     pub calibration: Vec<Bin>,
     /// The mean distance of probability and truth over the tenths (Guo et al. 2017), weighted by their counts.
@@ -97,6 +104,8 @@ pub struct Said<'a> {
     pub teacher: &'a [Option<Vec<f32>>],
     /// The student.
     pub student: &'a Student<'a>,
+    /// The student's file.
+    pub model: &'a [u8],
 }
 
 impl Evidence {
@@ -105,7 +114,7 @@ impl Evidence {
     /// # Errors
     ///
     /// When a sample does not fit the student, or the work was stopped.
-    pub fn gather(command: String, data: &Dataset, samples: &[usize], said: &Said<'_>, seed: u64) -> Result<Self> {
+    pub fn gather(command: &str, data: &Dataset, samples: &[usize], said: &Said<'_>, seed: u64) -> Result<Self> {
         let student = engine::predict(said.student, data, samples, FactsGiven::True)?;
         let heads = data.targets.iter().enumerate().map(|(head, target)| HeadEvidence {
             name: target.name.clone(),
@@ -116,7 +125,9 @@ impl Evidence {
         });
         let heads = heads.collect();
         Ok(Self {
-            command,
+            command: command.into(),
+            model: said.model.last_chunk().map_or(0, |sum| u32::from_le_bytes(*sum)),
+            split: if data.splits.test.is_empty() { "training" } else { "test" }.into(),
             samples: samples.len(),
             heads,
             facts: with_facts(said.student, data, samples, seed)?,
@@ -154,12 +165,14 @@ fn probabilities(target: &Target, logits: &[f32]) -> Vec<f32> {
 
 fn view(target: &Target, samples: &[usize], logits: &[f32]) -> View {
     let mut view = View::default();
+    let mut mistakes = BTreeMap::new();
     let mut bins = [(0usize, 0.0f64, 0usize); 10];
     let mut add = |probability: f32, came_true: bool| {
         let bin = &mut bins[((probability * 10.0) as usize).min(9)];
         *bin = (bin.0 + 1, bin.1 + f64::from(probability), bin.2 + usize::from(came_true));
     };
     let rows = match target.kind {
+        HeadKind::Class if target.outputs > MATRIX => 0,
         HeadKind::Class => target.outputs,
         HeadKind::Binary | HeadKind::Multilabel => 2 * target.outputs,
         HeadKind::Regression | HeadKind::Reconstruction => 0,
@@ -172,8 +185,13 @@ fn view(target: &Target, samples: &[usize], logits: &[f32]) -> View {
         match target.kind {
             HeadKind::Class if target.is_known(sample) => {
                 let top = metrics::first_greatest(logits);
-                view.confusion[truth[0] as usize][top] += 1;
-                add(said[top], truth[0] as usize == top);
+                let actual = truth[0] as usize;
+                match view.confusion.get_mut(actual) {
+                    Some(row) => row[top] += 1,
+                    None if actual != top => *mistakes.entry((actual, top)).or_insert(0usize) += 1,
+                    None => {}
+                }
+                add(said[top], actual == top);
             }
             HeadKind::Class => {}
             HeadKind::Binary | HeadKind::Multilabel => {
@@ -189,6 +207,9 @@ fn view(target: &Target, samples: &[usize], logits: &[f32]) -> View {
             HeadKind::Regression | HeadKind::Reconstruction => {}
         }
     }
+    view.mistakes = mistakes.into_iter().map(|((actual, said), count)| [actual, said, count]).collect();
+    view.mistakes.sort_by_key(|&[_, _, count]| std::cmp::Reverse(count));
+    view.mistakes.truncate(MATRIX);
     let total: usize = bins.iter().map(|bin| bin.0).sum();
     let bins = bins.iter().filter(|bin| bin.0 > 0).map(|&(count, said, came_true)| Bin {
         count,
@@ -205,11 +226,12 @@ fn with_facts(student: &Student<'_>, data: &Dataset, samples: &[usize], seed: u6
     if student.model().facts().all(|fact| fact.is_computed()) {
         return Ok(Vec::new());
     }
-    let samples = &samples[..samples.len().min(MEASURED)];
+    // From all over the split, which may be in some order.
+    let samples: Vec<usize> = samples.iter().copied().step_by(samples.len().div_ceil(MEASURED).max(1)).collect();
     [("true", FactsGiven::True), ("missing", FactsGiven::Missing), ("another sample's", FactsGiven::Shuffled(seed))]
         .into_iter()
         .map(|(name, given)| {
-            Ok((name.to_string(), metrics_value(data, &engine::evaluate(student, data, samples, given)?)))
+            Ok((name.to_string(), metrics_value(data, &engine::evaluate(student, data, &samples, given)?)))
         })
         .collect()
 }
@@ -298,6 +320,9 @@ pub(super) fn curves(lines: &str) -> BTreeMap<String, Vec<(f64, f64, Option<f64>
 /// The most samples that are shown, and the most values of all of them together.
 const SHOWN: usize = 24;
 const VALUES: usize = 100_000;
+
+/// The most classes whose confusion is a matrix, and the most mistakes that are listed of more.
+pub const MATRIX: usize = 40;
 
 /// The most points of a regression.
 const POINTS: usize = 400;

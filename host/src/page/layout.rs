@@ -51,7 +51,7 @@ pub(super) fn page(run: &Run, model: &Model<'_>) -> Result<String> {
                         @if !body.0.is_empty() { section id=(id) { h2 { (name) } (body) } }
                     }
                 }
-                footer { "Figures are of " (grouped(run.evidence.samples)) " samples of the test split. This file needs no network." }
+                footer { "Figures are of " (grouped(run.evidence.samples)) " samples of the " (run.evidence.split) " split. This file needs no network." }
             }
         }
     };
@@ -66,9 +66,13 @@ fn lead(run: &Run) -> String {
     let report = &run.report;
     let bytes = grouped(report.model.bytes);
     match &report.teacher {
-        Some(teacher) => format!(
+        Some(teacher) if teacher.parameters > 0 => format!(
             "A teacher of {} parameters, distilled into a student of {bytes} bytes that a microcontroller runs bit for bit as this page does.",
             grouped(teacher.parameters)
+        ),
+        // Of saved logits nobody knows what gave them.
+        Some(_) => format!(
+            "A student of {bytes} bytes, distilled from what a teacher said, that a microcontroller runs bit for bit as this page does."
         ),
         None => format!("A student of {bytes} bytes that a microcontroller runs bit for bit as this page does."),
     }
@@ -89,7 +93,9 @@ fn tiles(run: &Run) -> Markup {
             figures(&teacher.metrics).into_iter().take(1).map(|(name, text)| (format!("teacher: {name}"), text)),
         );
         let ratio = teacher.parameters as f64 * 4.0 / report.model.bytes.max(1) as f64;
-        tiles.push(("smaller than the teacher".into(), format!("{ratio:.0} x")));
+        if teacher.parameters > 0 {
+            tiles.push(("smaller than the teacher".into(), format!("{ratio:.0} x")));
+        }
     }
     tiles.push(("flash".into(), format!("{} B", grouped(report.model.flash_bytes))));
     tiles.push(("arena".into(), format!("{} B", grouped(report.model.arena_bytes))));
@@ -175,6 +181,7 @@ fn students(run: &Run) -> Result<Markup> {
     let mut series: Vec<Series> = Vec::new();
     if let Some(teacher) = &report.teacher
         && let Some(accuracy) = teacher.accuracy
+        && teacher.parameters > 0
     {
         series
             .push(Series { name: "teacher".into(), points: vec![(teacher.parameters as f64 * 4.0, accuracy * 100.0)] });
@@ -271,6 +278,19 @@ fn heads(run: &Run) -> Result<Markup> {
 }
 
 fn confusion(head: &HeadEvidence, who: &str, view: &View) -> Markup {
+    if !view.mistakes.is_empty() {
+        return html! {
+            figure {
+                figcaption { (who) ": its most frequent mistakes" }
+                div.scroll { table {
+                    thead { tr { th { "what is true" } th { "what it says" } th { "times" } } }
+                    tbody { @for &[actual, said, count] in &view.mistakes {
+                        tr { th { (label(head, actual)) } td { (label(head, said)) } td { (count) } }
+                    } }
+                } }
+            }
+        };
+    }
     let classes = head.kind == HeadKind::Class;
     let no_yes = ["no".to_string(), "yes".to_string()];
     let columns: &[String] = if head.kind == HeadKind::Multilabel { &no_yes } else { &head.labels };
@@ -360,21 +380,31 @@ fn wrong(run: &Run) -> Markup {
     let Some(head) = heads.first() else { return html! {} };
     let shown: Vec<(usize, &Shown)> =
         run.evidence.shown.iter().enumerate().filter(|(_, shown)| shown.is_wrong).collect();
+    let first = |shown: &Shown| shown.truth.first().cloned().unwrap_or_default();
     let truth = |shown: &Shown| match head.kind {
-        HeadKind::Class => shown.truth[0][0].map(|class| label(head, class as usize)).unwrap_or_default(),
+        HeadKind::Class | HeadKind::Binary => {
+            let class = first(shown).first().copied().flatten();
+            class.map(|class| label(head, class as usize)).unwrap_or_default()
+        }
         _ => {
-            let yes = shown.truth[0].iter().enumerate().filter(|(_, y)| y.is_some_and(|y| y > 0.5));
-            listed(yes.map(|(index, _)| named(head, index)).collect())
+            let truth = first(shown);
+            let yes = truth.iter().enumerate().filter(|(_, y)| y.is_some_and(|y| y > 0.5));
+            listed(yes.map(|(index, _)| label(head, index)).collect())
         }
     };
     let said = |values: &[f32]| match head.kind {
+        HeadKind::Binary => {
+            let yes = values.first().copied().unwrap_or(0.0);
+            let (class, share) = if yes >= 0.5 { (1, yes) } else { (0, 1.0 - yes) };
+            format!("{} {:.0} %", label(head, class), share * 100.0)
+        }
         HeadKind::Class => {
             let top = crate::metrics::first_greatest(values);
             format!("{} {:.0} %", label(head, top), values.get(top).copied().unwrap_or(0.0) * 100.0)
         }
         _ => {
             let yes = values.iter().enumerate().filter(|(_, p)| **p >= 0.5);
-            listed(yes.map(|(index, p)| format!("{} {:.0} %", named(head, index), p * 100.0)).collect())
+            listed(yes.map(|(index, p)| format!("{} {:.0} %", label(head, index), p * 100.0)).collect())
         }
     };
     html! {
@@ -385,7 +415,7 @@ fn wrong(run: &Run) -> Markup {
                 tbody { @for (place, shown) in &shown { tr {
                     th { a href="#try" data-sample=(place) { (shown.index) } }
                     td { (truth(shown)) }
-                    td { (said(&shown.student[0])) }
+                    td { (shown.student.first().map(|values| said(values)).unwrap_or_default()) }
                     td { @match shown.teacher.first() { Some(Some(values)) => (said(values)), _ => "-" } }
                 } } }
             } }
@@ -395,11 +425,6 @@ fn wrong(run: &Run) -> Markup {
 
 fn label(head: &HeadEvidence, class: usize) -> String {
     head.labels.get(class).cloned().unwrap_or_else(|| class.to_string())
-}
-
-/// The name of an output that is a yes.
-fn named(head: &HeadEvidence, index: usize) -> String {
-    if head.kind == HeadKind::Binary { label(head, 1) } else { label(head, index) }
 }
 
 fn listed(names: Vec<String>) -> String {
@@ -448,7 +473,7 @@ fn made(run: &Run) -> Markup {
                 li { "verified on " (verify.on) ": " (verify.mismatches) " of the output bytes of " (grouped(verify.samples)) " samples differ" }
             }
             li { "seed " (report.seed) ", attar " (run.manifest["attar"].as_str().unwrap_or("-")) ", format " (run.manifest["format"].to_string())
-                ", " (format!("{seconds:.0}")) " s in the stages that were not there yet" }
+                ", " (format!("{seconds:.0}")) " s of work in this run" }
             li { "data " code { (run.manifest["data"].as_str().unwrap_or("-")) } }
         }
         details { summary { "The recipe, with everything that it leaves to defaults" } pre { code { (run.recipe) } } }

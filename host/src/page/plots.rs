@@ -46,7 +46,7 @@ pub(super) fn points(series: &[Series], x: &Axis, y: &Axis) -> Result<String> {
         for (index, one) in series.iter().enumerate() {
             let colour = COLOURS[index % COLOURS.len()];
             chart
-                .draw_series(one.points.iter().map(|&(x, y)| Circle::new((x.log10(), y), 6, colour.filled())))?
+                .draw_series(one.points.iter().map(|&(x, y)| Circle::new((x.max(1.0).log10(), y), 6, colour.filled())))?
                 .label(&one.name)
                 .legend(move |(x, y)| Circle::new((x + 8, y), 5, colour.filled()));
         }
@@ -123,8 +123,9 @@ fn chart<'a, 'b: 'a>(area: &'a Area<'b>, series: &[Series], x: &Axis, y: &Axis, 
         let margin = ((high - low) * 0.06).max(high.abs() * 1e-3).max(1e-9);
         axis.span.clone().unwrap_or(if low <= high { low - margin..high + margin } else { 0.0..1.0 })
     };
-    let all = || series.iter().flat_map(|one| &one.points);
-    let range_x = spanned(x, &mut all().map(|point| if log { point.0.log10() } else { point.0 }));
+    // What is no number has no place on an axis.
+    let all = || series.iter().flat_map(|one| &one.points).filter(|point| point.0.is_finite() && point.1.is_finite());
+    let range_x = spanned(x, &mut all().map(|point| if log { point.0.max(1.0).log10() } else { point.0 }));
     let range_y = spanned(y, &mut all().map(|point| point.1));
     let (wide, high) = (range_x.end - range_x.start, range_y.end - range_y.start);
     let mut chart = ChartBuilder::on(area)

@@ -10,7 +10,7 @@ use attar_shared::checksum;
 
 use super::{Answer, Sample, answers};
 use crate::link::{self, Link, Said};
-use crate::progress::{Progress, check_stopped};
+use crate::progress::{Progress, check_stopped, say};
 use crate::report::VerifyFigures;
 
 /// Runs samples on a board behind a port and compares the answers with the engine here. A port may name its speed, as in
@@ -41,6 +41,7 @@ pub fn on_serial(port: &str, bytes: &[u8], samples: &[Sample]) -> Result<VerifyF
 pub fn on_line<P: Read + Write>(line: &mut Link<P>, bytes: &[u8], samples: &[Sample]) -> Result<VerifyFigures> {
     let student = Student::parse(bytes)?;
     let expected = answers(&student, samples)?;
+    say("asking the board what it runs");
     let hello = line.hello()?;
     let own = bytes.last_chunk().map_or(0, |word| u32::from_le_bytes(*word));
     ensure!(
@@ -89,9 +90,9 @@ fn run<P: Read + Write>(line: &mut Link<P>, series: &[Sample]) -> Result<Option<
     for (step, sample) in series.iter().enumerate() {
         let bytes = encode(sample);
         let mut offset = 0;
-        while let Some(part) = line.part(&bytes, offset) {
-            match line.ask(Ask::Sample { offset: offset as u32, bytes: part })? {
-                Said::Done => offset += part.len(),
+        while let Some((sent, said)) = line.ask_sample(&bytes, offset)? {
+            match said {
+                Said::Done => offset += sent,
                 other => bail!("the board does not take a sample: {}", reason(other)),
             }
         }

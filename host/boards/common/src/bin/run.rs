@@ -6,9 +6,9 @@ use attar_device::Error;
 use attar_device::format::HeadKind;
 use static_cell::ConstStaticCell;
 
-use {{crate}}::board::{self, Board, entry};
-use {{crate}}::sample::SAMPLE;
-use {{crate}}::{Memory, STUDENT, say};
+use firmware::board::{self, Board, entry};
+use firmware::sample::SAMPLE;
+use firmware::{Memory, STUDENT, say};
 
 #[entry]
 fn main() -> ! {

@@ -5,8 +5,8 @@
 use attar_device::link::{Responder, Word};
 use static_cell::ConstStaticCell;
 
-use {{crate}}::board::{self, Board, entry};
-use {{crate}}::{Memory, STUDENT};
+use firmware::board::{self, Board, entry};
+use firmware::{Memory, STUDENT, say};
 
 #[entry]
 fn main() -> ! {
@@ -21,6 +21,7 @@ fn main() -> ! {
         Ok(responder) => responder,
         Err(error) => board::fail(error),
     };
+    say!("waiting for `attar verify student.attar --on serial:PORT`");
     loop {
         let byte = board.receive();
         if let Some(bytes) = responder.push(byte, |run| board.measure(run)) {
