@@ -94,7 +94,15 @@ impl Raw {
         let mut splits =
             Splits::cut(labelled, self.groups.as_deref(), self.test_from, [split.test, split.validation], recipe.seed);
         splits.train.extend(labelled..samples);
-        ensure!(!splits.train.is_empty(), "{samples} samples leave none to train on after the splits");
+        let of_groups = self.groups.as_ref().map(|groups| {
+            let count = groups.iter().max().map_or(0, |greatest| greatest + 1);
+            format!(": data.split.group has {count} values, and each stays in one split")
+        });
+        ensure!(
+            !splits.train.is_empty(),
+            "{samples} samples leave none to train on after the splits{}",
+            of_groups.unwrap_or_default()
+        );
         let channels = self.shape[2];
         let (augment, [height, width, _]) = (&recipe.augment, self.shape);
         ensure!(

@@ -131,10 +131,10 @@ fn chart<'a, 'b: 'a>(area: &'a Area<'b>, series: &[Series], x: &Axis, y: &Axis, 
     let mut chart = ChartBuilder::on(area)
         .margin(8)
         .margin_right(16)
-        .x_label_area_size(40)
-        .y_label_area_size(64)
+        .x_label_area_size(48)
+        .y_label_area_size(76)
         .build_cartesian_2d(range_x, range_y)?;
-    let font = ("sans-serif", 14).into_font().color(&INK);
+    let font = ("sans-serif", 17).into_font().color(&INK);
     chart
         .configure_mesh()
         .x_desc(x.name)
@@ -158,7 +158,7 @@ fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>, count: usize, place: SeriesLabe
             .configure_series_labels()
             .position(place)
             .margin(8)
-            .label_font(("sans-serif", 14).into_font().color(&INK))
+            .label_font(("sans-serif", 17).into_font().color(&INK))
             .draw()?;
     }
     Ok(())
