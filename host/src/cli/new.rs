@@ -37,7 +37,7 @@ pub(super) fn new(arguments: &Arguments) -> Result<()> {
     let target = &board.target;
     let run = if board.is_simulated() { "runs it in QEMU" } else { "flashes it and shows what it says" };
     print(&format!(
-        "{folder}: a firmware for {}\n\n  rustup target add {target}   once\n  cd {folder}\n  cargo build --release\n  cargo run --release   {run}\n  cargo run --release --bin verify   answers `attar verify student.attar --on serial:PORT`",
+        "{folder}: a firmware for {}\n\n  rustup target add {target}   once\n  cd '{folder}'\n  cargo build --release\n  cargo run --release   {run}\n  cargo run --release --bin verify   answers `attar verify student.attar --on serial:PORT`",
         board.title
     ))
 }

@@ -130,7 +130,7 @@ fn chart<'a, 'b: 'a>(area: &'a Area<'b>, series: &[Series], x: &Axis, y: &Axis, 
     let (wide, high) = (range_x.end - range_x.start, range_y.end - range_y.start);
     let mut chart = ChartBuilder::on(area)
         .margin(8)
-        .margin_right(16)
+        .margin_right(40)
         .x_label_area_size(48)
         .y_label_area_size(76)
         .build_cartesian_2d(range_x, range_y)?;
