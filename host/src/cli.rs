@@ -179,6 +179,10 @@ fn command() -> String {
 fn read_model(path: &Path) -> Result<Vec<u8>> {
     /// No board has more.
     const MOST_BYTES: u64 = 1 << 30;
+    if path.is_dir() {
+        let model = path.join(attar::distill::STUDENT_FILE);
+        bail!("{} is a folder: name the model in it, as in {}", path.display(), model.display());
+    }
     attar::files::read_at_most(path, MOST_BYTES)
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use attar::data::csv::Table;
 use attar::data::read_array;
+use attar::progress::say;
 use attar::recipe::Recipe;
 use attar::{engine, nearest};
 use attar_device::{Error, Facts, HeadOutput, Session, Student};
@@ -75,6 +76,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let mut arena = vec![0; student.model().arena_bytes()];
     let mut session = Session::new(*student.model(), &mut arena)?;
     let mut answers = Vec::new();
+    let mut clamped = 0;
     let count = match &samples.inputs {
         Inputs::Numbers(inputs) => inputs.len(),
         Inputs::Texts(texts) => texts.len(),
@@ -94,6 +96,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
             Inputs::Numbers(inputs) => drop(session.run(&inputs[index], &facts).with_context(sample)?),
             Inputs::Texts(texts) => drop(session.run_text(&texts[index], &facts).with_context(sample)?),
         }
+        let beyond = match &samples.inputs {
+            Inputs::Numbers(inputs) => facts.known(&inputs[index]).clamped(),
+            Inputs::Texts(_) => 0,
+        };
+        clamped += usize::from(beyond > 0);
         let outputs = session.outputs()?;
         if arguments.json {
             let heads: Map<String, Value> =
@@ -103,6 +110,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
             let heads: Vec<String> = outputs.heads().map(|head| head_text(&head)).collect();
             print(&format!("{index}: {}", heads.join("; ")))?;
         }
+    }
+    if clamped > 0 {
+        say(&format!(
+            "{clamped} samples have a fact outside of what training has seen, which counts as the nearest that it has: \
+             `attar facts explain` shows them"
+        ));
     }
     if arguments.json { print_json(&answers) } else { Ok(()) }
 }
