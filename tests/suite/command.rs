@@ -13,7 +13,10 @@ pub(crate) fn attar() -> Command {
     let test = std::env::current_exe().unwrap();
     let binary = test.parent().and_then(Path::parent).unwrap().join("attar");
     assert!(binary.exists(), "{} is not built: run ./tests/run, or cargo build --release first", binary.display());
-    Command::new(binary)
+    let mut command = Command::new(binary);
+    // The user's cache is left alone.
+    command.env("ATTAR_BOARDS", Path::new(env!("CARGO_TARGET_TMPDIR")).join("budget"));
+    command
 }
 
 /// A finished run that the tests share.
