@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -25,20 +25,32 @@ use attar_tests::{models, root, with_checksum};
 use crate::command::{attar, fails, in_folder, text};
 
 /// Dependencies are compiled once for all crates and runs of the tests.
-pub(crate) fn target_folder() -> PathBuf {
+fn target_folder() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("boards")
 }
 
-/// Makes a crate around a model in a folder, and returns its own.
+/// Makes a crate around a model in a folder, and returns its own. Each has another name: cargo takes crates of one name in one
+/// target folder for the same.
 fn firmware(folder: &Path, board: &str, model: &[u8]) -> PathBuf {
-    let name = format!("on-{board}");
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("on-{board}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
     fs::write(folder.join("model.attar"), model).unwrap();
     let output = in_folder(folder, &["new", &name, "--board", board, "--model", "model.attar"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     folder.join(name)
 }
 
-fn cargo(folder: &Path, arguments: &[&str]) -> String {
+/// Programs are built into the same place: one at a time.
+static ONE: Mutex<()> = Mutex::new(());
+
+/// Runs cargo in a crate, alone, and returns what it says.
+pub(crate) fn cargo(folder: &Path, arguments: &[&str]) -> String {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    cargo_of_holder(folder, arguments)
+}
+
+/// The same for who holds [`ONE`].
+fn cargo_of_holder(folder: &Path, arguments: &[&str]) -> String {
     let output = Command::new("cargo")
         .args(arguments)
         .current_dir(folder)
@@ -184,14 +196,13 @@ struct Board {
 
 impl Board {
     fn start(name: &str, model: &[u8], serial: &str) -> Self {
-        // Programs are built into the same place: one at a time, and each is taken away at once.
-        static ONE: Mutex<()> = Mutex::new(());
         let folder = tempfile::tempdir().unwrap();
         let place = firmware(folder.path(), name, model);
         let board = boards::find(name).unwrap();
         let program = folder.path().join("verify");
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        cargo(&place, &["build", "--release", "--quiet", "--bin", "verify"]);
+        cargo_of_holder(&place, &["build", "--release", "--quiet", "--bin", "verify"]);
+        // Before another is built in its place.
         fs::copy(target_folder().join(&board.target).join("release/verify"), &program).unwrap();
         drop(one);
         let child = Command::new("qemu-system-arm")

@@ -460,14 +460,8 @@ fn first_page_of_the_guide_works() {
         let output = in_folder(folder, &arguments);
         assert!(output.status.success(), "{line}: {}", text(&output.stderr));
     }
-    let said = Command::new("cargo")
-        .args(["run", "--release", "--quiet"])
-        .current_dir(folder.join("pump-monitor"))
-        .env("CARGO_TARGET_DIR", crate::boards::target_folder())
-        .env_remove("RUSTFLAGS")
-        .output()
-        .unwrap();
-    assert!(said.status.success() && text(&said.stdout).contains("state: "), "{}", text(&said.stderr));
+    let said = crate::boards::cargo(&folder.join("pump-monitor"), &["run", "--release", "--quiet"]);
+    assert!(said.contains("state: "), "{said}");
 }
 
 /// A label that was typed otherwise, a test split of a few rows and missing facts are told before anything is trained.
