@@ -276,7 +276,7 @@ impl Write for Fake<'_> {
     }
 }
 
-/// The control: a board that computes with one other weight, and says that it has the right model, is found out.
+/// The control: a board that computes with one other byte of its model, and says that it has the right model, is found out.
 #[test]
 fn board_that_computes_something_else_is_found_out() {
     let model = models::everything();

@@ -1,6 +1,6 @@
 //! All that a firmware may call, where nothing may panic: the self-test, facts by their names, numbers and texts, every kind
-//! of result; with the features of those names the store, the link, and what answers `attar verify` over it. As with `bare`, the program links only while nothing in
-//! it can panic. With the feature `signed` it has signatures too and is there to be measured, since their library checks
+//! of result; with the features of those names the store, the link, and what answers `attar verify` over it. As with `bare`, the
+//! program links only while nothing in it can panic. With the feature `signed` it has signatures too and is there to be measured, since their library checks
 //! indices.
 //!
 //! The feature `control` adds an index that may be out of bounds: with it the program must not link.
