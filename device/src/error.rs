@@ -35,6 +35,22 @@ pub enum Error {
         /// Bytes at hand.
         got: usize,
     },
+    /// Samples are given to a model without a front-end.
+    NoSignal,
+    /// The memory of a stream is smaller than the model needs.
+    StreamMemory {
+        /// Words that the model needs.
+        needed: usize,
+        /// Words of the memory.
+        got: usize,
+    },
+    /// The samples are not as many for each channel.
+    SampleCount {
+        /// Channels of the model's signal.
+        channels: usize,
+        /// Samples at hand.
+        got: usize,
+    },
     /// The encoded facts are not as long as the model's.
     FactsLength {
         /// Values that the model takes.
@@ -93,6 +109,11 @@ impl fmt::Display for Error {
             Self::InputLength { expected, got } => write!(f, "input has {got} values, the model takes {expected}"),
             Self::InputKind => f.write_str("the model takes numbers, no text"),
             Self::TextLength { most, got } => write!(f, "the text has {got} bytes, the model takes up to {most}"),
+            Self::NoSignal => f.write_str("the model has no front-end for samples of a sensor"),
+            Self::StreamMemory { needed, got } => write!(f, "stream memory has {got} words, the model needs {needed}"),
+            Self::SampleCount { channels, got } => {
+                write!(f, "{got} samples are no whole number for {channels} channels")
+            }
             Self::FactsLength { expected, got } => write!(f, "facts have {got} values, the model takes {expected}"),
             Self::OtherModel => f.write_str("the facts were made for another model"),
             Self::InputNotFinite { index } => write!(f, "input value {index} is not finite"),

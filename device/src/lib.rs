@@ -56,6 +56,7 @@ pub mod link;
 mod outputs;
 mod quantize;
 mod session;
+pub mod signal;
 #[cfg(feature = "signed")]
 mod signature;
 #[cfg(feature = "store")]

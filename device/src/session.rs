@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use attar_shared::parts::{self, ALL_PARTS};
-use attar_shared::{FACTS_TENSOR, INPUT_TENSOR, Kind, Model, Operator, Parameters, Quantization, Shape, Tensor};
+use attar_shared::{FACTS_TENSOR, INPUT_TENSOR, Input, Kind, Model, Operator, Parameters, Quantization, Shape, Tensor};
 
 use crate::facts::{Encoded, byte_of};
 use crate::kernels::{self, Pair, Place, Slide, View, ViewMut};
@@ -122,23 +122,22 @@ impl<'a, const PARTS: u64> Session<'a, PARTS> {
         }
         let source = self.tensor(INPUT_TENSOR);
         if let (Some(description), Some(places)) = (self.model.input(), self.arena.get_mut(range(&source))) {
-            let gains = description.gains.iter().zip(description.offsets.iter());
-            if description.gains.len() == 1 {
-                let (gain, offset) = gains.last().unwrap_or((0.0, 0.0));
-                for (place, &value) in places.iter_mut().zip(input) {
-                    *place = match description.is_text {
-                        true => byte_of(value).cast_signed(),
-                        false => round_to_i8(value.into() * gain + offset),
-                    };
-                }
-            } else {
-                // One pair a channel, at every position again; chunks would ask whether the channels are none.
-                for ((place, &value), (gain, offset)) in places.iter_mut().zip(input).zip(gains.cycle()) {
-                    *place = round_to_i8(value.into() * gain + offset);
-                }
-            }
+            quantize_input(&description, input, places);
         }
         self.load_facts(input, facts);
+        self.next = 0;
+        Ok(())
+    }
+
+    /// Takes an input in int8, in two parts, and encodes the facts.
+    pub(crate) fn load_rows(&mut self, parts: [&[i8]; 2], facts: &Facts<'_, PARTS>) -> Result<(), Error> {
+        if !self.model.is_like(facts.model()) {
+            return Err(Error::OtherModel);
+        }
+        let source = range(&self.tensor(INPUT_TENSOR));
+        let places = self.arena.get_mut(source).unwrap_or_default().iter_mut();
+        places.zip(parts.into_iter().flatten()).for_each(|(place, &value)| *place = value);
+        self.load_facts::<f32>(&[], facts);
         self.next = 0;
         Ok(())
     }
@@ -385,4 +384,23 @@ fn view<'v>(values: &'v [i8], tensor: &Tensor) -> View<'v> {
 
 fn view_mut<'v>(values: &'v mut [i8], tensor: &Tensor, operator: &Operator<'_>) -> ViewMut<'v> {
     ViewMut { values, shape: tensor.shape, zero_point: tensor.quantization.zero_point, clamp: operator.clamp }
+}
+
+/// Quantises raw values of an input, or of some positions of it.
+pub(crate) fn quantize_input<T: Copy + Into<f32>>(description: &Input<'_>, values: &[T], places: &mut [i8]) {
+    let gains = description.gains.iter().zip(description.offsets.iter());
+    if description.gains.len() == 1 {
+        let (gain, offset) = gains.last().unwrap_or((0.0, 0.0));
+        for (place, &value) in places.iter_mut().zip(values) {
+            *place = match description.is_text {
+                true => byte_of(value).cast_signed(),
+                false => round_to_i8(value.into() * gain + offset),
+            };
+        }
+    } else {
+        // One pair a channel, at every position again; chunks would ask whether the channels are none.
+        for ((place, &value), (gain, offset)) in places.iter_mut().zip(values).zip(gains.cycle()) {
+            *place = round_to_i8(value.into() * gain + offset);
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use attar_shared::parts::ALL_PARTS;
 use attar_shared::{Header, Model};
 
+use crate::signal::{Stream, StreamMemory};
 use crate::{Error, Facts, Session};
 
 /// A model that has been checked and may be run.
@@ -30,6 +31,19 @@ impl<'a, const PARTS: u64> Student<'a, PARTS> {
     /// [`Error::ArenaTooSmall`].
     pub fn session<const BYTES: usize>(&self, arena: &'a mut Arena<BYTES>) -> Result<Session<'a, PARTS>, Error> {
         Session::new(self.model, &mut arena.0)
+    }
+
+    /// Returns a stream: samples go in, answers come out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSignal`], [`Error::StreamMemory`], [`Error::ArenaTooSmall`].
+    pub fn stream<const WORDS: usize, const BYTES: usize>(
+        &self,
+        memory: &'a mut StreamMemory<WORDS>,
+        arena: &'a mut Arena<BYTES>,
+    ) -> Result<Stream<'a, PARTS>, Error> {
+        Stream::new(self, memory.as_mut_slice(), &mut arena.0)
     }
 
     /// Returns facts of which none is known yet.
@@ -122,6 +136,11 @@ impl<const PARTS: u64> EmbeddedStudent<PARTS> {
     /// Returns the revision.
     pub const fn revision(&self) -> u32 {
         self.header.revision
+    }
+
+    /// Returns the words of memory that a stream needs beside the arena; 0 for a model without a front-end.
+    pub const fn stream_words(&self) -> usize {
+        attar_shared::words_of(self.bytes)
     }
 
     /// Returns the values that an input has.

@@ -9,11 +9,12 @@ pub mod dataset;
 pub mod idx;
 mod load;
 pub mod npy;
+pub mod recordings;
 pub mod safetensors;
 mod split;
 
 pub use array::Array;
 pub use augment::{Augment, Mix};
 pub use dataset::{Batch, Dataset, Normalization, Target};
-pub use load::{load, read_array};
+pub use load::{groups, load, read_array};
 pub use split::Splits;

@@ -26,6 +26,7 @@ pub mod random;
 pub mod recipe;
 pub mod report;
 pub mod sign;
+pub mod signal;
 pub mod teacher;
 pub mod train;
 pub mod verify;

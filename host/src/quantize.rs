@@ -273,6 +273,10 @@ impl File {
         // Names belong to channels as the data have them.
         let named = data.channels.len() == usize::from(program.tensors[0].0.channels);
         let channels: Vec<&str> = data.channels.iter().filter(|_| named).map(String::as_str).collect();
+        let record = match &data.signal {
+            Some((design, _)) => Some(design.record(program.tensors[0].0.len())?),
+            None => None,
+        };
         data.facts.with_definitions(rows, |facts| {
             let definition = Definition {
                 input: InputDefinition {
@@ -281,6 +285,7 @@ impl File {
                     gains: &self.gains,
                     offsets: &self.offsets,
                     channels: &channels,
+                    signal: record.as_deref(),
                 },
                 facts: if program.sources == 2 { facts } else { &[] },
                 fact_mask: data.facts.mask,

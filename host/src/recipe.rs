@@ -6,6 +6,7 @@
 mod distill;
 mod net;
 mod read;
+pub mod signal;
 mod source;
 
 use std::collections::BTreeMap;
@@ -41,6 +42,9 @@ pub struct Recipe {
     pub facts: Vec<Fact>,
     /// What the network answers.
     pub heads: Vec<Head>,
+    /// recordings: how the samples of a sensor become what the network sees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<signal::Signal>,
     /// How training samples are varied.
     #[serde(default, skip_serializing_if = "Augment::is_default")]
     pub augment: Augment,
@@ -73,11 +77,15 @@ pub struct Recipe {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
-    /// `csv`, `arrays`, `bearing`, `commands` or `random`.
+    /// `csv`, `arrays`, `recordings`, `bearing`, `commands` or `random`.
     pub format: Format,
     /// csv: the file, below `--data`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
+    /// recordings: WAV or CSV files below `--data`, one recording each; `{name}` makes what stands there in a file's name a column,
+    /// `*` is anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<String>,
     /// arrays: the files of the training part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train: Option<Arrays>,
@@ -109,6 +117,8 @@ pub enum Format {
     Csv,
     /// IDX, npy, npz or safetensors files, told apart by their names and first bytes.
     Arrays,
+    /// WAV or CSV files, one recording each; see [`signal::Signal`].
+    Recordings,
     /// The built-in simulator of bearing vibration.
     Bearing,
     /// The built-in generator of spoken commands, as texts.
@@ -141,9 +151,12 @@ pub struct Split {
     /// The share that chooses the checkpoint.
     #[serde(default = "Split::default_validation")]
     pub validation: f64,
-    /// csv: a column whose equal values stay on one side. commands: `name`, so that no name of one split is in another.
+    /// csv, recordings: a column whose equal values stay on one side. commands: `name`, so that no name of one split is in another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// recordings: the groups that are the test split, in the place of a share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_out: Option<Vec<String>>,
 }
 
 impl Split {
@@ -158,7 +171,7 @@ impl Split {
 
 impl Default for Split {
     fn default() -> Self {
-        Self { test: Self::default_test(), validation: Self::default_validation(), group: None }
+        Self { test: Self::default_test(), validation: Self::default_validation(), group: None, hold_out: None }
     }
 }
 
@@ -360,8 +373,8 @@ impl Augment {
     }
 
     /// Returns how many views a training of some epochs sees.
-    pub fn views_in(&self, epochs: usize) -> usize {
-        match (self.is_any(), self.views) {
+    pub fn views_in(&self, epochs: usize, signals: bool) -> usize {
+        match (signals || self.is_any(), self.views) {
             (false, _) => 1,
             (true, 0) => epochs.max(1),
             (true, views) => views.min(epochs.max(1)),

@@ -217,6 +217,11 @@ impl<'a> Cursor<'a> {
         Ok(strings)
     }
 
+    /// Returns what is not read yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// Returns whether everything is read.
     pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()

@@ -1,13 +1,14 @@
 //! The input of a model: its name and how raw values become what the network was trained on.
 
-use crate::bytes::{Cursor, F32s, Strings};
-use crate::{Defect, Quantization, Tensor};
+use crate::bytes::{Cursor, F32s, Strings, padding};
+use crate::parts;
+use crate::{Defect, Quantization, Signal, Tensor};
 
 /// The input of a model; its shape and quantisation are those of tensor 0.
 ///
 /// A raw value x of channel c enters as `x * gain[c] + offset[c]`, which is then quantised. A text enters as its bytes, zeros
 /// after them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Input<'a> {
     /// What the input is called.
     pub name: &'a str,
@@ -19,18 +20,19 @@ pub struct Input<'a> {
     pub offsets: F32s<'a>,
     /// The names of the channels, or none.
     pub channels: Strings<'a>,
+    /// How the samples of a sensor become raw values, if they do.
+    pub signal: Option<Signal<'a>>,
 }
 
 impl<'a> Input<'a> {
     #[inline(never)]
-    pub(crate) fn decode(section: &'a [u8], channel_count: u16) -> Result<Self, Defect> {
+    pub(crate) fn decode<const PARTS: u64>(section: &'a [u8], channel_count: u16) -> Result<Self, Defect> {
         let mut cursor = Cursor::new(section);
         let name = cursor.name()?;
-        let is_text = match cursor.u8()? {
-            NUMBERS => false,
-            TEXT => true,
-            _ => return Err(Defect::Kind),
-        };
+        let kind = cursor.u8()?;
+        if kind > SIGNAL {
+            return Err(Defect::Kind);
+        }
         let count = cursor.u16()?;
         if count != 1 && count != channel_count {
             return Err(Defect::Count);
@@ -42,8 +44,18 @@ impl<'a> Input<'a> {
             return Err(Defect::Count);
         }
         let channels = cursor.names(names)?;
+        let signal = if kind == SIGNAL && parts::has_signal(PARTS) {
+            // The record and its tables begin at a multiple of four bytes.
+            cursor.zeros(padding(section.len().wrapping_sub(cursor.rest().len())))?;
+            Some(Signal::decode(&mut cursor)?)
+        } else {
+            None
+        };
+        if kind == SIGNAL && signal.is_none() {
+            return Err(Defect::Part);
+        }
         cursor.finish()?;
-        Ok(Self { name, is_text, gains, offsets, channels })
+        Ok(Self { name, is_text: kind == TEXT, gains, offsets, channels, signal })
     }
 
     /// Checks that a text enters a tensor as it is: a byte is an int8.
@@ -62,6 +74,7 @@ impl<'a> Input<'a> {
 
 pub(crate) const NUMBERS: u8 = 0;
 pub(crate) const TEXT: u8 = 1;
+pub(crate) const SIGNAL: u8 = 2;
 
 /// The input of a model that is to be written; see [`Input`].
 #[derive(Debug, Clone, Copy)]
@@ -76,4 +89,6 @@ pub struct InputDefinition<'a> {
     pub offsets: &'a [f32],
     /// The names of the channels, or none.
     pub channels: &'a [&'a str],
+    /// The record of a front-end, from [`crate::SignalDefinition::write`], if there is one.
+    pub signal: Option<&'a [u8]>,
 }

@@ -26,6 +26,7 @@ mod overlap;
 pub mod parts;
 mod requantization;
 mod scratch;
+mod signal;
 mod signature;
 mod tensor;
 pub mod text;
@@ -53,6 +54,11 @@ pub use operator::{
 pub use overlap::Overlap;
 pub use requantization::Requantization;
 pub use scratch::scratch_len;
+pub use signal::{
+    Arithmetic, Block, BlockDefinition, Blocks, Detection, MAX_BLOCKS, MAX_CHANNELS, MAX_FACTOR, MAX_STAGES,
+    MAX_WINDOW, MIN_TRANSFORM, Mel, MelDefinition, ONE, Signal, SignalDefinition, Stage, Statistics, Table,
+    stage_words, words_of,
+};
 pub use signature::{SIGNATURE_BYTES, Signature, sign};
 pub use tensor::{Quantization, Shape, Tensor};
 pub use write::{Definition, TestDefinition};

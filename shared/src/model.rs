@@ -105,7 +105,7 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
     /// Returns the input.
     pub fn input(&self) -> Option<Input<'a>> {
         let channels = self.tensor(INPUT_TENSOR)?.shape.channels;
-        Input::decode(self.input_section(), channels).ok()
+        Input::decode::<PARTS>(self.input_section(), channels).ok()
     }
 
     /// Returns the shape of the input.
@@ -250,10 +250,14 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
     #[inline(never)]
     fn check_input_and_facts(&self) -> Result<(), ParseError> {
         let input = self.decode_tensor(INPUT_TENSOR).map_err(|defect| ParseError::Tensor(INPUT_TENSOR, defect))?;
-        let description = Input::decode(self.input_section(), input.shape.channels).map_err(ParseError::Input)?;
+        let description =
+            Input::decode::<PARTS>(self.input_section(), input.shape.channels).map_err(ParseError::Input)?;
         description.check_text(&input).map_err(ParseError::Input)?;
-        // The bytes of a text are read by their words, not by their places.
-        let readable = if description.is_text { 0 } else { input.shape.len() };
+        if let Some(signal) = &description.signal {
+            signal.check(input.shape).map_err(ParseError::Input)?;
+        }
+        // The bytes of a text are read by their words, and features are nobody's own; neither by their places.
+        let readable = if description.is_text || description.signal.is_some() { 0 } else { input.shape.len() };
         if usize::try_from(self.header().input_values) != Ok(input.shape.len()) {
             return Err(ParseError::Header(Defect::Count));
         }
@@ -318,7 +322,11 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
     #[inline(never)]
     fn check_operators(&self) -> Result<u32, ParseError> {
         let mut place = 0u32;
-        let mut set = 0;
+        let mut set = if parts::has_signal(PARTS) {
+            self.input().and_then(|input| input.signal).map_or(0, |signal| signal.parts())
+        } else {
+            0
+        };
         let mut macs = 0u64;
         let mut scratch_end = 0;
         for index in 0..self.header().operator_count {

@@ -11,6 +11,45 @@ pub const ALL_PARTS: u64 = u64::MAX;
 /// The bit of an operator with an addend.
 const ADDEND: u32 = 31;
 
+/// A front-end in integers.
+pub const FIXED: u64 = 1 << 16;
+
+/// A front-end in floats.
+pub const FLOAT: u64 = 1 << 17;
+
+/// Filters of second order.
+pub const BIQUAD: u64 = 1 << 18;
+
+/// Absolute values.
+pub const ABSOLUTE: u64 = 1 << 19;
+
+/// Decimation.
+pub const DECIMATE: u64 = 1 << 20;
+
+/// The samples of a window as features.
+pub const SAMPLES: u64 = 1 << 21;
+
+/// Statistics of a window.
+pub const STATISTICS: u64 = 1 << 22;
+
+/// Lines of a spectrum.
+pub const SPECTRUM: u64 = 1 << 23;
+
+/// Bands of a filter bank.
+pub const MEL: u64 = 1 << 24;
+
+/// The cepstrum of bands.
+pub const CEPSTRUM: u64 = 1 << 25;
+
+/// Running means of features.
+pub const RUNNING: u64 = 1 << 26;
+
+/// A Fourier transform of more than 256 samples.
+pub const LONG: u64 = 1 << 27;
+
+/// A Fourier transform of more than 1,024 samples.
+pub const LONGER: u64 = 1 << 28;
+
 /// The bit of a number's kind; those of the other kinds follow by their codes.
 const FACT_KINDS: u32 = 32;
 
@@ -27,6 +66,18 @@ const UNARIES: u32 = 53;
 #[inline(always)]
 const fn holds(parts: u64, bit: u32) -> bool {
     parts >> bit & 1 == 1
+}
+
+/// Returns whether some parts have one of a front-end, as [`BIQUAD`].
+#[inline(always)]
+pub const fn has(parts: u64, part: u64) -> bool {
+    parts & part != 0
+}
+
+/// Returns whether some parts have a front-end.
+#[inline(always)]
+pub const fn has_signal(parts: u64) -> bool {
+    has(parts, FIXED | FLOAT)
 }
 
 /// Returns whether some parts have operators of a kind.

@@ -3,12 +3,12 @@
 use crate::checksum::checksum;
 use crate::fact::{CATEGORY, FLAG, GAZETTEER, NUMBER};
 use crate::header::HEADER_BYTES;
-use crate::input::{NUMBERS, TEXT};
+use crate::input::{NUMBERS, SIGNAL, TEXT};
 use crate::operator::Window;
 use crate::scratch::{alive_end, scratch_len};
 use crate::{
     Code, Encoder, FactDefinition, HeadDefinition, HeadKind, Header, InputDefinition, KindDefinition, MAX_INPUTS,
-    Model, OperatorDefinition, ParseError, Shape, Tensor, WriteError, parts,
+    Model, OperatorDefinition, ParseError, Shape, Signal, Tensor, WriteError, parts,
 };
 
 /// A model that is to be written.
@@ -85,7 +85,7 @@ impl Definition<'_> {
     fn encode(&self, sink: &mut Sink<'_>) -> Result<Header, WriteError> {
         sink.put(&[0; HEADER_BYTES]);
         sink.end_section()?;
-        self.encode_input(sink)?;
+        let signal_set = self.encode_input(sink)?;
         let input_len = sink.end_section()?;
         let fact_set = self.encode_facts(sink)?;
         let facts_len = sink.end_section()?;
@@ -94,7 +94,7 @@ impl Definition<'_> {
         }
         let heads_len = sink.end_section()?;
         let mut place = 0;
-        let mut operator_set = 0;
+        let mut operator_set = signal_set;
         for operator in self.operators {
             encode_operator(operator, place, sink)?;
             place += count_u32(operator.parameters.len())?;
@@ -153,13 +153,25 @@ impl Definition<'_> {
         ends.chain(self.tensors.iter().map(Tensor::end)).max().unwrap_or(0)
     }
 
-    fn encode_input(&self, sink: &mut Sink<'_>) -> Result<(), WriteError> {
+    /// Puts the input and returns the parts that its front-end takes.
+    fn encode_input(&self, sink: &mut Sink<'_>) -> Result<u64, WriteError> {
         sink.string(self.input.name)?;
-        sink.put(&[if self.input.is_text { TEXT } else { NUMBERS }]);
+        sink.put(&[match self.input.signal {
+            Some(_) => SIGNAL,
+            None if self.input.is_text => TEXT,
+            None => NUMBERS,
+        }]);
         sink.put(&count_u16(self.input.gains.len())?.to_le_bytes());
         sink.f32s(self.input.gains);
         sink.f32s(self.input.offsets);
-        sink.strings(self.input.channels)
+        sink.strings(self.input.channels)?;
+        let Some(record) = self.input.signal else { return Ok(0) };
+        while !(sink.len - sink.section_start).is_multiple_of(4) {
+            sink.put(&[0]);
+        }
+        sink.put(record);
+        let signal = Signal::read(record).map_err(ParseError::Input)?;
+        Ok(signal.parts())
     }
 
     /// Puts the facts and returns the parts that they take.

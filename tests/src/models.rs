@@ -86,7 +86,8 @@ pub fn text() -> Vec<u8> {
         gains: &[],
         offsets: &[],
     };
-    let input = InputDefinition { name: "text", is_text: true, gains: &[1.0], offsets: &[0.0], channels: &[] };
+    let input =
+        InputDefinition { name: "text", is_text: true, signal: None, gains: &[1.0], offsets: &[0.0], channels: &[] };
     list.with(|facts| {
         let frame = Frame { input, facts, fact_mask: true, heads: &[head], tests: &[], revision: 0, overlaps: true };
         let plain = graph.finish(&frame).expect("the model is valid");
@@ -115,6 +116,7 @@ fn finish_everything(
         input: InputDefinition {
             name: "acceleration",
             is_text: false,
+            signal: None,
             gains: &[12.5, 7.25],
             offsets: &[-7.0, 3.5],
             channels: &["x", "y"],
@@ -164,7 +166,8 @@ pub fn random(seed: u64) -> Vec<u8> {
     for _ in 0..draw.0.random_range(1..7) {
         trunk = draw.layer(&mut graph, trunk);
     }
-    let input = InputDefinition { name: "x", is_text: false, gains: &[40.0], offsets: &[-3.0], channels: &[] };
+    let input =
+        InputDefinition { name: "x", is_text: false, signal: None, gains: &[40.0], offsets: &[-3.0], channels: &[] };
     draw.finish(graph, trunk, input, (&list, mask), seed)
 }
 
@@ -192,7 +195,8 @@ impl Draw {
         for _ in 0..self.0.random_range(0..3) {
             trunk = self.layer(&mut graph, trunk);
         }
-        let input = InputDefinition { name: "x", is_text: true, gains: &[1.0], offsets: &[0.0], channels: &[] };
+        let input =
+            InputDefinition { name: "x", is_text: true, signal: None, gains: &[1.0], offsets: &[0.0], channels: &[] };
         self.finish(graph, trunk, input, (&list, mask), seed)
     }
 

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use attar::distill::{self, Places};
+use attar::progress::say;
 use attar::recipe::Recipe;
 use attar::report::Report;
 use clap::Args;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::table::{grouped, percent, table};
@@ -20,6 +22,9 @@ pub(super) struct Arguments {
     /// The folder that the recipe's data files are in; the default is the recipe's own.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Runs once for each group of recordings (data.split.group), which is then the test split, and gives means over the groups.
+    #[arg(long)]
+    folds: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -35,7 +40,88 @@ pub(super) fn distill(arguments: &Arguments) -> Result<()> {
     let recipe = Recipe::read(&arguments.recipe, &arguments.common.sets())?;
     let beside = arguments.recipe.parent().unwrap_or(Path::new("")).to_path_buf();
     let data = arguments.data.clone().unwrap_or(beside);
-    perform(&recipe, data, &arguments.common)
+    if arguments.folds { folds(&recipe, &data, &arguments.common) } else { perform(&recipe, data, &arguments.common) }
+}
+
+/// Runs a recipe once for each group, which is then not trained on, each in a folder of its own.
+fn folds(recipe: &Recipe, data: &Path, common: &Common) -> Result<()> {
+    let groups = attar::data::groups(recipe, data)?;
+    let out = common.out.clone().unwrap_or_else(|| Path::new("runs").join(&recipe.name));
+    let mut reports = Vec::new();
+    for (index, group) in groups.iter().enumerate() {
+        say(&format!("fold {} of {}: {group} is tested on", index + 1, groups.len()));
+        let mut fold = recipe.clone();
+        fold.data.split.hold_out = Some(vec![group.clone()]);
+        let place = out.join(format!("fold-{group}"));
+        let places = Places { data: data.into(), out: place, device: common.device()?, command: super::command() };
+        reports.push(distill::run(&fold, &places)?);
+    }
+    let figures = Folds { groups: &groups, students: of_folds(&reports), reports: &reports };
+    if common.json { print_json(&figures) } else { print(&figures.table(&recipe.name)) }
+}
+
+/// What came of all folds.
+#[derive(Serialize)]
+struct Folds<'a> {
+    groups: &'a [String],
+    students: Vec<FoldFigures>,
+    reports: &'a [Report],
+}
+
+/// A network over the folds.
+#[derive(Serialize)]
+struct FoldFigures {
+    name: String,
+    accuracies: Vec<f64>,
+    mean: f64,
+    /// n - 1 in the denominator.
+    deviation: f64,
+    /// The greatest of the files, of integers.
+    bytes: Option<usize>,
+}
+
+fn of_folds(reports: &[Report]) -> Vec<FoldFigures> {
+    let Some(first) = reports.first() else { return Vec::new() };
+    let mut all = Vec::new();
+    let mut add = |name: String, accuracies: Vec<Option<f64>>, bytes: Option<usize>| {
+        let accuracies: Vec<f64> = accuracies.into_iter().flatten().collect();
+        let count = accuracies.len() as f64;
+        if accuracies.is_empty() {
+            return;
+        }
+        let mean = accuracies.iter().sum::<f64>() / count;
+        let squares = accuracies.iter().map(|accuracy| (accuracy - mean).powi(2)).sum::<f64>();
+        let deviation = (squares / (count - 1.0).max(1.0)).sqrt();
+        all.push(FoldFigures { name, accuracies, mean, deviation, bytes });
+    };
+    let teachers = reports.iter().map(|report| report.teacher.as_ref().and_then(|teacher| teacher.accuracy));
+    add("teacher".into(), teachers.collect(), None);
+    for (place, student) in first.students.iter().enumerate() {
+        let of_all = || reports.iter().filter_map(|report| report.students.get(place));
+        let bytes = if student.precision == "f32" { None } else { of_all().filter_map(|one| one.bytes).max() };
+        let name = format!("student, {}, {}", student.name, student.precision);
+        add(name, of_all().map(|one| one.accuracy).collect(), bytes);
+    }
+    all
+}
+
+impl Folds<'_> {
+    fn table(&self, name: &str) -> String {
+        let mut header = vec![""];
+        header.extend(self.groups.iter().map(String::as_str));
+        header.extend(["mean", "deviation", "bytes"]);
+        let rows: Vec<Vec<String>> = self
+            .students
+            .iter()
+            .map(|row| {
+                let folds = row.accuracies.iter().map(|&accuracy| percent(accuracy));
+                let bytes = row.bytes.map(|bytes| grouped(bytes as u64)).unwrap_or_default();
+                let ends = [percent(row.mean), format!("{:.1}", row.deviation * 100.0), bytes];
+                [row.name.clone()].into_iter().chain(folds).chain(ends).collect()
+            })
+            .collect();
+        format!("{name}: accuracy on each group, which was not trained on\n\n{}", table(&header, &rows))
+    }
 }
 
 pub(super) fn demo(arguments: &DemoArguments) -> Result<()> {

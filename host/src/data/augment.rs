@@ -19,6 +19,8 @@ use crate::recipe;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Augment {
     how: recipe::Augment,
+    /// Whether the signals that features are computed from are varied.
+    signals: bool,
     seed: u64,
 }
 
@@ -32,9 +34,9 @@ pub struct Mix {
 }
 
 impl Augment {
-    /// Returns the augmentation of a recipe, if it asks for any.
-    pub fn new(how: &recipe::Augment, seed: u64) -> Option<Self> {
-        how.is_any().then(|| Self { how: how.clone(), seed })
+    /// Returns the augmentation of a recipe, if it asks for any; `signals` are varied before their features are computed.
+    pub fn new(how: &recipe::Augment, seed: u64, signals: bool) -> Option<Self> {
+        (signals || how.is_any()).then(|| Self { how: how.clone(), signals, seed })
     }
 
     /// Returns the stream of a sample's view; `purpose` keeps what is drawn for different things apart.
@@ -80,7 +82,11 @@ impl Augment {
 
     /// Returns a view of a sample, `[height, width, channels]` in raw units.
     fn view<'a>(&self, data: &'a Dataset, sample: usize, view: usize) -> Cow<'a, [f32]> {
-        let raw = data.input(sample);
+        let varied = match &data.signal {
+            Some((_, clips)) if self.signals => Some(clips.view(sample, &mut self.stream(sample, view, 3))),
+            _ => None,
+        };
+        let raw = varied.map_or(Cow::Borrowed(data.input(sample)), Cow::Owned);
         let mut random = self.stream(sample, view, 0);
         let how = &self.how;
         let [height, width, _] = data.input_shape;
@@ -101,9 +107,9 @@ impl Augment {
                 Axis { start: start + shift, step: part, len }
             };
             let (rows, columns) = (axis(height), axis(width));
-            Cow::Owned(moved(raw, data.input_shape, rows, columns, flip))
+            Cow::Owned(moved(&raw, data.input_shape, rows, columns, flip))
         } else {
-            Cow::Borrowed(raw)
+            raw
         };
         if let (Some(pace), Some(factor)) = (&how.pace, self.pace(sample, view)) {
             let rows = Axis { start: 0.0, step: 1.0, len: height };
@@ -129,7 +135,7 @@ impl Augment {
 impl Dataset {
     /// Returns how many views of the samples a training of some epochs sees.
     pub fn views(&self, epochs: usize) -> usize {
-        self.augment.as_ref().map_or(1, |augment| augment.how.views_in(epochs))
+        self.augment.as_ref().map_or(1, |augment| augment.how.views_in(epochs, augment.signals))
     }
 
     /// Returns what samples are mixed with in a view, if they are.

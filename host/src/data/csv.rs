@@ -17,6 +17,8 @@ pub struct Table {
     columns: Vec<String>,
     rows: Vec<StringRecord>,
     lines: Vec<u64>,
+    /// Where each row comes from, when that is no line.
+    places: Vec<String>,
 }
 
 /// A column of a [`Table`].
@@ -66,7 +68,13 @@ impl Table {
         if let Some(twice) = columns.iter().find(|column| !seen.insert(column.as_str())) {
             bail!("{name}:1: column {twice:?} appears twice");
         }
-        Ok(Self { path: path.into(), columns, rows, lines })
+        Ok(Self { path: path.into(), columns, rows, lines, places: Vec::new() })
+    }
+
+    /// Returns a table of what is known of other files, one a row; `places` names them.
+    pub fn of(path: &Path, columns: Vec<String>, rows: Vec<Vec<String>>, places: Vec<String>) -> Self {
+        let rows = rows.into_iter().map(StringRecord::from).collect();
+        Self { path: path.into(), columns, rows, lines: Vec::new(), places }
     }
 
     /// Returns the number of rows, the header aside.
@@ -124,14 +132,18 @@ impl<'a> Column<'a> {
         self.table.lines.get(row).copied().unwrap_or(0)
     }
 
+    /// Returns where a row stands, for messages: its file and line.
+    pub fn place(&self, row: usize) -> String {
+        match self.table.places.get(row) {
+            Some(place) => place.clone(),
+            None => format!("{}:{}", self.table.path.display(), self.line(row)),
+        }
+    }
+
     fn number(&self, row: usize, text: &str) -> Result<f32> {
         text.parse().ok().filter(|number: &f32| number.is_finite()).with_context(|| {
-            format!(
-                "{}:{}: column {:?} holds {text:?}, expected a finite number",
-                self.table.path.display(),
-                self.line(row),
-                self.table.columns[self.index]
-            )
+            let column = &self.table.columns[self.index];
+            format!("{}: column {column:?} holds {text:?}, expected a finite number", self.place(row))
         })
     }
 }

@@ -5,11 +5,13 @@ use candle_core::{Device, Tensor};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
+use super::recordings::Clips;
 use super::{Array, Augment, Splits};
 use crate::facts::{Audience, FactColumn, FactSchema};
 use crate::nearest;
 use crate::net::Net;
 use crate::recipe::{HeadKind, Normalize, RegressionLoss};
+use crate::signal::Design;
 
 /// Samples with their facts and targets, all in raw units.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub struct Dataset {
     pub test_from: Option<usize>,
     /// How training samples are varied, if they are.
     pub augment: Option<Augment>,
+    /// Where features come from: the front-end, and the recordings behind each sample.
+    pub signal: Option<(Design, Clips)>,
     /// What tells these data from others: a hash of the files, or of the simulator's settings.
     pub fingerprint: String,
     /// The facts encoded for the board, `[samples, values]`, mask included.

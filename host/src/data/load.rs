@@ -2,6 +2,7 @@
 
 mod arrays;
 mod facts;
+mod recordings;
 mod texts;
 
 use std::fs::File;
@@ -15,12 +16,15 @@ use sha2::{Digest, Sha256};
 
 use super::csv::Table;
 use super::dataset::Moments;
+use super::recordings::Clips;
 use super::{Array, Augment, Dataset, Normalization, Splits, Target, bearing};
 use crate::facts::{Audience, FactSchema, GivenFact, Surroundings, Value};
 use crate::random;
 use crate::recipe::{Format, Fusion, Head, HeadKind, Normalize, Recipe, RegressionLoss};
+use crate::signal::Design;
 pub use arrays::read_array;
 use facts::Source;
+pub use recordings::groups;
 
 /// Returns the data that a recipe names, below `folder`.
 ///
@@ -39,6 +43,7 @@ pub fn load(recipe: &Recipe, folder: &Path) -> Result<Dataset> {
         Format::Bearing => from_simulator(&asked, folder)?,
         Format::Random => from_noise(&asked, folder)?,
         Format::Commands => texts::from_commands(&asked, folder)?,
+        Format::Recordings => recordings::from_recordings(&asked, folder)?,
     };
     for head in own {
         let place = recipe.heads.iter().position(|other| other.name == head.name).unwrap_or(0);
@@ -64,6 +69,12 @@ struct Raw {
     targets: Vec<Target>,
     groups: Option<Vec<usize>>,
     test_from: Option<usize>,
+    /// Which samples are the test split, if groups are named that are.
+    held: Option<Vec<bool>>,
+    /// Where features come from.
+    signal: Option<(Design, Clips)>,
+    /// From which sample on none is tested on.
+    untested_from: Option<usize>,
     /// How many of the last samples have no labels.
     unlabelled: usize,
     fingerprint: String,
@@ -82,6 +93,9 @@ impl Raw {
             targets,
             groups: None,
             test_from: None,
+            held: None,
+            signal: None,
+            untested_from: None,
             unlabelled: 0,
             fingerprint,
         }
@@ -91,9 +105,17 @@ impl Raw {
         let samples = self.inputs.rows();
         let split = &recipe.data.split;
         let labelled = samples - self.unlabelled;
-        let mut splits =
-            Splits::cut(labelled, self.groups.as_deref(), self.test_from, [split.test, split.validation], recipe.seed);
+        let shares = [split.test, split.validation];
+        let mut splits = match &self.held {
+            Some(held) => Splits::hold(held, self.groups.as_deref(), split.validation, recipe.seed),
+            None => Splits::cut(labelled, self.groups.as_deref(), self.test_from, shares, recipe.seed),
+        };
         splits.train.extend(labelled..samples);
+        if let Some(first) = self.untested_from {
+            let (tested, others) = std::mem::take(&mut splits.test).into_iter().partition(|&sample| sample < first);
+            splits.test = tested;
+            splits.train.extend::<Vec<usize>>(others);
+        }
         let of_groups = self.groups.as_ref().map(|groups| {
             let count = groups.iter().max().map_or(0, |greatest| greatest + 1);
             format!(": data.split.group has {count} values, and each stays in one split")
@@ -161,7 +183,12 @@ impl Raw {
             targets: self.targets,
             splits,
             test_from: self.test_from,
-            augment: Augment::new(&recipe.augment, recipe.seed),
+            augment: Augment::new(
+                &recipe.augment,
+                recipe.seed,
+                self.signal.as_ref().is_some_and(|(_, clips)| clips.vary.is_some()),
+            ),
+            signal: self.signal,
             fingerprint: self.fingerprint,
             encoded_facts,
             encoded_for_teacher,
@@ -217,8 +244,7 @@ fn from_csv(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let inputs = match &recipe.input.text {
         Some(name) => {
             let column = table.column(name)?;
-            let place = |row| format!("{}:{}", path.display(), column.line(row));
-            texts::array_of(&column.texts(), recipe.input.length, place)?
+            texts::array_of(&column.texts(), recipe.input.length, |row| column.place(row))?
         }
         None => {
             let columns: Vec<Vec<f32>> =
@@ -231,9 +257,9 @@ fn from_csv(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let source = Source { folder, samples: rows, table: Some(&table) };
     let (facts, mut files) = source.facts(recipe, |fact| {
         let column = table.column(fact.column.as_ref().unwrap_or(&fact.name))?;
-        GivenFact::read(fact, &column.texts(), |row| format!("{}:{}", path.display(), column.line(row)))
+        GivenFact::read(fact, &column.texts(), |row| column.place(row))
     })?;
-    let targets = recipe.heads.iter().map(|head| target_from_columns(&table, head, &path)).collect::<Result<_>>()?;
+    let targets = recipe.heads.iter().map(|head| target_from_columns(&table, head)).collect::<Result<_>>()?;
     let groups = match &recipe.data.split.group {
         None => None,
         Some(name) => Some(indices_of(table.column(name)?.texts())),
@@ -245,7 +271,7 @@ fn from_csv(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     Ok(Raw { is_text, channels, groups, ..Raw::new(inputs, shape, facts, targets, fingerprint) })
 }
 
-fn target_from_columns(table: &Table, head: &Head, path: &Path) -> Result<Target> {
+fn target_from_columns(table: &Table, head: &Head) -> Result<Target> {
     if head.kind == HeadKind::Class {
         let column = table.column(head.column.as_ref().context("a class head has one column")?)?;
         let texts: Vec<&str> = column.texts().into_iter().collect();
@@ -264,9 +290,8 @@ fn target_from_columns(table: &Table, head: &Head, path: &Path) -> Result<Target
             }
             let class = labels.iter().position(|label| label == text).with_context(|| {
                 format!(
-                    "{}:{}: head {:?} has no class {text:?}, expected one of {}",
-                    path.display(),
-                    column.line(row),
+                    "{}: head {:?} has no class {text:?}, expected one of {}",
+                    column.place(row),
                     head.name,
                     labels.join(", ")
                 )
@@ -295,9 +320,8 @@ fn target_from_columns(table: &Table, head: &Head, path: &Path) -> Result<Target
             && let Some(row) = numbers.iter().position(|&value| value != 0.0 && value != 1.0 && !value.is_nan())
         {
             bail!(
-                "{}:{}: column {name:?} holds {}, a {} head takes 0 and 1",
-                path.display(),
-                column.line(row),
+                "{}: column {name:?} holds {}, a {} head takes 0 and 1",
+                column.place(row),
                 numbers[row],
                 if head.kind == HeadKind::Binary { "binary" } else { "multilabel" }
             );

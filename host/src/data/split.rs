@@ -51,6 +51,22 @@ impl Splits {
         splits.test.sort_unstable();
         splits
     }
+
+    /// Cuts samples of which those to test on are known; those to validate on are groups of the others.
+    pub(super) fn hold(held: &[bool], groups: Option<&[usize]>, validation: f64, seed: u64) -> Self {
+        let mut random = random::stream(seed, "split");
+        let wanted = (held.iter().filter(|held| !**held).count() as f64 * validation).round() as usize;
+        let mut splits = Self::default();
+        for group in shuffled_groups(held.len(), groups, &mut random) {
+            let (test, rest): (Vec<usize>, Vec<usize>) = group.into_iter().partition(|&sample| held[sample]);
+            splits.test.extend(test);
+            if splits.validation.len() < wanted { &mut splits.validation } else { &mut splits.train }.extend(rest);
+        }
+        splits.train.sort_unstable();
+        splits.validation.sort_unstable();
+        splits.test.sort_unstable();
+        splits
+    }
 }
 
 fn shuffled_groups(pool: usize, groups: Option<&[usize]>, random: &mut impl Rng) -> Vec<Vec<usize>> {

@@ -112,7 +112,11 @@ impl Lowered {
                 }
                 Op::Bag { .. } => lowered.stage(graph, index, inputs, Kind::Bag, None)?,
                 Op::Gru { units } => lowered.gru(graph, index, inputs[0], *units)?,
-                Op::AveragePool { .. } => lowered.stage(graph, index, inputs, Kind::AveragePool, None)?,
+                Op::AveragePool { window } => {
+                    let recent = window.pad[1] > 0 && lowered.streamed;
+                    let inputs = if recent { lowered.delayed(graph, index, inputs, window)? } else { inputs };
+                    lowered.stage(graph, index, inputs, Kind::AveragePool, None)?
+                }
                 Op::MaxPool { .. } => lowered.stage(graph, index, inputs, Kind::MaxPool, None)?,
                 Op::Add => lowered.stage(graph, index, inputs, Kind::Add, None)?,
                 Op::Multiply => lowered.stage(graph, index, inputs, Kind::Multiply, None)?,
@@ -165,7 +169,7 @@ impl Lowered {
         let reach = (window.kernel[1] - 1) * window.dilation[1];
         if window.kernel[0] != 1 || window.stride != [1, 1] || window.pad[1] != reach {
             bail!(
-                "layer {:?}: a network that runs a step at a time has convolutions of stride 1 with padding = \"causal\" alone",
+                "layer {:?}: a network that runs a step at a time has convolutions and average pools of stride 1 with padding = \"causal\" alone",
                 layer.name
             );
         }
@@ -240,8 +244,11 @@ impl Lowered {
         activation: Option<Activation>,
     ) -> Result<u16> {
         let layer = &graph.nodes[node];
+        let recent = matches!(&layer.op, Op::AveragePool { window } if self.streamed && window.pad[1] > 0);
         let window = match &layer.op {
-            Op::Convolution { window, .. } | Op::Depthwise { window } if self.streamed => {
+            Op::Convolution { window, .. } | Op::Depthwise { window } | Op::AveragePool { window }
+                if self.streamed && (kind != Kind::AveragePool || recent) =>
+            {
                 // The delay holds exactly what the window reaches back to.
                 Some(format_window(&ops::Window { pad: [0, 0], ..*window })?)
             }
@@ -252,7 +259,7 @@ impl Lowered {
             _ => None,
         };
         let series = layer.inputs.iter().any(|&input| graph.nodes[input].shape[1] > 1);
-        if self.streamed && series && matches!(kind, Kind::Dense | Kind::AveragePool | Kind::MaxPool) {
+        if self.streamed && series && !recent && matches!(kind, Kind::Dense | Kind::AveragePool | Kind::MaxPool) {
             bail!(
                 "layer {:?} looks at a whole series, but the network runs a step at a time: put \"last\" before it",
                 layer.name

@@ -37,6 +37,21 @@ impl Recipe {
                     }
                 }
             }
+            Format::Recordings => {
+                ensure!(data.files.is_some(), "data.files is missing: name the recordings, as \"{{label}}_*.wav\"");
+                ensure!(self.signal.is_some(), "[signal] is missing: say how recordings become features");
+                for head in &heads {
+                    ensure!(
+                        head.column.is_some() || !head.columns.is_empty(),
+                        "head {:?}: column is missing: name a {{field}} of data.files or a column of the CSV files",
+                        head.name
+                    );
+                }
+                ensure!(
+                    data.split.hold_out.is_none() || data.split.group.is_some(),
+                    "data.split.hold_out names groups: say data.split.group"
+                );
+            }
             Format::Bearing | Format::Commands => {
                 ensure!(data.samples.is_some_and(|n| n >= 40), "data.samples is missing or below 40");
             }
@@ -58,10 +73,14 @@ impl Recipe {
         );
         self.check_text()?;
         ensure!(data.format == Format::Csv || data.file.is_none(), "data.file belongs to format \"csv\"");
+        let recorded = data.format == Format::Recordings;
+        ensure!(recorded || data.files.is_none(), "data.files belongs to format \"recordings\"");
+        ensure!(recorded || self.signal.is_none(), "[signal] belongs to format \"recordings\"");
+        ensure!(recorded || data.split.hold_out.is_none(), "data.split.hold_out belongs to format \"recordings\"");
         let by_name = data.format == Format::Commands && data.split.group.as_deref() == Some("name");
         ensure!(
-            data.format == Format::Csv || by_name || data.split.group.is_none(),
-            "data.split.group belongs to format \"csv\"; of format \"commands\" it is \"name\""
+            data.format == Format::Csv || recorded || by_name || data.split.group.is_none(),
+            "data.split.group belongs to formats \"csv\" and \"recordings\"; of format \"commands\" it is \"name\""
         );
         Ok(())
     }

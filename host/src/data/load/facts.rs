@@ -61,7 +61,7 @@ impl Source<'_> {
                 cells.len(),
                 self.samples
             );
-            return GivenFact::read(fact, &cells, |row| format!("{}:{}", path.display(), column.line(row)));
+            return GivenFact::read(fact, &cells, |row| column.place(row));
         };
         let own = self.table.with_context(|| format!("fact {:?}: key belongs to data of format \"csv\"", fact.name))?;
         let known = table.column(key)?.texts();
@@ -82,6 +82,6 @@ impl Source<'_> {
             })
             .collect::<Result<Vec<usize>>>()?;
         let cells: Vec<&str> = rows.iter().map(|&row| cells[row]).collect();
-        GivenFact::read(fact, &cells, |sample| format!("{}:{}", path.display(), column.line(rows[sample])))
+        GivenFact::read(fact, &cells, |sample| column.place(rows[sample]))
     }
 }

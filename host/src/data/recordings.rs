@@ -1,0 +1,301 @@
+//! Recordings: WAV and CSV files whose names say what they are, cut into samples of one length.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use regex_lite::Regex;
+
+use super::csv::Table;
+use crate::recipe::signal as recipe;
+use crate::signal::{Color, Extractor, noise};
+
+/// A recording: samples of 16 bits, those of several channels taking turns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recording {
+    /// Its file.
+    pub path: PathBuf,
+    /// What its name says, by the names in the pattern.
+    pub fields: BTreeMap<String, String>,
+    /// The samples.
+    pub samples: Vec<i16>,
+    /// csv: the cells of the columns that were asked for, one a sample and channel.
+    pub cells: BTreeMap<String, Vec<String>>,
+}
+
+/// What a recording has to be like.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape<'a> {
+    /// Samples a second.
+    pub rate: f64,
+    /// Channels.
+    pub channels: usize,
+    /// csv: the columns of the channels.
+    pub columns: &'a [String],
+    /// csv: what the greatest sample stands for.
+    pub full_scale: f64,
+    /// csv: other columns that are read along.
+    pub along: &'a [String],
+}
+
+/// Returns the files below a folder that a pattern fits, in order, with what their names say: `{name}` stands for some letters of
+/// one file or folder name, `*` for any.
+///
+/// # Errors
+///
+/// When the pattern is none, a folder cannot be read, or no file fits.
+pub fn find(folder: &Path, pattern: &str) -> Result<Vec<(PathBuf, BTreeMap<String, String>)>> {
+    let mut found = vec![(folder.to_path_buf(), BTreeMap::new())];
+    let mut names: Vec<String> = Vec::new();
+    let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    ensure!(!parts.is_empty(), "data.files is empty: name files, as in \"recordings/{{label}}_*.wav\"");
+    for (depth, part) in parts.iter().enumerate() {
+        let (expression, own) = expression_of(part).with_context(|| format!("data.files {pattern:?}"))?;
+        if let Some(twice) = own.iter().find(|name| names.contains(name)) {
+            bail!("data.files {pattern:?}: {{{twice}}} appears twice");
+        }
+        names.extend(own.iter().cloned());
+        let last = depth + 1 == parts.len();
+        let mut next = Vec::new();
+        for (path, fields) in found {
+            let entries = fs::read_dir(&path).with_context(|| format!("cannot read the folder {}", path.display()))?;
+            let mut entries = entries
+                .map(|entry| Ok(entry?.path()))
+                .collect::<Result<Vec<PathBuf>>>()
+                .with_context(|| format!("cannot read the folder {}", path.display()))?;
+            entries.sort();
+            for entry in entries {
+                let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                if entry.is_dir() == last {
+                    continue;
+                }
+                let Some(captures) = expression.captures(&name) else { continue };
+                let mut fields: BTreeMap<String, String> = fields.clone();
+                for (index, field) in own.iter().enumerate() {
+                    fields.insert(field.clone(), captures[index + 1].to_string());
+                }
+                next.push((entry, fields));
+            }
+        }
+        found = next;
+    }
+    ensure!(!found.is_empty(), "no file below {} fits data.files {pattern:?}", folder.display());
+    Ok(found)
+}
+
+/// Returns what a part of a pattern fits, and the names in it.
+fn expression_of(part: &str) -> Result<(Regex, Vec<String>)> {
+    let mut expression = String::from("^");
+    let mut names = Vec::new();
+    let mut rest = part;
+    while let Some(at) = rest.find(['{', '*']) {
+        expression += &regex_lite::escape(&rest[..at]);
+        if let Some(named) = rest[at..].strip_prefix('{') {
+            let (name, after) = named.split_once('}').context("a { has no }")?;
+            ensure!(!name.is_empty(), "{{}} has no name");
+            ensure!(!names.iter().any(|other| other == name), "{{{name}}} appears twice");
+            names.push(name.to_string());
+            expression += "(.+?)";
+            rest = after;
+        } else {
+            expression += ".*";
+            rest = &rest[at + 1..];
+        }
+    }
+    expression += &regex_lite::escape(rest);
+    expression += "$";
+    Ok((Regex::new(&expression)?, names))
+}
+
+/// Returns the recording in a file.
+///
+/// # Errors
+///
+/// When it cannot be read, is empty, ends too early, or has another rate or other channels than it should; the message names the
+/// file and what to do.
+pub fn read(path: &Path, shape: &Shape<'_>) -> Result<(Vec<i16>, BTreeMap<String, Vec<String>>)> {
+    let is_csv = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
+    let (samples, cells) = if is_csv { read_csv(path, shape)? } else { (read_wav(path, shape)?, BTreeMap::new()) };
+    ensure!(!samples.is_empty(), "{}: has no samples", path.display());
+    Ok((samples, cells))
+}
+
+/// Reads a WAV file of integers of 8 to 32 bits or floats; all become 16 bits, the greatest of a file its own greatest.
+fn read_wav(path: &Path, shape: &Shape<'_>) -> Result<Vec<i16>> {
+    let name = path.display();
+    let mut reader = hound::WavReader::open(path).map_err(|error| match error {
+        hound::Error::IoError(error) => anyhow::anyhow!("{name}: cannot be read as WAV: {error}"),
+        other => anyhow::anyhow!("{name}: is no WAV file that can be read: {other}"),
+    })?;
+    let spec = reader.spec();
+    ensure!(
+        f64::from(spec.sample_rate) == shape.rate,
+        "{name}: has {} samples a second, signal.rate is {}: convert it (ffmpeg -i IN -ar {} OUT), or change the rate of all",
+        spec.sample_rate,
+        shape.rate,
+        shape.rate
+    );
+    ensure!(
+        usize::from(spec.channels) == shape.channels,
+        "{name}: has {} channels, signal.channels is {}",
+        spec.channels,
+        shape.channels
+    );
+    let promised = reader.len();
+    let mut samples = Vec::with_capacity((promised as usize).min(1 << 24));
+    let cut = |got: usize, error: hound::Error| {
+        anyhow::anyhow!("{name}: ends after {got} of {promised} samples that its header promises: {error}")
+    };
+    match spec.sample_format {
+        hound::SampleFormat::Int => {
+            for sample in reader.samples::<i32>() {
+                let sample = sample.map_err(|error| cut(samples.len(), error))?;
+                let bits = i32::from(spec.bits_per_sample) - 16;
+                let value = if bits >= 0 { sample >> bits } else { sample << -bits };
+                samples.push(value.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16);
+            }
+        }
+        hound::SampleFormat::Float => {
+            for sample in reader.samples::<f32>() {
+                let sample = sample.map_err(|error| cut(samples.len(), error))?;
+                ensure!(sample.is_finite(), "{name}: sample {} is not finite", samples.len());
+                samples.push((sample * 32_768.0).round() as i16);
+            }
+        }
+    }
+    ensure!(
+        samples.len().is_multiple_of(shape.channels),
+        "{name}: {} samples are no whole number for {} channels",
+        samples.len(),
+        shape.channels
+    );
+    Ok(samples)
+}
+
+fn read_csv(path: &Path, shape: &Shape<'_>) -> Result<(Vec<i16>, BTreeMap<String, Vec<String>>)> {
+    let table = Table::read(path)?;
+    let columns = shape.columns.iter().map(|name| table.column(name)?.numbers()).collect::<Result<Vec<_>>>()?;
+    let scale = 32_768.0 / shape.full_scale;
+    let value = |x: f32| (f64::from(x) * scale).round() as i16;
+    let samples = (0..table.rows()).flat_map(|row| columns.iter().map(move |column| value(column[row]))).collect();
+    let known = shape.along.iter().filter(|name| table.columns().contains(name));
+    let cells = known
+        .map(|name| Ok((name.clone(), table.column(name)?.texts().into_iter().map(String::from).collect())))
+        .collect::<Result<_>>()?;
+    Ok((samples, cells))
+}
+
+/// Recordings cut into samples of one length, and the front-end that makes features of them.
+#[derive(Debug)]
+pub struct Clips {
+    /// The recordings.
+    pub recordings: Vec<Recording>,
+    /// Where each sample comes from: a recording, and where in it, in samples of each channel.
+    pub cuts: Vec<(usize, usize)>,
+    /// Samples of each channel.
+    pub length: usize,
+    /// Channels.
+    pub channels: usize,
+    /// Where a shorter recording stands.
+    pub place: f64,
+    /// The front-end.
+    pub extractor: Extractor,
+    /// How training samples are varied.
+    pub vary: Option<Variation>,
+}
+
+/// How training samples are varied, in samples.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Variation {
+    /// Samples by which the signal is moved at most.
+    pub shift: usize,
+    /// The recipe's other keys.
+    pub how: recipe::Vary,
+}
+
+impl Clips {
+    /// Returns the signal of a sample.
+    pub fn clip(&self, sample: usize) -> Vec<i16> {
+        let (recording, start) = self.cuts[sample];
+        let all = &self.recordings[recording].samples;
+        let mut clip = vec![0; self.length * self.channels];
+        let count = all.len() / self.channels - start;
+        let before = (self.length.saturating_sub(count) as f64 * self.place).round() as usize;
+        let kept = count.min(self.length);
+        clip[before * self.channels..(before + kept) * self.channels]
+            .copy_from_slice(&all[start * self.channels..(start + kept) * self.channels]);
+        clip
+    }
+
+    /// Returns the signal of a sample as another recording of it might be.
+    fn varied(&self, sample: usize, random: &mut ChaCha8Rng) -> Vec<i16> {
+        let Some(Variation { shift, how }) = &self.vary else { return self.clip(sample) };
+        let (recording, start) = self.cuts[sample];
+        let all = &self.recordings[recording].samples;
+        let count = all.len() / self.channels;
+        let speed = (random.random_range(-1.0..=1.0) * (1.0 + how.speed).ln()).exp();
+        let moved = random.random_range(-(*shift as f64)..=*shift as f64);
+        let gain = 10f64.powf(random.random_range(-1.0..=1.0) * how.gain_db / 20.0);
+        let length = self.length as f64;
+        let before = ((length - (count - start) as f64 / speed).max(0.0) * self.place).round();
+        let mut values: Vec<f64> = Vec::with_capacity(self.length * self.channels);
+        for position in 0..self.length {
+            let at = start as f64 + (position as f64 - before - moved) * speed;
+            let (first, share) = (at.floor(), at - at.floor());
+            for channel in 0..self.channels {
+                let value = |place: f64| {
+                    let inside = place >= 0.0 && place < count as f64;
+                    if inside { f64::from(all[place as usize * self.channels + channel]) } else { 0.0 }
+                };
+                values.push(gain * (value(first) * (1.0 - share) + value(first + 1.0) * share));
+            }
+        }
+        if let Some([least, greatest]) = how.noise_db {
+            let db = random.random_range(least..=greatest);
+            let added = noise(values.len(), Color::draw(random), db, random);
+            values.iter_mut().zip(added).for_each(|(value, added)| *value += added);
+        }
+        values.into_iter().map(|value| value.round() as i16).collect()
+    }
+
+    /// Returns the features of a view of a sample, `[windows, features]`.
+    pub(super) fn view(&self, sample: usize, random: &mut ChaCha8Rng) -> Vec<f32> {
+        // A clip has a whole number of samples for each channel.
+        self.extractor.features(&self.varied(sample, random)).unwrap_or_default()
+    }
+
+    /// Returns the features of all samples as they are, row by row.
+    ///
+    /// # Errors
+    ///
+    /// When the front-end cannot be run.
+    pub fn features(&self) -> Result<Vec<f32>> {
+        let rows: Vec<Vec<f32>> = (0..self.cuts.len())
+            .into_par_iter()
+            .map(|sample| self.extractor.features(&self.clip(sample)))
+            .collect::<Result<_>>()?;
+        Ok(rows.concat())
+    }
+
+    /// Returns what is worth a word about the recordings: those that are silent, and those that are clipped.
+    pub fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        let silent = self.recordings.iter().filter(|one| one.samples.iter().all(|&x| x == one.samples[0]));
+        let clipped = self.recordings.iter().filter(|one| {
+            let full = one.samples.iter().filter(|&&x| x == i16::MAX || x == i16::MIN).count();
+            full * 1000 > one.samples.len()
+        });
+        let mut say = |what: &str, which: Vec<&Recording>| {
+            if let Some(first) = which.first() {
+                remarks.push(format!("warning: {} recordings {what}, {} the first", which.len(), first.path.display()));
+            }
+        };
+        say("never change: the sensor was off", silent.collect());
+        say("are clipped: more than one sample in a thousand is at full scale", clipped.collect());
+        remarks
+    }
+}
