@@ -9,6 +9,7 @@ mod doctor;
 mod eval;
 mod facts;
 mod inspect;
+mod listen;
 mod manual;
 mod new;
 mod report;
@@ -45,6 +46,8 @@ enum Command {
     Compare(compare::Arguments),
     /// Shows a model: layers, shapes, flash, arena, multiply-accumulates.
     Inspect(inspect::Arguments),
+    /// Lets a student with a front-end hear recordings, here and on a board, and says what it detects.
+    Listen(listen::Arguments),
     /// Runs a model on one or many samples.
     Run(run::Arguments),
     /// Measures a model with true, missing and shuffled facts.
@@ -109,6 +112,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Distill(arguments) => distill::distill(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
+        Command::Listen(arguments) => listen::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Eval(arguments) => eval::eval(&arguments),
         Command::Facts(arguments) => facts::facts(&arguments),

@@ -16,6 +16,7 @@ pub mod facts;
 pub mod files;
 pub mod inspect;
 pub mod link;
+pub mod listen;
 pub mod metrics;
 pub mod net;
 pub mod new;

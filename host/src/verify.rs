@@ -9,7 +9,7 @@ use attar_device::{Facts, Session, Step, Student};
 use rand::Rng;
 
 pub use cost::{bare_program, engine_cost, flash_bytes};
-pub use qemu::{BOARDS, Board, on_qemu};
+pub use qemu::{BOARDS, Board, on_qemu, stream_on_qemu};
 pub use serial::{on_line, on_serial};
 
 use crate::data::Dataset;

@@ -5,6 +5,7 @@
 
 mod answer;
 mod board;
+mod listen;
 mod samples;
 
 use attar_device::{Arena, Error, Step, include_student};
@@ -32,7 +33,9 @@ impl From<samples::Defect> for Failure {
 
 /// Runs everything and returns the exit status.
 fn run(arena: &'static mut Arena<{ STUDENT.arena_bytes() }>, input: &mut [f32; STUDENT.input_len()]) -> i32 {
-    match serve(arena, input) {
+    let served = serve(arena, input);
+    let listens = STUDENT.stream_words() > 0;
+    match served.and_then(|count| if listens { listen::listen(arena).map(|()| count) } else { Ok(count) }) {
         Ok(count) => {
             println!("done {count} stack {}", board::stack_bytes());
             0
@@ -48,10 +51,7 @@ fn run(arena: &'static mut Arena<{ STUDENT.arena_bytes() }>, input: &mut [f32; S
     }
 }
 
-fn serve(
-    arena: &'static mut Arena<{ STUDENT.arena_bytes() }>,
-    input: &mut [f32; STUDENT.input_len()],
-) -> Result<u32, Failure> {
+fn serve(arena: &mut Arena<{ STUDENT.arena_bytes() }>, input: &mut [f32; STUDENT.input_len()]) -> Result<u32, Failure> {
     let student = STUDENT.parse()?;
     println!("attar 4 arena={} flash={} macs={}", STUDENT.arena_bytes(), STUDENT.flash_bytes(), STUDENT.macs());
     println!("self-test {}", student.self_test(arena.as_mut_slice())?);

@@ -83,10 +83,29 @@ impl<'a, const PARTS: u64> Stream<'a, PARTS> {
     /// [`Error::SampleCount`], [`Error::OtherModel`], and [`Error::InputNotFinite`] where a front-end in floats overflows.
     pub fn push(&mut self, samples: &mut &[i16], facts: &Facts<'_, PARTS>) -> Result<Option<Outputs<'_>>, Error> {
         let mut ran = false;
-        while !ran && self.front_end.push(samples)? {
+        while !ran && self.fill(samples)? {
             ran = self.hop(facts)?;
         }
         if ran { self.session.outputs().map(Some) } else { Ok(None) }
+    }
+
+    /// The first half of [`Stream::push`]: takes samples until a window is complete or none is left, and returns whether one is.
+    /// [`Stream::run`] has to follow then.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SampleCount`].
+    pub fn fill(&mut self, samples: &mut &[i16]) -> Result<bool, Error> {
+        self.front_end.push(samples)
+    }
+
+    /// The second half: takes the features of the complete window and runs the network when it is time.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OtherModel`], [`Error::InputNotFinite`].
+    pub fn run(&mut self, facts: &Facts<'_, PARTS>) -> Result<Option<Outputs<'_>>, Error> {
+        if self.hop(facts)? { self.session.outputs().map(Some) } else { Ok(None) }
     }
 
     /// Returns the front-end, whose features are those of the last window.

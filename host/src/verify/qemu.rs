@@ -10,6 +10,7 @@ use attar_device::Student;
 
 use super::{Answer, Sample, answers};
 use crate::build::Build;
+use crate::listen::{self, StreamFigures};
 use crate::progress::{check_stopped, say};
 use crate::report::VerifyFigures;
 
@@ -100,6 +101,34 @@ pub fn on_qemu(board: &Board, bytes: &[u8], samples: &[Sample]) -> Result<Verify
     let lines = run(board, &firmware, folder.path(), samples.len())?;
     check_stopped()?;
     compare(board, &lines, &expected)
+}
+
+/// Builds the firmware around a student, lets a board hear samples and compares what it makes of them with this machine.
+///
+/// # Errors
+///
+/// As [`on_qemu`], and when the model has no front-end.
+pub fn stream_on_qemu(board: &Board, bytes: &[u8], samples: &[i16]) -> Result<StreamFigures> {
+    let student = Student::parse(bytes)?;
+    let signal = listen::signal_of(&student)?;
+    let heard = listen::listen(&student, samples)?;
+    let folder = tempfile::Builder::new().prefix("attar-listen-").tempdir()?;
+    let model = folder.path().join("student.attar");
+    fs::write(&model, bytes)?;
+    let facts = usize::from(student.model().header().fact_count);
+    let none = Sample { starts: true, input: vec![0.0; student.model().input_shape().len()], facts: vec![None; facts] };
+    fs::write(folder.path().join("samples.bin"), encode(&[none]))?;
+    let mut file = b"ATSG".to_vec();
+    file.extend((samples.len() as u32).to_le_bytes());
+    file.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
+    fs::write(folder.path().join("signal.bin"), file)?;
+    say(&format!("building the firmware for {} ({})", board.name, board.target));
+    let firmware = build(board, &model, "attar-firmware")?;
+    let seconds = samples.len() as f64 / f64::from(signal.channels) / f64::from(signal.rate);
+    say(&format!("{} hears {seconds:.0} s", board.name));
+    let lines = run(board, &firmware, folder.path(), 1)?;
+    check_stopped()?;
+    StreamFigures::of_lines(&format!("qemu:{}", board.name), &lines, &heard, seconds)
 }
 
 /// The samples as the firmware reads them; see device/firmware/README.md.
