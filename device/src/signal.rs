@@ -155,7 +155,7 @@ impl<'a, const PARTS: u64> FrontEnd<'a, PARTS> {
         for channel in 0..usize::from(signal.channels) {
             let Some(Memory { window, scratch, bands, features, .. }) = self.memory::<A>(channel) else { return };
             features_of::<A, PARTS>(&signal, window, scratch, bands, features);
-            window.copy_within(hop.min(len).., 0);
+            move_on(window, hop);
         }
         self.filled = len.saturating_sub(hop);
         if parts::has(PARTS, parts::RUNNING) && signal.follow > 0.0 {
@@ -213,12 +213,23 @@ struct Memory<'m, A> {
     features: &'m mut [f32],
 }
 
+/// Moves what is behind a hop to the start.
+fn move_on<A: Copy>(window: &mut [A], hop: usize) {
+    let cells = core::cell::Cell::from_mut(window).as_slice_of_cells();
+    for (to, from) in cells.iter().zip(cells.iter().skip(hop)) {
+        to.set(from.get());
+    }
+}
+
 /// Keeps the first of every `factor` values, wherever the values were cut, and returns how many there are.
 fn decimate<A: Copy>(factor: u32, phase: &mut u32, values: &mut [A]) -> usize {
-    let mut kept = 0;
-    for place in 0..values.len() {
-        if *phase == 0 {
-            values.copy_within(place..place + 1, kept);
+    let cells = core::cell::Cell::from_mut(values).as_slice_of_cells();
+    let (mut places, mut kept) = (cells.iter(), 0);
+    for value in cells {
+        if *phase == 0
+            && let Some(place) = places.next()
+        {
+            place.set(value.get());
             kept += 1;
         }
         *phase = if *phase + 1 >= factor { 0 } else { *phase + 1 };
@@ -266,7 +277,7 @@ fn features_of<A: Arithmetic, const PARTS: u64>(
                     let mut places = bands.iter_mut();
                     each_band(lines, &mel, |band| places.next().into_iter().for_each(|place| *place = band));
                     let count = usize::from(mel.bands).max(1);
-                    let rows = mel.cosines.chunks_exact(count * A::ENTRY_BYTES);
+                    let rows = mel.cosines.chunks_exact((count * A::ENTRY_BYTES).max(1));
                     own.iter_mut().zip(rows).for_each(|(place, row)| *place = A::product(row, bands).decibels());
                 } else {
                     let mut places = own.iter_mut();

@@ -253,7 +253,9 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
         let description =
             Input::decode::<PARTS>(self.input_section(), input.shape.channels).map_err(ParseError::Input)?;
         description.check_text(&input).map_err(ParseError::Input)?;
-        if let Some(signal) = &description.signal {
+        if parts::has_signal(PARTS)
+            && let Some(signal) = &description.signal
+        {
             signal.check(input.shape).map_err(ParseError::Input)?;
         }
         // The bytes of a text are read by their words, and features are nobody's own; neither by their places.

@@ -7,6 +7,7 @@ pub mod generalized;
 pub mod line;
 pub mod models;
 pub mod nets;
+pub mod signal;
 pub mod trust;
 
 pub use attar_spec::{crc32, definition, flash, parameters, reference, with_checksum};

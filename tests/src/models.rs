@@ -2,7 +2,8 @@
 
 use attar_shared::text::Grams;
 use attar_shared::{
-    Clamp, FactDefinition, HeadDefinition, HeadKind, InputDefinition, Kind, Quantization, Shape, TestDefinition, Window,
+    Arithmetic, Clamp, FactDefinition, HeadDefinition, HeadKind, InputDefinition, Kind, Quantization, Shape,
+    TestDefinition, Window,
 };
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -103,6 +104,39 @@ pub fn text() -> Vec<u8> {
         let tests = [TestDefinition { input: &text, facts: &facts, outputs: &outputs, checksums: &checksums }];
         graph.finish(&Frame { tests: &tests, ..frame }).expect("the model is valid")
     })
+}
+
+/// Returns a model that hears two channels: every stage, every block of features, a running mean and detections, and a window of
+/// three hops: the third golden file, in integers.
+pub fn signal(arithmetic: Arithmetic) -> Vec<u8> {
+    let design = crate::signal::everything(arithmetic);
+    let features = design.features();
+    let mut draw = Draw(ChaCha8Rng::seed_from_u64(9), 20, false);
+    let shape = Shape { height: 1, width: 3, channels: features as u16 };
+    let mut graph = Builder::new((shape, quantization(0.5, 10)), None);
+    let whole = Window { kernel: [1, 3], stride: [1; 2], dilation: [1; 2], pad: [0; 2] };
+    let hidden = draw.channels(&mut graph, Kind::Convolution, 0, 6, Some(whole), [1, 1], Clamp::ALL);
+    let fault = draw.channels(&mut graph, Kind::Dense, hidden, 3, None, [1, 1], Clamp::ALL);
+    let labels = &["quiet", "knock", "hum"];
+    let head = HeadDefinition { name: "fault", kind: HeadKind::Class, tensor: fault, labels, gains: &[], offsets: &[] };
+    let record = design.record(shape.len()).expect("the front-end fits");
+    let input = InputDefinition {
+        name: "case",
+        is_text: false,
+        signal: Some(&record),
+        gains: &[2.0],
+        offsets: &[10.0],
+        channels: &[],
+    };
+    let frame = Frame { input, facts: &[], fact_mask: false, heads: &[head], tests: &[], revision: 0, overlaps: true };
+    let plain = graph.finish(&frame).expect("the model is valid");
+    let model = reference::Model::read(&plain).expect("the model is valid");
+    let input: Vec<i8> = (0..shape.len()).map(|_| draw.0.random()).collect();
+    let tensors = model.run(&input, &[]);
+    let outputs = tensors[usize::from(fault)].clone();
+    let checksums: Vec<u32> = tensors[1..].iter().map(|values| checksum_of(values)).collect();
+    let tests = [TestDefinition { input: &input, facts: &[], outputs: &outputs, checksums: &checksums }];
+    graph.finish(&Frame { tests: &tests, ..frame }).expect("the model is valid")
 }
 
 /// Adds the self-test vector, whose answers come from the specification, not from the engine that they test.

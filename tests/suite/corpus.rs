@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use attar_device::link::{Answer, Ask, Hello, MAX_FRAME, Reply, Request, frame};
-use attar_shared::{Model, SIGNATURE_BYTES};
+use attar_shared::{Arithmetic, Model, SIGNATURE_BYTES};
 use attar_spec::targets::TARGETS;
 use attar_tests::{models, root};
 
@@ -16,6 +16,8 @@ fn folder(target: &str) -> PathBuf {
 fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     let mut models: Vec<(String, Vec<u8>)> =
         vec![("everything".into(), models::everything()), ("text".into(), models::text())];
+    models.push(("signal".into(), models::signal(Arithmetic::Fixed)));
+    models.push(("signal-float".into(), models::signal(Arithmetic::Float)));
     let random = (0..200).map(|seed| (format!("random-{seed}"), models::random(seed)));
     models.extend(random.filter(|(_, bytes)| bytes.len() < 1500).take(12));
     let text = models::text();

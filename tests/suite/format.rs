@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use attar_device::Student;
 use attar_shared::{
-    Binary, Defect, Definition, Encoder, FactDefinition, FactKind, InputDefinition, Instruction, KindDefinition,
-    MAX_CODE, MAX_STACK, MAX_VALUES, Model, ParseError, Unary, WriteError,
+    Arithmetic, Binary, Defect, Definition, Encoder, FactDefinition, FactKind, InputDefinition, Instruction,
+    KindDefinition, MAX_CODE, MAX_STACK, MAX_VALUES, Model, ParseError, Unary, WriteError,
 };
 use attar_tests::definition::{rewritten, with_definition};
 use attar_tests::facts::assemble;
@@ -24,10 +24,14 @@ fn golden() -> Vec<u8> {
     GOLDEN.clone()
 }
 
-/// Both golden files; the second reads a text.
-fn goldens() -> [Vec<u8>; 2] {
+/// All golden files; the second reads a text, the third and the fourth hear a signal.
+fn goldens() -> [Vec<u8>; 4] {
     static TEXT: LazyLock<Vec<u8>> = LazyLock::new(|| read_or_overwrite("text", &models::text()));
-    [golden(), TEXT.clone()]
+    static SIGNAL: LazyLock<Vec<u8>> =
+        LazyLock::new(|| read_or_overwrite("signal", &models::signal(Arithmetic::Fixed)));
+    static FLOAT: LazyLock<Vec<u8>> =
+        LazyLock::new(|| read_or_overwrite("signal-float", &models::signal(Arithmetic::Float)));
+    [golden(), TEXT.clone(), SIGNAL.clone(), FLOAT.clone()]
 }
 
 fn read_or_overwrite(name: &str, bytes: &[u8]) -> Vec<u8> {
@@ -40,7 +44,9 @@ fn read_or_overwrite(name: &str, bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn golden_files_are_what_the_writer_writes() {
-    let written = [models::everything(), models::text()];
+    let signals = [Arithmetic::Fixed, Arithmetic::Float].map(models::signal);
+    let [fixed, float] = signals;
+    let written = [models::everything(), models::text(), fixed, float];
     assert!(goldens() == written, "the format changed: raise its version, or run ./tests/run --overwrite");
 }
 

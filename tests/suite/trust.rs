@@ -28,7 +28,7 @@ fn nothing_in_the_device_crate_can_panic_on_any_core() {
             let program = Program { name: "whole", features, student: &student, key: &known_key() };
             firmware::build(board, program, folder.path())
         };
-        for student in ["everything.attar", "text.attar"] {
+        for student in ["everything.attar", "text.attar", "signal.attar", "signal-float.attar"] {
             let program = build(student, "store,link,verify").unwrap_or_else(|error| panic!("{name}: {error}"));
             // It does what it should, too: the self-test and a run.
             let output = firmware::qemu(board, &program, folder.path()).output().unwrap();

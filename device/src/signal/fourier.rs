@@ -66,7 +66,7 @@ fn first_two(points: &mut [[i32; 2]]) {
 
 /// A stage that joins pairs of transforms of `half` values.
 fn stage(points: &mut [[i32; 2]], half: usize, quarter: &Quarter<'_>, step: usize) {
-    for block in points.chunks_exact_mut(2 * half) {
+    for block in points.chunks_exact_mut((2 * half).max(1)) {
         let Some((lower, upper)) = block.split_at_mut_checked(half) else { return };
         let Some((low, low_next)) = lower.split_at_mut_checked(half / 2) else { return };
         let Some((high, high_next)) = upper.split_at_mut_checked(half / 2) else { return };

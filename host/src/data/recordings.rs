@@ -200,6 +200,8 @@ pub struct Clips {
     pub length: usize,
     /// Channels.
     pub channels: usize,
+    /// Samples a second and channel.
+    pub rate: f64,
     /// Where a shorter recording stands.
     pub place: f64,
     /// The front-end.
@@ -254,12 +256,31 @@ impl Clips {
                 values.push(gain * (value(first) * (1.0 - share) + value(first + 1.0) * share));
             }
         }
+        if how.tone_db > 0.0 {
+            self.tone(&mut values, how.tone_db, random);
+        }
         if let Some([least, greatest]) = how.noise_db {
             let db = random.random_range(least..=greatest);
             let added = noise(values.len(), Color::draw(random), db, random);
             values.iter_mut().zip(added).for_each(|(value, added)| *value += added);
         }
         values.into_iter().map(|value| value.round() as i16).collect()
+    }
+
+    /// Gives what lies below and above a corner gains of their own.
+    fn tone(&self, values: &mut [f64], most_db: f64, random: &mut ChaCha8Rng) {
+        let highest = (self.rate / 4.0).max(200.0 * 1.01);
+        let corner = 200.0 * (highest / 200.0).powf(random.random_range(0.0..=1.0));
+        let mut gain = || 10f64.powf(random.random_range(-most_db..=most_db) / 20.0);
+        let (low, high) = (gain(), gain());
+        let follow = 1.0 - (-2.0 * std::f64::consts::PI * corner / self.rate).exp();
+        let mut below = vec![0.0; self.channels];
+        for frame in values.chunks_exact_mut(self.channels) {
+            for (value, below) in frame.iter_mut().zip(&mut below) {
+                *below += (*value - *below) * follow;
+                *value = low * *below + high * (*value - *below);
+            }
+        }
     }
 
     /// Returns the features of a view of a sample, `[windows, features]`.

@@ -346,6 +346,10 @@ pub struct Vary {
     /// By how many dB it is louder or softer at most.
     #[serde(default)]
     pub gain_db: f64,
+    /// By how many dB low and high frequencies each are louder or softer at most, around a corner from 200 Hz to a quarter of the
+    /// rate: as another microphone would have it.
+    #[serde(default)]
+    pub tone_db: f64,
     /// How far the factor that it is faster by is from 1 at most.
     #[serde(default)]
     pub speed: f64,

@@ -47,6 +47,8 @@ pub struct Input {
     pub offsets: Vec<f32>,
     /// The names of the channels, or none.
     pub channels: Vec<String>,
+    /// The bits of `operator_set` of a front-end.
+    pub parts: u32,
 }
 
 /// One result of the model.

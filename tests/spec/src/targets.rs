@@ -2,6 +2,7 @@
 //! that are kept in `tests/fuzz/corpus`.
 
 use attar_device::link::{Ask, Frames, MAX_FRAME, Reply, Request, frame, read};
+use attar_device::signal::Stream;
 use attar_device::store::Store;
 use attar_device::{PublicKey, Scope, Session, Step, Student, evaluate};
 use attar_shared::{Code, FactKind, Model, SIGNATURE_BYTES, Signature};
@@ -76,6 +77,7 @@ pub fn run(bytes: &[u8]) {
     let mut arena = vec![0x55; model.arena_bytes()];
     let _ = student.self_test(&mut arena);
     let plain = reference::Model::read(&bytes).expect("what the parser accepts is right by the specification");
+    listen(&student, &bytes);
     let mut session = Session::new(model, &mut arena).expect("the arena is large enough");
     let is_text = model.input().is_some_and(|input| input.is_text);
     let mut before = plain.zeros();
@@ -106,6 +108,36 @@ pub fn run(bytes: &[u8]) {
             assert!(head.probabilities().all(|value| !value.is_nan()));
         }
     }
+}
+
+/// Lets a model with a front-end hear its own bytes, at once and in pieces: the answers are the same.
+fn listen(student: &Student<'_>, bytes: &[u8]) {
+    let Some(signal) = student.model().input().and_then(|input| input.signal) else { return };
+    let work = u64::from(signal.features) * u64::from(signal.window) / u64::from(signal.hop.max(1));
+    if signal.words as usize > MOST_ARENA || work > 1 << 16 {
+        return;
+    }
+    let frames = bytes.chunks_exact(2 * usize::from(signal.channels)).take(4096);
+    let samples: Vec<i16> =
+        frames.flat_map(|frame| frame.chunks(2)).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
+    let heard = |piece: usize| {
+        let (mut memory, mut arena) = (vec![7; signal.words as usize], vec![7; student.model().arena_bytes()]);
+        let mut stream = Stream::new(student, &mut memory, &mut arena).expect("the memory is large enough");
+        let mut answers = Vec::new();
+        for piece in samples.chunks(piece * usize::from(signal.channels)) {
+            let mut rest = piece;
+            while !rest.is_empty() && answers.len() < 8 {
+                match stream.push(&mut rest, &student.facts()) {
+                    Ok(Some(outputs)) => answers.extend(outputs.heads().map(|head| head.quantized().to_vec())),
+                    Ok(None) => {}
+                    // Hostile constants of floats overflow.
+                    Err(_) => return answers,
+                }
+            }
+        }
+        answers
+    };
+    assert_eq!(heard(samples.len().max(1)), heard(1 + bytes.len() % 7));
 }
 
 /// Writes what was parsed; it is the same bytes.

@@ -82,7 +82,16 @@ pub(super) fn from_recordings(recipe: &Recipe, folder: &Path) -> Result<Raw> {
             Ok::<_, anyhow::Error>(Variation { shift, how: vary.clone() })
         })
         .transpose()?;
-    let clips = Clips { recordings: all, cuts, length, channels: how.channels, place: how.place, extractor, vary };
+    let clips = Clips {
+        recordings: all,
+        cuts,
+        length,
+        channels: how.channels,
+        rate: how.rate,
+        place: how.place,
+        extractor,
+        vary,
+    };
     clips.remarks().iter().for_each(|remark| say(remark));
     let features = design.features();
     let samples = clips.cuts.len();

@@ -173,6 +173,7 @@ mod tests {
             input: Input {
                 name: String::new(),
                 is_text: false,
+                parts: 0,
                 gains: vec![2.0],
                 offsets: vec![1.0],
                 channels: Vec::new(),

@@ -12,6 +12,7 @@ mod board;
 
 use core::hint::black_box;
 
+use attar_device::signal::{Detector, StreamMemory};
 use attar_device::{Arena, Error, include_student};
 
 include_student!(STUDENT, concat!(env!("OUT_DIR"), "/student.attar"));
@@ -24,6 +25,9 @@ fn main() -> ! {
         // SAFETY: this runs once, and nothing else names the statics.
         let (arena, input) = unsafe { (&mut *arena, &mut *input) };
         let good = run(arena, input).is_ok();
+        if STUDENT.stream_words() > 0 {
+            black_box(listen(black_box(&[1; 64])).is_ok());
+        }
         #[cfg(feature = "signed")]
         signature();
         #[cfg(feature = "store")]
@@ -63,6 +67,30 @@ fn run(arena: &'static mut Arena<{ STUDENT.arena_bytes() }>, input: &mut [f32]) 
         black_box((top.class, top.probability, top.label));
     }
     session.reset();
+    Ok(())
+}
+
+#[inline(never)]
+fn listen(samples: &[i16]) -> Result<(), Error> {
+    static mut MEMORY: StreamMemory<{ STUDENT.stream_words() }> = StreamMemory::new();
+    static mut ARENA: Arena<{ STUDENT.arena_bytes() }> = Arena::new();
+    let (memory, arena) = (&raw mut MEMORY, &raw mut ARENA);
+    // SAFETY: this runs once, and nothing else names the statics.
+    let (memory, arena) = unsafe { (&mut *memory, &mut *arena) };
+    let student = STUDENT.parse()?;
+    let mut stream = student.stream(memory, arena)?;
+    let rules = stream.front_end().signal().detection;
+    let mut detector = rules.map(Detector::<8>::new);
+    let mut rest = samples;
+    while !rest.is_empty() {
+        if let Some(outputs) = stream.push(&mut rest, &student.facts())?
+            && let (Some(detector), Some(head)) = (&mut detector, outputs.heads().next())
+        {
+            black_box(detector.update(&head));
+        }
+    }
+    black_box(stream.front_end().features());
+    stream.reset();
     Ok(())
 }
 
