@@ -1,5 +1,6 @@
 //! Models for tests: one with everything in it, and as many random ones as a test wants.
 
+use attar::signal::Design;
 use attar_shared::text::Grams;
 use attar_shared::{
     Arithmetic, Clamp, FactDefinition, HeadDefinition, HeadKind, InputDefinition, Kind, Quantization, Shape,
@@ -137,6 +138,33 @@ pub fn signal(arithmetic: Arithmetic) -> Vec<u8> {
     let checksums: Vec<u32> = tensors[1..].iter().map(|values| checksum_of(values)).collect();
     let tests = [TestDefinition { input: &input, facts: &[], outputs: &outputs, checksums: &checksums }];
     graph.finish(&Frame { tests: &tests, ..frame }).expect("the model is valid")
+}
+
+/// Returns a model that hears through a front-end, with so many causal layers of 32 channels that run a hop at a time.
+pub fn hearing(design: &Design, layers: usize) -> Vec<u8> {
+    let mut draw = Draw(ChaCha8Rng::seed_from_u64(11), 20, false);
+    let shape = Shape { height: 1, width: 1, channels: design.features() as u16 };
+    let mut graph = Builder::new((shape, quantization(0.5, 10)), None);
+    let mut trunk = 0;
+    for _ in 0..layers {
+        let recent = draw.recent(&mut graph, trunk, 3);
+        let whole = Window { kernel: [1, 3], stride: [1; 2], dilation: [1; 2], pad: [0; 2] };
+        trunk = draw.channels(&mut graph, Kind::Convolution, recent, 32, Some(whole), [1, 1], Clamp::ALL);
+    }
+    let last = draw.channels(&mut graph, Kind::Dense, trunk, 2, None, [1, 1], Clamp::ALL);
+    let head =
+        HeadDefinition { name: "state", kind: HeadKind::Class, tensor: last, labels: &[], gains: &[], offsets: &[] };
+    let record = design.record(shape.len()).expect("the front-end fits");
+    let input = InputDefinition {
+        name: "sound",
+        is_text: false,
+        signal: Some(&record),
+        gains: &[2.0],
+        offsets: &[10.0],
+        channels: &[],
+    };
+    let frame = Frame { input, facts: &[], fact_mask: false, heads: &[head], tests: &[], revision: 0, overlaps: true };
+    graph.finish(&frame).expect("the model is valid")
 }
 
 /// Adds the self-test vector, whose answers come from the specification, not from the engine that they test.

@@ -1,8 +1,13 @@
 //! Front-ends in double precision, from their published formulas and without the engine: what its features are held against.
 
+use attar::listen::StreamFigures;
 use attar::recipe::signal::{Signal, Statistic};
 use attar::signal::design::{Block, Design, Step};
+use attar::signal::{Color, noise};
+use attar::verify;
 use attar_shared::Arithmetic;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use rustfft::FftPlanner;
 use rustfft::num_complex::Complex64;
 
@@ -161,4 +166,105 @@ fn statistic(which: Statistic, values: &[f64]) -> f64 {
             over(changes as f64, count - 1.0)
         }
     }
+}
+
+/// What front-ends cost, as [`measure`] found it: name, arithmetic, board, instructions of a hop, bytes of RAM.
+pub const FIGURES: &str = "tests/golden/signals.csv";
+
+/// A front-end whose cost is measured.
+#[derive(Debug)]
+pub struct FrontEnd {
+    /// What it is called.
+    pub name: &'static str,
+    /// Its `[signal]`.
+    pub text: &'static str,
+}
+
+impl FrontEnd {
+    /// Returns its hops a second.
+    pub fn hops_a_second(&self) -> f64 {
+        let design = design(self.text, Arithmetic::Fixed, None);
+        design.rate / design.decimation() as f64 / design.hop as f64
+    }
+}
+
+/// Front-ends as they are used: speech in bands and as a cepstrum, vibration as a spectrum, as that of its envelope, in numbers.
+pub const FRONT_ENDS: [FrontEnd; 5] = [
+    FrontEnd {
+        name: "log-mel",
+        text: r#"
+            rate = 8000
+            window = 256
+            hop = 128
+            filters = [{ kind = "dc", hz = 60 }]
+            features = [{ kind = "mel", bands = 32, from = 80 }]
+        "#,
+    },
+    FrontEnd {
+        name: "mfcc",
+        text: r#"
+            rate = 16000
+            window = 512
+            hop = 320
+            filters = [{ kind = "emphasis" }]
+            features = [{ kind = "mfcc", bands = 40, coefficients = 13 }]
+        "#,
+    },
+    FrontEnd { name: "spectrum", text: "rate = 16000\nwindow = 256\nhop = 256\nfeatures = [{ kind = \"spectrum\" }]" },
+    FrontEnd {
+        name: "envelope",
+        text: r#"
+            rate = 16000
+            window = 256
+            hop = 128
+            remove_mean = true
+            filters = [
+                { kind = "high-pass", hz = 1500, order = 4 }, { kind = "absolute" }, { kind = "low-pass", hz = 400, order = 4 },
+                { kind = "decimate", by = 16 },
+            ]
+            features = [{ kind = "spectrum" }]
+        "#,
+    },
+    FrontEnd {
+        name: "statistics",
+        text: r#"
+            rate = 6400
+            window = 640
+            hop = 640
+            features = [{ kind = "statistics", of = ["rms", "peak", "crest", "skewness", "kurtosis", "crossings"] }]
+        "#,
+    },
+];
+
+/// Lets a board hear a second of noise through a front-end.
+///
+/// # Errors
+///
+/// When the board does not run.
+pub fn measure(front_end: &FrontEnd, arithmetic: Arithmetic, board: &str) -> anyhow::Result<StreamFigures> {
+    let design = design(front_end.text, arithmetic, None);
+    let model = crate::models::hearing(&design, 0);
+    let mut random = ChaCha8Rng::seed_from_u64(4);
+    let samples = noise(design.rate as usize * 2, Color::Pink, -20.0, &mut random).into_iter().map(|x| x as i16);
+    verify::stream_on_qemu(verify::find_board(board)?, &model, &samples.collect::<Vec<_>>())
+}
+
+/// Returns the instructions of a hop of a stream with a causal network of four layers, and of computing a window of 62 hops anew.
+///
+/// # Errors
+///
+/// When the board does not run.
+pub fn streamed(board: &str) -> anyhow::Result<[u64; 2]> {
+    let design = design(FRONT_ENDS[0].text, Arithmetic::Fixed, None);
+    let model = crate::models::hearing(&design, 4);
+    let mut random = ChaCha8Rng::seed_from_u64(4);
+    let of = |count: usize, random: &mut ChaCha8Rng| -> anyhow::Result<StreamFigures> {
+        let samples = noise(count, Color::Pink, -20.0, random).into_iter().map(|x| x as i16);
+        verify::stream_on_qemu(verify::find_board(board)?, &model, &samples.collect::<Vec<_>>())
+    };
+    // A window of a second from a fresh start: what it takes to compute it anew.
+    let window = of(128 * 61 + 256, &mut random)?;
+    let long = of(128 * 500, &mut random)?;
+    let all = |figures: &StreamFigures| (figures.second * figures.seconds).round() as u64;
+    Ok([all(&long) / u64::from(long.hops), all(&window)])
 }

@@ -14,8 +14,8 @@ use attar_device::Student;
 use attar_device::signal::Stream;
 use attar_shared::{Arithmetic, Defect, Model, ParseError, Signal};
 use attar_tests::definition::with_definition;
-use attar_tests::signal::{design, everything, features};
-use attar_tests::{models, real_data};
+use attar_tests::signal::{FIGURES, FRONT_ENDS, design, everything, features, measure};
+use attar_tests::{models, real_data, root};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -237,6 +237,25 @@ fn words_of_a_stream_are_known_when_a_firmware_is_compiled() {
     assert_eq!(attar_shared::words_of(&models::text()), 0);
 }
 
+/// `./tests/bench signals --write` writes the figures anew.
+#[test]
+fn front_ends_cost_no_more_than_they_did() {
+    let figures = fs::read_to_string(root().join(FIGURES)).unwrap();
+    for (front_end, board) in [(0, "mps2-an385-m0"), (3, "mps2-an386"), (4, "riscv32-virt")] {
+        let front_end = &FRONT_ENDS[front_end];
+        for (arithmetic, name) in [(Arithmetic::Fixed, "fixed"), (Arithmetic::Float, "float")] {
+            let start = format!("{},{name},{board},", front_end.name);
+            let line = figures.lines().find_map(|line| line.strip_prefix(&start)).unwrap();
+            let (instructions, bytes) = line.split_once(',').unwrap();
+            let now = measure(front_end, arithmetic, board).unwrap();
+            assert_eq!(now.mismatches, 0);
+            let most = instructions.parse::<f64>().unwrap() * 1.02;
+            assert!(now.front_end <= most, "{start} {} instructions, before {instructions}", now.front_end);
+            assert_eq!(4 * now.words, bytes.parse::<usize>().unwrap(), "{start}");
+        }
+    }
+}
+
 /// Writes a front-end with some bytes changed into a model, and returns what the parser says.
 fn changed(arithmetic: Arithmetic, change: impl Fn(&mut Vec<u8>)) -> ParseError {
     let model = models::signal(arithmetic);
@@ -344,11 +363,12 @@ fn recordings_that_are_not_what_they_should_be_are_named() {
         Err(error) => format!("{error:#}"),
     };
     let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("good")).unwrap();
     for take in 0..4 {
-        wav(&at(&format!("yes_{take}.wav")), SPEC, 4000);
-        wav(&at(&format!("no_{take}.wav")), SPEC, 3000);
+        wav(&at(&format!("good/yes_{take}.wav")), SPEC, 4000);
+        wav(&at(&format!("good/no_{take}.wav")), SPEC, 3000);
     }
-    assert_eq!(say("{word}_*.wav", ""), "8 samples");
+    assert_eq!(say("good/{word}_*.wav", ""), "8 samples");
     for (name, spec) in
         [("rate", hound::WavSpec { sample_rate: 16_000, ..SPEC }), ("stereo", hound::WavSpec { channels: 2, ..SPEC })]
     {
@@ -362,14 +382,14 @@ fn recordings_that_are_not_what_they_should_be_are_named() {
     let float = hound::WavSpec { bits_per_sample: 32, sample_format: hound::SampleFormat::Float, ..SPEC };
     wav(&at("w_32.wav"), float, 4000);
     let shape = data::recordings::Shape { rate: 8000.0, channels: 1, columns: &[], full_scale: 1.0, along: &[] };
-    let plain = data::recordings::read(&at("yes_0.wav"), &shape).unwrap().0;
+    let plain = data::recordings::read(&at("good/yes_0.wav"), &shape).unwrap().0;
     for (name, most) in [("w_24.wav", 1), ("w_8.wav", 256), ("w_32.wav", 1)] {
         let other = data::recordings::read(&at(name), &shape).unwrap().0;
         assert_eq!(other.len(), plain.len());
         let far = other.iter().zip(&plain).map(|(a, b)| (i32::from(*a) - i32::from(*b)).abs()).max().unwrap();
         assert!(far <= most, "{name}: {far}");
     }
-    let whole = fs::read(at("yes_0.wav")).unwrap();
+    let whole = fs::read(at("good/yes_0.wav")).unwrap();
     fs::write(at("cut_0.wav"), &whole[..whole.len() / 2]).unwrap();
     assert!(say("{word}t_0.wav", "").contains("cut_0.wav: ends after"), "{}", say("{word}t_0.wav", ""));
     fs::write(at("empty_0.wav"), b"").unwrap();
@@ -380,8 +400,8 @@ fn recordings_that_are_not_what_they_should_be_are_named() {
     assert!(say("{word}xt_0.wav", "").contains("text_0.wav: is no WAV file"), "{}", say("{word}xt_0.wav", ""));
     assert!(say("{word}.mp3", "").contains("no file below"));
     assert!(say("{word}_{word}.wav", "").contains("appears twice"));
-    assert!(say("{label}es_*.wav", "").contains("neither data.files nor a column of the recordings has \"word\""));
-    assert!(say("{word}_*.wav", "length = 100").contains("fewer than the 256 of a window"));
+    assert!(say("good/{label}_*.wav", "").contains("neither data.files nor a column of the recordings has \"word\""));
+    assert!(say("good/{word}_*.wav", "length = 100").contains("fewer than the 256 of a window"));
     // Any header is refused or read, without a panic.
     let mut random = ChaCha8Rng::seed_from_u64(5);
     for _ in 0..500 {

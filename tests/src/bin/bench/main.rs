@@ -4,6 +4,7 @@ mod cycles;
 mod device;
 mod distillation;
 mod facts;
+mod signals;
 mod training;
 
 use std::path::PathBuf;
@@ -69,6 +70,15 @@ enum What {
         #[arg(long, value_name = "BOARD")]
         on: Option<String>,
     },
+    /// Front-ends on every core in QEMU: instructions and RAM, and what a stream saves.
+    Signals {
+        /// Prints one array of flat objects.
+        #[arg(long)]
+        json: bool,
+        /// Writes the figures that tests hold the engine to.
+        #[arg(long)]
+        write: bool,
+    },
     /// Which functions run the instructions of the networks of MLPerf Tiny on a board in QEMU.
     Profile {
         /// The board, as in mps2-an386.
@@ -98,6 +108,7 @@ fn main() -> ExitCode {
         What::Steps { seconds, net } => training::steps(seconds, net.as_deref()),
         What::Facts { json, data, seeds } => facts::table(json, &data, seeds),
         What::Device { json, layers, write, on } => device::table(json, layers, write, on.as_deref()),
+        What::Signals { json, write } => signals::table(json, write),
         What::Profile { on } => cycles::profile(&on),
         What::Cycles { json } => cycles::table(json),
         What::Distillation { json, repeats } => distillation::table(json, repeats),
