@@ -14,17 +14,23 @@ use super::csv::Table;
 use crate::recipe::signal as recipe;
 use crate::signal::{Color, Extractor, noise};
 
+/// What the names of files say, by the names in the pattern.
+pub type Fields = BTreeMap<String, String>;
+
+/// csv: the cells of columns, by their names.
+pub type Cells = BTreeMap<String, Vec<String>>;
+
 /// A recording: samples of 16 bits, those of several channels taking turns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recording {
     /// Its file.
     pub path: PathBuf,
     /// What its name says, by the names in the pattern.
-    pub fields: BTreeMap<String, String>,
+    pub fields: Fields,
     /// The samples.
     pub samples: Vec<i16>,
     /// csv: the cells of the columns that were asked for, one a sample and channel.
-    pub cells: BTreeMap<String, Vec<String>>,
+    pub cells: Cells,
 }
 
 /// What a recording has to be like.
@@ -48,7 +54,7 @@ pub struct Shape<'a> {
 /// # Errors
 ///
 /// When the pattern is none, a folder cannot be read, or no file fits.
-pub fn find(folder: &Path, pattern: &str) -> Result<Vec<(PathBuf, BTreeMap<String, String>)>> {
+pub fn find(folder: &Path, pattern: &str) -> Result<Vec<(PathBuf, Fields)>> {
     let mut found = vec![(folder.to_path_buf(), BTreeMap::new())];
     let mut names: Vec<String> = Vec::new();
     let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
@@ -117,9 +123,9 @@ fn expression_of(part: &str) -> Result<(Regex, Vec<String>)> {
 ///
 /// When it cannot be read, is empty, ends too early, or has another rate or other channels than it should; the message names the
 /// file and what to do.
-pub fn read(path: &Path, shape: &Shape<'_>) -> Result<(Vec<i16>, BTreeMap<String, Vec<String>>)> {
+pub fn read(path: &Path, shape: &Shape<'_>) -> Result<(Vec<i16>, Cells)> {
     let is_csv = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
-    let (samples, cells) = if is_csv { read_csv(path, shape)? } else { (read_wav(path, shape)?, BTreeMap::new()) };
+    let (samples, cells) = if is_csv { read_csv(path, shape)? } else { (read_wav(path, shape)?, Cells::new()) };
     ensure!(!samples.is_empty(), "{}: has no samples", path.display());
     Ok((samples, cells))
 }
@@ -176,7 +182,7 @@ fn read_wav(path: &Path, shape: &Shape<'_>) -> Result<Vec<i16>> {
     Ok(samples)
 }
 
-fn read_csv(path: &Path, shape: &Shape<'_>) -> Result<(Vec<i16>, BTreeMap<String, Vec<String>>)> {
+fn read_csv(path: &Path, shape: &Shape<'_>) -> Result<(Vec<i16>, Cells)> {
     let table = Table::read(path)?;
     let columns = shape.columns.iter().map(|name| table.column(name)?.numbers()).collect::<Result<Vec<_>>>()?;
     let scale = 32_768.0 / shape.full_scale;
