@@ -1,4 +1,35 @@
 //! Front-ends: from the samples of a sensor to the features that the network was trained on, the same bits on every core.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), attar_device::Error> {
+//! # let bytes: &[u8] = &[];
+//! # fn half_a_buffer() -> [i16; 256] { [0; 256] }
+//! use attar_device::signal::{Detector, StreamMemory};
+//! use attar_device::{Arena, Student};
+//!
+//! let student = Student::parse(bytes)?;
+//! // include_student! sizes both exactly: STUDENT.stream_words(), STUDENT.arena_bytes().
+//! let mut memory = StreamMemory::<1024>::new();
+//! let mut arena = Arena::<4096>::new();
+//! let mut stream = student.stream(&mut memory, &mut arena)?;
+//! let rules = stream.front_end().signal().detection;
+//! let mut detector = rules.map(Detector::<11>::new);
+//! let facts = student.facts();
+//! loop {
+//!     let samples = half_a_buffer(); // of a microphone, by DMA or through a queue (heapless::spsc) from an interrupt
+//!     let mut rest = &samples[..];
+//!     while !rest.is_empty() {
+//!         let Some(outputs) = stream.push(&mut rest, &facts)? else { continue };
+//!         if let (Some(detector), Some(head)) = (&mut detector, outputs.heads().next())
+//!             && let Some(detected) = detector.update(&head)
+//!         {
+//!             // detected.class has begun
+//! #           let _ = detected;
+//!         }
+//!     }
+//! }
+//! # }
+//! ```
 
 mod arithmetic;
 mod detector;

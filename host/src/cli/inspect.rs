@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use attar::inspect::{layers, shape};
-use attar_shared::{FactKind, Model, Shape};
+use attar_shared::{Arithmetic, FactKind, Model, Shape};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -69,6 +69,20 @@ pub(super) fn inspect(arguments: &Arguments) -> Result<()> {
         true => format!("input  {}, a text of up to {} bytes", input.name, model.input_shape().len()),
         false => format!("input  {} {}{}", input.name, shape(model.input_shape()), channel_names(&input)),
     }));
+    if let Some(signal) = model.input().and_then(|input| input.signal) {
+        let rate = f64::from(signal.rate) / signal.decimation() as f64;
+        let ms = |samples: u16| f64::from(samples) / rate * 1e3;
+        lines.push(format!(
+            "signal {} channels at {} Hz, windows of {:.1} ms every {:.1} ms, {} features in {}, {} bytes of memory",
+            signal.channels,
+            signal.rate,
+            ms(signal.window),
+            ms(signal.hop),
+            signal.features,
+            if signal.arithmetic == Arithmetic::Fixed { "integers" } else { "floats" },
+            grouped(4 * u64::from(signal.words))
+        ));
+    }
     for (index, fact) in model.facts().enumerate() {
         let title = if index == 0 { "facts" } else { "" };
         lines.push(format!("{title:<6} {}: {}", fact.name, described(model, &fact)));

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
+use attar::signal::{Color, noise};
 use attar::{listen, verify};
 use clap::Args;
 use serde_json::json;
@@ -18,6 +19,9 @@ pub(super) struct Arguments {
     /// Recordings, WAV; they are heard one after the other as one signal.
     #[arg(required = true, value_name = "WAV")]
     recordings: Vec<PathBuf>,
+    /// Seconds between recordings: silence and pink noise of -50 dB take turns.
+    #[arg(long, default_value_t = 0.0, value_name = "SECONDS")]
+    gap: f64,
     /// Where: host, or qemu:BOARD as of `attar verify`; a board is held against this machine.
     #[arg(long, default_value = "host", value_name = "PLACE")]
     on: String,
@@ -30,8 +34,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let bytes = read_model(&arguments.model)?;
     let student = parse_model(&arguments.model, &bytes)?;
     let signal = listen::signal_of(&student)?;
+    ensure!((0.0..=3600.0).contains(&arguments.gap), "--gap is {}, expected seconds up to 3600", arguments.gap);
+    let between = (arguments.gap * f64::from(signal.rate)).round() as usize * usize::from(signal.channels);
+    let mut random = attar::random::stream(0, "gaps");
     let mut samples = Vec::new();
-    for path in &arguments.recordings {
+    for (index, path) in arguments.recordings.iter().enumerate() {
+        match index % 2 {
+            0 => samples.extend(std::iter::repeat_n(0, between)),
+            _ => samples.extend(noise(between, Color::Pink, -50.0, &mut random).into_iter().map(|x| x as i16)),
+        }
         samples.extend(listen::read(&student, path)?);
     }
     let heard = listen::listen(&student, &samples)?;

@@ -501,6 +501,7 @@ epochs = 3
             include_str!("../recipe.rs"),
             include_str!("net.rs"),
             include_str!("distill.rs"),
+            include_str!("signal.rs"),
             include_str!("../facts/recipe.rs"),
         ]
         .concat();
@@ -514,6 +515,7 @@ epochs = 3
             "facts",
             "heads",
             "augment",
+            "signal",
             "teacher",
             "teachers",
             "assistant",

@@ -11,6 +11,7 @@ mod arithmetic;
 mod facts;
 mod quantize;
 mod read;
+mod signal;
 mod text;
 
 pub use facts::{Encoder, Fact, Instruction};

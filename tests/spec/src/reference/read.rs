@@ -112,12 +112,12 @@ impl Model {
 }
 
 /// Bytes that are still to be read.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], String> {
+    pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], String> {
         let (taken, rest) = self
             .rest
             .split_at_checked(count)
@@ -138,7 +138,7 @@ impl<'a> Reader<'a> {
         Err(format!("{section} ends with {} bytes that are not padding", self.rest.len()))
     }
 
-    fn u8(&mut self) -> Result<u8, String> {
+    pub(super) fn u8(&mut self) -> Result<u8, String> {
         Ok(self.take(1)?[0])
     }
 
@@ -146,12 +146,12 @@ impl<'a> Reader<'a> {
         Ok(self.u8()? as i8)
     }
 
-    fn u16(&mut self) -> Result<u16, String> {
+    pub(super) fn u16(&mut self) -> Result<u16, String> {
         let bytes = self.take(2)?;
         Ok(u16::from_le_bytes([bytes[0], bytes[1]]))
     }
 
-    fn u32(&mut self) -> Result<u32, String> {
+    pub(super) fn u32(&mut self) -> Result<u32, String> {
         let bytes = self.take(4)?;
         Ok(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
     }
@@ -160,7 +160,7 @@ impl<'a> Reader<'a> {
         Ok(self.u32()? as i32)
     }
 
-    fn f32(&mut self) -> Result<f32, String> {
+    pub(super) fn f32(&mut self) -> Result<f32, String> {
         Ok(f32::from_bits(self.u32()?))
     }
 
@@ -217,59 +217,6 @@ impl<'a> Reader<'a> {
         expect("padding", self.take(padding)?, [0, 0, 0][..padding].as_ref())?;
         let parts = if kind == 2 { self.front_end()? } else { 0 };
         Ok(Input { name, is_text, gains, offsets, channels, parts })
-    }
-
-    /// A front-end, and its bits of `operator_set`.
-    fn front_end(&mut self) -> Result<u32, String> {
-        let is_float = self.u8()? == 1;
-        let [_channels, stages, blocks] = [self.u8()?, self.u8()?, self.u8()?];
-        let _rate = self.f32()?;
-        let [window, _hop, transform, _every] = [self.u16()?, self.u16()?, self.u16()?, self.u16()?];
-        let flags = self.take(4)?[0];
-        let follow = self.f32()?;
-        let _words = self.u32()?;
-        let _features_and_background = self.take(4)?;
-        let _detection = self.take(12)?;
-        let entry = if is_float { 4 } else { 2 };
-        let mut parts = if is_float { 1 << 17 } else { 1 << 16 };
-        for _ in 0..stages {
-            parts |= 1 << (18 + self.u32()?);
-            self.take(20)?;
-        }
-        let table = |reader: &mut Self, bytes: usize| -> Result<(), String> {
-            reader.take(bytes)?;
-            expect("padding of a table", reader.take(bytes.wrapping_neg() % 4)?.iter().all(|&byte| byte == 0), true)
-        };
-        if flags & 2 != 0 {
-            table(self, entry * (usize::from(window) / 2 + 1))?;
-        }
-        if transform > 0 && !is_float {
-            table(self, 2 * (usize::from(transform) / 4 + 1))?;
-        }
-        for _ in 0..blocks {
-            let kind = self.take(2)?[0];
-            let count = usize::from(self.u16()?);
-            parts |= 1 << (21 + u32::from(kind));
-            if kind == 2 {
-                self.take(12)?;
-            }
-            if kind == 3 {
-                let coefficients = usize::from(self.u16()?);
-                self.take(10)?;
-                let edges = self.take(2 * (count + 2))?.to_vec();
-                expect(
-                    "padding of edges",
-                    self.take((2 * (count + 2)).wrapping_neg() % 4)?.iter().all(|&b| b == 0),
-                    true,
-                )?;
-                let edge = |at: usize| usize::from(u16::from_le_bytes([edges[at], edges[at + 1]]));
-                table(self, entry * (edge(edges.len() - 2) - edge(0)))?;
-                table(self, entry * coefficients * count)?;
-                parts |= u32::from(coefficients > 0) << 25;
-            }
-        }
-        let longer = [(follow > 0.0, 26), (transform > 256, 27), (transform > 1024, 28)];
-        Ok(longer.iter().fold(parts, |parts, &(holds, bit)| parts | u32::from(holds) << bit))
     }
 
     /// The next fact and its bits of `fact_set`.
@@ -527,7 +474,7 @@ fn arena(tensors: &[Tensor], operators: &[Operator], sources: usize) -> usize {
     greatest
 }
 
-fn expect<T: PartialEq + std::fmt::Debug>(what: &str, got: T, expected: T) -> Result<(), String> {
+pub(super) fn expect<T: PartialEq + std::fmt::Debug>(what: &str, got: T, expected: T) -> Result<(), String> {
     if got == expected { Ok(()) } else { Err(format!("{what} is {got:?}, expected {expected:?}")) }
 }
 

@@ -53,6 +53,7 @@ pub(crate) fn table(as_json: bool, write: bool) -> Result<()> {
     if write {
         fs::write(root().join(FIGURES), figures_file)?;
     }
+    let shown = |row: &Value, key: &str| row[key].as_u64().unwrap_or(0);
     if as_json {
         rows.extend(streams);
         println!("{}", Value::from(rows));
