@@ -56,7 +56,7 @@ pub struct Heard {
 ///
 /// When it has none.
 pub fn signal_of<'a>(student: &Student<'a>) -> Result<Signal<'a>> {
-    let signal = student.model().input().and_then(|input| input.signal);
+    let signal = student.model().signal();
     signal.context("the model has no front-end: it takes values, not the samples of a sensor")
 }
 

@@ -2,7 +2,7 @@
 
 use crate::bytes::{Cursor, F32s, Strings, padding};
 use crate::parts;
-use crate::{Defect, Quantization, Signal, Tensor};
+use crate::{Defect, Quantization, Tensor};
 
 /// The input of a model; its shape and quantisation are those of tensor 0.
 ///
@@ -20,8 +20,8 @@ pub struct Input<'a> {
     pub offsets: F32s<'a>,
     /// The names of the channels, or none.
     pub channels: Strings<'a>,
-    /// How the samples of a sensor become raw values, if they do.
-    pub signal: Option<Signal<'a>>,
+    /// The record of a front-end, if the raw values come from one; see [`crate::Model::signal`].
+    pub signal: Option<&'a [u8]>,
 }
 
 impl<'a> Input<'a> {
@@ -47,7 +47,7 @@ impl<'a> Input<'a> {
         let signal = if kind == SIGNAL && parts::has_signal(PARTS) {
             // The record and its tables begin at a multiple of four bytes.
             cursor.zeros(padding(section.len().wrapping_sub(cursor.rest().len())))?;
-            Some(Signal::decode(&mut cursor)?)
+            Some(cursor.take(cursor.rest().len())?)
         } else {
             None
         };

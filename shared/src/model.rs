@@ -11,7 +11,7 @@ use crate::signature::SIGNATURE_BYTES;
 use crate::tensor::TENSOR_BYTES;
 use crate::{
     Defect, FACTS_TENSOR, Fact, FactKind, Head, Header, INPUT_TENSOR, Input, Kind, MAX_FACTS, MAX_HEADS, MAX_TENSORS,
-    Operator, Overlap, Parameters, ParseError, Shape, Tensor,
+    Operator, Overlap, Parameters, ParseError, Shape, Signal, Tensor,
 };
 
 /// A model whose file has been checked as a whole; it borrows the bytes and copies nothing.
@@ -106,6 +106,14 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
     pub fn input(&self) -> Option<Input<'a>> {
         let channels = self.tensor(INPUT_TENSOR)?.shape.channels;
         Input::decode::<PARTS>(self.input_section(), channels).ok()
+    }
+
+    /// Returns the front-end, if the input's values come from one.
+    pub fn signal(&self) -> Option<Signal<'a>> {
+        if !parts::has_signal(PARTS) {
+            return None;
+        }
+        Signal::read(self.input()?.signal?).ok()
     }
 
     /// Returns the shape of the input.
@@ -254,9 +262,9 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
             Input::decode::<PARTS>(self.input_section(), input.shape.channels).map_err(ParseError::Input)?;
         description.check_text(&input).map_err(ParseError::Input)?;
         if parts::has_signal(PARTS)
-            && let Some(signal) = &description.signal
+            && let Some(record) = description.signal
         {
-            signal.check(input.shape).map_err(ParseError::Input)?;
+            Signal::read(record).and_then(|signal| signal.check(input.shape)).map_err(ParseError::Input)?;
         }
         // The bytes of a text are read by their words, and features are nobody's own; neither by their places.
         let readable = if description.is_text || description.signal.is_some() { 0 } else { input.shape.len() };
@@ -324,11 +332,7 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
     #[inline(never)]
     fn check_operators(&self) -> Result<u32, ParseError> {
         let mut place = 0u32;
-        let mut set = if parts::has_signal(PARTS) {
-            self.input().and_then(|input| input.signal).map_or(0, |signal| signal.parts())
-        } else {
-            0
-        };
+        let mut set = if parts::has_signal(PARTS) { self.signal().map_or(0, |signal| signal.parts()) } else { 0 };
         let mut macs = 0u64;
         let mut scratch_end = 0;
         for index in 0..self.header().operator_count {

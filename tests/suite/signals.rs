@@ -230,7 +230,7 @@ fn figures_of(model: &[u8], samples: &[i16]) -> u32 {
 #[test]
 fn words_of_a_stream_are_known_when_a_firmware_is_compiled() {
     for model in [models::signal(Arithmetic::Fixed), models::signal(Arithmetic::Float)] {
-        let words = Model::parse(&model).unwrap().input().unwrap().signal.unwrap().words;
+        let words = Model::parse(&model).unwrap().signal().unwrap().words;
         assert_eq!(attar_shared::words_of(&model), words as usize);
     }
     assert_eq!(attar_shared::words_of(&models::everything()), 0);
@@ -260,7 +260,7 @@ fn front_ends_cost_no_more_than_they_did() {
 fn changed(arithmetic: Arithmetic, change: impl Fn(&mut Vec<u8>)) -> ParseError {
     let model = models::signal(arithmetic);
     let parsed = Model::parse(&model).unwrap();
-    let mut record = parsed.input().unwrap().signal.unwrap().bytes.to_vec();
+    let mut record = parsed.signal().unwrap().bytes.to_vec();
     change(&mut record);
     with_definition(&parsed, |definition| {
         let input = attar_shared::InputDefinition { signal: Some(&record), ..definition.input };
@@ -308,7 +308,7 @@ fn front_ends_that_break_a_rule_are_refused() {
     assert_eq!(changed(Arithmetic::Fixed, |record| record.extend([0; 4])), input(Defect::Padding));
     // Nothing that is accepted after one byte was changed may do harm; the engine runs it.
     let model = models::signal(Arithmetic::Fixed);
-    let record = Model::parse(&model).unwrap().input().unwrap().signal.unwrap().bytes.to_vec();
+    let record = Model::parse(&model).unwrap().signal().unwrap().bytes.to_vec();
     let mut accepted = 0;
     for (place, flip) in (0..record.len()).flat_map(|place| (0..8).map(move |bit| (place, 1u8 << bit))) {
         let mut other = record.clone();
@@ -480,14 +480,14 @@ fn long_tables_are_cut_where_their_labels_do_not_change() {
 }
 
 #[test]
-fn features_of_real_speech_have_the_same_bits_on_boards() {
+fn features_of_real_speech_are_near_to_double_precision() {
     let Some(folder) = real_data("fsdd") else { return };
     let mut paths: Vec<_> =
         fs::read_dir(folder.join("recordings")).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     let mut samples = Vec::new();
     let shape = data::recordings::Shape { rate: 8000.0, channels: 1, columns: &[], full_scale: 1.0, along: &[] };
-    for path in paths.iter().step_by(97) {
+    for path in &paths {
         samples.extend(data::recordings::read(path, &shape).unwrap().0);
     }
     for arithmetic in [Arithmetic::Fixed, Arithmetic::Float] {
@@ -496,7 +496,7 @@ fn features_of_real_speech_have_the_same_bits_on_boards() {
         let got = computed(&design, &samples);
         let error = got.iter().zip(&expected).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
         println!("{arithmetic:?}: {} features, {error:.5} dB", got.len());
-        let bound = if arithmetic == Arithmetic::Fixed { 0.3 } else { 0.001 };
+        let bound = if arithmetic == Arithmetic::Fixed { 0.5 } else { 0.001 };
         assert!(error < bound, "{arithmetic:?}: {error}");
     }
 }

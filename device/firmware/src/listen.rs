@@ -38,7 +38,7 @@ pub fn listen(arena: &mut Arena<{ STUDENT.arena_bytes() }>) -> Result<(), Failur
     }
     let count = next()?;
     let student = STUDENT.parse()?;
-    let rules = student.model().input().and_then(|input| input.signal).ok_or(Error::NoSignal)?.detection;
+    let rules = student.model().signal().ok_or(Error::NoSignal)?.detection;
     let mut detector = rules.map(Detector::<CLASSES>::new);
     let facts = student.facts();
     let mut stream = student.stream(memory, arena)?;

@@ -50,7 +50,7 @@ impl<'a, const PARTS: u64> Stream<'a, PARTS> {
     /// [`Error::NoSignal`] for a model without a front-end, [`Error::StreamMemory`], [`Error::ArenaTooSmall`].
     pub fn new(student: &Student<'a, PARTS>, memory: &'a mut [u32], arena: &'a mut [i8]) -> Result<Self, Error> {
         let model = *student.model();
-        let signal = model.input().and_then(|input| input.signal).ok_or(Error::NoSignal)?;
+        let signal = model.signal().ok_or(Error::NoSignal)?;
         let (needed, got) = (signal.words as usize, memory.len());
         let (features, input) = (usize::from(signal.features), model.input_shape().len());
         let own = signal.needed(features);

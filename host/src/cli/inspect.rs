@@ -69,7 +69,7 @@ pub(super) fn inspect(arguments: &Arguments) -> Result<()> {
         true => format!("input  {}, a text of up to {} bytes", input.name, model.input_shape().len()),
         false => format!("input  {} {}{}", input.name, shape(model.input_shape()), channel_names(&input)),
     }));
-    if let Some(signal) = model.input().and_then(|input| input.signal) {
+    if let Some(signal) = model.signal() {
         let rate = f64::from(signal.rate) / signal.decimation() as f64;
         let ms = |samples: u16| f64::from(samples) / rate * 1e3;
         lines.push(format!(

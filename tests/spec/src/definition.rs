@@ -136,7 +136,7 @@ pub fn with_definition<R>(model: &Model<'_>, with: impl FnOnce(&Definition<'_>) 
         input: InputDefinition {
             name: input.name,
             is_text: input.is_text,
-            signal: input.signal.map(|signal| signal.bytes),
+            signal: input.signal,
             gains: &gains,
             offsets: &offsets,
             channels: &channels,

@@ -112,7 +112,7 @@ pub fn run(bytes: &[u8]) {
 
 /// Lets a model with a front-end hear its own bytes, at once and in pieces: the answers are the same.
 fn listen(student: &Student<'_>, bytes: &[u8]) {
-    let Some(signal) = student.model().input().and_then(|input| input.signal) else { return };
+    let Some(signal) = student.model().signal() else { return };
     let work = u64::from(signal.features) * u64::from(signal.window) / u64::from(signal.hop.max(1));
     if signal.words as usize > MOST_ARENA || work > 1 << 16 {
         return;
