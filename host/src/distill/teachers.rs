@@ -132,7 +132,7 @@ impl<'a> Run<'a> {
     pub(super) fn answers_of(&self, teachers: &[Teacher], name: &str) -> Result<Answers<'static>> {
         let recipe = self.recipe;
         let data = self.data;
-        let varied = recipe.augment.is_any();
+        let varied = data.augment.is_some();
         // As many as whoever learns longest from them sees.
         let learners = recipe.assistant.iter().map(|net| net.epochs);
         let longest = learners.chain([recipe.student.epochs, recipe.quantize.aware_epochs]).max();

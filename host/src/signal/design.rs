@@ -159,7 +159,6 @@ impl Design {
             Taper::Hann => cosine_window(window, 0.5),
             Taper::Hamming => cosine_window(window, 0.54),
         };
-        let hops = current / hop as f64;
         // A mean that follows by a in each hop has forgotten 63 % after 1/a hops.
         let forgetting = |name: &str, span: &recipe::Span| -> Result<f64> {
             Ok((1.0 / (span.samples(name, current)? as f64 / hop as f64)).min(1.0))
@@ -178,7 +177,6 @@ impl Design {
                 Ok(Detection { smooth: runs.min(1.0) as f32, on: on as f32, off: off as f32, background })
             })
             .transpose()?;
-        ensure!(hops.is_finite(), "signal.hop makes no hops");
         Ok(Self {
             arithmetic: match how.arithmetic {
                 recipe::Arithmetic::Fixed => Arithmetic::Fixed,

@@ -55,8 +55,7 @@ pub(super) fn from_recordings(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     if let Some(noise) = &how.noise {
         add_noise(&mut all, recipe, noise, length * how.channels)?;
     }
-    let table = table_of(&all, &along, folder, how, length, recipe)?;
-    let (cuts, table) = table;
+    let (cuts, table) = table_of(&all, &along, folder, how, length, recipe)?;
 
     let class = recipe.heads.first().context("there is no head")?;
     let targets: Vec<Target> =
@@ -119,9 +118,12 @@ pub(super) fn from_recordings(recipe: &Recipe, folder: &Path) -> Result<Raw> {
         Layout::Series => [1, windows, features],
         Layout::Image => [windows, features, 1],
     };
-    fact_files.extend(files.clone());
-    let fingerprint = fingerprint(&fact_files)?;
-    let untested_from = how.noise.as_ref().and_then(|_| first_noise(&clips, files.len()));
+    let recorded = files.len();
+    fact_files.extend(files);
+    // What a board alone does with the answers changes no sample.
+    let samples_of = Signal { detection: None, every: 1, ..how.clone() };
+    let fingerprint = format!("{} {}", fingerprint(&fact_files)?, serde_json::to_string(&samples_of)?);
+    let untested_from = how.noise.as_ref().and_then(|_| first_noise(&clips, recorded));
     let signal = Some((design, clips));
     Ok(Raw { groups, held, untested_from, signal, ..Raw::new(inputs, shape, facts, targets, fingerprint) })
 }
