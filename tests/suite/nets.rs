@@ -299,7 +299,17 @@ fn whole(model: &reference::Model, steps: usize) -> reference::Model {
 /// A temporal network gives step by step, each time from one new input, what it gives over the whole series at once.
 #[test]
 fn streamed_temporal_network_equals_the_run_over_the_whole_series() {
-    let (_, data, bytes) = streamed("arch='tcn'\nwidth=6\ndepth=4\n");
+    for student in [
+        "arch='tcn'\nwidth=6\ndepth=4\n",
+        "arch='layers'\nlayers=[{kind='conv',channels=7,kernel=[1,3],padding='causal'},\
+         {kind='average-pool',kernel=[1,9],stride=1,padding='causal'},{kind='last'}]\n",
+    ] {
+        compare_with_whole_series(student);
+    }
+}
+
+fn compare_with_whole_series(student: &str) {
+    let (_, data, bytes) = streamed(student);
     let student = Student::parse(&bytes).unwrap();
     assert_eq!(student.model().input_shape().len(), 5);
     let plain = reference::Model::read(&bytes).unwrap();

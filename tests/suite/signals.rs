@@ -10,14 +10,16 @@ use attar::recipe::Recipe;
 use attar::signal::design::Design;
 use attar::signal::{Color, Extractor, noise};
 use attar::verify;
-use attar_device::Student;
-use attar_device::signal::Stream;
-use attar_shared::{Arithmetic, Defect, Model, ParseError, Signal};
+use attar_device::signal::{Detector, Stream};
+use attar_device::{Step, Student};
+use attar_shared::{Arithmetic, Defect, Detection, Model, ParseError, Signal};
 use attar_tests::definition::with_definition;
 use attar_tests::signal::{FIGURES, FRONT_ENDS, design, everything, features, measure};
 use attar_tests::{models, real_data, root};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+use crate::command::in_folder;
 
 const MEL: &str = r#"
     rate = 8000
@@ -61,6 +63,15 @@ const ENVELOPE: &str = r#"
         { kind = "decimate", by = 16 },
     ]
     features = [{ kind = "spectrum", floor = -80 }]
+"#;
+
+const SAMPLES: &str = r#"
+    rate = 4000
+    window = 50
+    hop = 30
+    remove_mean = true
+    filters = [{ kind = "low-pass", hz = 800, order = 5 }]
+    features = [{ kind = "samples" }]
 "#;
 
 const STATISTICS: &str = r#"
@@ -129,6 +140,7 @@ fn features_are_as_near_to_double_precision_as_the_documents_say() {
         ("mfcc", MFCC, 0.1, 0.001),
         ("envelope", ENVELOPE, 0.05, 0.005),
         ("statistics", STATISTICS, 0.01, 0.001),
+        ("samples", SAMPLES, 1e-6, 1e-6),
     ];
     let mut beyond = Vec::new();
     for (name, text, fixed, float) in cases {
@@ -141,6 +153,42 @@ fn features_are_as_near_to_double_precision_as_the_documents_say() {
         }
     }
     assert_eq!(beyond, [""; 0]);
+}
+
+/// Detections follow the rules of the format, written down once more.
+#[test]
+fn detections_begin_and_end_where_their_rules_say() {
+    let rules = Detection { smooth: 0.5, on: 0.4, off: 0.34, background: Some(0) };
+    let bytes = models::signal(Arithmetic::Fixed);
+    let student = Student::parse(&bytes).unwrap();
+    let mut arena = vec![0; student.model().arena_bytes()];
+    let mut session = attar_device::Session::new(*student.model(), &mut arena).unwrap();
+    let len = student.model().input_shape().len();
+    let mut detector = Detector::<3>::new(rules);
+    let (mut smoothed, mut active, mut begun, mut ended) = ([0.0f32; 3], None::<usize>, 0, 0);
+    for turn in 0..3000 {
+        // Inputs that stay for a while, so that answers do.
+        let mut held = ChaCha8Rng::seed_from_u64(turn / 9);
+        let input: Vec<i8> = (0..len).map(|_| held.random()).collect();
+        session.load_quantized(input.iter().copied(), [].into_iter()).unwrap();
+        while session.step() == Step::More {}
+        let outputs = session.outputs().unwrap();
+        let head = outputs.head("fault").unwrap();
+        for (smoothed, probability) in smoothed.iter_mut().zip(head.probabilities()) {
+            *smoothed += (probability - *smoothed) * 0.5;
+        }
+        if active.is_some_and(|class| smoothed[class] < 0.34) {
+            active = None;
+            ended += 1;
+        }
+        let best = if smoothed[2] > smoothed[1] { 2 } else { 1 };
+        let expected = (active.is_none() && smoothed[best] >= 0.4).then_some(best);
+        active = active.or(expected);
+        begun += usize::from(expected.is_some());
+        assert_eq!(detector.update(&head).map(|detected| detected.class), expected, "turn {turn}");
+        assert_eq!(detector.active(), active, "turn {turn}");
+    }
+    assert!(begun > 5 && ended > 5, "{begun} begun, {ended} ended");
 }
 
 #[test]
@@ -446,6 +494,65 @@ fn front_ends_that_make_no_sense_are_refused_by_their_key() {
     let how = toml::from_str(&base("256", "100", "", mel)).unwrap();
     let design = Design::new(&how, None).unwrap();
     assert_eq!(computed(&design, &[5; 656]).len(), 5 * 8);
+}
+
+/// Two tones, three machines each, by the command: what the teacher says of a view is of that view, other features are other data,
+/// folds hold out each machine, and the student hears.
+#[test]
+fn command_distils_from_recordings_and_listens() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for (word, step) in [("low", 0.3), ("high", 1.1)] {
+        for (machine, take) in (0..18).map(|n| (n % 3, n)) {
+            let mut writer =
+                hound::WavWriter::create(folder.join(format!("{word}_m{machine}_{take}.wav")), SPEC).unwrap();
+            for n in 0..2000 {
+                writer.write_sample((6000.0 * (step * n as f64 + f64::from(take)).sin()) as i16).unwrap();
+            }
+            writer.finalize().unwrap();
+        }
+    }
+    let text = "[data]\nformat = \"recordings\"\nfiles = \"{word}_{machine}_*.wav\"\n\
+        split = { group = \"machine\", hold_out = [\"m1\"], validation = 0 }\n\
+        [signal]\nrate = 8000\nwindow = 256\nhop = 128\nfeatures = [{ kind = \"mel\", bands = 8 }]\n\
+        [signal.augment]\ngain_db = 12\nnoise_db = [-60, -30]\n[signal.detection]\nsmooth = 512\non = 0.6\noff = 0.3\n\
+        [[heads]]\nname = \"word\"\nkind = \"class\"\ncolumn = \"word\"\n\
+        [teacher]\narch = \"cnn1d\"\nchannels = [8]\nepochs = 3\nrate = 0.02\n\
+        [student]\narch = \"tcn\"\nwidth = 6\ndepth = 2\nepochs = 12\nrate = 0.02\nbatch = 8\n\
+        [distill]\nmethod = \"hinton\"\n";
+    fs::write(folder.join("r.toml"), text).unwrap();
+    let out = in_folder(folder, &["distill", "r.toml", "--out", "run", "--json"]);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let views = [0, 1].map(|view| fs::read(folder.join(format!("run/teacher-logits-{view}.safetensors"))).unwrap());
+    // The notes in the files differ by the view alone; the numbers have to differ too.
+    let numbers = |file: &[u8]| file[file.len() - 24 * 2 * 4..].to_vec();
+    assert_ne!(
+        numbers(&views[0]),
+        numbers(&views[1]),
+        "the teacher was asked of samples that the student does not see"
+    );
+    let load = |more: &[String]| {
+        let recipe = Recipe::read(&folder.join("r.toml"), more).unwrap();
+        data::load(&recipe, folder).unwrap().fingerprint
+    };
+    let plain = load(&[]);
+    assert_eq!(plain, load(&["signal.detection.on=0.9".into()]), "a board's rule makes other data");
+    for change in ["signal.hop=64", "signal.augment.gain_db=3", "signal.arithmetic=float"] {
+        assert_ne!(plain, load(&[change.into()]), "{change}: a network of other features would be taken");
+    }
+    let heard = in_folder(folder, &["listen", "run/student.attar", "high_m1_1.wav", "low_m1_4.wav", "--gap", "0.5"]);
+    let said = String::from_utf8_lossy(&heard.stdout).into_owned();
+    assert!(heard.status.success() && said.contains("detections in 1.5 s"), "{said}");
+    let refused = in_folder(folder, &["listen", "run/student.attar", "r.toml"]);
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("r.toml: is no WAV file"));
+    let folds = in_folder(folder, &["distill", "r.toml", "--out", "folds", "--folds", "--json"]);
+    let folds: serde_json::Value = serde_json::from_slice(&folds.stdout).unwrap();
+    assert_eq!(folds["groups"], serde_json::json!(["m0", "m1", "m2"]));
+    for student in folds["students"].as_array().unwrap() {
+        let all: Vec<f64> = student["accuracies"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect();
+        let mean = all.iter().sum::<f64>() / 3.0;
+        assert!(all.len() == 3 && (student["mean"].as_f64().unwrap() - mean).abs() < 1e-12, "{student}");
+    }
 }
 
 #[test]

@@ -55,6 +55,8 @@ pub struct Shape<'a> {
 ///
 /// When the pattern is none, a folder cannot be read, or no file fits.
 pub fn find(folder: &Path, pattern: &str) -> Result<Vec<(PathBuf, Fields)>> {
+    // A recipe in the folder that the command runs in lies in "", which is no folder to look into.
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let mut found = vec![(folder.to_path_buf(), BTreeMap::new())];
     let mut names: Vec<String> = Vec::new();
     let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
