@@ -16,6 +16,7 @@ mod page;
 mod parity;
 mod qemu;
 mod real;
+mod recordings;
 mod signals;
 mod signature;
 mod store;

@@ -1,0 +1,190 @@
+//! Recordings as data: what may be wrong with them, how they are cut, and the commands over them.
+
+use std::fs;
+use std::path::Path;
+
+use attar::data;
+use attar::recipe::Recipe;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::command::in_folder;
+
+/// Writes a WAV file of one tone.
+fn wav(path: &Path, spec: hound::WavSpec, count: usize) {
+    let mut writer = hound::WavWriter::create(path, spec).unwrap();
+    for n in 0..count {
+        let value = (0.3 * n as f64).sin();
+        match spec.sample_format {
+            hound::SampleFormat::Float => writer.write_sample(value as f32 * 0.5).unwrap(),
+            hound::SampleFormat::Int => {
+                let full = f64::from(1u32 << (spec.bits_per_sample - 1));
+                writer.write_sample((value * 0.5 * full) as i32).unwrap();
+            }
+        }
+    }
+    writer.finalize().unwrap();
+}
+
+const SPEC: hound::WavSpec =
+    hound::WavSpec { channels: 1, sample_rate: 8000, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+
+fn recipe(files: &str, more: &str) -> Recipe {
+    let text = format!(
+        "[data]\nformat = \"recordings\"\nfiles = \"{files}\"\n[signal]\nrate = 8000\nwindow = 256\nhop = 128\n{more}\n\
+         features = [{{ kind = \"mel\", bands = 8 }}]\n[[heads]]\nname = \"word\"\nkind = \"class\"\ncolumn = \"word\"\n\
+         [student]\narch = \"cnn1d\"\nchannels = [4]\n\
+         [distill]\nmethod = \"none\"\n"
+    );
+    Recipe::parse(&text, "test", "test", &[]).unwrap()
+}
+
+#[test]
+fn recordings_that_are_not_what_they_should_be_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let say = |files: &str, more: &str| match data::load(&recipe(files, more), folder.path()) {
+        Ok(data) => format!("{} samples", data.len()),
+        Err(error) => format!("{error:#}"),
+    };
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("good")).unwrap();
+    for take in 0..4 {
+        wav(&at(&format!("good/yes_{take}.wav")), SPEC, 4000);
+        wav(&at(&format!("good/no_{take}.wav")), SPEC, 3000);
+    }
+    assert_eq!(say("good/{word}_*.wav", ""), "8 samples");
+    for (name, spec) in
+        [("rate", hound::WavSpec { sample_rate: 16_000, ..SPEC }), ("stereo", hound::WavSpec { channels: 2, ..SPEC })]
+    {
+        wav(&at(&format!("{name}.wav")), spec, 4000);
+    }
+    assert!(say("{word}te.wav", "").contains("rate.wav: has 16000 samples a second, signal.rate is 8000"));
+    assert!(say("{word}reo.wav", "").contains("stereo.wav: has 2 channels, signal.channels is 1"));
+    // Other widths become 16 bits.
+    wav(&at("w_24.wav"), hound::WavSpec { bits_per_sample: 24, ..SPEC }, 4000);
+    wav(&at("w_8.wav"), hound::WavSpec { bits_per_sample: 8, ..SPEC }, 4000);
+    let float = hound::WavSpec { bits_per_sample: 32, sample_format: hound::SampleFormat::Float, ..SPEC };
+    wav(&at("w_32.wav"), float, 4000);
+    let shape = data::recordings::Shape { rate: 8000.0, channels: 1, columns: &[], full_scale: 1.0, along: &[] };
+    let plain = data::recordings::read(&at("good/yes_0.wav"), &shape).unwrap().0;
+    for (name, most) in [("w_24.wav", 1), ("w_8.wav", 256), ("w_32.wav", 1)] {
+        let other = data::recordings::read(&at(name), &shape).unwrap().0;
+        assert_eq!(other.len(), plain.len());
+        let far = other.iter().zip(&plain).map(|(a, b)| (i32::from(*a) - i32::from(*b)).abs()).max().unwrap();
+        assert!(far <= most, "{name}: {far}");
+    }
+    let whole = fs::read(at("good/yes_0.wav")).unwrap();
+    fs::write(at("cut_0.wav"), &whole[..whole.len() / 2]).unwrap();
+    assert!(say("{word}t_0.wav", "").contains("cut_0.wav: ends after"), "{}", say("{word}t_0.wav", ""));
+    fs::write(at("empty_0.wav"), b"").unwrap();
+    assert!(say("{word}pty_0.wav", "").contains("empty_0.wav: "), "{}", say("{word}pty_0.wav", ""));
+    wav(&at("none_0.wav"), SPEC, 0);
+    assert!(say("{word}ne_0.wav", "").contains("none_0.wav: has no samples"));
+    fs::write(at("text_0.wav"), "no sound at all, but words, and more of them than a header has").unwrap();
+    assert!(say("{word}xt_0.wav", "").contains("text_0.wav: is no WAV file"), "{}", say("{word}xt_0.wav", ""));
+    assert!(say("{word}.mp3", "").contains("no file below"));
+    assert!(say("{word}_{word}.wav", "").contains("appears twice"));
+    assert!(say("good/{label}_*.wav", "").contains("neither data.files nor a column of the recordings has \"word\""));
+    assert!(say("good/{word}_*.wav", "length = 100").contains("fewer than the 256 of a window"));
+    // Any header is refused or read, without a panic.
+    let mut random = ChaCha8Rng::seed_from_u64(5);
+    for _ in 0..500 {
+        let mut bytes = whole.clone();
+        for _ in 0..3 {
+            let place = random.random_range(0..48);
+            bytes[place] = random.random();
+        }
+        fs::write(at("lie_0.wav"), &bytes).unwrap();
+        let _ = data::recordings::read(&at("lie_0.wav"), &shape);
+    }
+}
+
+/// Two tones, three machines each, by the command: what the teacher says of a view is of that view, other features are other data,
+/// folds hold out each machine, and the student hears.
+#[test]
+fn command_distils_from_recordings_and_listens() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for (word, step) in [("low", 0.3), ("high", 1.1)] {
+        for (machine, take) in (0..18).map(|n| (n % 3, n)) {
+            let mut writer =
+                hound::WavWriter::create(folder.join(format!("{word}_m{machine}_{take}.wav")), SPEC).unwrap();
+            for n in 0..2000 {
+                writer.write_sample((6000.0 * (step * n as f64 + f64::from(take)).sin()) as i16).unwrap();
+            }
+            writer.finalize().unwrap();
+        }
+    }
+    let text = "[data]\nformat = \"recordings\"\nfiles = \"{word}_{machine}_*.wav\"\n\
+        split = { group = \"machine\", hold_out = [\"m1\"], validation = 0 }\n\
+        [signal]\nrate = 8000\nwindow = 256\nhop = 128\nfeatures = [{ kind = \"mel\", bands = 8 }]\n\
+        [signal.augment]\ngain_db = 12\nnoise_db = [-60, -30]\n[signal.detection]\nsmooth = 512\non = 0.6\noff = 0.3\n\
+        [[heads]]\nname = \"word\"\nkind = \"class\"\ncolumn = \"word\"\n\
+        [teacher]\narch = \"cnn1d\"\nchannels = [8]\nepochs = 3\nrate = 0.02\n\
+        [student]\narch = \"tcn\"\nwidth = 6\ndepth = 2\nepochs = 12\nrate = 0.02\nbatch = 8\n\
+        [distill]\nmethod = \"hinton\"\n";
+    fs::write(folder.join("r.toml"), text).unwrap();
+    let out = in_folder(folder, &["distill", "r.toml", "--out", "run", "--json"]);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let views = [0, 1].map(|view| fs::read(folder.join(format!("run/teacher-logits-{view}.safetensors"))).unwrap());
+    // The notes in the files differ by the view alone; the numbers have to differ too.
+    let numbers = |file: &[u8]| file[file.len() - 24 * 2 * 4..].to_vec();
+    assert_ne!(
+        numbers(&views[0]),
+        numbers(&views[1]),
+        "the teacher was asked of samples that the student does not see"
+    );
+    let load = |more: &[String]| {
+        let recipe = Recipe::read(&folder.join("r.toml"), more).unwrap();
+        data::load(&recipe, folder).unwrap().fingerprint
+    };
+    let plain = load(&[]);
+    assert_eq!(plain, load(&["signal.detection.on=0.9".into()]), "a board's rule makes other data");
+    for change in ["signal.hop=64", "signal.augment.gain_db=3", "signal.arithmetic=float"] {
+        assert_ne!(plain, load(&[change.into()]), "{change}: a network of other features would be taken");
+    }
+    let heard = in_folder(folder, &["listen", "run/student.attar", "high_m1_1.wav", "low_m1_4.wav", "--gap", "0.5"]);
+    let said = String::from_utf8_lossy(&heard.stdout).into_owned();
+    assert!(heard.status.success() && said.contains("detections in 1.5 s"), "{said}");
+    let refused = in_folder(folder, &["listen", "run/student.attar", "r.toml"]);
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("r.toml: is no WAV file"));
+    let folds = in_folder(folder, &["distill", "r.toml", "--out", "folds", "--folds", "--json"]);
+    let folds: serde_json::Value = serde_json::from_slice(&folds.stdout).unwrap();
+    assert_eq!(folds["groups"], serde_json::json!(["m0", "m1", "m2"]));
+    for student in folds["students"].as_array().unwrap() {
+        let all: Vec<f64> = student["accuracies"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect();
+        let mean = all.iter().sum::<f64>() / 3.0;
+        assert!(all.len() == 3 && (student["mean"].as_f64().unwrap() - mean).abs() < 1e-12, "{student}");
+    }
+}
+
+#[test]
+fn long_tables_are_cut_where_their_labels_do_not_change() {
+    let folder = tempfile::tempdir().unwrap();
+    for machine in ["a", "b", "c", "d"] {
+        let mut text = String::from("x,y,word,load\n");
+        for row in 0..4000 {
+            let state = if row < 1500 { "run" } else { "stop" };
+            text +=
+                &format!("{:.3},{:.3},{state},{}\n", (row as f64 * 0.1).sin(), (row as f64 * 0.2).cos(), row / 1000);
+        }
+        fs::write(folder.path().join(format!("{machine}.csv")), text).unwrap();
+    }
+    let text = "[data]\nformat = \"recordings\"\nfiles = \"{machine}.csv\"\n\
+        split = { group = \"machine\", hold_out = [\"b\"], validation = 0.3 }\n[input]\ncolumns = { x = \"x\", y = \"y\" }\n\
+        [signal]\nrate = 1000\nchannels = 2\nfull_scale = 2.0\nlength = 1000\nstep = 250\nwindow = 128\nhop = 64\n\
+        features = [{ kind = \"statistics\", of = [\"rms\"] }]\n[[facts]]\nname = \"load\"\nkind = \"number\"\n\
+        [[heads]]\nname = \"word\"\nkind = \"class\"\ncolumn = \"word\"\n[student]\narch = \"cnn1d\"\nchannels = [4]\n\
+         [distill]\nmethod = \"none\"\n";
+    let recipe = Recipe::parse(text, "test", "test", &[]).unwrap();
+    let data = data::load(&recipe, folder.path()).unwrap();
+    // Of 13 windows of a machine those from 750, 1000 and 1250 on hold the change at 1500.
+    assert_eq!(data.len(), 4 * 10);
+    assert_eq!((data.splits.test.len(), data.splits.validation.len(), data.splits.train.len()), (10, 10, 20));
+    assert_eq!(data.input_shape, [1, 14, 2]);
+    // The fact of a window is that of its last row.
+    let loads: Vec<Option<f32>> = (0..10).map(|sample| data.fact_columns[0][sample]).collect();
+    assert_eq!(loads[..4], [Some(0.0), Some(1.0), Some(1.0), Some(2.0)]);
+    // RMS of a sine of 1 at a full scale of 2.
+    assert!((data.input(0)[0] - 0.3535).abs() < 0.02, "{}", data.input(0)[0]);
+}
