@@ -130,6 +130,11 @@ impl<'a, const PARTS: u64> Facts<'a, PARTS> {
         self.put(index, value)
     }
 
+    /// Returns what was set in the order of the model's facts, as [`Facts::set_raw`] takes it.
+    pub fn values(&self) -> impl ExactSizeIterator<Item = Option<f32>> + '_ {
+        self.values.iter().map(|value| (!value.is_nan()).then_some(*value))
+    }
+
     /// Returns the model that the facts are for.
     pub fn model(&self) -> &Model<'a, PARTS> {
         &self.model

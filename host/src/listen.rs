@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use attar_device::Student;
 use attar_device::signal::{Detector, Stream};
+use attar_device::{Facts, Student};
 use attar_shared::{Checksum, Signal};
 use serde::{Deserialize, Serialize};
 
@@ -60,24 +60,23 @@ pub fn signal_of<'a>(student: &Student<'a>) -> Result<Signal<'a>> {
     signal.context("the model has no front-end: it takes values, not the samples of a sensor")
 }
 
-/// Puts samples through a student.
+/// Puts samples through a student that is told facts, which stay the same.
 ///
 /// # Errors
 ///
 /// When the model has no front-end, a sample does not fit, or the work was stopped.
-pub fn listen(student: &Student<'_>, samples: &[i16]) -> Result<Heard> {
+pub fn listen(student: &Student<'_>, samples: &[i16], facts: &Facts<'_>) -> Result<Heard> {
     let signal = signal_of(student)?;
     let (mut memory, mut arena) = (vec![0; signal.words as usize], vec![0; student.model().arena_bytes()]);
     let mut stream = Stream::new(student, &mut memory, &mut arena)?;
     let mut detector = signal.detection.map(Detector::<CLASSES>::new);
-    let facts = student.facts();
     let mut heard = Heard::default();
     let (mut hops, mut runs) = (0, 0);
     let (mut features, mut outputs) = (Checksum::new(), Checksum::new());
     let mut rest = samples;
     while stream.fill(&mut rest)? {
         stream.front_end().features().iter().for_each(|feature| features.add(feature.to_bits().to_le_bytes()));
-        if let Some(answers) = stream.run(&facts)? {
+        if let Some(answers) = stream.run(facts)? {
             runs += 1;
             answers.heads().for_each(|head| outputs.add(head.quantized().iter().map(|q| q.cast_unsigned())));
             if let (Some(detector), Some(head)) = (&mut detector, answers.heads().next())

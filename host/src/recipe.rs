@@ -325,6 +325,9 @@ pub struct Augment {
     /// How far from 1 the factor of a sample's values is at most.
     #[serde(default)]
     pub scale: f64,
+    /// How much of a sample is covered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<Mask>,
     /// The parameter of the Beta distribution that the shares of mixed samples come from (Zhang et al. 2018).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mixup: Option<f64>,
@@ -334,6 +337,28 @@ pub struct Augment {
     /// How many views of a sample there are; 0 is a new one in each epoch.
     #[serde(default)]
     pub views: usize,
+}
+
+/// Spans that are covered by the mean of the training samples, one along each axis (SpecAugment; Park et al. 2019).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mask {
+    /// The greatest share of the rows of an image.
+    #[serde(default)]
+    pub height: f64,
+    /// That of the columns, or of the positions of a series.
+    #[serde(default)]
+    pub width: f64,
+    /// That of the channels.
+    #[serde(default)]
+    pub channels: f64,
+}
+
+impl Mask {
+    /// Returns the shares in the order of the axes.
+    pub fn shares(&self) -> [f64; 3] {
+        [self.height, self.width, self.channels]
+    }
 }
 
 /// A number that everything in a sample goes with: at another shaft speed the same machine gives the same sample, faster or

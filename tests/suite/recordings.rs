@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use attar::data;
+use attar::data::{self, bearing};
 use attar::recipe::Recipe;
+use attar::signal::{Color, noise};
+use attar_tests::root;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -187,4 +189,85 @@ fn long_tables_are_cut_where_their_labels_do_not_change() {
     assert_eq!(loads[..4], [Some(0.0), Some(1.0), Some(1.0), Some(2.0)]);
     // RMS of a sine of 1 at a full scale of 2.
     assert!((data.input(0)[0] - 0.3535).abs() < 0.02, "{}", data.input(0)[0]);
+}
+
+/// A sample from the middle of a recording has the features that a stream over all of it has there.
+#[test]
+fn what_comes_before_a_sample_settles_its_filters() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut random = ChaCha8Rng::seed_from_u64(8);
+    for word in ["a", "b", "c"] {
+        let mut writer = hound::WavWriter::create(folder.path().join(format!("{word}.wav")), SPEC).unwrap();
+        let offset = 6000.0;
+        noise(2048, Color::Pink, -25.0, &mut random)
+            .into_iter()
+            .for_each(|x| writer.write_sample((x + offset) as i16).unwrap());
+        writer.finalize().unwrap();
+    }
+    let text = |settle: &str| {
+        format!(
+            "[data]\nformat = \"recordings\"\nfiles = \"{{word}}.wav\"\nsplit = {{ test = 0.0, validation = 0.0 }}\n\
+             [signal]\nrate = 8000\nlength = 512\nstep = 256\nwindow = 128\nhop = 64\n{settle}\n\
+             filters = [{{ kind = \"dc\", hz = 20 }}, {{ kind = \"decimate\", by = 2 }}]\nrunning_mean = \"50 ms\"\n\
+             features = [{{ kind = \"mel\", bands = 8 }}]\n\
+             [[heads]]\nname = \"word\"\nkind = \"class\"\ncolumn = \"word\"\n[student]\narch = \"cnn1d\"\nchannels = [4]\n\
+             [distill]\nmethod = \"none\"\n"
+        )
+    };
+    let load = |settle: &str| {
+        let recipe = Recipe::parse(&text(settle), "test", "test", &[])?;
+        data::load(&recipe, folder.path())
+    };
+    let settled = load("settle = 256").unwrap();
+    let (_, clips) = settled.signal.as_ref().unwrap();
+    assert_eq!(settled.input_shape, [1, 3, 8]);
+    assert_eq!(clips.cuts[..3], [(0, 0), (0, 256), (0, 512)]);
+    let whole = clips.extractor.features(&clips.recordings[0].samples).unwrap();
+    // 256 samples are two hops of 64 behind the decimation.
+    assert_eq!(settled.input(1), &whole[2 * 8..5 * 8]);
+    assert_ne!(load("").unwrap().input(1), &whole[2 * 8..5 * 8], "filters need no settling, and nothing is shown");
+    let refused = format!("{:#}", load("settle = 100").unwrap_err());
+    assert!(refused.contains("signal.settle is 100 samples, expected whole hops of 128"), "{refused}");
+}
+
+/// The built-in machines by their vibration: a student with facts hears a recording on a board as here.
+#[test]
+fn vibration_is_heard_with_facts() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let recipe = root().join("host/recipes/bearing-vibration.toml");
+    let recipe = recipe.to_str().unwrap();
+    let small = ["--set", "data.samples=800", "--set", "teacher.epochs=6", "--set", "student.epochs=12"];
+    let more = [
+        "--set",
+        "compare.seeds=1",
+        "--set",
+        "teacher.ensemble=1",
+        "--set",
+        "signal.detection.on=0.4",
+        "--set",
+        "signal.detection.off=0.3",
+    ];
+    let out = in_folder(folder, &[&["distill", recipe, "--out", "run"][..], &small, &more].concat());
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let settings = bearing::Settings::default();
+    let second = bearing::RATE_HZ as usize;
+    let windows = bearing::vibrations(4, 5, &settings, second);
+    let spec = hound::WavSpec { sample_rate: second as u32, ..SPEC };
+    let mut writer = hound::WavWriter::create(folder.join("machines.wav"), spec).unwrap();
+    windows.samples.iter().for_each(|g| writer.write_sample((g * 2048.0).round() as i16).unwrap());
+    writer.finalize().unwrap();
+    let said = |more: &[&str]| {
+        let out = in_folder(folder, &[&["listen", "run/student.attar", "machines.wav", "--json"][..], more].concat());
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        serde_json::from_slice::<serde_json::Value>(&out.stdout).unwrap()
+    };
+    let rpm = format!("rpm={}", windows.rpm[1]);
+    let facts = ["--fact", &rpm, "--fact", "bearing=6203"];
+    let told = said(&[&facts[..], &["--on", "qemu:mps2-an386"]].concat());
+    assert_eq!(told["board"]["mismatches"], 0);
+    assert_eq!(told["board"]["hops"], 59);
+    assert_ne!(told["detections"], said(&[])["detections"], "facts change nothing");
+    let wrong = in_folder(folder, &["listen", "run/student.attar", "machines.wav", "--fact", "rmp=3"]);
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("did you mean \"rpm\"?"));
 }

@@ -40,7 +40,12 @@ pub fn listen(arena: &mut Arena<{ STUDENT.arena_bytes() }>) -> Result<(), Failur
     let student = STUDENT.parse()?;
     let rules = student.model().signal().ok_or(Error::NoSignal)?.detection;
     let mut detector = rules.map(Detector::<CLASSES>::new);
-    let facts = student.facts();
+    let mut facts = student.facts();
+    for index in 0..u32::from(student.model().header().fact_count) {
+        let (known, value) = (next()? != 0, f32::from_bits(next()?));
+        let set = facts.set_raw(index as usize, known.then_some(value));
+        set.map_err(|_| Failure::Samples(samples::Defect::Fact(index)))?;
+    }
     let mut stream = student.stream(memory, arena)?;
     println!("stream words={} samples={count}", STUDENT.stream_words());
     let mut sums = Sums::new();

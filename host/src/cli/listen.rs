@@ -8,6 +8,7 @@ use attar::{listen, verify};
 use clap::Args;
 use serde_json::json;
 
+use super::run::facts_of;
 use super::table::grouped;
 use super::{parse_model, print, print_json, read_model};
 
@@ -22,6 +23,9 @@ pub(super) struct Arguments {
     /// Seconds between recordings: silence and pink noise of -50 dB take turns.
     #[arg(long, default_value_t = 0.0, value_name = "SECONDS")]
     gap: f64,
+    /// A fact, in its own unit, as in rpm=1772; may be repeated. Those not given are missing.
+    #[arg(long = "fact", value_name = "NAME=VALUE")]
+    facts: Vec<String>,
     /// Where: host, or qemu:BOARD as of `attar verify`; a board is held against this machine.
     #[arg(long, default_value = "host", value_name = "PLACE")]
     on: String,
@@ -34,6 +38,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let bytes = read_model(&arguments.model)?;
     let student = parse_model(&arguments.model, &bytes)?;
     let signal = listen::signal_of(&student)?;
+    let facts = facts_of(&student, &arguments.facts)?;
     ensure!((0.0..=3600.0).contains(&arguments.gap), "--gap is {}, expected seconds up to 3600", arguments.gap);
     let between = (arguments.gap * f64::from(signal.rate)).round() as usize * usize::from(signal.channels);
     let mut random = attar::random::stream(0, "gaps");
@@ -45,14 +50,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         }
         samples.extend(listen::read(&student, path)?);
     }
-    let heard = listen::listen(&student, &samples)?;
+    let heard = listen::listen(&student, &samples, &facts)?;
     let seconds = samples.len() as f64 / f64::from(signal.channels) / f64::from(signal.rate);
     let hop = f64::from(signal.hop) * signal.decimation() as f64 / f64::from(signal.rate);
     let window = f64::from(signal.window) * signal.decimation() as f64 / f64::from(signal.rate);
     let labels: Vec<&str> = student.model().heads().next().map(|head| head.labels.iter().collect()).unwrap_or_default();
     let label = |class: usize| labels.get(class).map_or_else(|| format!("class {class}"), |label| label.to_string());
     let figures = match arguments.on.strip_prefix("qemu:") {
-        Some(board) => Some(verify::stream_on_qemu(verify::find_board(board)?, &bytes, &samples)?),
+        Some(board) => {
+            let known: Vec<_> = facts.values().collect();
+            Some(verify::stream_on_qemu(verify::find_board(board)?, &bytes, &samples, &known)?)
+        }
         None if arguments.on == "host" => None,
         None => bail!("--on {}: expected host or qemu:BOARD", arguments.on),
     };

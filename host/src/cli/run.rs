@@ -68,11 +68,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         }
     };
     let file = arguments.input.as_ref().map_or("--text".into(), |path| path.display().to_string());
-    let mut common = student.facts();
-    for pair in &arguments.facts {
-        let (name, value) = pair.split_once('=').with_context(|| format!("--fact {pair}: expected name=value"))?;
-        set_fact(&mut common, name.trim(), value.trim()).with_context(|| format!("--fact {pair}"))?;
-    }
+    let common = facts_of(&student, &arguments.facts)?;
     let mut arena = vec![0; student.model().arena_bytes()];
     let mut session = Session::new(*student.model(), &mut arena)?;
     let mut answers = Vec::new();
@@ -182,6 +178,16 @@ fn read_samples(path: &Path, student: &Student<'_>, recipe: Option<&Recipe>) -> 
     );
     let inputs = (0..table.rows()).map(|row| columns.iter().map(|column| column[row]).collect()).collect();
     Ok(Samples { inputs: Inputs::Numbers(inputs), facts, series: false })
+}
+
+/// Returns the facts that are given as `name=value`.
+pub(super) fn facts_of<'a>(student: &Student<'a>, pairs: &[String]) -> Result<Facts<'a>> {
+    let mut facts = student.facts();
+    for pair in pairs {
+        let (name, value) = pair.split_once('=').with_context(|| format!("--fact {pair}: expected name=value"))?;
+        set_fact(&mut facts, name.trim(), value.trim()).with_context(|| format!("--fact {pair}"))?;
+    }
+    Ok(facts)
 }
 
 pub(super) fn set_fact(facts: &mut Facts<'_>, name: &str, value: &str) -> Result<()> {

@@ -4,6 +4,7 @@
 //! be kept.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -11,7 +12,7 @@ use rand_distr::{Beta, Distribution, StandardNormal};
 use rayon::prelude::*;
 
 use super::Dataset;
-use super::dataset::FactUse;
+use super::dataset::{FactUse, Normalization};
 use crate::facts::row_of;
 use crate::recipe;
 
@@ -128,7 +129,31 @@ impl Augment {
                 *x += draw * how.noise as f32 / gains[place % gains.len()];
             }
         }
+        if let Some(mask) = &how.mask {
+            // Drawn apart, so that a mask leaves the rest of a view as it is.
+            let mut random = self.stream(sample, view, 4);
+            let size = data.input_shape;
+            for (axis, share) in mask.shares().into_iter().enumerate() {
+                let most = (share * size[axis] as f64).round() as usize;
+                let covered = random.random_range(0..=most);
+                let first = random.random_range(0..=size[axis] - covered);
+                if covered > 0 {
+                    cover(values.to_mut(), size, axis, first..first + covered, &data.normalization);
+                }
+            }
+        }
         values
+    }
+}
+
+/// Covers a span of an axis by the mean of the training samples, which is 0 once it is normalised.
+fn cover(values: &mut [f32], [_, width, channels]: [usize; 3], axis: usize, span: Range<usize>, mean: &Normalization) {
+    let per_axis = mean.gains.len();
+    for (place, value) in values.iter_mut().enumerate() {
+        let position = [place / (width * channels), place / channels % width, place % channels][axis];
+        if span.contains(&position) {
+            *value = -mean.offsets[place % per_axis] / mean.gains[place % per_axis];
+        }
     }
 }
 

@@ -138,7 +138,7 @@ impl Settings {
 /// Simulated windows with what is known of each.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Windows {
-    /// `[count, window / 2]`: the envelope's spectrum in dB above 1 mg.
+    /// `[count, window / 2]`, the envelope's spectrum in dB above 1 mg, or `[count, values]`, the vibration in g.
     pub samples: Vec<f32>,
     /// Indices into [`CLASSES`].
     pub class: Vec<usize>,
@@ -152,14 +152,32 @@ pub struct Windows {
     pub pulse_hz: Vec<Option<f32>>,
 }
 
-/// Returns windows, as many of each class as of any other.
+/// Returns the spectra of windows, as many of each class as of any other.
 ///
 /// Window i depends on the seed and i alone, so that any number of threads gives the same bytes.
 pub fn simulate(count: usize, seed: u64, settings: &Settings) -> Windows {
+    let values = (settings.window + SETTLING) * DECIMATION;
+    all(count, seed, settings, values, |vibration| spectrum(&demodulate(&vibration)))
+}
+
+/// Returns the vibration itself, so many values of it at [`RATE_HZ`] for each window, in g.
+///
+/// With the values that the sensor needs, `(window + 64) * 16`, the machines are those of [`simulate`].
+pub fn vibrations(count: usize, seed: u64, settings: &Settings, values: usize) -> Windows {
+    all(count, seed, settings, values, |vibration| vibration.into_iter().map(|g| g as f32).collect())
+}
+
+fn all(
+    count: usize,
+    seed: u64,
+    settings: &Settings,
+    values: usize,
+    sensor: impl Fn(Vec<f64>) -> Vec<f32> + Sync,
+) -> Windows {
     let windows: Vec<Window> =
-        (0..count).into_par_iter().map(|index| Window::simulate(index, seed, settings)).collect();
+        (0..count).into_par_iter().map(|index| Window::simulate(index, seed, settings, values, &sensor)).collect();
     let mut all = Windows {
-        samples: Vec::with_capacity(count * settings.lines()),
+        samples: Vec::with_capacity(windows.iter().map(|window| window.samples.len()).sum()),
         class: vec![],
         rpm: vec![],
         bearing: vec![],
@@ -196,19 +214,24 @@ struct Machine<'a> {
 }
 
 impl Window {
-    fn simulate(index: usize, seed: u64, settings: &Settings) -> Self {
+    fn simulate(
+        index: usize,
+        seed: u64,
+        settings: &Settings,
+        values: usize,
+        sensor: &impl Fn(Vec<f64>) -> Vec<f32>,
+    ) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         random.set_stream(index as u64);
         let class = index % CLASSES.len();
         let bearing = random.random_range(0..BEARINGS.len());
         let rpm = random.random_range(settings.rpm[0]..=settings.rpm[1]);
-        let values = (settings.window + SETTLING) * DECIMATION;
         let seconds = values as f64 / RATE_HZ;
         let mut machine = Machine { settings, random, seconds, vibration: vec![0.0; values] };
         let pulse_hz = BEARINGS[bearing].fault(class).map(|ratio| ratio * rpm / 60.0);
         let severity = machine.run(class, &BEARINGS[bearing], rpm / 60.0);
         Self {
-            samples: spectrum(&demodulate(&machine.vibration)),
+            samples: sensor(machine.vibration),
             class,
             rpm,
             bearing,
@@ -355,7 +378,7 @@ impl Biquad {
 }
 
 /// The rate of the simulated vibration.
-const RATE_HZ: f64 = 16_000.0;
+pub const RATE_HZ: f64 = 16_000.0;
 
 /// From that rate to the sensor's 1 kHz.
 const DECIMATION: usize = 16;

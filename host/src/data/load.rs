@@ -24,6 +24,7 @@ use crate::recipe::{Format, Fusion, Head, HeadKind, Normalize, Recipe, Regressio
 use crate::signal::Design;
 pub use arrays::read_array;
 use facts::Source;
+use recordings::Heard;
 pub use recordings::groups;
 
 /// Returns the data that a recipe names, below `folder`.
@@ -342,8 +343,13 @@ fn target_from_columns(table: &Table, head: &Head) -> Result<Target> {
 fn from_simulator(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let samples = recipe.data.samples.context("data.samples is missing")?;
     let settings = bearing::Settings::default();
-    let windows = bearing::simulate(samples, recipe.data.seed, &settings);
-    let inputs = Array::new(vec![samples, settings.lines()], windows.samples)?;
+    let (windows, vibration) = match &recipe.signal {
+        None => (bearing::simulate(samples, recipe.data.seed, &settings), None),
+        Some(how) => {
+            let (windows, vibration) = recordings::from_simulator(how, samples, recipe.data.seed, &settings)?;
+            (windows, Some((how, vibration)))
+        }
+    };
     let source = Source { folder, samples, table: None };
     let (facts, files) = source.facts(recipe, |fact| match (fact.name.as_str(), fact.kind.value()) {
         ("rpm", Value::Number) => {
@@ -357,7 +363,7 @@ fn from_simulator(recipe: &Recipe, folder: &Path) -> Result<Raw> {
         }
         (name, _) => bail!("the simulator has the facts \"rpm\" (number) and \"bearing\" (category), not {name:?}"),
     })?;
-    let targets = recipe
+    let targets: Vec<Target> = recipe
         .heads
         .iter()
         .map(|head| match (head.kind, head.name.as_str()) {
@@ -383,7 +389,14 @@ fn from_simulator(recipe: &Recipe, folder: &Path) -> Result<Raw> {
         recipe.data.seed,
         fingerprint(&files)?
     );
-    Ok(Raw::new(inputs, [1, settings.lines(), 1], facts, targets, fingerprint))
+    let Some((how, (recordings, cuts, length))) = vibration else {
+        let inputs = Array::new(vec![samples, settings.lines()], windows.samples)?;
+        return Ok(Raw::new(inputs, [1, settings.lines(), 1], facts, targets, fingerprint));
+    };
+    let background = recordings::background_of(how, &targets)?;
+    let Heard { design, clips, inputs, shape } = Heard::new(how, recordings, cuts, length, background)?;
+    let fingerprint = format!("{fingerprint} {}", recordings::key_of(how)?);
+    Ok(Raw { signal: Some((design, clips)), ..Raw::new(inputs, shape, facts, targets, fingerprint) })
 }
 
 fn from_noise(recipe: &Recipe, folder: &Path) -> Result<Raw> {

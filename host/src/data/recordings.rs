@@ -1,18 +1,20 @@
 //! Recordings: WAV and CSV files whose names say what they are, cut into samples of one length.
 
+mod vary;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use regex_lite::Regex;
 
 use super::csv::Table;
-use crate::recipe::signal as recipe;
-use crate::signal::{Color, Extractor, noise};
+use crate::signal::Extractor;
+use vary::Cut;
+pub use vary::Variation;
 
 /// What the names of files say, by the names in the pattern.
 pub type Fields = BTreeMap<String, String>;
@@ -208,6 +210,8 @@ pub struct Clips {
     pub cuts: Vec<(usize, usize)>,
     /// Samples of each channel.
     pub length: usize,
+    /// Samples of each channel before these that the front-end hears without making features of them.
+    pub settle: usize,
     /// Channels.
     pub channels: usize,
     /// Samples a second and channel.
@@ -220,83 +224,45 @@ pub struct Clips {
     pub vary: Option<Variation>,
 }
 
-/// How training samples are varied, in samples.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Variation {
-    /// Samples by which the signal is moved at most.
-    pub shift: usize,
-    /// The recipe's other keys.
-    pub how: recipe::Vary,
-}
-
 impl Clips {
-    /// Returns the signal of a sample.
+    /// Returns the signal of a sample, what comes before it included.
     pub fn clip(&self, sample: usize) -> Vec<i16> {
         let (recording, start) = self.cuts[sample];
         let all = &self.recordings[recording].samples;
-        let mut clip = vec![0; self.length * self.channels];
+        let mut clip = vec![0; (self.settle + self.length) * self.channels];
         let count = all.len() / self.channels - start;
-        let before = (self.length.saturating_sub(count) as f64 * self.place).round() as usize;
-        let kept = count.min(self.length);
+        let missing = (self.length.saturating_sub(count) as f64 * self.place).round() as usize;
+        // Where the recording begins in the clip, or the clip in the recording.
+        let before = (self.settle + missing).saturating_sub(start);
+        let first = (start + before).saturating_sub(self.settle + missing);
+        let kept = (all.len() / self.channels - first).min(self.settle + self.length - before);
         clip[before * self.channels..(before + kept) * self.channels]
-            .copy_from_slice(&all[start * self.channels..(start + kept) * self.channels]);
+            .copy_from_slice(&all[first * self.channels..(first + kept) * self.channels]);
         clip
     }
 
     /// Returns the signal of a sample as another recording of it might be.
     fn varied(&self, sample: usize, random: &mut ChaCha8Rng) -> Vec<i16> {
-        let Some(Variation { shift, how }) = &self.vary else { return self.clip(sample) };
+        let Some(vary) = &self.vary else { return self.clip(sample) };
         let (recording, start) = self.cuts[sample];
-        let all = &self.recordings[recording].samples;
-        let count = all.len() / self.channels;
-        let speed = (random.random_range(-1.0..=1.0) * (1.0 + how.speed).ln()).exp();
-        let moved = random.random_range(-(*shift as f64)..=*shift as f64);
-        let gain = 10f64.powf(random.random_range(-1.0..=1.0) * how.gain_db / 20.0);
-        let length = self.length as f64;
-        let before = ((length - (count - start) as f64 / speed).max(0.0) * self.place).round();
-        let mut values: Vec<f64> = Vec::with_capacity(self.length * self.channels);
-        for position in 0..self.length {
-            let at = start as f64 + (position as f64 - before - moved) * speed;
-            let (first, share) = (at.floor(), at - at.floor());
-            for channel in 0..self.channels {
-                let value = |place: f64| {
-                    let inside = place >= 0.0 && place < count as f64;
-                    if inside { f64::from(all[place as usize * self.channels + channel]) } else { 0.0 }
-                };
-                values.push(gain * (value(first) * (1.0 - share) + value(first + 1.0) * share));
-            }
-        }
-        if how.tone_db > 0.0 {
-            self.tone(&mut values, how.tone_db, random);
-        }
-        if let Some([least, greatest]) = how.noise_db {
-            let db = random.random_range(least..=greatest);
-            let added = noise(values.len(), Color::draw(random), db, random);
-            values.iter_mut().zip(added).for_each(|(value, added)| *value += added);
-        }
-        values.into_iter().map(|value| value.round() as i16).collect()
-    }
-
-    /// Gives what lies below and above a corner gains of their own.
-    fn tone(&self, values: &mut [f64], most_db: f64, random: &mut ChaCha8Rng) {
-        let highest = (self.rate / 4.0).max(200.0 * 1.01);
-        let corner = 200.0 * (highest / 200.0).powf(random.random_range(0.0..=1.0));
-        let mut gain = || 10f64.powf(random.random_range(-most_db..=most_db) / 20.0);
-        let (low, high) = (gain(), gain());
-        let follow = 1.0 - (-2.0 * std::f64::consts::PI * corner / self.rate).exp();
-        let mut below = vec![0.0; self.channels];
-        for frame in values.chunks_exact_mut(self.channels) {
-            for (value, below) in frame.iter_mut().zip(&mut below) {
-                *below += (*value - *below) * follow;
-                *value = low * *below + high * (*value - *below);
-            }
-        }
+        let recording = &self.recordings[recording].samples;
+        let Self { length, settle, place, channels, rate, .. } = *self;
+        vary.apply(Cut { recording, start, length, settle, place, channels, rate }, random)
     }
 
     /// Returns the features of a view of a sample, `[windows, features]`.
     pub(super) fn view(&self, sample: usize, random: &mut ChaCha8Rng) -> Vec<f32> {
         // A clip has a whole number of samples for each channel.
-        self.extractor.features(&self.varied(sample, random)).unwrap_or_default()
+        self.features_of(&self.varied(sample, random)).unwrap_or_default()
+    }
+
+    /// Returns the features of a clip without those of the windows before it.
+    fn features_of(&self, clip: &[i16]) -> Result<Vec<f32>> {
+        let signal = self.extractor.signal()?;
+        let settled = self.settle / (usize::from(signal.hop) * signal.decimation()) * usize::from(signal.features);
+        let mut features = self.extractor.features(clip)?;
+        features.drain(..settled);
+        Ok(features)
     }
 
     /// Returns the features of all samples as they are, row by row.
@@ -307,7 +273,7 @@ impl Clips {
     pub fn features(&self) -> Result<Vec<f32>> {
         let rows: Vec<Vec<f32>> = (0..self.cuts.len())
             .into_par_iter()
-            .map(|sample| self.extractor.features(&self.clip(sample)))
+            .map(|sample| self.features_of(&self.clip(sample)))
             .collect::<Result<_>>()?;
         Ok(rows.concat())
     }

@@ -250,6 +250,11 @@ impl Recipe {
         for (name, value, below) in [("noise", augment.noise, f64::INFINITY), ("scale", augment.scale, 1.0)] {
             ensure!(value >= 0.0 && value < below, "augment.{name} is {value}, expected from 0 to below {below}");
         }
+        if let Some(mask) = &augment.mask {
+            for (axis, share) in ["height", "width", "channels"].into_iter().zip(mask.shares()) {
+                ensure!((0.0..1.0).contains(&share), "augment.mask.{axis} is {share}, expected from 0 to below 1");
+            }
+        }
         ensure!(
             augment.mixup.is_none_or(|alpha| alpha > 0.0 && alpha.is_finite()),
             "augment.mixup is {:?}, expected more than 0",

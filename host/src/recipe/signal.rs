@@ -27,6 +27,10 @@ pub struct Signal {
     /// How much of the signal a sample of the data set holds; the default is the longest recording.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub length: Option<Span>,
+    /// How much of the signal before a sample goes through filters and running means without making features, as it does on a
+    /// board: whole hops.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settle: Option<Span>,
     /// Recordings are cut into samples so far apart; left out, each is one sample.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<Span>,
@@ -350,12 +354,48 @@ pub struct Vary {
     /// rate: as another microphone would have it.
     #[serde(default)]
     pub tone_db: f64,
-    /// How far the factor that it is faster by is from 1 at most.
+    /// How far the factor that it is faster and higher by is from 1 at most.
     #[serde(default)]
     pub speed: f64,
+    /// How far the factor that it is faster by at its own pitch is from 1 at most.
+    #[serde(default)]
+    pub tempo: f64,
+    /// The time in which echoes fall by 60 dB at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub echo: Option<Span>,
+    /// Least and greatest ratio of the signal to noise that is added, in dB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snr_db: Option<[f64; 2]>,
     /// Least and greatest level of noise that is added, in dB of full scale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise_db: Option<[f64; 2]>,
+}
+
+impl Vary {
+    /// Checks what the types leave open.
+    ///
+    /// # Errors
+    ///
+    /// When a number is out of its range, naming the key.
+    pub fn check(&self) -> Result<()> {
+        let numbers = [
+            ("gain_db", self.gain_db, 96.0),
+            ("tone_db", self.tone_db, 96.0),
+            ("speed", self.speed, 4.0),
+            ("tempo", self.tempo, 4.0),
+        ];
+        for (key, value, most) in numbers {
+            ensure!((0.0..=most).contains(&value), "signal.augment.{key} is {value}, expected from 0 to {most}");
+        }
+        for (key, range) in [("snr_db", self.snr_db), ("noise_db", self.noise_db)] {
+            let Some([least, greatest]) = range else { continue };
+            ensure!(
+                least <= greatest && (-200.0..=200.0).contains(&least) && greatest <= 200.0,
+                "signal.augment.{key} is [{least}, {greatest}], expected the least and the greatest level in dB"
+            );
+        }
+        Ok(())
+    }
 }
 
 fn one() -> usize {

@@ -75,7 +75,10 @@ impl Recipe {
         ensure!(data.format == Format::Csv || data.file.is_none(), "data.file belongs to format \"csv\"");
         let recorded = data.format == Format::Recordings;
         ensure!(recorded || data.files.is_none(), "data.files belongs to format \"recordings\"");
-        ensure!(recorded || self.signal.is_none(), "[signal] belongs to format \"recordings\"");
+        ensure!(
+            recorded || data.format == Format::Bearing || self.signal.is_none(),
+            "[signal] belongs to formats \"recordings\" and \"bearing\""
+        );
         ensure!(recorded || data.split.hold_out.is_none(), "data.split.hold_out belongs to format \"recordings\"");
         let by_name = data.format == Format::Commands && data.split.group.as_deref() == Some("name");
         ensure!(

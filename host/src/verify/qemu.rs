@@ -103,23 +103,30 @@ pub fn on_qemu(board: &Board, bytes: &[u8], samples: &[Sample]) -> Result<Verify
     compare(board, &lines, &expected)
 }
 
-/// Builds the firmware around a student, lets a board hear samples and compares what it makes of them with this machine.
+/// Builds the firmware around a student, lets a board that is told facts (each in its unit, in the order of the model) hear samples,
+/// and compares what it makes of them with this machine.
 ///
 /// # Errors
 ///
-/// As [`on_qemu`], and when the model has no front-end.
-pub fn stream_on_qemu(board: &Board, bytes: &[u8], samples: &[i16]) -> Result<StreamFigures> {
+/// As [`on_qemu`], and when the model has no front-end or not these facts.
+pub fn stream_on_qemu(board: &Board, bytes: &[u8], samples: &[i16], known: &[Option<f32>]) -> Result<StreamFigures> {
     let student = Student::parse(bytes)?;
     let signal = listen::signal_of(&student)?;
-    let heard = listen::listen(&student, samples)?;
+    let mut facts = student.facts();
+    let count = usize::from(student.model().header().fact_count);
+    ensure!(known.len() == count, "{} facts, the model has {count}", known.len());
+    for (index, value) in known.iter().enumerate() {
+        facts.set_raw(index, *value)?;
+    }
+    let heard = listen::listen(&student, samples, &facts)?;
     let folder = tempfile::Builder::new().prefix("attar-listen-").tempdir()?;
     let model = folder.path().join("student.attar");
     fs::write(&model, bytes)?;
-    let facts = usize::from(student.model().header().fact_count);
-    let none = Sample { starts: true, input: vec![0.0; student.model().input_shape().len()], facts: vec![None; facts] };
+    let none = Sample { starts: true, input: vec![0.0; student.model().input_shape().len()], facts: known.to_vec() };
     fs::write(folder.path().join("samples.bin"), encode(&[none]))?;
     let mut file = b"ATSG".to_vec();
     file.extend((samples.len() as u32).to_le_bytes());
+    file.extend(encode_facts(known));
     file.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
     fs::write(folder.path().join("signal.bin"), file)?;
     say(&format!("building the firmware for {} ({})", board.name, board.target));
@@ -141,12 +148,15 @@ fn encode(samples: &[Sample]) -> Vec<u8> {
     for sample in samples {
         bytes.extend(u32::from(sample.starts).to_le_bytes());
         bytes.extend(sample.input.iter().flat_map(|value| value.to_le_bytes()));
-        for fact in &sample.facts {
-            bytes.extend(u32::from(fact.is_some()).to_le_bytes());
-            bytes.extend(fact.unwrap_or(0.0).to_le_bytes());
-        }
+        bytes.extend(encode_facts(&sample.facts));
     }
     bytes
+}
+
+/// Two words a fact: whether it is known, and its value.
+fn encode_facts(facts: &[Option<f32>]) -> impl Iterator<Item = u8> {
+    let words = facts.iter().flat_map(|fact| [u32::from(fact.is_some()), fact.unwrap_or(0.0).to_bits()]);
+    words.flat_map(u32::to_le_bytes)
 }
 
 /// Builds one of the programs of the firmware around a student.

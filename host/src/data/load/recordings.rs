@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use rand::Rng;
 use rayon::prelude::*;
 
+use super::super::bearing;
 use super::super::csv::Table;
 use super::super::recordings::{self, Clips, Recording, Shape, Variation};
 use super::super::{Array, Target};
@@ -16,7 +17,7 @@ use crate::facts::GivenFact;
 use crate::progress::say;
 use crate::random;
 use crate::recipe::Recipe;
-use crate::recipe::signal::{Layout, Noise, Signal};
+use crate::recipe::signal::{Layout, Noise, Signal, Span};
 use crate::signal::{Color, Design, Extractor, noise};
 
 pub(super) fn from_recordings(recipe: &Recipe, folder: &Path) -> Result<Raw> {
@@ -57,44 +58,11 @@ pub(super) fn from_recordings(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     }
     let (cuts, table) = table_of(&all, &along, folder, how, length, recipe)?;
 
-    let class = recipe.heads.first().context("there is no head")?;
     let targets: Vec<Target> =
         recipe.heads.iter().map(|head| target_from_columns(&table, head)).collect::<Result<_>>()?;
-    let background = how.detection.as_ref().and_then(|detection| detection.background.as_ref());
-    let background = background
-        .map(|label| {
-            let place = targets.first().and_then(|target| target.labels.iter().position(|other| other == label));
-            let place = place.with_context(|| {
-                format!("signal.detection.background: head {:?} has no class {label:?}", class.name)
-            })?;
-            Ok::<_, anyhow::Error>(place as u16)
-        })
-        .transpose()?;
-    let design = Design::new(how, background)?;
-    let extractor = Extractor::new(design.record(design.features())?)?;
-    let windows = extractor.windows(length)?;
-    let vary = how
-        .augment
-        .as_ref()
-        .map(|vary| {
-            let shift = vary.shift.as_ref().map_or(Ok(0), |span| span.samples("signal.augment.shift", how.rate))?;
-            Ok::<_, anyhow::Error>(Variation { shift, how: vary.clone() })
-        })
-        .transpose()?;
-    let clips = Clips {
-        recordings: all,
-        cuts,
-        length,
-        channels: how.channels,
-        rate: how.rate,
-        place: how.place,
-        extractor,
-        vary,
-    };
-    clips.remarks().iter().for_each(|remark| say(remark));
-    let features = design.features();
-    let samples = clips.cuts.len();
-    let inputs = Array::new(vec![samples, windows * features], clips.features()?)?;
+    let background = background_of(how, &targets)?;
+    let samples = cuts.len();
+    let heard = Heard::new(how, all, cuts, length, background)?;
     let source = Source { folder, samples, table: Some(&table) };
     let (facts, mut fact_files) = source.facts(recipe, |fact| {
         let column = table.column(fact.column.as_ref().unwrap_or(&fact.name))?;
@@ -114,18 +82,127 @@ pub(super) fn from_recordings(recipe: &Recipe, folder: &Path) -> Result<Raw> {
         _ => None,
     };
     let groups = groups.map(indices_of);
-    let shape = match how.layout {
-        Layout::Series => [1, windows, features],
-        Layout::Image => [windows, features, 1],
-    };
     let recorded = files.len();
     fact_files.extend(files);
-    // What a board alone does with the answers changes no sample.
-    let samples_of = Signal { detection: None, every: 1, ..how.clone() };
-    let fingerprint = format!("{} {}", fingerprint(&fact_files)?, serde_json::to_string(&samples_of)?);
+    let fingerprint = format!("{} {}", fingerprint(&fact_files)?, key_of(how)?);
+    let Heard { design, clips, inputs, shape } = heard;
     let untested_from = how.noise.as_ref().and_then(|_| first_noise(&clips, recorded));
     let signal = Some((design, clips));
     Ok(Raw { groups, held, untested_from, signal, ..Raw::new(inputs, shape, facts, targets, fingerprint) })
+}
+
+/// Recordings with the features of their samples.
+pub(super) struct Heard {
+    pub(super) design: Design,
+    pub(super) clips: Clips,
+    /// A row for each sample.
+    pub(super) inputs: Array,
+    /// `[height, width, channels]`.
+    pub(super) shape: [usize; 3],
+}
+
+impl Heard {
+    /// Designs the front-end and computes the features of all cuts; `length` is in samples of each channel, `background` the class
+    /// that is no detection.
+    pub(super) fn new(
+        how: &Signal,
+        recordings: Vec<Recording>,
+        cuts: Vec<(usize, usize)>,
+        length: usize,
+        background: Option<u16>,
+    ) -> Result<Self> {
+        let design = Design::new(how, background)?;
+        let extractor = Extractor::new(design.record(design.features())?)?;
+        let windows = extractor.windows(length)?;
+        let signal = extractor.signal()?;
+        let hop = usize::from(signal.hop) * signal.decimation();
+        let settle = how.settle.as_ref().map_or(Ok(0), |span| span.samples("signal.settle", how.rate))?;
+        ensure!(
+            settle.is_multiple_of(hop),
+            "signal.settle is {settle} samples, expected whole hops of {hop} (signal.hop times decimation)"
+        );
+        let vary = how
+            .augment
+            .as_ref()
+            .map(|vary| {
+                vary.check()?;
+                let samples = |span: Option<&Span>, key: &str| span.map_or(Ok(0), |span| span.samples(key, how.rate));
+                let shift = samples(vary.shift.as_ref(), "signal.augment.shift")?;
+                let echo = samples(vary.echo.as_ref(), "signal.augment.echo")?;
+                Ok::<_, anyhow::Error>(Variation { shift, echo, how: vary.clone() })
+            })
+            .transpose()?;
+        let clips = Clips {
+            recordings,
+            cuts,
+            length,
+            settle,
+            channels: how.channels,
+            rate: how.rate,
+            place: how.place,
+            extractor,
+            vary,
+        };
+        clips.remarks().iter().for_each(|remark| say(remark));
+        let features = design.features();
+        let shape = match how.layout {
+            Layout::Series => [1, windows, features],
+            Layout::Image => [windows, features, 1],
+        };
+        let inputs = Array::new(vec![clips.cuts.len(), windows * features], clips.features()?)?;
+        Ok(Self { design, clips, inputs, shape })
+    }
+}
+
+/// What makes the samples of a recipe what they are: `[signal]` without what a board alone does with the answers.
+pub(super) fn key_of(how: &Signal) -> Result<String> {
+    Ok(serde_json::to_string(&Signal { detection: None, every: 1, ..how.clone() })?)
+}
+
+/// Returns the class that is no detection.
+pub(super) fn background_of(how: &Signal, targets: &[Target]) -> Result<Option<u16>> {
+    let Some(label) = how.detection.as_ref().and_then(|detection| detection.background.as_ref()) else {
+        return Ok(None);
+    };
+    let first = targets.first().context("there is no head")?;
+    let place = first.labels.iter().position(|other| other == label);
+    let place = place.with_context(|| format!("signal.detection.background: the first head has no class {label:?}"))?;
+    Ok(Some(place as u16))
+}
+
+/// What a simulator's windows are as recordings: those, where each sample lies, and how long it is.
+pub(super) type Simulated = (Vec<Recording>, Vec<(usize, usize)>, usize);
+
+/// Simulates the vibration of bearings as a sensor of 16 bits gives it.
+pub(super) fn from_simulator(
+    how: &Signal,
+    count: usize,
+    seed: u64,
+    settings: &bearing::Settings,
+) -> Result<(bearing::Windows, Simulated)> {
+    ensure!(
+        how.rate == bearing::RATE_HZ && how.channels == 1,
+        "signal: the simulator has one channel of {} samples a second, not {} of {}",
+        bearing::RATE_HZ,
+        how.channels,
+        how.rate
+    );
+    ensure!(how.noise.is_none() && how.step.is_none(), "signal: step and noise belong to format \"recordings\"");
+    let full_scale = how.full_scale.context("signal.full_scale is missing: how many g is the greatest sample?")?;
+    let length = how.length.as_ref().context("signal.length is missing: how long is a sample?")?;
+    let length = length.samples("signal.length", how.rate)?;
+    let settle = how.settle.as_ref().map_or(Ok(0), |span| span.samples("signal.settle", how.rate))?;
+    let values = settle + length;
+    let mut windows = bearing::vibrations(count, seed, settings, values);
+    let vibration = std::mem::take(&mut windows.samples);
+    let scale = 32_768.0 / full_scale as f32;
+    let recordings = vibration.chunks_exact(values).enumerate().map(|(index, vibration)| Recording {
+        path: format!("window {index}").into(),
+        fields: BTreeMap::new(),
+        samples: vibration.iter().map(|g| (g * scale).round() as i16).collect(),
+        cells: BTreeMap::new(),
+    });
+    Ok((windows, (recordings.collect(), (0..count).map(|index| (index, settle)).collect(), length)))
 }
 
 /// Returns the groups of recordings, of which each may be held out in turn.
