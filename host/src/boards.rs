@@ -42,10 +42,11 @@ impl Board {
         self.name.starts_with("qemu-")
     }
 
-    /// Returns the files of a crate for it, as they are written here: paths and texts.
-    pub fn files(&self) -> BTreeMap<String, &'static str> {
+    /// Returns the files of a crate for it, as they are written here: paths and texts. With a `signal` it gets what listens.
+    pub fn files(&self, signal: bool) -> BTreeMap<String, &'static str> {
         let mut files = BTreeMap::new();
-        for folder in self.parts.iter().map(String::as_str).chain([self.name.as_str()]) {
+        let listens = signal.then_some(SIGNAL);
+        for folder in self.parts.iter().map(String::as_str).chain(listens).chain([self.name.as_str()]) {
             if let Some(dir) = FOLDERS.get_dir(folder) {
                 gather(dir, folder, &mut files);
             }
@@ -107,5 +108,8 @@ fn gather(dir: &'static Dir<'static>, folder: &str, files: &mut BTreeMap<String,
 
 /// A file whose name ends in `.in` loses that ending: cargo and git must not take it for their own.
 static FOLDERS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/boards");
+
+/// The folder of what listens to a sensor.
+const SIGNAL: &str = "signal";
 
 const DESCRIPTION: &str = "board.toml";

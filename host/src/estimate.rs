@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use anyhow::{Context, Result, bail};
-use attar_shared::{Kind, Model};
+use attar_shared::{Arithmetic, Block, Kind, Model, Signal, Stage};
 use serde::{Deserialize, Serialize};
 
 use crate::boards::Board;
@@ -29,6 +29,13 @@ pub struct Core {
     code_for_facts: u64,
     /// Bytes of the deepest stack.
     stack: u64,
+    /// Instructions of a front-end in integers: for a sample and filter, a point of a transform times the logarithm of their number to
+    /// base 2, a line or band, a sample of statistics.
+    signal_fixed: [f64; 4],
+    /// Those of one in floats.
+    signal_float: [f64; 4],
+    /// Bytes of a front-end in integers, and of one in floats.
+    code_for_signal: [u64; 2],
 }
 
 /// What a student takes on a board.
@@ -46,8 +53,25 @@ pub struct Estimate {
     pub input: u64,
     /// Instructions of one inference; absent for models that read texts, whose words decide.
     pub instructions: Option<u64>,
+    /// What hearing a sensor takes; absent for models without a front-end.
+    pub listening: Option<Listening>,
     /// Milliseconds of one inference; absent as well for boards of QEMU, which have no time of their own.
     pub milliseconds: Option<f64>,
+}
+
+/// What a front-end takes, and a student that runs behind it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Listening {
+    /// Bytes of RAM: filters, windows and the features of earlier hops.
+    pub memory: u64,
+    /// Instructions of the front-end for a hop.
+    pub instructions: u64,
+    /// Hops a second.
+    pub hops: f64,
+    /// Instructions for a second of signal, those of the network among them.
+    pub second: u64,
+    /// Which share of the core's time that is; absent for boards of QEMU.
+    pub load: Option<f64>,
 }
 
 /// Cycles an instruction: what the estimate for Cortex-M4 comes to on whole nets (`./tests/bench cycles`, 1.3 to 1.6), taken for
@@ -72,15 +96,28 @@ impl Estimate {
         } else {
             0
         };
+        let signal = model.signal();
+        let for_signal =
+            signal.map_or(0, |signal| core.code_for_signal[usize::from(signal.arithmetic == Arithmetic::Float)]);
+        let listening = signal.map(|signal| {
+            let hops = f64::from(signal.rate) / (f64::from(signal.hop) * signal.decimation() as f64);
+            let front_end = core.front_end(&signal);
+            let network = instructions.unwrap_or(0) as f64 / f64::from(signal.every);
+            let second = hops * (front_end + network);
+            let load = (!board.is_simulated()).then(|| second * CYCLES_AN_INSTRUCTION / board.clock_hz as f64);
+            let memory = 4 * u64::from(signal.words);
+            Listening { memory, instructions: front_end as u64, hops, second: second as u64, load }
+        });
         let for_facts = if model.header().fact_count > 0 { core.code_for_facts } else { 0 };
         let cycles = instructions.filter(|_| !board.is_simulated()).map(|count| count as f64 * CYCLES_AN_INSTRUCTION);
         Ok(Self {
             model: bytes as u64,
-            engine: core.code[class] + for_facts,
+            engine: core.code[class] + for_facts + for_signal,
             arena: u64::from(model.header().arena_len),
             stack: core.stack,
             input: 4 * u64::from(model.header().input_values) + 8 * u64::from(model.header().fact_count),
             instructions,
+            listening,
             milliseconds: cycles.map(|cycles| cycles / board.clock_hz as f64 * 1e3),
         })
     }
@@ -92,7 +129,7 @@ impl Estimate {
 
     /// Returns the bytes of RAM.
     pub fn ram(&self) -> u64 {
-        self.arena + self.stack + self.input
+        self.arena + self.stack + self.input + self.listening.as_ref().map_or(0, |listening| listening.memory)
     }
 }
 
@@ -117,6 +154,33 @@ impl Core {
             })
             .sum();
         (operators + self.around(model)) as u64
+    }
+
+    /// Estimates the instructions of a front-end for a hop.
+    pub fn front_end(&self, signal: &Signal<'_>) -> f64 {
+        let [per_filtered, per_point, per_line, per_statistic] = match signal.arithmetic {
+            Arithmetic::Fixed => self.signal_fixed,
+            Arithmetic::Float => self.signal_float,
+        };
+        let mut samples = f64::from(signal.hop) * signal.decimation() as f64;
+        let mut count = 0.0;
+        for stage in signal.stages() {
+            match stage {
+                Stage::Decimate(factor) => samples /= f64::from(factor.max(1)),
+                Stage::Biquad(_) | Stage::Absolute => count += per_filtered * samples,
+            }
+        }
+        let points = f64::from(signal.transform);
+        count += per_point * points * points.max(1.0).log2();
+        for block in signal.blocks() {
+            count += match block {
+                Block::Samples { .. } => 0.0,
+                Block::Statistics(_) => per_statistic * f64::from(signal.window),
+                Block::Spectrum { count, .. } => per_line * f64::from(count),
+                Block::Mel(mel) => per_line * f64::from(mel.bands),
+            };
+        }
+        count * f64::from(signal.channels)
     }
 
     /// Estimates those that quantise the input and encode the facts.

@@ -44,7 +44,7 @@ pub fn firmware(folder: &Path, board: &Board, bytes: &[u8]) -> Result<()> {
         place.parent().map(fs::create_dir_all).transpose()?;
         files::write_whole(&place, bytes)
     };
-    for (path, text) in board.files() {
+    for (path, text) in board.files(model.signal().is_some()) {
         write(&path, fill(text, &values).with_context(|| format!("the board's {path}"))?.as_bytes())?;
     }
     write("src/sample.rs", sample(model)?.as_bytes())?;
@@ -138,9 +138,20 @@ fn values(name: &str, board: &Board, model: &Model<'_>) -> Result<Vec<(String, S
         ("facts", facts(model)?),
         ("run", if model.input().is_some_and(|input| input.is_text) { "run_text" } else { "run" }.into()),
         ("serial", "pty".into()),
+        ("modules", if model.signal().is_some() { "pub mod sensor;\n" } else { "" }.into()),
     ]
     .map(|(name, value)| (name.to_string(), value))
     .into();
+    if let Some(signal) = model.signal() {
+        let first = model.heads().next().and_then(|head| model.tensor(head.tensor));
+        let classes = first.map_or(0, |tensor| tensor.shape.len()).max(2);
+        let listens = [
+            ("rate", (signal.rate.round() as u32).to_string()),
+            ("channels", signal.channels.to_string()),
+            ("classes", classes.to_string()),
+        ];
+        values.extend(listens.map(|(name, value)| (name.to_string(), value)));
+    }
     // A board may say otherwise.
     values.splice(0..0, board.values.clone());
     if !board.values.contains_key("link") {

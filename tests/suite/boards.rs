@@ -14,13 +14,15 @@ use std::time::Duration;
 use attar::boards::{self, boards};
 use attar::estimate::{self, Estimate};
 use attar::link::Link;
+use attar::listen;
+
 use attar::verify::{answers, on_line, random_samples};
 use attar_device::Student;
 use attar_device::link::{Cost, Responder, Word};
-use attar_shared::Model;
+use attar_shared::{Arithmetic, Model};
 use attar_tests::line::{Line, Noise};
 use attar_tests::nets::REFERENCES;
-use attar_tests::{models, root, with_checksum};
+use attar_tests::{models, root, signal, with_checksum};
 
 use crate::command::{attar, fails, in_folder, text};
 
@@ -85,6 +87,41 @@ fn new_crates_run_in_qemu() {
     }
 }
 
+/// A student that listens gets a program that does: formatted, without a warning, and every board hears the same.
+#[test]
+fn new_crates_listen_in_qemu() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut said: Option<String> = None;
+    for board in ["qemu-mps2-an386", "qemu-microbit", "qemu-riscv32-virt"] {
+        let place = firmware(folder.path(), board, &models::signal(Arithmetic::Fixed));
+        cargo(&place, &["fmt", "--check"]);
+        cargo(&place, &["clippy", "--release", "--quiet", "--", "-D", "warnings"]);
+        let output = cargo(&place, &["run", "--release", "--quiet", "--bin", "listen"]);
+        let lines = output.lines().filter(|line| !line.contains("redirected to"));
+        let output = lines.collect::<Vec<_>>().join("\n");
+        let (results, cost) = output.split_once("the dearest hop:").unwrap_or_else(|| panic!("{board}: {output}"));
+        assert!(cost.contains(" instructions") && results.contains(" hops, "), "{board}: {output}");
+        let expected = said.get_or_insert_with(|| results.to_string());
+        assert_eq!(results, expected, "{board}");
+    }
+    // Two seconds of the sensor that stands in for one, heard here.
+    let model = models::signal(Arithmetic::Fixed);
+    let student = Student::parse(&model).unwrap();
+    let signal = student.model().signal().unwrap();
+    let mut state = 1u32;
+    let samples: Vec<i16> = (0..2 * signal.rate as u32 * u32::from(signal.channels))
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            (state >> 16) as i16 / 64
+        })
+        .collect();
+    let heard = listen::listen(&student, &samples, &student.facts()).unwrap();
+    let counts = format!("{} hops, {} detections", heard.sums.last().unwrap().hops, heard.detections.len());
+    assert!(said.unwrap().contains(&counts), "{counts}");
+}
+
 /// The sources for boards that are not built here: everything is filled in, and they are formatted.
 #[test]
 fn new_crates_for_boards_are_whole() {
@@ -96,7 +133,7 @@ fn new_crates_for_boards_are_whole() {
         assert!(config.contains(&board.target), "{}: {config}", board.name);
         let main = fs::read_to_string(place.join("src/bin/run.rs")).unwrap();
         assert!(main.contains("run_text(&SAMPLE"), "{}", board.name);
-        let files = board.files();
+        let files = board.files(false);
         assert!(files.contains_key("Cargo.lock") && files.contains_key(".gitignore"), "{}", board.name);
         assert!(files.keys().all(|file| place.join(file).exists()), "{}", board.name);
     }
@@ -160,6 +197,34 @@ fn estimates_are_near_what_was_measured() {
         }
     }
     assert_eq!(cases, 24);
+}
+
+/// Front-ends on each core against `./tests/bench signals`.
+#[test]
+fn estimates_of_front_ends_are_near_what_was_measured() {
+    let golden = fs::read_to_string(root().join("tests/golden/signals.csv")).unwrap();
+    let mut cases = 0;
+    for front_end in &signal::FRONT_ENDS {
+        for (arithmetic, name) in [(Arithmetic::Fixed, "fixed"), (Arithmetic::Float, "float")] {
+            let record = signal::design(front_end.text, arithmetic, None);
+            let model = models::hearing(&record, 0);
+            let model = Model::parse(&model).unwrap();
+            for board in boards().unwrap().iter().filter(|board| board.is_simulated()) {
+                let core = estimate::core(&board.core).unwrap();
+                let start = format!("{},{name},{},", front_end.name, core.qemu);
+                // Nobody has measured the M33, whose kernels are the M4's.
+                let Some(line) = golden.lines().find_map(|line| line.strip_prefix(&start)) else { continue };
+                let (instructions, memory) = line.split_once(',').unwrap();
+                let measured: f64 = instructions.parse().unwrap();
+                let heard = Estimate::of(&model, 1000, board).unwrap().listening.unwrap();
+                let ratio = heard.instructions as f64 / measured;
+                assert!((ratio - 1.0).abs() < 0.05, "{start} {ratio:.2}");
+                assert_eq!(heard.memory.to_string(), memory, "{start}");
+                cases += 1;
+            }
+        }
+    }
+    assert_eq!(cases, 50);
 }
 
 #[test]

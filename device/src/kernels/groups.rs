@@ -98,13 +98,13 @@ impl<'a> Fours<'a> {
         Self { over, weights, count, finish, padding: [slide.input.zero_point; 4], job }
     }
 
-    /// Computes the channels of a pixel and returns how many; none where the window has holes.
+    /// Computes the channels of a pixel and returns how many; none where a window with holes leaves the input or an addition follows.
     #[inline(always)]
     pub(super) fn pixel(&mut self, slide: &mut Slide<'_>, pixel: Pixel) -> usize {
         if self.count == 0 {
             return 0;
         }
-        match self.over.within(pixel) {
+        match self.over.whole(pixel) {
             Some(first) if !self.finish.is_joined() => self.inside(slide, pixel, first),
             _ => self.any(slide, pixel),
         }
@@ -113,7 +113,8 @@ impl<'a> Fours<'a> {
     /// Computes the channels of a pixel whose window lies in the input as a whole and begins at `first`.
     #[inline(never)]
     fn inside(&mut self, slide: &mut Slide<'_>, pixel: Pixel, first: usize) -> usize {
-        let (Some(_), Some(start)) = (slide.values(first, self.over.reach), slide.start_of(pixel, self.count)) else {
+        let (Some(_), Some(start)) = (slide.values(first, self.over.whole_reach), slide.start_of(pixel, self.count))
+        else {
             return 0;
         };
         // One pointer to the whole arena: the output may lie over what has been read of the input.
@@ -235,8 +236,8 @@ impl Groups {
         let depth = over.depth;
         let weight_row = (over.horizontal.kernel as usize).wrapping_mul(depth);
         let width = xs.len().wrapping_mul(depth);
-        let [advance, row, step, skip] =
-            if is_padding { [0; 4] } else { [4, over.row, depth, over.row.wrapping_sub(width)] };
+        let skip = over.down.wrapping_sub(xs.len().wrapping_mul(over.step));
+        let [advance, row, step, skip] = if is_padding { [0; 4] } else { [4, over.down, over.step, skip] };
         let first = ys.start.wrapping_mul(weight_row).wrapping_add(xs.start.wrapping_mul(depth));
         if let Some(place) = self.taps.get_mut(self.rectangles) {
             place.write(Taps {

@@ -43,6 +43,15 @@ impl Axis {
         if good { Some(start as usize) } else { None }
     }
 
+    /// Returns where the taps of an output begin, if all lie in the input, holes or not.
+    #[cfg(not(plain))]
+    #[inline(always)]
+    fn whole(self, output: u16) -> Option<usize> {
+        let start = self.start(output);
+        let last = start.wrapping_add(self.kernel.wrapping_sub(1).wrapping_mul(self.dilation));
+        if start >= 0 && last < self.len { Some(start as usize) } else { None }
+    }
+
     /// Returns how many taps from this one on are neighbours in the input, or lie in the padding together.
     #[inline(always)]
     fn run(self, start: i32, tap: i32) -> i32 {
@@ -77,6 +86,15 @@ pub(super) struct Over {
     pub(super) reach: usize,
     /// Values that the window shows.
     pub(super) len: usize,
+    /// Values of the input from a tap to the one beside it.
+    #[cfg(not(plain))]
+    pub(super) step: usize,
+    /// Values of the input from a tap to the one below it.
+    #[cfg(not(plain))]
+    pub(super) down: usize,
+    /// As `reach`, of a window with holes.
+    #[cfg(not(plain))]
+    pub(super) whole_reach: usize,
 }
 
 /// Values that a window shows one after the other.
@@ -101,6 +119,8 @@ impl Over {
         let depth = usize::from(input.shape.channels);
         let row = usize::from(input.shape.width).wrapping_mul(depth);
         let (rows, width) = (usize::from(kernel_height), usize::from(kernel_width).wrapping_mul(depth));
+        #[cfg(not(plain))]
+        let [down_by, step] = [row.wrapping_mul(spread_down.into()), depth.wrapping_mul(spread_right.into())];
         Self {
             vertical: axis(kernel_height, down, spread_down, above, input.shape.height),
             horizontal: axis(kernel_width, right, spread_right, before, input.shape.width),
@@ -109,6 +129,16 @@ impl Over {
             width,
             reach: rows.wrapping_sub(1).wrapping_mul(row).wrapping_add(width),
             len: rows.wrapping_mul(width),
+            #[cfg(not(plain))]
+            step,
+            #[cfg(not(plain))]
+            down: down_by,
+            #[cfg(not(plain))]
+            whole_reach: rows
+                .wrapping_sub(1)
+                .wrapping_mul(down_by)
+                .wrapping_add(usize::from(kernel_width).wrapping_sub(1).wrapping_mul(step))
+                .wrapping_add(depth),
         }
     }
 
@@ -132,6 +162,15 @@ impl Over {
     pub(super) fn within(&self, pixel: Pixel) -> Option<usize> {
         let y = self.vertical.within(pixel.y)?;
         let x = self.horizontal.within(pixel.x)?;
+        Some(y.wrapping_mul(self.row).wrapping_add(x.wrapping_mul(self.depth)))
+    }
+
+    /// Returns where a window begins that lies in the input as a whole, holes or not.
+    #[cfg(not(plain))]
+    #[inline(always)]
+    pub(super) fn whole(&self, pixel: Pixel) -> Option<usize> {
+        let y = self.vertical.whole(pixel.y)?;
+        let x = self.horizontal.whole(pixel.x)?;
         Some(y.wrapping_mul(self.row).wrapping_add(x.wrapping_mul(self.depth)))
     }
 

@@ -42,7 +42,7 @@ pub(super) fn budget(arguments: &Arguments) -> Result<()> {
         return list(&chosen, arguments.json);
     }
     let mut rows = Vec::new();
-    let mut objects = Vec::new();
+    let (mut objects, mut listening) = (Vec::new(), Vec::new());
     for path in &arguments.models {
         let bytes = read_model(path)?;
         let student = parse_model(path, &bytes)?;
@@ -69,6 +69,12 @@ pub(super) fn budget(arguments: &Arguments) -> Result<()> {
                 row.extend([of(estimate.flash(), flash), of(estimate.ram(), ram), verdict.into()]);
                 row.extend([estimate.instructions.map_or("-".into(), grouped), time]);
             }
+            if let (Some(heard), false) = (&estimate.listening, arguments.build) {
+                let load = heard.load.map_or("-".into(), |load| format!("{:.0} % of its time", load * 100.0));
+                let memory = format!("{} for the signal", grouped(heard.memory));
+                let hop = format!("{} a hop", grouped(heard.instructions));
+                listening.push(vec![row[0].clone(), memory, hop, format!("{} a second", grouped(heard.second)), load]);
+            }
             rows.push(row);
             objects.push(object);
         }
@@ -87,7 +93,13 @@ pub(super) fn budget(arguments: &Arguments) -> Result<()> {
         );
         [table(&header, &rows), notes]
     };
-    print(&lines.join("\n"))
+    let heard = if listening.is_empty() {
+        String::new()
+    } else {
+        let header = ["hearing", "of the RAM", "front-end", "with the network", "load"];
+        format!("\n\n{}", table(&header, &listening))
+    };
+    print(&(lines.join("\n") + &heard))
 }
 
 fn list(chosen: &[&Board], as_json: bool) -> Result<()> {
@@ -152,8 +164,9 @@ fn built(board: &Board, bytes: &[u8]) -> Result<Size> {
     say(&format!("building the firmware for {} ({})", board.name, board.target));
     let (target, features, cache) = (board.target.as_str(), "", cache.join("target"));
     // The lock that comes along has the boards' crates; where the engine comes from differs from machine to machine.
+    let is_heard = parse_model(&place.join("student.attar"), bytes)?.model().signal().is_some();
+    let program = if is_heard { "listen" } else { "run" };
     let program =
-        Build { folder: &place, program: "run", target, features, cache: &cache, locked: false, variables: &[] }
-            .run()?;
+        Build { folder: &place, program, target, features, cache: &cache, locked: false, variables: &[] }.run()?;
     Size::of(&program).with_context(|| board.name.clone())
 }

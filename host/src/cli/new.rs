@@ -28,7 +28,7 @@ pub(super) struct Arguments {
 pub(super) fn new(arguments: &Arguments) -> Result<()> {
     let board = boards::find(&arguments.board)?;
     let bytes = read_model(&arguments.model)?;
-    parse_model(&arguments.model, &bytes)?;
+    let hears = parse_model(&arguments.model, &bytes)?.model().signal().is_some();
     new::firmware(&arguments.folder, board, &bytes)?;
     let folder = arguments.folder.display();
     if arguments.json {
@@ -36,8 +36,10 @@ pub(super) fn new(arguments: &Arguments) -> Result<()> {
     }
     let target = &board.target;
     let run = if board.is_simulated() { "runs it in QEMU" } else { "flashes it and shows what it says" };
+    let listens = "\n  cargo run --release --bin listen   hears the sensor of src/sensor.rs, which is yours to write";
+    let listens = if hears { listens } else { "" };
     print(&format!(
-        "{folder}: a firmware for {}\n\n  rustup target add {target}   once\n  cd '{folder}'\n  cargo build --release\n  cargo run --release   {run}\n  cargo run --release --bin verify   answers `attar verify student.attar --on serial:PORT`",
+        "{folder}: a firmware for {}\n\n  rustup target add {target}   once\n  cd '{folder}'\n  cargo build --release\n  cargo run --release   {run}\n  cargo run --release --bin verify   answers `attar verify student.attar --on serial:PORT`{listens}",
         board.title
     ))
 }

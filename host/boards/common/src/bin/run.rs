@@ -3,12 +3,11 @@
 #![no_main]
 
 use attar_device::Error;
-use attar_device::format::HeadKind;
 use static_cell::ConstStaticCell;
 
 use firmware::board::{self, Board, entry};
 use firmware::sample::SAMPLE;
-use firmware::{Memory, STUDENT, say};
+use firmware::{Memory, STUDENT, say, tell};
 
 #[entry]
 fn main() -> ! {
@@ -32,20 +31,7 @@ fn answer(board: &mut Board, memory: &'static mut Memory) -> Result<(), Error> {
     let mut ran = Ok(());
     let cost = board.measure(&mut || ran = session.{{run}}(&SAMPLE, &facts).map(|_| ()));
     ran?;
-    for head in session.outputs()?.heads() {
-        let name = head.head().name;
-        match head.head().kind {
-            HeadKind::Class | HeadKind::Binary => {
-                let top = head.top();
-                say!("{}: {} {} ({} of 1000)", name, top.class, top.label, (top.probability * 1000.0) as u32);
-            }
-            HeadKind::Multilabel | HeadKind::Regression => {
-                for (index, value) in head.probabilities().enumerate() {
-                    say!("{} {} {}: {}", name, index, head.head().labels.at(index).unwrap_or(""), value);
-                }
-            }
-        }
-    }
+    tell(&session.outputs()?);
     board::say_cost(&cost);
     Ok(())
 }
