@@ -260,6 +260,9 @@ pub struct Head {
     /// Names of the classes or outputs; a class head of a csv takes those of the data when it is not given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
+    /// csv, recordings: the class of everything that `labels` do not name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rest: Option<String>,
     /// random: how many outputs a regression has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<usize>,

@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
+use attar::data::recordings;
 use attar::signal::{Color, noise};
 use attar::{listen, verify};
+use attar_device::Student;
 use clap::Args;
+use serde::Serialize;
 use serde_json::json;
 
 use super::run::facts_of;
@@ -43,11 +46,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let between = (arguments.gap * f64::from(signal.rate)).round() as usize * usize::from(signal.channels);
     let mut random = attar::random::stream(0, "gaps");
     let mut samples = Vec::new();
+    let mut begins = Vec::new();
     for (index, path) in arguments.recordings.iter().enumerate() {
         match index % 2 {
             0 => samples.extend(std::iter::repeat_n(0, between)),
             _ => samples.extend(noise(between, Color::Pink, -50.0, &mut random).into_iter().map(|x| x as i16)),
         }
+        begins.push(samples.len());
         samples.extend(listen::read(&student, path)?);
     }
     let heard = listen::listen(&student, &samples, &facts)?;
@@ -56,6 +61,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let window = f64::from(signal.window) * signal.decimation() as f64 / f64::from(signal.rate);
     let labels: Vec<&str> = student.model().heads().next().map(|head| head.labels.iter().collect()).unwrap_or_default();
     let label = |class: usize| labels.get(class).map_or_else(|| format!("class {class}"), |label| label.to_string());
+    let counts = counts(arguments, &student, &heard.detections, &begins)?;
     let figures = match arguments.on.strip_prefix("qemu:") {
         Some(board) => {
             let known: Vec<_> = facts.values().collect();
@@ -71,13 +77,19 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
             .iter()
             .map(|one| json!({"seconds": at(one), "label": label(one.class), "probability": one.probability}))
             .collect();
-        print_json(&json!({"seconds": seconds, "detections": detections, "board": figures}))?;
+        print_json(&json!({"seconds": seconds, "detections": detections, "recordings": counts, "board": figures}))?;
     } else {
         for one in &heard.detections {
             print(&format!("{:9.3} s  {}  {:.2}", at(one), label(one.class), one.probability))?;
         }
         let count = heard.detections.len();
         print(&format!("{count} detections in {seconds:.1} s"))?;
+        if let Some(Counts { recordings, right, wrong, missed, quiet, again }) = counts {
+            print(&format!(
+                "of {recordings} recordings {right} heard right, {wrong} wrong, {missed} missed; {quiet} stayed quiet as they \
+                 should; {again} were heard more than once"
+            ))?;
+        }
         if let Some(figures) = &figures {
             print(&format!(
                 "{}: {} mismatches in {} hops; {} instructions for the features of a hop, {} for a run of the network, \
@@ -96,4 +108,70 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         bail!("{} does not hear what this machine hears", arguments.on);
     }
     Ok(())
+}
+
+/// What was heard of recordings whose names say what they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+struct Counts {
+    recordings: usize,
+    /// Those whose first detection is their class.
+    right: usize,
+    /// Those whose first detection is another, and those of the background that made one.
+    wrong: usize,
+    /// Those that made none, but should have.
+    missed: usize,
+    /// Those of the background that made none.
+    quiet: usize,
+    /// Those that made more than one.
+    again: usize,
+}
+
+/// Holds detections against the names of the recordings, if the recipe beside the model says how to read them. A detection is of the
+/// recording that began last before its window ended.
+fn counts(
+    arguments: &Arguments,
+    student: &Student<'_>,
+    detections: &[listen::Detection],
+    begins: &[usize],
+) -> Result<Option<Counts>> {
+    let signal = listen::signal_of(student)?;
+    let recipe = attar::distill::recipe_beside(&arguments.model)?;
+    let Some((Some(pattern), Some(head))) = recipe.as_ref().map(|recipe| (&recipe.data.files, recipe.heads.first()))
+    else {
+        return Ok(None);
+    };
+    let (Some(column), Some(rules), Some(first)) = (&head.column, signal.detection, student.model().heads().next())
+    else {
+        return Ok(None);
+    };
+    let class_of = |path: &PathBuf| -> Result<Option<usize>> {
+        let Some(fields) = recordings::fields_of(pattern, path)? else { return Ok(None) };
+        let named = |text: &String| first.labels.iter().position(|label| label == text);
+        Ok(fields.get(column).and_then(|text| named(text).or_else(|| head.rest.as_ref().and_then(named))))
+    };
+    let classes = arguments.recordings.iter().map(class_of).collect::<Result<Option<Vec<usize>>>>()?;
+    let Some(classes) = classes else { return Ok(None) };
+    let channels = usize::from(signal.channels);
+    let sample_of = |hop: u32| {
+        (hop as usize * usize::from(signal.hop) + usize::from(signal.window)) * signal.decimation() * channels
+    };
+    let mut heard = vec![Vec::new(); classes.len()];
+    for one in detections {
+        let before = begins.partition_point(|&begin| begin < sample_of(one.hop));
+        if let Some(heard) = before.checked_sub(1).and_then(|index| heard.get_mut(index)) {
+            heard.push(one.class);
+        }
+    }
+    let mut counts = Counts { recordings: classes.len(), ..Counts::default() };
+    for (class, heard) in classes.into_iter().zip(heard) {
+        let is_background = rules.background == Some(class as u16);
+        match heard.first() {
+            None if is_background => counts.quiet += 1,
+            None => counts.missed += 1,
+            Some(&first) if first == class => counts.right += 1,
+            Some(_) => counts.wrong += 1,
+        }
+        counts.again += usize::from(heard.len() > 1);
+    }
+    Ok(Some(counts))
 }

@@ -279,7 +279,15 @@ mod tests {
 
     #[test]
     fn views_differ_and_come_back_the_same() {
-        for augment in ["shift=2", "flip=true", "crop=0.6", "noise=0.2", "scale=0.3", "mixup=0.4"] {
+        for augment in [
+            "shift=2",
+            "flip=true",
+            "crop=0.6",
+            "noise=0.2",
+            "scale=0.3",
+            "mixup=0.4",
+            "mask={ width=0.5, channels=0.5 }",
+        ] {
             let data = data(augment);
             let samples: Vec<usize> = data.splits.train.iter().copied().take(8).collect();
             let (first, again) = (data.rows_of_view(&samples, 3), data.rows_of_view(&samples, 3));
@@ -337,6 +345,25 @@ mod tests {
             }
         }
         assert!((1.0 / 1.2..0.87).contains(&least) && (1.13..=1.2).contains(&most), "{least} to {most}");
+    }
+
+    /// What is covered is 0 once it is normalised, in one span of an axis; the rest stays as it is.
+    #[test]
+    fn masks_cover_a_span_by_the_mean() {
+        let data = data("mask={ width=0.5 }");
+        let mut covered = 0;
+        for view in 0..20 {
+            let sample = data.splits.train[view];
+            let (plain, masked) = (data.rows(&[sample]), data.rows_of_view(&[sample], view));
+            let columns: Vec<usize> = (0..7).filter(|x| masked[x * 2] != plain[x * 2]).collect();
+            assert!(columns.len() <= 4 && columns.windows(2).all(|pair| pair[1] == pair[0] + 1), "{columns:?}");
+            for (place, (&value, &was)) in masked.iter().zip(&plain).enumerate() {
+                let hidden = columns.contains(&(place / 2 % 7));
+                assert!(if hidden { value.abs() < 1e-6 } else { value == was }, "{place}: {value} {was}");
+            }
+            covered += columns.len();
+        }
+        assert!(covered > 20, "{covered}");
     }
 
     #[test]

@@ -282,6 +282,10 @@ fn target_from_columns(table: &Table, head: &Head) -> Result<Target> {
             labels.sort_unstable();
             labels.dedup();
         }
+        if let Some(rest) = head.rest.as_ref().filter(|rest| !labels.contains(rest)) {
+            labels.push(rest.clone());
+        }
+        let rest = head.rest.as_ref().and_then(|rest| labels.iter().position(|label| label == rest));
         ensure!(labels.len() >= 2, "head {:?} has {} class, expected two or more", head.name, labels.len());
         let mut values = Vec::with_capacity(texts.len());
         for (row, text) in texts.iter().enumerate() {
@@ -289,7 +293,7 @@ fn target_from_columns(table: &Table, head: &Head) -> Result<Target> {
                 values.push(f32::NAN);
                 continue;
             }
-            let class = labels.iter().position(|label| label == text).with_context(|| {
+            let class = labels.iter().position(|label| label == text).or(rest).with_context(|| {
                 format!(
                     "{}: head {:?} has no class {text:?}, expected one of {}",
                     column.place(row),

@@ -98,6 +98,19 @@ pub fn find(folder: &Path, pattern: &str) -> Result<Vec<(PathBuf, Fields)>> {
 }
 
 /// Returns what a part of a pattern fits, and the names in it.
+/// Returns what the name of a file says by the last part of a pattern, if the pattern fits it.
+///
+/// # Errors
+///
+/// When the pattern is none.
+pub fn fields_of(pattern: &str, path: &Path) -> Result<Option<Fields>> {
+    let part = pattern.rsplit('/').next().unwrap_or_default();
+    let (expression, names) = expression_of(part).with_context(|| format!("data.files {pattern:?}"))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let found = expression.captures(&name);
+    Ok(found.map(|found| names.into_iter().zip(1..).map(|(name, n)| (name, found[n].to_string())).collect()))
+}
+
 fn expression_of(part: &str) -> Result<(Regex, Vec<String>)> {
     let mut expression = String::from("^");
     let mut names = Vec::new();

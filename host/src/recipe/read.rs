@@ -116,6 +116,11 @@ impl Recipe {
             let learns = !self.distill.terms().is_empty();
             ensure!(learns, "[assistant] stands between teacher and student, but distill.method is \"none\"");
         }
+        for head in self.heads.iter().filter(|head| head.rest.is_some()) {
+            let by_column = head.kind == HeadKind::Class && head.column.is_some();
+            ensure!(by_column, "head {:?}: rest belongs to classes that come from a column", head.name);
+            ensure!(!head.labels.is_empty(), "head {:?}: rest is what labels do not name: say labels", head.name);
+        }
         for head in self.heads.iter().filter(|head| head.partial) {
             let known = self.data.format != Format::Random;
             ensure!(known, "head {:?}: partial belongs to data with labels, not to format \"random\"", head.name);

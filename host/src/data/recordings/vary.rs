@@ -106,38 +106,37 @@ fn resampled(source: &[f64], start: f64, speed: f64, moved: f64, cut: Cut<'_>) -
 /// Returns a signal that goes faster by a factor at its own pitch: frames are laid over each other, each from where it fits best to
 /// what went before (WSOLA; Verhelst and Roelands 1993).
 fn stretched(source: &[f64], channels: usize, factor: f64, frame: usize) -> Vec<f64> {
-    let hop = frame / 2;
-    let count = source.len() / channels;
-    let length = (count as f64 / factor) as usize;
-    let mut values = vec![0.0; (length + frame) * channels];
-    let at = |place: i64, channel: usize| match usize::try_from(place) {
-        Ok(place) if place < count => source[place * channels + channel],
-        _ => 0.0,
-    };
-    let hann = |n: usize| 0.5 - 0.5 * (std::f64::consts::PI * n as f64 / hop as f64).cos();
-    let alike = |a: i64, b: i64| -> f64 {
-        (0..hop as i64).map(|n| (0..channels).map(|c| at(a + n, c) * at(b + n, c)).sum::<f64>()).sum()
-    };
-    let mut place = -(hop as i64);
-    for index in 0..=length / hop {
-        let (follows, wanted) = (place + hop as i64, ((index as f64 - 1.0) * hop as f64 * factor).round() as i64);
-        let search = (hop / 2) as i64;
-        place = if index == 0 {
-            wanted
-        } else {
-            let offsets = (0..=search).flat_map(|n| [wanted - n, wanted + n]);
-            offsets.max_by(|&a, &b| alike(a, follows).total_cmp(&alike(b, follows))).unwrap_or(wanted)
-        };
-        for n in 0..2 * hop {
-            let weight = hann(n);
-            for channel in 0..channels {
-                let to = (index * hop + n) as i64 - hop as i64;
-                if let Ok(to) = usize::try_from(to) {
-                    values[to * channels + channel] += weight * at(place + n as i64, channel);
-                }
-            }
-        }
+    let (hop, count) = (frame / 2, source.len() / channels);
+    let (length, search) = ((count as f64 / factor) as usize, hop / 2);
+    // Silence around it, so that every frame is whole: the first one begins before the signal, the last ends behind it.
+    let before = hop * (factor.ceil() as usize + 2);
+    let behind = before + 2 * frame;
+    let mut padded = vec![0.0; (before + count + behind) * channels];
+    padded[before * channels..(before + count) * channels].copy_from_slice(source);
+    let at = |place: usize, count: usize| &padded[place * channels..(place + count) * channels];
+    let alike = |a: usize, b: usize| at(a, hop).iter().zip(at(b, hop)).map(|(a, b)| a * b).sum::<f64>();
+    let last = before + count + behind - frame;
+    let hann: Vec<f64> =
+        (0..2 * hop).map(|n| 0.5 - 0.5 * (std::f64::consts::PI * n as f64 / hop as f64).cos()).collect();
+    let mut values = vec![0.0; (length + 3 * hop) * channels];
+    let mut place: Option<usize> = None;
+    // Frame k lies at hop k - 1 of what is returned, which is cut off in front.
+    for index in 0..=length / hop + 1 {
+        let wanted = before as f64 + (index as f64 - 1.0) * hop as f64 * factor;
+        let wanted = (wanted.round() as usize).clamp(search, last - search);
+        let follows = place.map(|place| (place + hop).min(last));
+        let chosen = follows.map_or(wanted, |follows| {
+            let scores = (wanted - search..=wanted + search).map(|other| (alike(other, follows), other));
+            // Of silence any place is as good: the one that is wanted.
+            let best = scores.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|best| best.0 > 0.0);
+            best.map_or(wanted, |best| best.1)
+        });
+        place = Some(chosen);
+        let target = values[index * hop * channels..].iter_mut();
+        let weights = hann.iter().flat_map(|weight| std::iter::repeat_n(weight, channels));
+        target.zip(at(chosen, 2 * hop)).zip(weights).for_each(|((value, x), weight)| *value += weight * x);
     }
+    values.drain(..hop * channels);
     values.truncate(length * channels);
     values
 }
@@ -172,5 +171,104 @@ fn tone(values: &mut [f64], channels: usize, rate: f64, most_db: f64, random: &m
             *below += (*value - *below) * follow;
             *value = low * *below + high * (*value - *below);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    fn sine(count: usize, step: f64) -> Vec<i16> {
+        (0..count).map(|n| (10_000.0 * (step * n as f64).sin()) as i16).collect()
+    }
+
+    fn cut(recording: &[i16], start: usize, length: usize) -> Cut<'_> {
+        Cut { recording, start, length, settle: 0, place: 0.5, channels: 1, rate: 8000.0 }
+    }
+
+    fn variation(text: &str) -> Variation {
+        Variation { shift: 0, echo: 0, how: toml::from_str(text).unwrap() }
+    }
+
+    fn crossings(samples: &[i16]) -> usize {
+        samples.windows(2).filter(|pair| (pair[0] < 0) != (pair[1] < 0)).count()
+    }
+
+    fn power(samples: &[i16]) -> f64 {
+        samples.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / samples.len() as f64
+    }
+
+    #[test]
+    fn nothing_that_varies_gives_the_sample_as_it_is() {
+        let recording = sine(3000, 0.1);
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        assert_eq!(variation("").apply(cut(&recording, 500, 1000), &mut random), recording[500..1500]);
+        // A short one stands in the middle, and a settling time shows what comes before.
+        let short = variation("").apply(cut(&recording[..400], 0, 1000), &mut random);
+        assert_eq!(short[300..700], recording[..400]);
+        let settled = variation("").apply(Cut { settle: 200, ..cut(&recording, 500, 1000) }, &mut random);
+        assert_eq!(settled, recording[300..1500]);
+    }
+
+    /// A tone has the same pitch at any tempo, and another at another speed; what lies in it comes earlier or later in both.
+    #[test]
+    fn tempo_leaves_the_pitch_and_speed_does_not() {
+        let mut recording = sine(8000, 0.3);
+        recording[4000..].fill(0);
+        let (mut tempos, mut speeds) = (Vec::new(), Vec::new());
+        for seed in 0..12 {
+            for (text, ends) in [("tempo = 0.4", &mut tempos), ("speed = 0.4", &mut speeds)] {
+                let mut random = ChaCha8Rng::seed_from_u64(seed);
+                let varied = variation(text).apply(cut(&recording, 0, 8000), &mut random);
+                let (first, end) = (
+                    varied.iter().position(|&x| x.unsigned_abs() > 1000).unwrap(),
+                    varied.iter().rposition(|&x| x.unsigned_abs() > 1000).unwrap(),
+                );
+                let sounding = end - first;
+                let pitch = crossings(&varied[first + 400..end - 400]) as f64 / (sounding - 800) as f64;
+                let ratio = pitch / (0.3 / std::f64::consts::PI);
+                let duration = sounding as f64 / 4000.0;
+                match text {
+                    "tempo = 0.4" => assert!((ratio - 1.0).abs() < 0.03, "{ratio}"),
+                    _ => assert!((ratio * duration - 1.0).abs() < 0.03, "{ratio} {duration}"),
+                }
+                ends.push(duration);
+            }
+        }
+        for ends in [tempos, speeds] {
+            let (least, most) = ends.iter().fold((9.0f64, 0.0f64), |(a, b), &x| (a.min(x), b.max(x)));
+            assert!((0.68..0.9).contains(&least) && (1.1..1.44).contains(&most), "{least} to {most}");
+        }
+    }
+
+    #[test]
+    fn noise_echoes_and_gains_are_as_strong_as_they_say() {
+        let recording = sine(8000, 0.3);
+        let of = |variation: &Variation, recording: &[i16], seed: u64| {
+            variation.apply(cut(recording, 0, 8000), &mut ChaCha8Rng::seed_from_u64(seed))
+        };
+        for seed in 0..8 {
+            let noisy = of(&variation("snr_db = [20, 20]"), &recording, seed);
+            let noise: Vec<i16> = noisy.iter().zip(&recording).map(|(a, b)| a - b).collect();
+            let snr = 10.0 * (power(&recording) / power(&noise)).log10();
+            assert!((snr - 20.0).abs() < 0.5, "{snr}");
+            let noise = of(&variation("noise_db = [-40, -40]"), &vec![0; 8000], seed);
+            let db = 10.0 * (power(&noise) / 32_768f64.powi(2)).log10();
+            assert!((db + 40.0).abs() < 0.5, "{db}");
+            let gain = 10.0 * (power(&of(&variation("gain_db = 6"), &recording, seed)) / power(&recording)).log10();
+            assert!(gain.abs() <= 6.0, "{gain}");
+        }
+        // A click rings for as long as the echoes last, and no longer.
+        let mut click = vec![0; 8000];
+        click[1000] = 20_000;
+        let echoes = Variation { echo: 800, ..variation("") };
+        let rings = (0..8).filter(|&seed| {
+            let rung = of(&echoes, &click, seed);
+            assert!(rung[1000] == 20_000 && rung[..1000].iter().chain(&rung[1802..]).all(|&x| x == 0));
+            power(&rung[1001..1800]) > 10.0
+        });
+        assert!(rings.count() >= 4);
     }
 }
