@@ -148,6 +148,34 @@ fn command_distils_from_recordings_and_listens() {
     let heard = in_folder(folder, &["listen", "run/student.attar", "high_m1_1.wav", "low_m1_4.wav", "--gap", "0.5"]);
     let said = String::from_utf8_lossy(&heard.stdout).into_owned();
     assert!(heard.status.success() && said.contains("detections in 1.5 s"), "{said}");
+    // The names say what they are: each recording is counted once.
+    let counts = in_folder(folder, &["listen", "run/student.attar", "high_m1_1.wav", "low_m1_4.wav", "--json"]);
+    let counts = serde_json::from_slice::<serde_json::Value>(&counts.stdout).unwrap()["recordings"].clone();
+    let of = |name: &str| counts[name].as_u64().unwrap();
+    assert_eq!((of("recordings"), of("right") + of("wrong") + of("missed"), of("quiet")), (2, 2, 0), "{counts}");
+    let other = folder.join("unnamed.wav");
+    fs::copy(folder.join("high_m1_1.wav"), &other).unwrap();
+    let unnamed = in_folder(folder, &["listen", "run/student.attar", "unnamed.wav", "--json"]);
+    assert!(serde_json::from_slice::<serde_json::Value>(&unnamed.stdout).unwrap()["recordings"].is_null());
+    let recipe = Recipe::parse(
+        &text.replace("column = \"word\"", "column = \"word\"\nlabels = [\"high\"]\nrest = \"other\""),
+        "r.toml",
+        "r",
+        &[],
+    );
+    let data = data::load(&recipe.unwrap(), folder).unwrap();
+    assert_eq!(data.targets[0].labels, ["high", "other"]);
+    // Files come in the order of their names: 18 high ones, then 18 low ones.
+    assert!((0..36).all(|sample| data.targets[0].values[sample] == f32::from(u8::from(sample >= 18))));
+    for (wrong, expected) in [
+        ("signal.augment.noise_db=[-30, -60]", "signal.augment.noise_db is [-30, -60], expected the least and the"),
+        ("signal.augment.gain_db=-3", "signal.augment.gain_db is -3, expected from 0 to 96"),
+        ("signal.augment.tempo=nan", "signal.augment.tempo is NaN, expected from 0 to 4"),
+    ] {
+        let recipe = Recipe::read(&folder.join("r.toml"), &[wrong.into()]).unwrap();
+        let said = format!("{:#}", data::load(&recipe, folder).unwrap_err());
+        assert!(said.contains(expected), "{said}");
+    }
     let refused = in_folder(folder, &["listen", "run/student.attar", "r.toml"]);
     assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("r.toml: is no WAV file"));
     let folds = in_folder(folder, &["distill", "r.toml", "--out", "folds", "--folds", "--json"]);
