@@ -97,7 +97,6 @@ pub fn find(folder: &Path, pattern: &str) -> Result<Vec<(PathBuf, Fields)>> {
     Ok(found)
 }
 
-/// Returns what a part of a pattern fits, and the names in it.
 /// Returns what the name of a file says by the last part of a pattern, if the pattern fits it.
 ///
 /// # Errors
@@ -111,6 +110,7 @@ pub fn fields_of(pattern: &str, path: &Path) -> Result<Option<Fields>> {
     Ok(found.map(|found| names.into_iter().zip(1..).map(|(name, n)| (name, found[n].to_string())).collect()))
 }
 
+/// Returns what a part of a pattern fits, and the names in it.
 fn expression_of(part: &str) -> Result<(Regex, Vec<String>)> {
     let mut expression = String::from("^");
     let mut names = Vec::new();
