@@ -10,6 +10,8 @@ fn main() {
     let has = |starts: &[&str]| starts.iter().any(|start| target.starts_with(start));
     let kernels = if env::var_os("CARGO_FEATURE_PLAIN").is_some() {
         "plain"
+    } else if has(&["thumbv8m.main"]) && env::var_os("CARGO_FEATURE_HELIUM").is_some() {
+        "helium"
     } else if has(&["thumbv7em", "thumbv8m.main"]) {
         "dsp"
     } else if has(&["thumbv7m"]) {
@@ -24,8 +26,5 @@ fn main() {
     println!("cargo::rustc-cfg={kernels}");
     if kernels == "dsp" && has(&["thumbv8m"]) {
         println!("cargo::rustc-cfg=dsp_extension");
-        if env::var_os("CARGO_FEATURE_HELIUM").is_some() {
-            println!("cargo::rustc-cfg=helium");
-        }
     }
 }

@@ -22,6 +22,8 @@ mod four;
 mod fours;
 #[cfg(not(plain))]
 mod groups;
+#[cfg(helium)]
+mod helium;
 mod matrix;
 mod max_pool;
 mod multiply;
@@ -29,7 +31,7 @@ mod pair;
 mod plain;
 #[cfg(riscv)]
 mod riscv;
-#[cfg(any(dsp, thumb2, thumb1))]
+#[cfg(any(dsp, helium, thumb2, thumb1))]
 mod saturating;
 mod slide;
 mod table;

@@ -1,6 +1,6 @@
-"""Times training steps of four small nets in PyTorch on the CPU.
+"""Times training steps of four small nets in PyTorch, on the CPU or on an NVIDIA card.
 
-    python torch_step.py --threads 1 --nets resnet8,dscnn,mlp800,mlp1200 --seconds 3
+    python torch_step.py --threads 1 --nets resnet8,dscnn,mlp800,mlp1200 --seconds 3 [--device cuda]
 
 A step is forward, cross-entropy, backward, AdamW and zeroing the gradients, on one random batch
 that lies in memory.
@@ -123,12 +123,12 @@ ADAMW = {"lr": 1e-3, "weight_decay": 0.01, "fused": True}
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
-def training(name, memory):
+def training(name, memory, device):
     """Returns a function that makes one training step, and the number of parameters trained."""
     torch.manual_seed(1)
     make, shape, classes = NETS[name]
-    net = make().train()
-    x, labels = torch.randn(shape), torch.randint(classes, shape[:1])
+    net = make().train().to(device)
+    x, labels = torch.randn(shape).to(device), torch.randint(classes, shape[:1]).to(device)
     if len(shape) == 4:
         net, x = net.to(memory_format=FORMATS[memory]), x.to(memory_format=FORMATS[memory])
     adamw = torch.optim.AdamW(net.parameters(), **ADAMW)
@@ -137,6 +137,8 @@ def training(name, memory):
         functional.cross_entropy(net(x), labels).backward()
         adamw.step()
         adamw.zero_grad(set_to_none=True)
+        if device == "cuda":
+            torch.cuda.synchronize()
 
     return step, sum(p.numel() for p in net.parameters())
 
@@ -154,21 +156,22 @@ def measure(step, seconds):
     return times
 
 
-def faster_format(name):
+def faster_format(name, device):
     """Returns the memory format with the faster step in a short trial of both."""
     if len(NETS[name][1]) != 4:
         return "contiguous"
-    trials = {memory: min(measure(training(name, memory)[0], TRIAL_SECONDS)) for memory in FORMATS}
+    trials = {memory: min(measure(training(name, memory, device)[0], TRIAL_SECONDS)) for memory in FORMATS}
     took = ", ".join(f"{memory} {ms:.3f} ms" for memory, ms in trials.items())
     print(f"{name}: {took}", file=sys.stderr)
     return min(trials, key=trials.get)
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Times training steps in PyTorch on the CPU.")
+    parser = argparse.ArgumentParser(description="Times training steps in PyTorch.")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--nets", default=",".join(NETS), help="names with commas between")
     parser.add_argument("--seconds", type=float, default=3.0, help="for each net, after warm-up")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     args = parser.parse_args()
     names = args.nets.split(",")
     if unknown := [name for name in names if name not in NETS]:
@@ -177,13 +180,14 @@ def main():
     torch.set_num_threads(args.threads)
     torch.set_num_interop_threads(1)
     for name in names:
-        memory = faster_format(name)
-        step, parameters = training(name, memory)
+        memory = faster_format(name, args.device)
+        step, parameters = training(name, memory, args.device)
         times = measure(step, args.seconds)
         result = {
             "net": name,
             "batch": NETS[name][1][0],
             "threads": args.threads,
+            "device": args.device,
             "parameters": parameters,
             "torch": torch.__version__,
             "ms": round(min(times), 3),

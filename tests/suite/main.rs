@@ -3,6 +3,8 @@
 mod boards;
 mod command;
 mod corpus;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod data;
 mod device;
 mod distillation;

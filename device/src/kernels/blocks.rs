@@ -12,6 +12,8 @@ use super::Slide;
 #[cfg(dsp)]
 use super::dsp::{all_blocks, all_blocks_of_vector};
 use super::eight::BYTES;
+#[cfg(helium)]
+use super::helium::{all_blocks, all_blocks_of_vector};
 use super::matrix::{COLUMNS, Patch, Sums};
 #[cfg(riscv)]
 use super::riscv::{block_sums, vector_sums};
@@ -211,7 +213,7 @@ impl End {
     }
 }
 
-#[cfg(not(dsp))]
+#[cfg(not(any(dsp, helium)))]
 impl End {
     /// Requantises the sum of the next channel of a vector and writes it.
     ///
@@ -265,7 +267,7 @@ impl End {
 /// # Safety
 ///
 /// There are weights, constants and places for as many blocks, and a patch for as many taps.
-#[cfg(not(dsp))]
+#[cfg(not(any(dsp, helium)))]
 #[inline(never)]
 unsafe fn all_blocks(job: &mut Blocks) {
     let (mut end, mut weights, start) = (job.end, job.weights, job.start);
@@ -289,7 +291,7 @@ unsafe fn all_blocks(job: &mut Blocks) {
 /// # Safety
 ///
 /// As there; there are as many values as taps.
-#[cfg(not(dsp))]
+#[cfg(not(any(dsp, helium)))]
 #[inline(never)]
 unsafe fn all_blocks_of_vector(job: &mut Blocks) {
     let (mut end, mut weights, [start, _]) = (job.end, job.weights, job.start);

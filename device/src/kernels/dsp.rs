@@ -12,14 +12,13 @@
 #![allow(unsafe_code)]
 
 /// What the assembler has to be told: on ARMv8-M the extension is one of choice.
-#[cfg(all(dsp_extension, not(helium)))]
+#[cfg(dsp_extension)]
 macro_rules! needs {
     () => {
         ".cpu cortex-m33"
     };
 }
 #[cfg(not(dsp_extension))]
-#[cfg(not(helium))]
 macro_rules! needs {
     () => {
         ""
@@ -66,7 +65,6 @@ macro_rules! one_tap {
 }
 
 /// Requantises an accumulator, adds the zero point in r8 and saturates; multiplier and shift are in registers.
-#[cfg(not(helium))]
 macro_rules! requantize {
     ($register:literal, $multiplier:literal, $shift:literal) => {
         concat!(
@@ -99,7 +97,6 @@ macro_rules! requantize {
 }
 
 /// Bias, multiplier and shift of the next channel, in r12, r2 and r3.
-#[cfg(not(helium))]
 macro_rules! constants {
     () => {
         "
@@ -111,7 +108,6 @@ macro_rules! constants {
 }
 
 /// The end of one row of a vector.
-#[cfg(not(helium))]
 macro_rules! end_of_value {
     ($sum:literal) => {
         concat!(
@@ -126,42 +122,12 @@ macro_rules! end_of_value {
     };
 }
 
-/// Requantises the sums of four channels in q0, which hold the biases, adds the zero point in r8, saturates and writes them to
-/// where a register points; multipliers and shifts are at r6 and r7.
-#[cfg(helium)]
-macro_rules! end_of_four {
-    ($place:literal) => {
-        concat!(
-            "vldrw.u32 q1, [r6], #16\n",
-            "vmulh.s32 q0, q0, q1\n",
-            "vldrb.u32 q1, [r7], #4\n",
-            "vneg.s32 q1, q1\n",
-            // Rounding is that of a shift to the right by as many bits.
-            "vrshl.s32 q0, q0, q1\n",
-            "vadd.i32 q0, q0, r8\n",
-            "vqmovnb.s32 q0, q0\n",
-            "vqmovnb.s16 q0, q0\n",
-            "vstrb.32 q0, [",
-            $place,
-            "], #4\n",
-        )
-    };
-}
-
-#[cfg(not(helium))]
 mod blocks;
-#[cfg(not(helium))]
 mod depthwise;
-#[cfg(helium)]
-mod helium;
 mod patch;
 
-#[cfg(not(helium))]
 pub(super) use blocks::{all_blocks, all_blocks_of_vector};
-#[cfg(not(helium))]
 pub(super) use depthwise::all_groups;
-#[cfg(helium)]
-pub(super) use helium::{all_blocks, all_blocks_of_vector, all_groups};
 pub(super) use patch::{lay, lay_rows, row};
 
 /// Bytes that a patch takes for each tap.

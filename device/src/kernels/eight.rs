@@ -9,6 +9,8 @@ use super::Slide;
 use super::blocks::Whole;
 #[cfg(dsp)]
 use super::dsp as core_kernels;
+#[cfg(helium)]
+use super::helium as core_kernels;
 #[cfg(plain)]
 use super::matrix::each_block;
 use super::matrix::{COLUMNS, Patch, Rows};

@@ -10,6 +10,8 @@ use super::Slide;
 use super::blocks::{End, JOINED, NOWHERE, Results};
 #[cfg(dsp)]
 use super::dsp::all_groups;
+#[cfg(helium)]
+use super::helium::all_groups;
 use super::matrix::COLUMNS;
 #[cfg(riscv)]
 use super::riscv::channel_sums;
@@ -46,6 +48,9 @@ pub(super) struct Taps {
     pub(super) weight_skip: usize,
 }
 
+/// Values of padding that are there, as many as an assembly takes at once.
+pub(super) const PADDING: usize = if cfg!(helium) { 16 } else { 4 };
+
 /// The most rectangles that a kernel falls into: inside, above, below, left, right.
 const RECTANGLES: usize = 5;
 
@@ -68,7 +73,7 @@ pub(super) struct Fours<'a> {
     weights: &'a [u8],
     count: usize,
     finish: &'a Finish,
-    padding: [i8; 4],
+    padding: [i8; PADDING],
     job: &'a mut Groups,
 }
 
@@ -95,7 +100,7 @@ impl<'a> Fours<'a> {
         };
         job.groups = count / 4;
         job.show_all(over, weights);
-        Self { over, weights, count, finish, padding: [slide.input.zero_point; 4], job }
+        Self { over, weights, count, finish, padding: [slide.input.zero_point; PADDING], job }
     }
 
     /// Computes the channels of a pixel and returns how many; none where a window with holes leaves the input or an addition follows.
@@ -161,7 +166,7 @@ impl<'a> Fours<'a> {
             self.job.rectangles = 0;
             self.job.add(self.over, values, weights, (&ys, &xs), false);
             self.surround(weights, &ys, &xs);
-            // SAFETY: the taps inside lie in the input, those around it read one word; all have weights, and `end` the
+            // SAFETY: the taps inside lie in the input, those around it read the padding; all have weights, and `end` the
             // channels.
             unsafe { all_groups(self.job) };
             if self.finish.is_joined() {
@@ -223,7 +228,7 @@ impl Groups {
         self.add(over, core::ptr::null(), weights.as_ptr(), all, false);
     }
 
-    /// Adds a rectangle of taps; over padding the values are one word.
+    /// Adds a rectangle of taps; over padding the values are the same few for all.
     #[inline(always)]
     fn add(
         &mut self,
@@ -264,7 +269,7 @@ impl Groups {
 ///
 /// Every tap of every rectangle lies in what its pointers point to, for as many groups of four as there are constants and
 /// places.
-#[cfg(not(dsp))]
+#[cfg(not(any(dsp, helium)))]
 unsafe fn all_groups(job: &mut Groups) {
     let mut end = job.end;
     for _ in 0..job.groups {

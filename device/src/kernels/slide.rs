@@ -180,9 +180,9 @@ impl Finish {
 #[cfg(not(plain))]
 #[inline(always)]
 pub(super) fn finish(accumulator: i32, requantization: Requantization, zero_point: i32) -> i8 {
-    #[cfg(any(dsp, thumb2, thumb1))]
+    #[cfg(any(dsp, helium, thumb2, thumb1))]
     return super::saturating::finish(accumulator, requantization, zero_point);
-    #[cfg(not(any(dsp, thumb2, thumb1)))]
+    #[cfg(not(any(dsp, helium, thumb2, thumb1)))]
     saturate(requantization.apply(accumulator).wrapping_add(zero_point), Clamp::ALL)
 }
 

@@ -1,11 +1,8 @@
 //! What a window shows, laid out in halves.
 
-#[cfg(not(helium))]
 use core::arch::naked_asm;
 
 use super::BYTES;
-#[cfg(helium)]
-use super::helium::spread_rows;
 use crate::kernels::matrix::{COLUMNS, Patch};
 use crate::kernels::window::Over;
 
@@ -112,7 +109,6 @@ pub(in crate::kernels) fn row(weights: &[u8], patch: &Patch<'_>) -> [i32; COLUMN
 }
 
 /// A word of four bytes becomes two words of two halves, which join the total.
-#[cfg(not(helium))]
 macro_rules! spread_word {
     () => {
         "
@@ -143,7 +139,6 @@ unsafe fn spread(values: *const i8, places: *mut i8, groups: usize) -> i32 {
 /// # Safety
 ///
 /// As there, for every row; there is one at least.
-#[cfg(not(helium))]
 #[unsafe(naked)]
 unsafe extern "C" fn spread_rows(values: *const i8, places: *mut i8, groups: usize, rows: usize, skip: usize) -> i32 {
     naked_asm!(

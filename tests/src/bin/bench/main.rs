@@ -33,6 +33,9 @@ enum What {
         /// How long each net is measured, twice.
         #[arg(long, default_value_t = 3.0)]
         seconds: f64,
+        /// What the steps are taken on.
+        #[arg(long, value_enum, default_value = "cpu")]
+        device: training::On,
     },
     /// This process times its own steps and prints a line for each net.
     #[command(hide = true)]
@@ -42,6 +45,8 @@ enum What {
         /// One net alone.
         #[arg(long)]
         net: Option<String>,
+        #[arg(long, value_enum, default_value = "cpu")]
+        device: training::On,
     },
     /// The ways in which facts enter, on two data sets: what each brings, and what it costs.
     Facts {
@@ -104,8 +109,8 @@ enum What {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().what {
-        What::Training { json, seconds } => training::beside_torch(json, seconds),
-        What::Steps { seconds, net } => training::steps(seconds, net.as_deref()),
+        What::Training { json, seconds, device } => training::beside_torch(json, seconds, device),
+        What::Steps { seconds, net, device } => training::steps(seconds, net.as_deref(), device),
         What::Facts { json, data, seeds } => facts::table(json, &data, seeds),
         What::Device { json, layers, write, on } => device::table(json, layers, write, on.as_deref()),
         What::Signals { json, write } => signals::table(json, write),

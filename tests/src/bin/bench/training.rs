@@ -14,6 +14,29 @@ use attar_tests::root;
 use candle_core::Device;
 use serde_json::{Value, json};
 
+/// What the steps are taken on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum On {
+    Cpu,
+    Cuda,
+}
+
+impl On {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+        }
+    }
+
+    fn device(self) -> Result<Device> {
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda => Device::new_cuda(0).context("--device cuda: expected an NVIDIA card and its driver"),
+        }
+    }
+}
+
 /// Name, input, outputs, student, batch: as `tests/peers/torch_step.py` has them.
 const NETS: [(&str, &str, usize, &str, usize); 4] = [
     ("resnet8", "[32,32,3]", 10, "arch='resnet'", 64),
@@ -23,21 +46,23 @@ const NETS: [(&str, &str, usize, &str, usize); 4] = [
 ];
 
 /// Measures both, twice in turn, for one thread and for all, and prints the ratios.
-pub(crate) fn beside_torch(as_json: bool, seconds: f64) -> Result<()> {
+///
+/// On a card the threads make no difference, and all are taken.
+pub(crate) fn beside_torch(as_json: bool, seconds: f64, on: On) -> Result<()> {
     let python = python_with_torch()?;
     let cores = std::thread::available_parallelism().map_or(1, |count| count.get());
-    let counts = if cores > 1 { vec![1, cores] } else { vec![1] };
+    let counts = if on == On::Cpu && cores > 1 { vec![1, cores] } else { vec![cores] };
     let mut rows = Vec::new();
     for threads in counts {
         let (mut ours, mut torch) = (BTreeMap::new(), BTreeMap::new());
         for _ in 0..2 {
-            keep_least(&mut ours, &our_steps(threads, seconds)?)?;
-            keep_least(&mut torch, &torch_steps(&python, threads, seconds)?)?;
+            keep_least(&mut ours, &our_steps(threads, seconds, on)?)?;
+            keep_least(&mut torch, &torch_steps(&python, threads, seconds, on)?)?;
         }
         for (net, _, _, _, batch) in NETS {
             let (ours, torch) = (ours[net], torch[net]);
             rows.push(json!({
-                "net": net, "batch": batch, "threads": threads,
+                "net": net, "batch": batch, "threads": threads, "device": on.name(),
                 "attar_ms": ours, "torch_ms": torch, "ratio": ours / torch,
             }));
         }
@@ -63,7 +88,8 @@ pub(crate) fn beside_torch(as_json: bool, seconds: f64) -> Result<()> {
 }
 
 /// Times steps for some seconds a net and prints the least time of each as a line of JSON.
-pub(crate) fn steps(seconds: f64, net: Option<&str>) -> Result<()> {
+pub(crate) fn steps(seconds: f64, net: Option<&str>, on: On) -> Result<()> {
+    let device = on.device()?;
     for (name, shape, outputs, student, batch) in
         NETS.into_iter().filter(|(name, ..)| net.is_none_or(|net| net == *name))
     {
@@ -79,7 +105,7 @@ pub(crate) fn steps(seconds: f64, net: Option<&str>) -> Result<()> {
         data.targets[0].values = (0..batch).map(|sample| (sample % outputs) as f32).collect();
         let graph = net::build(&recipe.student, data.input_shape, None, &[("y".into(), outputs)])?;
         let mut random = random::stream(0, "benchmark");
-        let net = Net::new(graph, &mut random, &Device::Cpu)?;
+        let net = Net::new(graph, &mut random, &device)?;
         let mut optimizer = Optimizer::new(&net.parameters, &recipe.student)?;
         let task = Task { quiet: true, ..Task::new(name, &data, &recipe.student, Objective::Labels, &[0]) };
         let samples: Vec<usize> = (0..batch).collect();
@@ -92,6 +118,7 @@ pub(crate) fn steps(seconds: f64, net: Option<&str>) -> Result<()> {
             let start = Instant::now();
             let (_, gradients) = train::gradients(&net, &task, step, &mut random, None)?;
             optimizer.step(&net.parameters, &gradients, 1e-3)?;
+            device.synchronize()?;
             least = least.min(start.elapsed().as_secs_f64());
             count += 1;
         }
@@ -101,10 +128,10 @@ pub(crate) fn steps(seconds: f64, net: Option<&str>) -> Result<()> {
 }
 
 /// Runs this program again, whose threads are counted when it starts.
-fn our_steps(threads: usize, seconds: f64) -> Result<String> {
+fn our_steps(threads: usize, seconds: f64, on: On) -> Result<String> {
     let program = std::env::current_exe()?;
     let output = Command::new(program)
-        .args(["steps", "--seconds", &seconds.to_string()])
+        .args(["steps", "--seconds", &seconds.to_string(), "--device", on.name()])
         .env("RAYON_NUM_THREADS", threads.to_string())
         .stderr(Stdio::inherit())
         .output()?;
@@ -112,11 +139,12 @@ fn our_steps(threads: usize, seconds: f64) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-fn torch_steps(python: &Path, threads: usize, seconds: f64) -> Result<String> {
+fn torch_steps(python: &Path, threads: usize, seconds: f64, on: On) -> Result<String> {
     let nets: Vec<&str> = NETS.iter().map(|(net, ..)| *net).collect();
     let output = Command::new(python)
         .arg(root().join("tests/peers/torch_step.py"))
         .args(["--threads", &threads.to_string(), "--seconds", &seconds.to_string(), "--nets", &nets.join(",")])
+        .args(["--device", on.name()])
         .stderr(Stdio::null())
         .output()
         .with_context(|| format!("cannot run {}", python.display()))?;
