@@ -66,6 +66,9 @@ pub fn run(recipe: &Recipe, places: &Places) -> Result<Report> {
         data.splits.validation.len(),
         data.splits.test.len()
     ));
+    if data.splits.test.is_empty() {
+        say("warning: there is no test split: all figures are of the samples that were trained on");
+    }
     data.remarks().iter().for_each(|remark| say(remark));
     rules::check(recipe, &data)?;
     budget::check(recipe, &data)?;
@@ -334,6 +337,11 @@ impl Run<'_> {
         let heads: Vec<(String, usize)> = targets.map(|target| (target.name.clone(), target.outputs)).collect();
         let facts = audience.and_then(|audience| self.data.facts.input(audience));
         let graph = net::build(how, self.data.input_shape, facts, &heads)?;
+        let every = self.recipe.signal.as_ref().map_or(1, |signal| signal.every);
+        ensure!(
+            every == 1 || stage.role() == "teacher" || !graph.is_streamed(),
+            "signal.every is {every}, but the network has a state that takes every window, as it did in training: say every = 1"
+        );
         let mut random = random::stream(stage.seed, &format!("{} weights", stage.role()));
         let net = Net::new(graph, &mut random, &self.places.device)?;
         self.fit(stage, net, how, objective, answered, None)

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use attar_device::signal::{Detector, Stream};
+use attar_device::signal::{Detected, Detector, Stream};
 use attar_device::{Facts, Student};
 use attar_shared::{Checksum, Signal};
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,9 @@ pub struct Detection {
     pub class: usize,
     /// Its smoothed probability.
     pub probability: f32,
+    /// The hop with which it was over, if it was; a board does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u32>,
 }
 
 /// Checksums of everything up to a hop.
@@ -69,6 +72,13 @@ pub fn listen(student: &Student<'_>, samples: &[i16], facts: &Facts<'_>) -> Resu
     let signal = signal_of(student)?;
     let (mut memory, mut arena) = (vec![0; signal.words as usize], vec![0; student.model().arena_bytes()]);
     let mut stream = Stream::new(student, &mut memory, &mut arena)?;
+    let first = student.model().heads().next().and_then(|head| student.model().tensor(head.tensor));
+    let classes = first.map_or(0, |tensor| tensor.shape.len());
+    ensure!(
+        signal.detection.is_none() || classes <= CLASSES,
+        "the first head has {classes} classes; this program and the test firmware tell {CLASSES} apart, what `attar new` writes any \
+         number"
+    );
     let mut detector = signal.detection.map(Detector::<CLASSES>::new);
     let mut heard = Heard::default();
     let (mut hops, mut runs) = (0, 0);
@@ -79,11 +89,19 @@ pub fn listen(student: &Student<'_>, samples: &[i16], facts: &Facts<'_>) -> Resu
         if let Some(answers) = stream.run(facts)? {
             runs += 1;
             answers.heads().for_each(|head| outputs.add(head.quantized().iter().map(|q| q.cast_unsigned())));
-            if let (Some(detector), Some(head)) = (&mut detector, answers.heads().next())
-                && let Some(detected) = detector.update(&head)
-            {
-                let (class, probability) = (detected.class, detected.probability);
-                heard.detections.push(Detection { hop: hops, class, probability });
+            if let (Some(detector), Some(head)) = (&mut detector, answers.heads().next()) {
+                let began = detector.update(&head);
+                if let Some(last) = heard.detections.last_mut().filter(|last| last.until.is_none())
+                    && (began.is_some() || detector.active().is_none())
+                {
+                    last.until = Some(hops);
+                }
+                heard.detections.extend(began.map(|Detected { class, probability }| Detection {
+                    hop: hops,
+                    class,
+                    probability,
+                    until: None,
+                }));
             }
         }
         hops += 1;
@@ -103,8 +121,12 @@ pub fn listen(student: &Student<'_>, samples: &[i16], facts: &Facts<'_>) -> Resu
 /// As [`recordings::read`].
 pub fn read(student: &Student<'_>, path: &Path) -> Result<Vec<i16>> {
     let signal = signal_of(student)?;
-    let is_csv = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
-    ensure!(!is_csv, "{}: a recording to listen to is a WAV file", path.display());
+    ensure!(
+        !recordings::is_csv(path),
+        "{}: a recording to listen to is a WAV file, of 16 bits with the channels in the order of the model and full scale where \
+         signal.full_scale is",
+        path.display()
+    );
     let channels = usize::from(signal.channels);
     let shape = Shape { rate: f64::from(signal.rate), channels, columns: &[], full_scale: 1.0, along: &[] };
     Ok(recordings::read(path, &shape)?.0)
@@ -182,7 +204,7 @@ impl StreamFigures {
                 ["detected", "hop", hop, "class", class, "probability", probability] => {
                     let (hop, class) = (number(hop)? as u32, number(class)? as usize);
                     let probability = f32::from_bits(bits(probability)?);
-                    figures.detections.push(Detection { hop, class, probability });
+                    figures.detections.push(Detection { hop, class, probability, until: None });
                 }
                 ["stream", words, _] => {
                     let count = words.strip_prefix("words=").unwrap_or_default();

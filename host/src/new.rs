@@ -11,13 +11,15 @@ use object::{Object, ObjectSection};
 use crate::boards::Board;
 use crate::estimate::Estimate;
 use crate::files;
+use crate::recipe::Recipe;
 
-/// Writes a crate for a board around a student; the folder is there as a whole, or not at all.
+/// Writes a crate for a board around a student; the folder is there as a whole, or not at all. The recipe of the student, if it is
+/// known, says in what unit its sensor measures.
 ///
 /// # Errors
 ///
 /// When the folder is there already and is not empty, the student does not fit the board, or something cannot be written.
-pub fn firmware(folder: &Path, board: &Board, bytes: &[u8]) -> Result<()> {
+pub fn firmware(folder: &Path, board: &Board, bytes: &[u8], recipe: Option<&Recipe>) -> Result<()> {
     let student = Student::parse(bytes)?;
     let model = student.model();
     let (flash, ram) = (board.flash.get()?, board.ram.get()?);
@@ -33,7 +35,7 @@ pub fn firmware(folder: &Path, board: &Board, bytes: &[u8]) -> Result<()> {
         bail!("{} is there already and is not empty: name another folder", folder.display());
     }
     let name = crate_name(folder)?;
-    let values = values(&name, board, model)?;
+    let values = values(&name, board, model, recipe)?;
     let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
     // A temporary folder is its owner's alone; the one in it is like any other.
@@ -123,7 +125,7 @@ const TAKEN: [&str; 14] = [
 ];
 
 /// What stands in the place of names in double braces.
-fn values(name: &str, board: &Board, model: &Model<'_>) -> Result<Vec<(String, String)>> {
+fn values(name: &str, board: &Board, model: &Model<'_>, recipe: Option<&Recipe>) -> Result<Vec<(String, String)>> {
     let is_riscv = board.target.starts_with("riscv");
     let link: &[&str] = if is_riscv { &["-Tmemory.x", "-Tlink.x"] } else { &["--nmagic", "-Tlink.x"] };
     let features = if board.core == "m55" { r#""link", "helium""# } else { r#""link""# };
@@ -146,7 +148,8 @@ fn values(name: &str, board: &Board, model: &Model<'_>) -> Result<Vec<(String, S
         let first = model.heads().next().and_then(|head| model.tensor(head.tensor));
         let classes = first.map_or(0, |tensor| tensor.shape.len()).max(2);
         let listens = [
-            ("rate", (signal.rate.round() as u32).to_string()),
+            ("rate", (signal.rate.round() as u32).max(1).to_string()),
+            ("scale", scale(recipe)),
             ("channels", signal.channels.to_string()),
             ("classes", classes.to_string()),
         ];
@@ -159,6 +162,20 @@ fn values(name: &str, board: &Board, model: &Model<'_>) -> Result<Vec<(String, S
             .push(("link".into(), link.iter().map(|argument| format!("{argument:?}")).collect::<Vec<_>>().join(", ")));
     }
     Ok(values)
+}
+
+/// Returns what a sample of the sensor stands for, as a comment.
+fn scale(recipe: Option<&Recipe>) -> String {
+    let how = recipe.and_then(|recipe| recipe.signal.as_ref().map(|signal| (recipe, signal)));
+    match how.and_then(|(recipe, signal)| Some((recipe, signal.full_scale?))) {
+        Some((recipe, full_scale)) => {
+            let columns = recipe.input.columns.values().map(|column| column.escape_debug().to_string());
+            let columns = columns.collect::<Vec<_>>().join(", ");
+            let order = if columns.is_empty() { String::new() } else { format!(" The channels are {columns}.") };
+            format!("32,767 stands for {full_scale} in the unit of the training data (signal.full_scale).{order}")
+        }
+        None => "Full scale is that of the recordings: the same sound has to give the same level.".into(),
+    }
 }
 
 /// Returns where the crate takes the engine from: the source beside this program, where there is one, or crates.io.

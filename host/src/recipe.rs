@@ -157,6 +157,9 @@ pub struct Split {
     /// recordings: the groups that are the test split, in the place of a share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold_out: Option<Vec<String>>,
+    /// recordings: stretches of a recording, such as `"30 s"`, whose samples stay on one side, in the place of a group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<signal::Span>,
 }
 
 impl Split {
@@ -171,7 +174,13 @@ impl Split {
 
 impl Default for Split {
     fn default() -> Self {
-        Self { test: Self::default_test(), validation: Self::default_validation(), group: None, hold_out: None }
+        Self {
+            test: Self::default_test(),
+            validation: Self::default_validation(),
+            group: None,
+            hold_out: None,
+            block: None,
+        }
     }
 }
 

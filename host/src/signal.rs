@@ -66,7 +66,8 @@ impl Extractor {
     pub fn windows(&self, samples: usize) -> Result<usize> {
         let signal = self.signal()?;
         let (window, hop) = (usize::from(signal.window), usize::from(signal.hop));
-        let kept = samples / signal.decimation();
+        // Of each so many the first is kept.
+        let kept = samples.div_ceil(signal.decimation());
         let left = kept.checked_sub(window).with_context(|| {
             format!("signal.length makes {kept} samples after the filters, fewer than the {window} of a window")
         })?;

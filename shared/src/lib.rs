@@ -55,8 +55,8 @@ pub use overlap::Overlap;
 pub use requantization::Requantization;
 pub use scratch::scratch_len;
 pub use signal::{
-    Arithmetic, Block, BlockDefinition, Blocks, Detection, MAX_BLOCKS, MAX_CHANNELS, MAX_FACTOR, MAX_STAGES,
-    MAX_WINDOW, MIN_TRANSFORM, Mel, MelDefinition, ONE, Signal, SignalDefinition, Stage, Statistics, Table,
+    Arithmetic, Block, BlockDefinition, Blocks, Detection, MAX_BLOCKS, MAX_CHANNELS, MAX_DECIMATION, MAX_FACTOR,
+    MAX_STAGES, MAX_WINDOW, MIN_TRANSFORM, Mel, MelDefinition, ONE, Signal, SignalDefinition, Stage, Statistics, Table,
     stage_words, words_of,
 };
 pub use signature::{SIGNATURE_BYTES, Signature, sign};

@@ -28,6 +28,9 @@ pub const MIN_TRANSFORM: u16 = 16;
 /// The greatest factor of one decimation.
 pub const MAX_FACTOR: u32 = 64;
 
+/// The greatest product of all decimations.
+pub const MAX_DECIMATION: u32 = 4096;
+
 /// The words that stages compute in at least, when no Fourier transform needs more.
 pub(crate) const MIN_SCRATCH: usize = 64;
 
@@ -225,8 +228,12 @@ impl<'a> Signal<'a> {
             return Err(Defect::NotFinite);
         }
         let (stages, _) = self.stages.as_chunks::<STAGE_BYTES>();
+        let mut decimation = 1u32;
         for stage in stages {
-            check_stage(stage, self.arithmetic)?;
+            decimation = decimation.saturating_mul(check_stage(stage, self.arithmetic)?);
+        }
+        if decimation > MAX_DECIMATION {
+            return Err(Defect::TooLarge);
         }
         self.check_table(self.taper)?;
         if !block::entries16(self.sine).all(|entry| entry <= ONE) {
@@ -276,6 +283,7 @@ impl<'a> Signal<'a> {
     /// Returns how many samples come in for one that the windows get.
     pub fn decimation(&self) -> usize {
         self.stages().fold(1, |all, stage| match stage {
+            // Checked: the product is at most MAX_DECIMATION.
             Stage::Decimate(factor) => factor.max(1) as usize * all,
             _ => all,
         })
@@ -362,7 +370,8 @@ fn stage(record: &[u8; STAGE_BYTES]) -> Stage {
     }
 }
 
-fn check_stage(record: &[u8; STAGE_BYTES], arithmetic: Arithmetic) -> Result<(), Defect> {
+/// Returns how many samples come in for one that goes on.
+fn check_stage(record: &[u8; STAGE_BYTES], arithmetic: Arithmetic) -> Result<u32, Defect> {
     let mut words = record.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes));
     let kind = words.next().unwrap_or(u32::MAX);
     let used = match kind {
@@ -378,10 +387,10 @@ fn check_stage(record: &[u8; STAGE_BYTES], arithmetic: Arithmetic) -> Result<(),
     {
         return Err(Defect::NotFinite);
     }
-    if kind == DECIMATE && !words.next().is_some_and(|factor| (2..=MAX_FACTOR).contains(&factor)) {
-        return Err(Defect::Window);
+    if kind != DECIMATE {
+        return Ok(1);
     }
-    Ok(())
+    words.next().filter(|factor| (2..=MAX_FACTOR).contains(factor)).ok_or(Defect::Window)
 }
 
 /// Returns the words that a stage keeps from one sample to the next.

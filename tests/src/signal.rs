@@ -245,7 +245,7 @@ pub fn measure(front_end: &FrontEnd, arithmetic: Arithmetic, board: &str) -> any
     let design = design(front_end.text, arithmetic, None);
     let model = crate::models::hearing(&design, 0);
     let mut random = ChaCha8Rng::seed_from_u64(4);
-    let samples = noise(design.rate as usize * 2, Color::Pink, -20.0, &mut random).into_iter().map(|x| x as i16);
+    let samples = noise(design.rate as usize * 2, 1, Color::Pink, -20.0, &mut random).into_iter().map(|x| x as i16);
     verify::stream_on_qemu(verify::find_board(board)?, &model, &samples.collect::<Vec<_>>(), &[])
 }
 
@@ -259,7 +259,7 @@ pub fn streamed(board: &str) -> anyhow::Result<[u64; 2]> {
     let model = crate::models::hearing(&design, 4);
     let mut random = ChaCha8Rng::seed_from_u64(4);
     let of = |count: usize, random: &mut ChaCha8Rng| -> anyhow::Result<StreamFigures> {
-        let samples = noise(count, Color::Pink, -20.0, random).into_iter().map(|x| x as i16);
+        let samples = noise(count, 1, Color::Pink, -20.0, random).into_iter().map(|x| x as i16);
         verify::stream_on_qemu(verify::find_board(board)?, &model, &samples.collect::<Vec<_>>(), &[])
     };
     // A window of a second from a fresh start: what it takes to compute it anew.

@@ -26,7 +26,10 @@ fn steps_on_the_card_are_those_on_the_cpu() {
         ("[9]", "arch='mlp'\nhidden=[7]\nactivation='tanh'\nfusion='add'\noptimizer='sgd'\nmomentum=0.9\nclip=0.5"),
         ("[9]", "arch='mlp'\nhidden=[7]\nactivation='sigmoid'\nfusion='prior'"),
         ("[8,6,2]", "arch='cnn'\nchannels=[4,4,6]\npool=[2,1,1]\nresidual=true\nhidden=[5]"),
-        ("[8,6,2]", "arch='cnn'\nchannels=[4,6]\nseparable=true\nnorm=true\nactivation='relu6'\ngather='flatten'\nfusion='add'"),
+        (
+            "[8,6,2]",
+            "arch='cnn'\nchannels=[4,6]\nseparable=true\nnorm=true\nactivation='relu6'\ngather='flatten'\nfusion='add'",
+        ),
         ("[1,64,3]", "arch='cnn1d'\nchannels=[8,8]\nkernel=[5,5]\npool=[1,2]\nnorm=true\ndropout=0.3"),
         ("[49,10,1]", "arch='dscnn'"),
         ("[32,32,3]", "arch='resnet'"),

@@ -148,6 +148,14 @@ fn command_distils_from_recordings_and_listens() {
     let heard = in_folder(folder, &["listen", "run/student.attar", "high_m1_1.wav", "low_m1_4.wav", "--gap", "0.5"]);
     let said = String::from_utf8_lossy(&heard.stdout).into_owned();
     assert!(heard.status.success() && said.contains("detections in 1.5 s"), "{said}");
+    // A state of the network has taken every window in training, and the recipe is not written over.
+    let rare = in_folder(folder, &["distill", "r.toml", "--out", "rare", "--set", "signal.every=2"]);
+    assert!(String::from_utf8_lossy(&rare.stderr).contains("signal.every is 2, but the network has a state"));
+    fs::create_dir(folder.join("own")).unwrap();
+    fs::write(folder.join("own/recipe.toml"), text).unwrap();
+    let own = in_folder(folder, &["distill", "own/recipe.toml", "--data", ".", "--out", "own"]);
+    assert!(String::from_utf8_lossy(&own.stderr).contains("the recipe itself lies there"));
+    assert_eq!(fs::read_to_string(folder.join("own/recipe.toml")).unwrap(), text);
     // The names say what they are: each recording is counted once.
     let counts = in_folder(folder, &["listen", "run/student.attar", "high_m1_1.wav", "low_m1_4.wav", "--json"]);
     let counts = serde_json::from_slice::<serde_json::Value>(&counts.stdout).unwrap()["recordings"].clone();
@@ -219,6 +227,126 @@ fn long_tables_are_cut_where_their_labels_do_not_change() {
     assert!((data.input(0)[0] - 0.3535).abs() < 0.02, "{}", data.input(0)[0]);
 }
 
+/// Samples that share much of a signal are in one split: those of a recording, a stretch of it, or a group, which changes in none.
+#[test]
+fn samples_of_one_recording_are_in_one_split() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = String::from("x,word,who,load\n");
+    for row in 0..8000 {
+        let (word, who) = (["up", "down"][row / 500 % 2], ["ann", "bob"][row / 2000 % 2]);
+        text += &format!("{:.3},{word},{who},{}\n", (row as f64 * 0.1).sin(), row / 7);
+    }
+    for file in ["one.csv", "two.csv", "three.csv", "four.csv", "five.csv"] {
+        fs::write(folder.path().join(file), &text).unwrap();
+    }
+    let load = |files: &str, split: &str, heads: &str| {
+        let text = format!(
+            "[data]\nformat = \"recordings\"\nfiles = \"{files}\"\nsplit = {{ {split} }}\n[input]\ncolumns = {{ x = \"x\" }}\n\
+             [signal]\nrate = 1000\nfull_scale = 2.0\nlength = 200\nstep = 50\nwindow = 64\nhop = 64\n\
+             features = [{{ kind = \"statistics\", of = [\"rms\"] }}]\n{heads}\n\
+             [student]\narch = \"cnn1d\"\nchannels = [4]\n[distill]\nmethod = \"none\"\n"
+        );
+        let recipe = Recipe::parse(&text, "test", "test", &[])?;
+        data::load(&recipe, folder.path())
+    };
+    let word = "[[heads]]\nname = \"word\"\nkind = \"class\"\ncolumn = \"word\"\n";
+    let of = |data: &data::Dataset, split: &[usize]| -> Vec<(usize, usize)> {
+        let (_, clips) = data.signal.as_ref().unwrap();
+        split.iter().map(|&sample| clips.cuts[sample]).collect()
+    };
+    // Without a word about it, a recording.
+    let data = load("{file}.csv", "", word).unwrap();
+    let splits = [&data.splits.train, &data.splits.validation, &data.splits.test].map(|split| of(&data, split));
+    assert!(splits.iter().all(|split| !split.is_empty()));
+    for file in 0..5 {
+        assert_eq!(splits.iter().filter(|split| split.iter().any(|cut| cut.0 == file)).count(), 1, "recording {file}");
+    }
+    // Of a single one, stretches; no sample lies in two.
+    let refused = format!("{:#}", load("o{n}.csv", "", word).unwrap_err());
+    assert!(refused.contains("say data.split.block = \"10 s\""), "{refused}");
+    let data = load("o{n}.csv", "block = \"1 s\"", word).unwrap();
+    let splits = [&data.splits.train, &data.splits.validation, &data.splits.test].map(|split| of(&data, split));
+    for block in 0..8 {
+        let lies = |cut: &(usize, usize)| cut.1 / 1000 == block;
+        assert_eq!(splits.iter().filter(|split| split.iter().any(lies)).count(), 1, "stretch {block}");
+    }
+    assert!(splits.iter().flatten().all(|cut| cut.1 / 1000 == (cut.1 + 199) / 1000));
+    assert!(splits.iter().all(|split| !split.is_empty()));
+    let refused = format!("{:#}", load("o{n}.csv", "block = \"1 s\", group = \"who\"", word).unwrap_err());
+    assert!(refused.contains("both group and block"), "{refused}");
+    // A group changes in no sample, though the label does not; a value of a regression may.
+    let torque = "[[heads]]\nname = \"load\"\nkind = \"regression\"\ncolumn = \"load\"\n";
+    let data = load("o{n}.csv", "group = \"who\", hold_out = [\"bob\"], validation = 0", torque).unwrap();
+    let cuts = of(&data, &(0..data.len()).collect::<Vec<_>>());
+    assert!(cuts.iter().all(|cut| cut.1 / 2000 == (cut.1 + 199) / 2000) && cuts.len() > 140, "{}", cuts.len());
+    for (split, heads, expected) in [
+        ("hold_out = [], group = \"who\"", word, "data.split.hold_out is empty"),
+        ("block = 100", word, "data.split.block is shorter than a sample"),
+        (
+            "block = \"1 s\"",
+            "[signal.detection]\nsmooth = 64\non = 0.5\noff = 0.2\n[[heads]]\nname = \"load\"\n\
+         kind = \"regression\"\ncolumn = \"load\"\n",
+            "has to be of kind \"class\"",
+        ),
+    ] {
+        let said = format!("{:#}", load("o{n}.csv", split, heads).unwrap_err());
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+/// Noise is of every group, trains alone, and says nothing for other heads.
+#[test]
+fn noise_trains_alone_and_is_spread_over_the_groups() {
+    let folder = tempfile::tempdir().unwrap();
+    for who in ["ann", "bob", "eve", "joe"] {
+        for take in 0..10 {
+            wav(&folder.path().join(format!("{}_{who}_{take}.wav", ["yes", "no"][take % 2])), SPEC, 1000);
+        }
+    }
+    let noise = "[signal.noise]\nlabel = \"none\"\nshare = 1.0\ndb = [-60, -30]\n";
+    let text = format!(
+        "[data]\nformat = \"recordings\"\nfiles = \"{{word}}_{{who}}_*.wav\"\n\
+         split = {{ group = \"who\", test = 0.25, validation = 0.25 }}\n\
+         [signal]\nrate = 8000\nwindow = 256\nhop = 128\nfeatures = [{{ kind = \"mel\", bands = 8 }}]\n{noise}\
+         [[heads]]\nname = \"word\"\nkind = \"class\"\ncolumn = \"word\"\n[student]\narch = \"cnn1d\"\nchannels = [4]\n\
+         [distill]\nmethod = \"none\"\n"
+    );
+    let recipe = Recipe::parse(&text, "test", "test", &[]).unwrap();
+    let data = data::load(&recipe, folder.path()).unwrap();
+    assert_eq!(data.len(), 80);
+    let none = data.targets[0].labels.iter().position(|label| label == "none").unwrap() as f32;
+    let noises = |split: &[usize]| split.iter().filter(|&&sample| data.targets[0].values[sample] == none).count();
+    assert_eq!([noises(&data.splits.train), noises(&data.splits.validation), noises(&data.splits.test)], [40, 0, 0]);
+    assert_eq!([data.splits.validation.len(), data.splits.test.len()], [10, 10]);
+    // The noises of a channel know nothing of the next one's.
+    let mut random = ChaCha8Rng::seed_from_u64(3);
+    let stereo = attar::signal::noise(20_000, 2, Color::Brown, -20.0, &mut random);
+    let (left, right): (Vec<f64>, Vec<f64>) = stereo.as_chunks::<2>().0.iter().map(|[a, b]| (*a, *b)).unzip();
+    let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let correlation = product(&left, &right) / (product(&left, &left) * product(&right, &right)).sqrt();
+    assert!(correlation.abs() < 0.3, "{correlation}");
+}
+
+/// What a header may say that is read wrongly by some is refused, and folders name classes as file names do.
+#[test]
+fn samples_in_too_much_room_are_refused_and_folders_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wide.wav");
+    wav(&path, hound::WavSpec { bits_per_sample: 24, ..SPEC }, 100);
+    let mut bytes = fs::read(&path).unwrap();
+    let chunk = bytes.windows(4).position(|name| name == b"fmt ").unwrap();
+    // Four bytes for a sample, of which three are used.
+    bytes[chunk + 20..chunk + 22].copy_from_slice(&4u16.to_le_bytes());
+    bytes[chunk + 16..chunk + 20].copy_from_slice(&32_000u32.to_le_bytes());
+    fs::write(&path, bytes).unwrap();
+    let shape = data::recordings::Shape { rate: 8000.0, channels: 1, columns: &[], full_scale: 1.0, along: &[] };
+    let refused = format!("{:#}", data::recordings::read(&path, &shape).unwrap_err());
+    assert!(refused.contains("wide.wav") && refused.contains("ffmpeg"), "{refused}");
+    let fields = data::recordings::fields_of("{word}/{take}.wav", Path::new("data/yes/7.wav")).unwrap().unwrap();
+    assert_eq!((fields["word"].as_str(), fields["take"].as_str()), ("yes", "7"));
+    assert_eq!(data::recordings::fields_of("{word}/a{take}.wav", Path::new("data/yes/7.wav")).unwrap(), None);
+}
+
 /// A sample from the middle of a recording has the features that a stream over all of it has there.
 #[test]
 fn what_comes_before_a_sample_settles_its_filters() {
@@ -227,7 +355,7 @@ fn what_comes_before_a_sample_settles_its_filters() {
     for word in ["a", "b", "c"] {
         let mut writer = hound::WavWriter::create(folder.path().join(format!("{word}.wav")), SPEC).unwrap();
         let offset = 6000.0;
-        noise(2048, Color::Pink, -25.0, &mut random)
+        noise(2048, 1, Color::Pink, -25.0, &mut random)
             .into_iter()
             .for_each(|x| writer.write_sample((x + offset) as i16).unwrap());
         writer.finalize().unwrap();

@@ -94,7 +94,7 @@ fn signals(count: usize) -> Vec<(&'static str, Vec<i16>)> {
         20_000.0 * (-since / 40.0).exp() * (0.9 * since).sin() + random.random_range(-60.0..60.0)
     });
     let mut random = ChaCha8Rng::seed_from_u64(2);
-    let pink = noise(count, Color::Pink, -24.0, &mut random).into_iter().map(|x| x as i16).collect();
+    let pink = noise(count, 1, Color::Pink, -24.0, &mut random).into_iter().map(|x| x as i16).collect();
     let silence = vec![0; count];
     vec![
         ("sweep", sweep),
@@ -264,6 +264,70 @@ fn boards_hear_what_this_machine_hears() {
             assert_eq!(figures.hops, figures_of(&model, &samples), "{board}");
         }
     }
+}
+
+/// Three axes, whose samples come in whole threes; a decimation that leaves a sample over.
+#[test]
+fn boards_hear_three_axes() {
+    let design = design_of(
+        "rate = 1000\nchannels = 3\nwindow = 32\nhop = 24\nfilters = [{ kind = \"decimate\", by = 4 }]\n\
+         features = [{ kind = \"statistics\", of = [\"rms\", \"peak\"] }]",
+    )
+    .unwrap();
+    let model = models::hearing(&design, 1);
+    let samples: Vec<i16> = (0..3 * 1001u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 18) as i16).collect();
+    let figures = verify::stream_on_qemu(verify::find_board("mps2-an386").unwrap(), &model, &samples, &[]).unwrap();
+    assert_eq!((figures.mismatches, figures.hops), (0, figures_of(&model, &samples)));
+    let extractor = Extractor::new(design.record(design.features()).unwrap()).unwrap();
+    for count in [125, 126, 127, 128, 221, 1001] {
+        let features = extractor.features(&samples[..3 * count]).unwrap();
+        assert_eq!(extractor.windows(count).unwrap() * design.features(), features.len(), "{count} samples");
+    }
+    assert!(extractor.windows(124).is_err());
+}
+
+/// Filters that would not die away, in either arithmetic or in integers alone, are refused with what to do.
+#[test]
+fn filters_that_hang_are_refused() {
+    for (filter, arithmetic, expected) in [
+        ("{ kind = \"high-pass\", hz = 20 }", "fixed", Some("would hang at -65 dB")),
+        ("{ kind = \"high-pass\", hz = 20 }", "float", None),
+        ("{ kind = \"high-pass\", hz = 80 }", "fixed", None),
+        ("{ kind = \"dc\", hz = 5 }", "fixed", None),
+        ("{ kind = \"biquad\", constants = [1, 0, 0, -2.5, 1.2] }", "float", Some("does not die away")),
+        (
+            "{ kind = \"decimate\", by = 64 }, { kind = \"decimate\", by = 64 }, { kind = \"decimate\", by = 2 }",
+            "fixed",
+            Some("at most one of 4096 can be"),
+        ),
+    ] {
+        let text = format!(
+            "rate = 48000\nwindow = 512\nhop = 512\narithmetic = \"{arithmetic}\"\nfilters = [{filter}]\n\
+             features = [{{ kind = \"samples\" }}]"
+        );
+        let design = design_of(&text);
+        match expected {
+            Some(expected) => {
+                let said = format!("{:#}", design.unwrap_err());
+                assert!(said.contains(expected), "{said}");
+            }
+            None => {
+                // Noise, then silence: what is left at the end is less than the dB that was promised.
+                let design = design.unwrap();
+                let extractor = Extractor::new(design.record(design.features()).unwrap()).unwrap();
+                let mut samples: Vec<i16> =
+                    (0..48_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 17) as i16).collect();
+                samples.resize(48_000 * 3, 0);
+                let features = extractor.features(&samples).unwrap();
+                let left = features[features.len() - 512..].iter().fold(0.0f32, |most, x| most.max(x.abs()));
+                assert!(left <= 1e-4, "{filter} {arithmetic}: {left}");
+            }
+        }
+    }
+}
+
+fn design_of(text: &str) -> anyhow::Result<Design> {
+    Design::new(&toml::from_str::<attar::recipe::signal::Signal>(text)?, None)
 }
 
 fn figures_of(model: &[u8], samples: &[i16]) -> u32 {

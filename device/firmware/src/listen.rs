@@ -13,7 +13,7 @@ use crate::{Failure, STUDENT, samples};
 /// The most classes that are told apart.
 const CLASSES: usize = 32;
 
-/// Samples that are pushed at once.
+/// Samples that are pushed at once, at most: whole samples of all channels.
 const PUSHED: usize = 64;
 
 /// Hops that a line speaks of.
@@ -50,9 +50,13 @@ pub fn listen(arena: &mut Arena<{ STUDENT.arena_bytes() }>) -> Result<(), Failur
     println!("stream words={} samples={count}", STUDENT.stream_words());
     let mut sums = Sums::new();
     let mut left = count as usize;
+    let channels = student.model().signal().map_or(1, |signal| usize::from(signal.channels));
     let (mut bytes, mut values) = ([0; 2 * PUSHED], [0; PUSHED]);
     while left > 0 {
-        let now = left.min(PUSHED);
+        let now = left.min(PUSHED) / channels * channels;
+        if now == 0 {
+            return Err(Failure::Samples(samples::Defect::Truncated));
+        }
         let part = &mut bytes[..2 * now];
         file.read_exact(part).map_err(|_| Failure::Samples(samples::Defect::Truncated))?;
         for (value, pair) in values.iter_mut().zip(part.as_chunks::<2>().0) {

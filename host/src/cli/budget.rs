@@ -160,7 +160,7 @@ fn built(board: &Board, bytes: &[u8]) -> Result<Size> {
     if place.exists() {
         fs::remove_dir_all(&place).with_context(|| format!("cannot remove {}", place.display()))?;
     }
-    new::firmware(&place, board, bytes)?;
+    new::firmware(&place, board, bytes, None)?;
     say(&format!("building the firmware for {} ({})", board.name, board.target));
     let (target, features, cache) = (board.target.as_str(), "", cache.join("target"));
     // The lock that comes along has the boards' crates; where the engine comes from differs from machine to machine.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use attar::distill::{self, Places};
 use attar::progress::say;
 use attar::recipe::Recipe;
@@ -40,6 +40,17 @@ pub(super) fn distill(arguments: &Arguments) -> Result<()> {
     let recipe = Recipe::read(&arguments.recipe, &arguments.common.sets())?;
     let beside = arguments.recipe.parent().unwrap_or(Path::new("")).to_path_buf();
     let data = arguments.data.clone().unwrap_or(beside);
+    if let Some(out) = &arguments.common.out {
+        let own = out.join("recipe.toml");
+        let same =
+            own.canonicalize().is_ok_and(|own| arguments.recipe.canonicalize().is_ok_and(|recipe| own == recipe));
+        let is_run = out.join("manifest.json").exists();
+        ensure!(
+            !same || is_run,
+            "--out {}: the recipe itself lies there as recipe.toml and would be written over: take another folder",
+            out.display()
+        );
+    }
     if arguments.folds { folds(&recipe, &data, &arguments.common) } else { perform(&recipe, data, &arguments.common) }
 }
 

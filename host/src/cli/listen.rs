@@ -1,9 +1,11 @@
 //! `attar listen`.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
 use attar::data::recordings;
+use attar::progress::say;
 use attar::signal::{Color, noise};
 use attar::{listen, verify};
 use attar_device::Student;
@@ -42,18 +44,29 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let student = parse_model(&arguments.model, &bytes)?;
     let signal = listen::signal_of(&student)?;
     let facts = facts_of(&student, &arguments.facts)?;
+    let board = match arguments.on.strip_prefix("qemu:") {
+        Some(board) => Some(verify::find_board(board)?),
+        None if arguments.on == "host" => None,
+        None => bail!("--on {}: expected host or qemu:BOARD", arguments.on),
+    };
     ensure!((0.0..=3600.0).contains(&arguments.gap), "--gap is {}, expected seconds up to 3600", arguments.gap);
-    let between = (arguments.gap * f64::from(signal.rate)).round() as usize * usize::from(signal.channels);
+    let channels = usize::from(signal.channels);
     let mut random = attar::random::stream(0, "gaps");
     let mut samples = Vec::new();
-    let mut begins = Vec::new();
+    let mut places = Vec::new();
     for (index, path) in arguments.recordings.iter().enumerate() {
+        // Read before a gap is made, since a file bears out the rate.
+        let recording = listen::read(&student, path)?;
+        let between = (arguments.gap * f64::from(signal.rate)).round() as usize;
         match index % 2 {
-            0 => samples.extend(std::iter::repeat_n(0, between)),
-            _ => samples.extend(noise(between, Color::Pink, -50.0, &mut random).into_iter().map(|x| x as i16)),
+            0 => samples.extend(std::iter::repeat_n(0, between * channels)),
+            _ => {
+                let gap = noise(between, channels, Color::Pink, -50.0, &mut random);
+                samples.extend(gap.into_iter().map(|x| x as i16));
+            }
         }
-        begins.push(samples.len());
-        samples.extend(listen::read(&student, path)?);
+        places.push(samples.len()..samples.len() + recording.len());
+        samples.extend(recording);
     }
     let heard = listen::listen(&student, &samples, &facts)?;
     let seconds = samples.len() as f64 / f64::from(signal.channels) / f64::from(signal.rate);
@@ -61,26 +74,31 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let window = f64::from(signal.window) * signal.decimation() as f64 / f64::from(signal.rate);
     let labels: Vec<&str> = student.model().heads().next().map(|head| head.labels.iter().collect()).unwrap_or_default();
     let label = |class: usize| labels.get(class).map_or_else(|| format!("class {class}"), |label| label.to_string());
-    let counts = counts(arguments, &student, &heard.detections, &begins)?;
-    let figures = match arguments.on.strip_prefix("qemu:") {
-        Some(board) => {
-            let known: Vec<_> = facts.values().collect();
-            Some(verify::stream_on_qemu(verify::find_board(board)?, &bytes, &samples, &known)?)
-        }
-        None if arguments.on == "host" => None,
-        None => bail!("--on {}: expected host or qemu:BOARD", arguments.on),
-    };
-    let at = |detection: &listen::Detection| f64::from(detection.hop) * hop + window;
+    let counts = counts(arguments, &student, &heard.detections, &places)?;
+    if seconds < window {
+        say(&format!("warning: {seconds:.3} s are less than a window of {window:.3} s: nothing can be heard"));
+    }
+    if signal.detection.is_none() {
+        say("warning: the model says not when an answer is a detection: add [signal.detection] to its recipe");
+    }
+    let known: Vec<_> = facts.values().collect();
+    let figures = board.map(|board| verify::stream_on_qemu(board, &bytes, &samples, &known)).transpose()?;
+    let at = |detected: u32| f64::from(detected) * hop + window;
     if arguments.json {
         let detections: Vec<_> = heard
             .detections
             .iter()
-            .map(|one| json!({"seconds": at(one), "label": label(one.class), "probability": one.probability}))
+            .map(|one| {
+                let until = one.until.map(at);
+                json!({"seconds": at(one.hop), "until": until, "label": label(one.class), "probability": one.probability})
+            })
             .collect();
         print_json(&json!({"seconds": seconds, "detections": detections, "recordings": counts, "board": figures}))?;
     } else {
         for one in &heard.detections {
-            print(&format!("{:9.3} s  {}  {:.2}", at(one), label(one.class), one.probability))?;
+            let until =
+                one.until.map_or_else(|| "to the end".into(), |until| format!("for {:.3} s", at(until) - at(one.hop)));
+            print(&format!("{:9.3} s  {}  {:.2}  {until}", at(one.hop), label(one.class), one.probability))?;
         }
         let count = heard.detections.len();
         print(&format!("{count} detections in {seconds:.1} s"))?;
@@ -114,11 +132,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 struct Counts {
     recordings: usize,
-    /// Those whose first detection is their class.
+    /// Those whose first detection, or one that began before and lasts to their end, is their class.
     right: usize,
-    /// Those whose first detection is another, and those of the background that made one.
+    /// Those whose detection is another, and those of the background that made one.
     wrong: usize,
-    /// Those that made none, but should have.
+    /// Those in which nothing was detected, but should have been.
     missed: usize,
     /// Those of the background that made none.
     quiet: usize,
@@ -132,7 +150,7 @@ fn counts(
     arguments: &Arguments,
     student: &Student<'_>,
     detections: &[listen::Detection],
-    begins: &[usize],
+    places: &[Range<usize>],
 ) -> Result<Option<Counts>> {
     let signal = listen::signal_of(student)?;
     let recipe = attar::distill::recipe_beside(&arguments.model)?;
@@ -150,25 +168,33 @@ fn counts(
         Ok(fields.get(column).and_then(|text| named(text).or_else(|| head.rest.as_ref().and_then(named))))
     };
     let classes = arguments.recordings.iter().map(class_of).collect::<Result<Option<Vec<usize>>>>()?;
-    let Some(classes) = classes else { return Ok(None) };
+    let Some(classes) = classes else {
+        say(&format!(
+            "not counted what was heard rightly: not every recording fits data.files {pattern:?} with a known {column}"
+        ));
+        return Ok(None);
+    };
     let channels = usize::from(signal.channels);
     let sample_of = |hop: u32| {
         (hop as usize * usize::from(signal.hop) + usize::from(signal.window)) * signal.decimation() * channels
     };
     let mut heard = vec![Vec::new(); classes.len()];
     for one in detections {
-        let before = begins.partition_point(|&begin| begin < sample_of(one.hop));
+        let before = places.partition_point(|place| place.start < sample_of(one.hop));
         if let Some(heard) = before.checked_sub(1).and_then(|index| heard.get_mut(index)) {
             heard.push(one.class);
         }
     }
     let mut counts = Counts { recordings: classes.len(), ..Counts::default() };
-    for (class, heard) in classes.into_iter().zip(heard) {
+    for ((class, heard), place) in classes.into_iter().zip(heard).zip(places) {
         let is_background = rules.background == Some(class as u16);
-        match heard.first() {
+        let lasting = detections.iter().find(|one| {
+            sample_of(one.hop) <= place.start && one.until.is_none_or(|until| sample_of(until) > place.end)
+        });
+        match heard.first().copied().or(lasting.map(|one| one.class)) {
             None if is_background => counts.quiet += 1,
             None => counts.missed += 1,
-            Some(&first) if first == class => counts.right += 1,
+            Some(first) if first == class => counts.right += 1,
             Some(_) => counts.wrong += 1,
         }
         counts.again += usize::from(heard.len() > 1);

@@ -29,7 +29,8 @@ pub(super) fn new(arguments: &Arguments) -> Result<()> {
     let board = boards::find(&arguments.board)?;
     let bytes = read_model(&arguments.model)?;
     let hears = parse_model(&arguments.model, &bytes)?.model().signal().is_some();
-    new::firmware(&arguments.folder, board, &bytes)?;
+    let recipe = attar::distill::recipe_beside(&arguments.model)?;
+    new::firmware(&arguments.folder, board, &bytes, recipe.as_ref())?;
     let folder = arguments.folder.display();
     if arguments.json {
         return print_json(&json!({"folder": folder.to_string(), "board": board.name, "target": board.target}));

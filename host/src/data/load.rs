@@ -19,6 +19,7 @@ use super::dataset::Moments;
 use super::recordings::Clips;
 use super::{Array, Augment, Dataset, Normalization, Splits, Target, bearing};
 use crate::facts::{Audience, FactSchema, GivenFact, Surroundings, Value};
+use crate::progress::say;
 use crate::random;
 use crate::recipe::{Format, Fusion, Head, HeadKind, Normalize, Recipe, RegressionLoss};
 use crate::signal::Design;
@@ -74,8 +75,8 @@ struct Raw {
     held: Option<Vec<bool>>,
     /// Where features come from.
     signal: Option<(Design, Clips)>,
-    /// From which sample on none is tested on.
-    untested_from: Option<usize>,
+    /// From which sample on all are made for training alone.
+    made_from: Option<usize>,
     /// How many of the last samples have no labels.
     unlabelled: usize,
     fingerprint: String,
@@ -96,7 +97,7 @@ impl Raw {
             test_from: None,
             held: None,
             signal: None,
-            untested_from: None,
+            made_from: None,
             unlabelled: 0,
             fingerprint,
         }
@@ -112,14 +113,31 @@ impl Raw {
             None => Splits::cut(labelled, self.groups.as_deref(), self.test_from, shares, recipe.seed),
         };
         splits.train.extend(labelled..samples);
-        if let Some(first) = self.untested_from {
-            let (tested, others) = std::mem::take(&mut splits.test).into_iter().partition(|&sample| sample < first);
-            splits.test = tested;
-            splits.train.extend::<Vec<usize>>(others);
+        if let Some(first) = self.made_from {
+            for split in [&mut splits.test, &mut splits.validation] {
+                let (kept, others) = std::mem::take(split).into_iter().partition(|&sample| sample < first);
+                *split = kept;
+                splits.train.extend::<Vec<usize>>(others);
+            }
         }
+        if self.groups.is_some() && splits.validation.len() as f64 > 2.0 * split.validation * samples as f64 {
+            say(&format!(
+                "warning: {} of {samples} samples choose the checkpoint (data.split.validation = {}), since groups stay whole: \
+                 validation = 0 trains on them",
+                splits.validation.len(),
+                split.validation
+            ));
+        }
+        let advice = match recipe.data.split.group {
+            None if self.signal.is_some() => {
+                "say data.split.block = \"10 s\", for stretches of a recording, or name a column as data.split.group"
+            }
+            _ if splits.validation.is_empty() => "take a smaller data.split.test",
+            _ => "say data.split.validation = 0, or take a smaller test",
+        };
         let of_groups = self.groups.as_ref().map(|groups| {
             let count = groups.iter().max().map_or(0, |greatest| greatest + 1);
-            format!(": data.split.group has {count} values, and each stays in one split")
+            format!(": there are {count} groups, and each stays in one split: {advice}")
         });
         ensure!(
             !splits.train.is_empty(),

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use regex_lite::Regex;
 
 use super::csv::Table;
+use crate::progress::check_stopped;
 use crate::signal::Extractor;
 use vary::Cut;
 pub use vary::Variation;
@@ -97,17 +98,27 @@ pub fn find(folder: &Path, pattern: &str) -> Result<Vec<(PathBuf, Fields)>> {
     Ok(found)
 }
 
-/// Returns what the name of a file says by the last part of a pattern, if the pattern fits it.
+/// Returns whether a recording is in columns of a CSV file.
+pub fn is_csv(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end.eq_ignore_ascii_case("csv"))
+}
+
+/// Returns what a path says by a pattern, if the pattern fits its last parts.
 ///
 /// # Errors
 ///
 /// When the pattern is none.
 pub fn fields_of(pattern: &str, path: &Path) -> Result<Option<Fields>> {
-    let part = pattern.rsplit('/').next().unwrap_or_default();
-    let (expression, names) = expression_of(part).with_context(|| format!("data.files {pattern:?}"))?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let found = expression.captures(&name);
-    Ok(found.map(|found| names.into_iter().zip(1..).map(|(name, n)| (name, found[n].to_string())).collect()))
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let mut parts = path.components().rev();
+    let mut fields = Fields::new();
+    for part in pattern.rsplit('/').filter(|part| !part.is_empty() && *part != ".") {
+        let (expression, names) = expression_of(part).with_context(|| format!("data.files {pattern:?}"))?;
+        let name = parts.next().map(|part| part.as_os_str().to_string_lossy().into_owned()).unwrap_or_default();
+        let Some(found) = expression.captures(&name) else { return Ok(None) };
+        fields.extend(names.into_iter().zip(1..).map(|(name, n)| (name, found[n].to_string())));
+    }
+    Ok(Some(fields))
 }
 
 /// Returns what a part of a pattern fits, and the names in it.
@@ -141,8 +152,7 @@ fn expression_of(part: &str) -> Result<(Regex, Vec<String>)> {
 /// When it cannot be read, is empty, ends too early, or has another rate or other channels than it should; the message names the
 /// file and what to do.
 pub fn read(path: &Path, shape: &Shape<'_>) -> Result<(Vec<i16>, Cells)> {
-    let is_csv = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
-    let (samples, cells) = if is_csv { read_csv(path, shape)? } else { (read_wav(path, shape)?, Cells::new()) };
+    let (samples, cells) = if is_csv(path) { read_csv(path, shape)? } else { (read_wav(path, shape)?, Cells::new()) };
     ensure!(!samples.is_empty(), "{}: has no samples", path.display());
     Ok((samples, cells))
 }
@@ -150,21 +160,30 @@ pub fn read(path: &Path, shape: &Shape<'_>) -> Result<(Vec<i16>, Cells)> {
 /// Reads a WAV file of integers of 8 to 32 bits or floats; all become 16 bits, the greatest of a file its own greatest.
 fn read_wav(path: &Path, shape: &Shape<'_>) -> Result<Vec<i16>> {
     let name = path.display();
+    ensure!(fs::metadata(path).map_or(1, |file| file.len()) > 0, "{name}: is empty");
+    let convert = "convert it (ffmpeg -i IN -c:a pcm_s16le OUT)";
     let mut reader = hound::WavReader::open(path).map_err(|error| match error {
         hound::Error::IoError(error) => anyhow::anyhow!("{name}: cannot be read as WAV: {error}"),
-        other => anyhow::anyhow!("{name}: is no WAV file that can be read: {other}"),
+        other => anyhow::anyhow!("{name}: is no WAV file that can be read: {other}: {convert}"),
     })?;
     let spec = reader.spec();
+    // Where a sample has fewer bits than room, files differ in which end they stand at.
+    let room = container_bits(path);
+    ensure!(
+        room.is_none_or(|room| room == spec.bits_per_sample),
+        "{name}: keeps samples of {} bits in {}: {convert}",
+        spec.bits_per_sample,
+        room.unwrap_or_default()
+    );
     ensure!(
         f64::from(spec.sample_rate) == shape.rate,
-        "{name}: has {} samples a second, signal.rate is {}: convert it (ffmpeg -i IN -ar {} OUT), or change the rate of all",
+        "{name}: has {} samples a second, signal.rate is {}: convert it (ffmpeg -i IN -ar RATE OUT), or change the rate of all",
         spec.sample_rate,
-        shape.rate,
         shape.rate
     );
     ensure!(
         usize::from(spec.channels) == shape.channels,
-        "{name}: has {} channels, signal.channels is {}",
+        "{name}: has {} channels, signal.channels is {}: convert it (ffmpeg -i IN -ac CHANNELS OUT), or change the channels of all",
         spec.channels,
         shape.channels
     );
@@ -172,8 +191,11 @@ fn read_wav(path: &Path, shape: &Shape<'_>) -> Result<Vec<i16>> {
     // A header may lie: no more is asked for than the file can hold.
     let held = fs::metadata(path).map_or(0, |file| file.len() as usize);
     let mut samples = Vec::with_capacity((promised as usize).min(held));
-    let cut = |got: usize, error: hound::Error| {
-        anyhow::anyhow!("{name}: ends after {got} of {promised} samples that its header promises: {error}")
+    let cut = |got: usize, error: hound::Error| match error {
+        hound::Error::IoError(error) => {
+            anyhow::anyhow!("{name}: ends after {got} of {promised} samples that its header promises: {error}")
+        }
+        other => anyhow::anyhow!("{name}: {other}: {convert}"),
     };
     match spec.sample_format {
         hound::SampleFormat::Int => {
@@ -199,6 +221,16 @@ fn read_wav(path: &Path, shape: &Shape<'_>) -> Result<Vec<i16>> {
         shape.channels
     );
     Ok(samples)
+}
+
+/// Returns the bits that a WAV file has room for in each sample, where its header says so.
+fn container_bits(path: &Path) -> Option<u16> {
+    let mut header = [0; 64];
+    let count = fs::File::open(path).and_then(|mut file| std::io::Read::read(&mut file, &mut header)).ok()?;
+    // Of the chunk: its name and length, format, channels, samples and bytes a second, bytes of all channels.
+    let chunk = header[..count].windows(24).find(|bytes| bytes.starts_with(b"fmt "))?;
+    let number = |at: usize| u16::from_le_bytes([chunk[at], chunk[at + 1]]);
+    number(20).checked_mul(8)?.checked_div(number(10))
 }
 
 fn read_csv(path: &Path, shape: &Shape<'_>) -> Result<(Vec<i16>, Cells)> {
@@ -286,7 +318,10 @@ impl Clips {
     pub fn features(&self) -> Result<Vec<f32>> {
         let rows: Vec<Vec<f32>> = (0..self.cuts.len())
             .into_par_iter()
-            .map(|sample| self.features_of(&self.clip(sample)))
+            .map(|sample| {
+                check_stopped()?;
+                self.features_of(&self.clip(sample))
+            })
             .collect::<Result<_>>()?;
         Ok(rows.concat())
     }

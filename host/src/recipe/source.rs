@@ -80,6 +80,27 @@ impl Recipe {
             "[signal] belongs to formats \"recordings\" and \"bearing\""
         );
         ensure!(recorded || data.split.hold_out.is_none(), "data.split.hold_out belongs to format \"recordings\"");
+        ensure!(recorded || data.split.block.is_none(), "data.split.block belongs to format \"recordings\"");
+        ensure!(
+            data.split.block.is_none() || data.split.group.is_none(),
+            "data.split has both group and block: a stretch of a recording stays in one split, or a whole group does"
+        );
+        ensure!(
+            data.split.hold_out.as_ref().is_none_or(|groups| !groups.is_empty()),
+            "data.split.hold_out is empty: name the groups that are tested on, or leave it out for a share"
+        );
+        if let Some(signal) = &self.signal
+            && signal.detection.is_some()
+        {
+            ensure!(
+                self.heads.first().is_some_and(|head| head.kind == HeadKind::Class),
+                "signal.detection reads the first head, which has to be of kind \"class\""
+            );
+        }
+        ensure!(
+            !recorded || self.input.shape.is_empty(),
+            "input.shape belongs to other formats: windows and features of [signal] make the shape of recordings"
+        );
         let by_name = data.format == Format::Commands && data.split.group.as_deref() == Some("name");
         ensure!(
             data.format == Format::Csv || recorded || by_name || data.split.group.is_none(),

@@ -4,8 +4,8 @@ use std::f64::consts::PI;
 
 use anyhow::{Context, Result, ensure};
 use attar_shared::{
-    Arithmetic, BlockDefinition, Detection, MAX_FACTOR, MAX_WINDOW, MIN_TRANSFORM, MelDefinition, SignalDefinition,
-    Stage, Statistics, Table,
+    Arithmetic, BlockDefinition, Detection, MAX_DECIMATION, MAX_FACTOR, MAX_WINDOW, MIN_TRANSFORM, MelDefinition,
+    SignalDefinition, Stage, Statistics, Table,
 };
 
 use crate::recipe::signal as recipe;
@@ -123,7 +123,10 @@ impl Design {
     /// Names the key that makes no sense and what it may be.
     pub fn new(how: &recipe::Signal, background: Option<u16>) -> Result<Self> {
         let rate = how.rate;
-        ensure!(rate.is_finite() && (1e-3..=1e7).contains(&rate), "signal.rate is {rate}, expected samples a second");
+        ensure!(
+            rate.is_finite() && (1e-3..=1e7).contains(&rate),
+            "signal.rate is {rate}, expected samples a second, 0.001 to 1e7"
+        );
         ensure!((1..=8).contains(&how.channels), "signal.channels is {}, expected 1 to 8", how.channels);
         let mut stages = Vec::new();
         let mut current = rate;
@@ -131,11 +134,25 @@ impl Design {
             stages.extend(steps_of(filter, &mut current)?);
         }
         ensure!(stages.len() <= 16, "signal.filters make {} stages, at most 16 fit", stages.len());
+        let decimation = stages.iter().fold(1usize, |all, step| match step {
+            Step::Decimate(by) => all.saturating_mul(*by),
+            _ => all,
+        });
+        ensure!(
+            decimation <= MAX_DECIMATION as usize,
+            "signal.filters keep one sample of {decimation}, at most one of {MAX_DECIMATION} can be"
+        );
+        for (index, step) in stages.iter().enumerate() {
+            if let Step::Biquad(constants) = step {
+                check_biquad(constants, how.arithmetic)
+                    .with_context(|| format!("signal.filters, stage {}", index + 1))?;
+            }
+        }
         let window = how.window.samples("signal.window", current)?;
         let hop = how.hop.samples("signal.hop", current)?;
         ensure!(window <= usize::from(MAX_WINDOW), "signal.window is {window} samples, at most {MAX_WINDOW} fit");
         ensure!(hop <= window, "signal.hop is {hop} samples, more than the window of {window}: samples would be lost");
-        ensure!((1..=65_535).contains(&how.every), "signal.every is {}, expected 1 or more", how.every);
+        ensure!((1..=65_535).contains(&how.every), "signal.every is {}, expected 1 to 65535", how.every);
         ensure!((0.0..=1.0).contains(&how.place), "signal.place is {}, expected 0 (start) to 1 (end)", how.place);
         let has_lines =
             how.features.iter().any(|feature| !matches!(feature, Feature::Samples | Feature::Statistics { .. }));
@@ -436,6 +453,25 @@ fn steps_of(filter: &Filter, rate: &mut f64) -> Result<Vec<Step>> {
     })
 }
 
+/// Checks that a filter of second order dies away, and in integers far enough.
+fn check_biquad(&[b0, b1, b2, a1, a2]: &[f64; 5], arithmetic: recipe::Arithmetic) -> Result<()> {
+    ensure!(
+        a2.abs() < 1.0 && a1.abs() < 1.0 + a2,
+        "a filter with a1 = {a1}, a2 = {a2} does not die away: expected |a2| < 1 and |a1| < 1 + a2"
+    );
+    // What rounding keeps alive after the signal has ended: half a step of 2^-27 over the distance of the poles from 1 and -1.
+    // A filter of first order falls to its last step, since it goes one way.
+    let left = 2f64.powi(-28) / (1.0 + a1 + a2).min(1.0 - a1 + a2);
+    let level = 20.0 * left.log10();
+    let gain = [b0, b1, b2].into_iter().map(f64::abs).fold(0.0, f64::max);
+    ensure!(
+        arithmetic == recipe::Arithmetic::Float || a2 == 0.0 || (left <= 1e-4 && gain >= 2f64.powi(-20)),
+        "in integers this filter would hang at {level:.0} dB of full scale when the signal is over: decimate before it, take a \
+         higher corner, or arithmetic = \"float\""
+    );
+    Ok(())
+}
+
 fn block_of(feature: &Feature, transform: usize, rate: f64) -> Result<Block> {
     let floor_of = |floor: f64| {
         ensure!((-200.0..=0.0).contains(&floor), "floor is {floor} dB, expected -200 to 0");
@@ -447,7 +483,8 @@ fn block_of(feature: &Feature, transform: usize, rate: f64) -> Result<Block> {
             let mut which = of.clone();
             which.sort_unstable();
             which.dedup();
-            ensure!(!of.is_empty() && which.len() == of.len(), "of = [] names no statistic, or one twice");
+            ensure!(!of.is_empty(), "of = [] names no statistic");
+            ensure!(which.len() == of.len(), "of names a statistic twice");
             Ok(Block::Statistics(which))
         }
         Feature::Spectrum { from, to, scale, floor } => {
@@ -455,9 +492,15 @@ fn block_of(feature: &Feature, transform: usize, rate: f64) -> Result<Block> {
             let line = |hz: f64| (hz / step).round().max(0.0) as usize;
             let first = from.map_or(1, line);
             let last = to.map_or(lines - 1, line).min(lines - 1);
+            let (least, greatest) = (from.unwrap_or(step), to.unwrap_or(rate / 2.0));
+            ensure!(
+                (0.0..=rate / 2.0).contains(&least) && (0.0..=rate / 2.0).contains(&greatest),
+                "from {least} to {greatest} Hz, expected frequencies up to {} Hz, half of the rate",
+                rate / 2.0
+            );
             ensure!(
                 first <= last,
-                "from {from:?} to {to:?} Hz holds no line of the spectrum, which are {step:.1} Hz apart"
+                "from {least} to {greatest} Hz holds no line of the spectrum, which are {step:.1} Hz apart"
             );
             let decibels = *scale == Scale::Db;
             Ok(Block::Spectrum { decibels, first, count: last - first + 1, floor: floor_of(*floor)? })

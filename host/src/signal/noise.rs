@@ -21,8 +21,17 @@ impl Color {
     }
 }
 
-/// Returns noise of a level in dB of full scale, that of its root mean square.
-pub fn noise(count: usize, color: Color, db: f64, random: &mut impl Rng) -> Vec<f64> {
+/// Returns noise of a level in dB of full scale, that of its root mean square: so many values of each channel, which take turns
+/// and know nothing of each other.
+pub fn noise(count: usize, channels: usize, color: Color, db: f64, random: &mut impl Rng) -> Vec<f64> {
+    if channels == 1 {
+        return of_channel(count, color, db, random);
+    }
+    let each: Vec<Vec<f64>> = (0..channels).map(|_| of_channel(count, color, db, random)).collect();
+    (0..count).flat_map(|place| each.iter().map(move |values| values[place])).collect()
+}
+
+fn of_channel(count: usize, color: Color, db: f64, random: &mut impl Rng) -> Vec<f64> {
     let (mut brown, mut pink) = (0.0f64, [0.0f64; 3]);
     let mut values: Vec<f64> = (0..count)
         .map(|_| {

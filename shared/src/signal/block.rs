@@ -108,6 +108,10 @@ impl<'a> Block<'a> {
             }
             MEL if detail == 0 => {
                 let coefficients = cursor.u16()?;
+                // Before what they are counted with.
+                if count == 0 || count > MAX_BANDS || coefficients > count {
+                    return Err(Defect::Count);
+                }
                 cursor.zeros(2)?;
                 let [level, floor] = [cursor.u32()?, cursor.u32()?];
                 let edges = table(cursor, usize::from(count) + 2, Arithmetic::Fixed)?;
@@ -152,9 +156,6 @@ impl<'a> Block<'a> {
                 }
             }
             Self::Mel(mel) => {
-                if mel.bands == 0 || mel.bands > MAX_BANDS || mel.coefficients > mel.bands {
-                    return Err(Defect::Count);
-                }
                 let mut before = 0;
                 for edge in mel.edges() {
                     if edge < before || edge > lines {

@@ -6,13 +6,18 @@ pub const RATE_HZ: usize = {{rate}};
 /// Channels, whose samples take turns.
 pub const CHANNELS: usize = {{channels}};
 
-/// A sensor of 16 bits.
+/// A sensor of 16 bits. {{scale}}
+///
+/// A converter of 12 bits without sign: `((raw as i16) - 2048) << 4`. Words of 32 bits with 24 of them used, as many I2S
+/// microphones send them: `(word >> 16) as i16`. A sensor with another rate or another range gives other features, and nothing
+/// notices.
 pub struct Sensor {
     state: u32,
 }
 
 impl Sensor {
-    /// Switches it on.
+    /// Switches it on. `board.rs` takes the peripherals of the chip: let `Board::take` keep those that the sensor needs, and give them
+    /// to this.
     pub fn start() -> Self {
         Self { state: 1 }
     }

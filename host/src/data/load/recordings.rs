@@ -16,8 +16,8 @@ use super::{Raw, fingerprint, indices_of, target_from_columns};
 use crate::facts::GivenFact;
 use crate::progress::say;
 use crate::random;
-use crate::recipe::Recipe;
 use crate::recipe::signal::{Layout, Noise, Signal, Span};
+use crate::recipe::{HeadKind, Recipe};
 use crate::signal::{Color, Design, Extractor, noise};
 
 pub(super) fn from_recordings(recipe: &Recipe, folder: &Path) -> Result<Raw> {
@@ -32,9 +32,13 @@ pub(super) fn from_recordings(recipe: &Recipe, folder: &Path) -> Result<Raw> {
         full_scale: how.full_scale.unwrap_or(1.0),
         along: &along,
     };
+    ensure!(
+        how.full_scale.is_none_or(|scale| scale.is_finite() && scale > 0.0),
+        "signal.full_scale is {}, expected what the greatest sample stands for, above 0",
+        shape.full_scale
+    );
     let found = recordings::find(folder, pattern)?;
-    let is_csv = |path: &Path| path.extension().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
-    if found.iter().any(|(path, _)| is_csv(path)) {
+    if found.iter().any(|(path, _)| recordings::is_csv(path)) {
         ensure!(
             columns.len() == how.channels,
             "input.columns names {} columns of the CSV files, signal.channels is {}",
@@ -42,6 +46,11 @@ pub(super) fn from_recordings(recipe: &Recipe, folder: &Path) -> Result<Raw> {
             how.channels
         );
         ensure!(how.full_scale.is_some(), "signal.full_scale is missing: what does the greatest sample stand for?");
+    } else {
+        ensure!(
+            how.full_scale.is_none() && columns.is_empty(),
+            "signal.full_scale and input.columns belong to CSV files, and all recordings are WAV"
+        );
     }
     let mut all = found
         .into_par_iter()
@@ -53,10 +62,16 @@ pub(super) fn from_recordings(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let files: Vec<_> = all.iter().map(|one| one.path.clone()).collect();
     let longest = all.iter().map(|one| one.samples.len() / how.channels).max().unwrap_or(0);
     let length = how.length.as_ref().map_or(Ok(longest), |span| span.samples("signal.length", how.rate))?;
-    if let Some(noise) = &how.noise {
-        add_noise(&mut all, recipe, noise, length * how.channels)?;
+    for (span, key) in [(&how.settle, "signal.settle"), (&how.step, "signal.step")] {
+        let samples = span.as_ref().map_or(Ok(0), |span| span.samples(key, how.rate))?;
+        ensure!(samples <= longest, "{key} is {samples} samples, more than the {longest} of the longest recording");
     }
-    let (cuts, table) = table_of(&all, &along, folder, how, length, recipe)?;
+    remark_on_lengths(&all, how, length);
+    let files_only = all.len();
+    if let Some(noise) = &how.noise {
+        add_noise(&mut all, recipe, noise, length)?;
+    }
+    let Cut { cuts, table, blocks } = cut(&all, &along, folder, how, length, recipe)?;
 
     let targets: Vec<Target> =
         recipe.heads.iter().map(|head| target_from_columns(&table, head)).collect::<Result<_>>()?;
@@ -68,9 +83,15 @@ pub(super) fn from_recordings(recipe: &Recipe, folder: &Path) -> Result<Raw> {
         let column = table.column(fact.column.as_ref().unwrap_or(&fact.name))?;
         GivenFact::read(fact, &column.texts(), |row| column.place(row))
     })?;
+    // Samples of one recording have too much in common to be on two sides.
+    let of_blocks: Vec<String>;
     let groups = match &recipe.data.split.group {
-        None => None,
         Some(name) => Some(table.column(name)?.texts()),
+        None if recipe.data.split.block.is_none() && samples == heard.clips.recordings.len() => None,
+        None => {
+            of_blocks = blocks;
+            Some(of_blocks.iter().map(String::as_str).collect())
+        }
     };
     let held = match (&recipe.data.split.hold_out, &groups) {
         (Some(wanted), Some(groups)) => {
@@ -82,13 +103,12 @@ pub(super) fn from_recordings(recipe: &Recipe, folder: &Path) -> Result<Raw> {
         _ => None,
     };
     let groups = groups.map(indices_of);
-    let recorded = files.len();
     fact_files.extend(files);
     let fingerprint = format!("{} {}", fingerprint(&fact_files)?, key_of(how)?);
     let Heard { design, clips, inputs, shape } = heard;
-    let untested_from = how.noise.as_ref().and_then(|_| first_noise(&clips, recorded));
+    let made_from = how.noise.as_ref().and_then(|_| first_noise(&clips, files_only));
     let signal = Some((design, clips));
-    Ok(Raw { groups, held, untested_from, signal, ..Raw::new(inputs, shape, facts, targets, fingerprint) })
+    Ok(Raw { groups, held, made_from, signal, ..Raw::new(inputs, shape, facts, targets, fingerprint) })
 }
 
 /// Recordings with the features of their samples.
@@ -214,9 +234,18 @@ pub fn groups(recipe: &Recipe, folder: &Path) -> Result<Vec<String>> {
     let (Some(pattern), Some(group)) = (&recipe.data.files, &recipe.data.split.group) else {
         anyhow::bail!("folds need groups of recordings: say data.format = \"recordings\" and data.split.group");
     };
-    let found = recordings::find(folder, pattern)?;
-    let names: Option<BTreeSet<String>> = found.iter().map(|(_, fields)| fields.get(group).cloned()).collect();
-    let names = names.with_context(|| format!("data.split.group: data.files {pattern:?} has no {{{group}}}"))?;
+    let mut names = BTreeSet::new();
+    for (path, fields) in recordings::find(folder, pattern)? {
+        match fields.get(group) {
+            Some(name) => {
+                names.insert(name.clone());
+            }
+            None if recordings::is_csv(&path) => {
+                names.extend(Table::read(&path)?.column(group)?.texts().into_iter().map(String::from));
+            }
+            None => anyhow::bail!("data.split.group: data.files {pattern:?} has no {{{group}}}"),
+        }
+    }
     ensure!(names.len() > 1, "data.split.group: all recordings have one {group}, and nothing is left to train on");
     Ok(names.into_iter().collect())
 }
@@ -240,7 +269,8 @@ fn columns_of(recipe: &Recipe) -> Vec<String> {
     all
 }
 
-/// Adds recordings of noise, each with the fields of another recording but for its class.
+/// Adds recordings of noise, each of the group of another recording; `length` is in samples of each channel. What other heads would
+/// say of them is unknown.
 fn add_noise(all: &mut Vec<Recording>, recipe: &Recipe, how: &Noise, length: usize) -> Result<()> {
     ensure!(
         how.share > 0.0 && how.share <= 1.0 && how.db[0] <= how.db[1],
@@ -250,31 +280,74 @@ fn add_noise(all: &mut Vec<Recording>, recipe: &Recipe, how: &Noise, length: usi
     );
     let head = recipe.heads.first().and_then(|head| head.column.clone());
     let column = head.context("signal.noise: the first head has no column")?;
-    let count = (all.len() as f64 * how.share).round() as usize;
+    let others: BTreeSet<&String> =
+        recipe.heads.iter().skip(1).flat_map(|head| head.column.iter().chain(&head.columns)).collect();
+    let recorded = all.len();
+    let count = (recorded as f64 * how.share).round() as usize;
     let mut random = random::stream(recipe.seed, "noise recordings");
     for index in 0..count {
         let (db, color) = (random.random_range(how.db[0]..=how.db[1]), Color::draw(&mut random));
-        let samples = noise(length, color, db, &mut random).into_iter().map(|x| x.round() as i16).collect();
+        let channels = recipe.signal.as_ref().map_or(1, |signal| signal.channels);
+        let samples = noise(length, channels, color, db, &mut random).into_iter().map(|x| x.round() as i16).collect();
         // Spread over all recordings, so that every group has its share.
-        let like = &all[index * all.len() / count.max(1) % all.len()];
+        let like = &all[index * recorded / count];
         let mut fields = like.fields.clone();
+        let cells = like.cells.iter().filter_map(|(name, cells)| Some((name.clone(), cells.last()?.clone())));
+        fields.extend(cells);
+        fields.retain(|name, _| !others.contains(name));
         fields.insert(column.clone(), how.label.clone());
         all.push(Recording { path: format!("noise {index}").into(), fields, samples, cells: BTreeMap::new() });
     }
     Ok(())
 }
 
-/// Where each sample comes from, and what is known of it: a row for each.
-fn table_of(
+/// Says what a length of samples means for the recordings, where that may be a surprise.
+fn remark_on_lengths(all: &[Recording], how: &Signal, length: usize) {
+    let lengths = || all.iter().map(|one| one.samples.len() / how.channels);
+    let seconds = length as f64 / how.rate;
+    let long = lengths().filter(|&count| count >= 2 * length).count();
+    if long > 0 && how.step.is_none() {
+        say(&format!(
+            "warning: {long} recordings hold more than one sample of {seconds} s, and the first of each is all that is used: say \
+             signal.step"
+        ));
+    }
+    let short = lengths().filter(|&count| 10 * count < length).count();
+    if short > 0 {
+        say(&format!(
+            "warning: {short} recordings are filled up with zeros to more than ten times their length, to samples of {seconds} s \
+             (signal.length)"
+        ));
+    }
+}
+
+/// Recordings cut into samples.
+struct Cut {
+    /// Where each sample comes from: a recording, and where in it.
+    cuts: Vec<(usize, usize)>,
+    /// What is known of each.
+    table: Table,
+    /// The recording of each, and the stretch of it that stays in one split.
+    blocks: Vec<String>,
+}
+
+/// Cuts recordings into samples of so many samples of each channel.
+fn cut(
     all: &[Recording],
     along: &[String],
     folder: &Path,
     how: &Signal,
     length: usize,
     recipe: &Recipe,
-) -> Result<(Vec<(usize, usize)>, Table)> {
+) -> Result<Cut> {
     let step = how.step.as_ref().map(|span| span.samples("signal.step", how.rate)).transpose()?;
-    let labels: Vec<&String> = recipe.heads.iter().flat_map(|head| &head.column).collect();
+    let block = &recipe.data.split.block;
+    let block = block.as_ref().map(|span| span.samples("data.split.block", how.rate)).transpose()?;
+    ensure!(block.is_none_or(|block| block >= length), "data.split.block is shorter than a sample, signal.length");
+    // What a sample has one of: classes of heads, and its group.
+    let classes = recipe.heads.iter().filter(|head| head.kind != HeadKind::Regression);
+    let single: Vec<&String> =
+        classes.flat_map(|head| head.column.iter().chain(&head.columns)).chain(&recipe.data.split.group).collect();
     let mut names: Vec<String> =
         all.iter().flat_map(|one| one.fields.keys().chain(one.cells.keys())).cloned().collect();
     names.push("file".into());
@@ -288,16 +361,22 @@ fn table_of(
             names.join(", ")
         );
     }
-    let (mut cuts, mut rows, mut places) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut cuts, mut rows, mut places, mut blocks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut changing, mut straddling) = (BTreeMap::new(), 0usize);
     for (index, one) in all.iter().enumerate() {
         let count = one.samples.len() / how.channels;
         let mut start = 0;
         loop {
             let end = (start + length).min(count);
-            let changes = |label: &&String| {
-                one.cells.get(*label).is_some_and(|cells| cells[start..end].iter().any(|cell| *cell != cells[end - 1]))
+            let changes = |label: &&&String| {
+                one.cells.get(**label).is_some_and(|cells| cells[start..end].iter().any(|cell| *cell != cells[end - 1]))
             };
-            if !labels.iter().any(changes) {
+            let straddles = block.is_some_and(|block| start / block != (end - 1) / block);
+            if let Some(column) = single.iter().find(changes) {
+                *changing.entry(column.as_str()).or_insert(0usize) += 1;
+            } else if straddles {
+                straddling += 1;
+            } else {
                 let cell = |name: &String| match (one.cells.get(name), one.fields.get(name)) {
                     (Some(cells), _) => cells[end - 1].clone(),
                     (None, Some(field)) => field.clone(),
@@ -309,6 +388,7 @@ fn table_of(
                 cuts.push((index, start));
                 rows.push(names.iter().map(cell).collect::<Vec<String>>());
                 places.push(one.path.display().to_string());
+                blocks.push(format!("{index} {}", block.map_or(0, |block| start / block)));
             }
             match step {
                 Some(step) if start + step + length <= count => start += step,
@@ -316,9 +396,16 @@ fn table_of(
             }
         }
     }
+    for (column, count) in &changing {
+        say(&format!("{count} samples are left out, in which {column} changes"));
+    }
+    if straddling > 0 {
+        say(&format!("{straddling} samples are left out, which lie in two stretches of data.split.block"));
+    }
     ensure!(
         !rows.is_empty(),
-        "every window of the recordings holds a change of its label: take a shorter signal.length"
+        "every sample of the recordings is left out, since {} changes in it: take a shorter signal.length",
+        changing.keys().copied().chain((straddling > 0).then_some("data.split.block")).collect::<Vec<_>>().join(" or ")
     );
-    Ok((cuts, Table::of(folder, names, rows, places)))
+    Ok(Cut { cuts, table: Table::of(folder, names, rows, places), blocks })
 }

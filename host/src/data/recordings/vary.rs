@@ -70,13 +70,13 @@ impl Variation {
         if let (Some([least, greatest]), true) = (how.snr_db, power > 0.0) {
             let snr = random.random_range(least..=greatest);
             let db = 10.0 * (power / 32_768f64.powi(2)).log10() - snr;
-            let added = noise(values.len(), Color::draw(random), db, random);
+            let added = noise(wanted, cut.channels, Color::draw(random), db, random);
             values.iter_mut().zip(added).for_each(|(value, added)| *value += added);
         }
         values.iter_mut().for_each(|value| *value *= gain);
         if let Some([least, greatest]) = how.noise_db {
             let db = random.random_range(least..=greatest);
-            let added = noise(values.len(), Color::draw(random), db, random);
+            let added = noise(wanted, cut.channels, Color::draw(random), db, random);
             values.iter_mut().zip(added).for_each(|(value, added)| *value += added);
         }
         values.into_iter().map(|value| value.round() as i16).collect()

@@ -14,9 +14,12 @@ use firmware::{Memory, STUDENT, say, tell};
 /// Memory for what the front-end keeps of the signal.
 type Kept = StreamMemory<{ STUDENT.stream_words() }>;
 
-/// Samples of a block, and blocks that this program hears, two seconds of them; yours goes on for ever.
+/// Samples of a block, and blocks that this program hears, two seconds of them; yours goes on for ever: `loop` in the place of `for`.
+///
+/// While a block is worked on, the next one fills. Where a hop takes longer than a block lasts (the program says what the dearest
+/// takes, `attar budget` estimates it before), samples are lost: take longer blocks then, or a queue between.
 const BLOCK: usize = 16 * CHANNELS;
-const BLOCKS: usize = 2 * RATE_HZ * CHANNELS / BLOCK;
+const BLOCKS: usize = (2 * RATE_HZ * CHANNELS).div_ceil(BLOCK);
 
 #[entry]
 fn main() -> ! {
@@ -31,6 +34,7 @@ fn main() -> ! {
 
 fn hear(board: &mut Board, memory: &'static mut Memory, kept: &'static mut Kept) -> Result<(), Error> {
     let student = STUDENT.parse()?;
+    // What stands here is told once; in a loop of yours, set what changes, such as a speed, before each run.
     {{facts}}
     let signal = student.model().signal().ok_or(Error::NoSignal)?;
     let mut detector = signal.detection.map(Detector::<{{classes}}>::new);
@@ -60,7 +64,9 @@ fn hear(board: &mut Board, memory: &'static mut Memory, kept: &'static mut Kept)
             let outputs = stream.session().outputs()?;
             let detector_and_head = detector.as_mut().zip(outputs.heads().next());
             if let Some(found) = detector_and_head.and_then(|(detector, head)| detector.update(&head)) {
-                say!("hop {}: class {} ({} of 1000)", hops, found.class, (found.probability * 1000.0) as u32);
+                let first = outputs.heads().next();
+                let label = first.and_then(|head| head.head().labels.at(found.class)).unwrap_or("a class");
+                say!("hop {}: {} ({} of 1000)", hops - 1, label, (found.probability * 1000.0) as u32);
                 detections += 1;
             }
         }
