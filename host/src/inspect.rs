@@ -1,6 +1,8 @@
 //! A model in figures: its operators, and what of the arena holds something when.
 
-use attar_shared::{Clamp, Kind, Model, Operator, Parameters, Shape, Tensor, Weights};
+use attar_shared::{
+    Arithmetic, Block, Clamp, Kind, Model, Operator, Parameters, Shape, Signal, Stage, Tensor, Weights,
+};
 
 /// An operator in figures.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +58,43 @@ pub fn layers(model: &Model<'_>) -> Vec<Layer> {
             }
         })
         .collect()
+}
+
+/// Returns what samples of a front-end go through, and what becomes of each window, in words.
+pub fn stages_and_features(signal: &Signal<'_>) -> (Vec<String>, Vec<String>) {
+    let constant = |bits: u32| match signal.arithmetic {
+        Arithmetic::Fixed => f64::from(bits.cast_signed()) / 2f64.powi(29),
+        Arithmetic::Float => f64::from(f32::from_bits(bits)),
+    };
+    let stages = signal.stages().map(|stage| match stage {
+        Stage::Biquad(bits) => {
+            let constants = bits.map(|bits| format!("{:.4}", constant(bits)));
+            format!("filter {}", constants.join(" "))
+        }
+        Stage::Absolute => "absolute value".into(),
+        Stage::Decimate(factor) => format!("one of {factor}"),
+    });
+    let line = f64::from(signal.rate) / signal.decimation() as f64 / f64::from(signal.transform.max(1));
+    let names = ["mean", "rms", "peak", "crest", "skewness", "kurtosis", "crossings"];
+    let features = signal.blocks().map(|block| match block {
+        Block::Samples { count } => format!("{count} samples"),
+        Block::Statistics(statistics) => {
+            let set = names.iter().enumerate().filter(|(bit, _)| statistics.set >> bit & 1 == 1);
+            set.map(|(_, name)| *name).collect::<Vec<_>>().join(", ")
+        }
+        Block::Spectrum { decibels, first, count, .. } => {
+            let unit = if decibels { "dB" } else { "amplitudes" };
+            let last = f64::from(first + count - 1) * line;
+            format!("spectrum of {count} lines from {:.0} to {last:.0} Hz in {unit}", f64::from(first) * line)
+        }
+        Block::Mel(mel) => {
+            let (first, last) = (mel.edges().next().unwrap_or(0), mel.edges().last().unwrap_or(0));
+            let [from, to] = [first, last].map(|edge| f64::from(edge) * line);
+            let bands = format!("{} mel bands from {from:.0} to {to:.0} Hz", mel.bands);
+            if mel.coefficients > 0 { format!("{} coefficients of {bands}", mel.coefficients) } else { bands }
+        }
+    });
+    (stages.collect(), features.collect())
 }
 
 /// A tensor in the arena.

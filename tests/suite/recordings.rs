@@ -148,6 +148,13 @@ fn command_distils_from_recordings_and_listens() {
     let heard = in_folder(folder, &["listen", "run/student.attar", "high_m1_1.wav", "low_m1_4.wav", "--gap", "0.5"]);
     let said = String::from_utf8_lossy(&heard.stdout).into_owned();
     assert!(heard.status.success() && said.contains("detections in 1.5 s"), "{said}");
+    let inspected = in_folder(folder, &["inspect", "run/student.attar", "--json"]);
+    let inspected: serde_json::Value = serde_json::from_slice(&inspected.stdout).unwrap();
+    assert_eq!(inspected["signal"]["features"], serde_json::json!(["8 mel bands from 62 to 4000 Hz"]));
+    assert_eq!(
+        (inspected["signal"]["hop"].as_u64(), inspected["signal"]["detection"]["on"].as_f64()),
+        (Some(128), Some(f64::from(0.6f32)))
+    );
     // A state of the network has taken every window in training, and the recipe is not written over.
     let rare = in_folder(folder, &["distill", "r.toml", "--out", "rare", "--set", "signal.every=2"]);
     assert!(String::from_utf8_lossy(&rare.stderr).contains("signal.every is 2, but the network has a state"));

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use attar::inspect::{layers, shape};
+use attar::inspect::{layers, shape, stages_and_features};
 use attar_shared::{Arithmetic, FactKind, Model, Shape};
 use clap::Args;
 use serde_json::{Value, json};
@@ -82,6 +82,18 @@ pub(super) fn inspect(arguments: &Arguments) -> Result<()> {
             if signal.arithmetic == Arithmetic::Fixed { "integers" } else { "floats" },
             grouped(4 * u64::from(signal.words))
         ));
+        let (stages, features) = stages_and_features(&signal);
+        if !stages.is_empty() {
+            lines.push(format!("       through {}", stages.join("; ")));
+        }
+        let running = if signal.follow > 0.0 { ", less their running mean" } else { "" };
+        lines.push(format!("       of each channel {}{running}", features.join("; ")));
+        lines.extend(signal.detection.map(|detection| {
+            format!(
+                "       a class begins at {} and ends below {}, smoothed by {:.3} a run",
+                detection.on, detection.off, detection.smooth
+            )
+        }));
     }
     for (index, fact) in model.facts().enumerate() {
         let title = if index == 0 { "facts" } else { "" };
@@ -130,6 +142,27 @@ fn as_json(model: &Model<'_>, file: &str, bytes: usize) -> Value {
             "shape": sizes(model.input_shape()),
             "channels": input.channels.iter().collect::<Vec<_>>(),
         })),
+        "signal": model.signal().map(|signal| {
+            let (stages, features) = stages_and_features(&signal);
+            json!({
+                "arithmetic": if signal.arithmetic == Arithmetic::Fixed { "fixed" } else { "float" },
+                "channels": signal.channels,
+                "rate": signal.rate,
+                "decimation": signal.decimation(),
+                "window": signal.window,
+                "hop": signal.hop,
+                "every": signal.every,
+                "stages": stages,
+                "features": features,
+                "memory_bytes": 4 * u64::from(signal.words),
+                "detection": signal.detection.map(|detection| json!({
+                    "smooth": detection.smooth,
+                    "on": detection.on,
+                    "off": detection.off,
+                    "background": detection.background,
+                })),
+            })
+        }),
         "facts": model.facts().map(|fact| match fact.kind {
             FactKind::Number { .. } =>
                 json!({"name": fact.name, "kind": "number", "unit": fact.unit, "computed": fact.is_computed()}),

@@ -84,10 +84,11 @@ pub(super) fn from_recordings(recipe: &Recipe, folder: &Path) -> Result<Raw> {
         GivenFact::read(fact, &column.texts(), |row| column.place(row))
     })?;
     // Samples of one recording have too much in common to be on two sides.
+    let cut_once = heard.clips.cuts.windows(2).all(|pair| pair[0].0 != pair[1].0);
     let of_blocks: Vec<String>;
     let groups = match &recipe.data.split.group {
         Some(name) => Some(table.column(name)?.texts()),
-        None if recipe.data.split.block.is_none() && samples == heard.clips.recordings.len() => None,
+        None if recipe.data.split.block.is_none() && cut_once => None,
         None => {
             of_blocks = blocks;
             Some(of_blocks.iter().map(String::as_str).collect())
