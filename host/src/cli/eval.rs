@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use attar::engine::{self, FactsGiven};
 use attar::facts::Audience;
 use attar::report::metrics_value;
@@ -33,7 +33,8 @@ pub(super) fn eval(arguments: &Arguments) -> Result<()> {
     let bytes = read_model(&arguments.model)?;
     let student = parse_model(&arguments.model, &bytes)?;
     let recipe = recipe_for(&arguments.model, &bytes, arguments.recipe.as_deref())?;
-    let data = attar::data::load(&recipe, &arguments.data)?;
+    let data = attar::data::load(&recipe, &arguments.data)
+        .with_context(|| format!("cannot read the data below {} (--data)", arguments.data.display()))?;
     let model = student.model();
     let heads: Vec<&str> = model.heads().map(|head| head.name).collect();
     let targets: Vec<&str> = data.targets.iter().map(|target| target.name.as_str()).collect();
