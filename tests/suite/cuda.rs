@@ -112,9 +112,9 @@ fn floats(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-/// Whole runs: every loss, losses of layers, training as if in integers; what they write reads, and knows its classes.
+/// Whole runs: losses of outputs and of layers, training as if in integers; what they write reads, and knows its classes.
 #[test]
-fn every_loss_distils_on_the_card() {
+fn losses_distil_on_the_card() {
     let losses = ["hinton", "mse", "huber", "cosine", "standardized", "dkd", "dist"];
     let mut recipes: Vec<Recipe> =
         losses.iter().map(|method| small_recipe(&[&format!("distill.method={method}")])).collect();
