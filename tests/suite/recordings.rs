@@ -186,6 +186,9 @@ fn command_distils_from_recordings_and_listens() {
         ("signal.augment.noise_db=[-30, -60]", "signal.augment.noise_db is [-30, -60], expected the least and the"),
         ("signal.augment.gain_db=-3", "signal.augment.gain_db is -3, expected from 0 to 96"),
         ("signal.augment.tempo=nan", "signal.augment.tempo is NaN, expected from 0 to 4"),
+        ("signal.full_scale=0", "signal.full_scale is 0, expected what the greatest sample stands for, above 0"),
+        ("signal.full_scale=2", "signal.full_scale and input.columns belong to CSV files, and all recordings are WAV"),
+        ("signal.settle=12800", "signal.settle is 12800 samples, more than the 2000 of the longest recording"),
     ] {
         let recipe = Recipe::read(&folder.join("r.toml"), &[wrong.into()]).unwrap();
         let said = format!("{:#}", data::load(&recipe, folder).unwrap_err());
