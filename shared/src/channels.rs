@@ -204,19 +204,23 @@ impl<'a> Channels<'a> {
         (0..count).try_for_each(|channel| self.check(channel, column(channel)))
     }
 
-    /// Checks that no input can overflow the accumulator of a channel, which has weights of this magnitude in all:
-    /// `|bias| + 128 * sum |w|` has to fit 31 bits.
+    /// Checks that no weight of a channel is -128, and that no input can overflow its accumulator, with weights of this
+    /// magnitude in all: `|bias| + 128 * sum |w|` has to fit 31 bits.
     #[inline(never)]
     fn check(&self, channel: usize, sum: u32) -> Result<(), Defect> {
         let (bias, requantization) = self.at(channel).ok_or(Defect::Truncated)?;
         requantization.check()?;
+        if sum == u32::MAX {
+            return Err(Defect::Weight);
+        }
         let bound = bias.unsigned_abs().saturating_add(sum.saturating_mul(128));
         if bound > i32::MAX as u32 { Err(Defect::Overflow) } else { Ok(()) }
     }
 }
 
+/// Returns the sum with the magnitude of one more weight; from one of -128, which is none, the greatest number stays.
 fn add_magnitude(sum: u32, weight: i8) -> u32 {
-    sum.saturating_add(u32::from(weight.unsigned_abs()))
+    if weight == i8::MIN { u32::MAX } else { sum.saturating_add(u32::from(weight.unsigned_abs())) }
 }
 
 /// Returns the sum of the magnitudes of weights that stand so many bytes apart.
@@ -267,7 +271,7 @@ mod tests {
     #[test]
     fn magnitudes_are_those_of_the_rows() {
         for taps in [1, 3, 4, 7, 16] {
-            let weight = |origin: &Origin| (origin.row * 31 + origin.tap * 7) as u8;
+            let weight = |origin: &Origin| (origin.row * 33 + origin.tap * 7) as u8;
             let block: Vec<u8> = order(ROWS, taps).map(|origin| origin.convert(weight(&origin))).collect();
             let mut sums = [0; ROWS];
             for origin in order(ROWS, taps) {

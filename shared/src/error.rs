@@ -136,6 +136,8 @@ pub enum Defect {
     Shift,
     /// There is an input for which the accumulator overflows 32 bits.
     Overflow,
+    /// A weight of 8 bits is -128.
+    Weight,
     /// A field that this kind does not use is not zero.
     Unused,
     /// The model is made of more than this program was built for.
@@ -173,6 +175,7 @@ impl fmt::Display for Defect {
             Self::Multiplier => "a multiplier is out of range",
             Self::Shift => "a shift is out of range",
             Self::Overflow => "an accumulator could overflow",
+            Self::Weight => "a weight is -128",
             Self::Unused => "a field that is not used is not zero",
             Self::Part => "the model has parts that this program was built without: build it around this model",
         })

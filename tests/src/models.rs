@@ -436,11 +436,12 @@ impl Draw {
         let four = matches!(kind, Kind::Dense4 | Kind::Convolution4);
         let most = if four { 7 } else { 127 };
         let mut weights: Vec<i8> = (0..count * per_output).map(|_| self.0.random_range(-most..=most)).collect();
-        // The least integer is allowed as well, whatever a quantiser makes of it.
-        weights[0] = -most - 1;
+        // Of 4 bits the least integer is allowed as well, whatever a quantiser makes of it.
+        let least = if four { -8 } else { -127 };
+        weights[0] = least;
         if self.2 && self.0.random_bool(0.1) {
             // Nothing but extremes.
-            weights.fill_with(|| if self.0.random() { most } else { -most - 1 });
+            weights.fill_with(|| if self.0.random() { most } else { least });
         }
         let bias = if four { 2_500 } else { 40_000 };
         let biases: Vec<i32> = (0..count).map(|_| self.0.random_range(-bias..bias)).collect();

@@ -222,6 +222,8 @@ fn each_broken_rule_is_named() {
         ("a shift of zero", weights + 48, vec![0], ParseError::Operator(0, Defect::Shift)),
         ("a shift of 32", weights + 48, vec![32], ParseError::Operator(0, Defect::Shift)),
         ("padding that is not zero", weights + 54, vec![1], ParseError::Operator(0, Defect::Padding)),
+        ("a raised weight of -128", weights + 56, vec![0], ParseError::Operator(0, Defect::Weight)),
+        ("a weight of -128", weights + 57, vec![0x80], ParseError::Operator(0, Defect::Weight)),
         (
             "an accumulator that overflows",
             weights,

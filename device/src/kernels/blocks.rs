@@ -19,7 +19,7 @@ use super::matrix::{COLUMNS, Patch, Sums};
 use super::riscv::{block_sums, vector_sums};
 use super::slide::{Finish, Pixel};
 #[cfg(thumb1)]
-use super::thumb1::{block_sums, vector_sums};
+use super::thumb1::{block_sums, start, vector_sums};
 #[cfg(thumb2)]
 use super::thumb2::{block_sums, vector_sums};
 
@@ -71,7 +71,8 @@ pub(super) struct Blocks {
     pub(super) values: *const i8,
     pub(super) taps: usize,
     pub(super) blocks: usize,
-    /// What the sums of the rows begin with that are raised by 128: less 128 times the sum of each pixel's values.
+    /// What the sums of the rows begin with that are raised by 128: less 128 times the sum of each pixel's values, and more on
+    /// cores that take both pixels at once.
     pub(super) start: [i32; COLUMNS],
     pub(super) sums: Sums,
     /// For assembly that has no register left: the weights of the next block, and how many blocks there are to do.
@@ -122,7 +123,7 @@ impl<'a> Whole<'a> {
         finish: &Finish,
     ) {
         if patch.bytes.len() / BYTES >= self.job.taps {
-            self.job.start = patch.totals.map(|total| total.wrapping_mul(-128));
+            self.job.start = start(patch);
             self.run(slide, pair, patch.bytes.as_ptr(), finish);
         }
     }
@@ -188,6 +189,13 @@ impl<'a> Whole<'a> {
             job.weights = job.weights.wrapping_add(count.wrapping_mul(job.taps));
         }
     }
+}
+
+/// Returns what the sums of the rows begin with that are raised by 128.
+#[cfg(not(thumb1))]
+#[inline(always)]
+fn start(patch: &Patch<'_>) -> [i32; COLUMNS] {
+    patch.totals.map(|total| total.wrapping_mul(-128))
 }
 
 /// Computes blocks over a vector or a patch.
@@ -277,6 +285,8 @@ unsafe fn all_blocks(job: &mut Blocks) {
             block_sums(weights, job.values, job.taps, &mut job.sums);
             weights = weights.add(job.taps.wrapping_mul(ROWS));
             let [a, b, c, d] = job.sums;
+            // Where every row is raised, the assembly has begun with it.
+            let start = if cfg!(thumb1) { [0; COLUMNS] } else { start };
             let lower = |[p, q]: [i32; COLUMNS]| [p.wrapping_add(start[0]), q.wrapping_add(start[1])];
             end.pair(lower(a));
             end.pair(b);

@@ -21,7 +21,13 @@ pub(crate) fn depthwise(slide: &mut Slide<'_>, window: &Window, channels: &Chann
     let mut job = Groups::NONE;
     #[cfg(not(plain))]
     let mut fours = Fours::new(slide, &over, weights, channels, &finish, &mut job);
-    for pixel in slide.pixels() {
+    let mut pixels = slide.pixels();
+    while let Some(pixel) = pixels.next() {
+        #[cfg(dsp)]
+        if let Some(more) = fours.lines(slide, pixel, pixels.are_backwards()) {
+            pixels.pass(more);
+            continue;
+        }
         #[cfg(not(plain))]
         let first = fours.pixel(slide, pixel);
         #[cfg(plain)]

@@ -127,7 +127,7 @@ mod depthwise;
 mod patch;
 
 pub(super) use blocks::{all_blocks, all_blocks_of_vector};
-pub(super) use depthwise::all_groups;
+pub(super) use depthwise::{all_groups, all_lines};
 pub(super) use patch::{lay, lay_rows, row};
 
 /// Bytes that a patch takes for each tap.

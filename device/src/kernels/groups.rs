@@ -1,6 +1,9 @@
 //! Depthwise convolutions, four channels at a time, where a core has assembly for their sums.
 #![allow(unsafe_code)]
 
+#[cfg(dsp)]
+pub(super) mod lines;
+
 use core::mem::MaybeUninit;
 use core::ops::Range;
 
@@ -75,6 +78,9 @@ pub(super) struct Fours<'a> {
     finish: &'a Finish,
     padding: [i8; PADDING],
     job: &'a mut Groups,
+    /// The columns of the output whose windows lie between the first column of the input and the last.
+    #[cfg(dsp)]
+    across: Range<u16>,
 }
 
 impl<'a> Fours<'a> {
@@ -100,7 +106,16 @@ impl<'a> Fours<'a> {
         };
         job.groups = count / 4;
         job.show_all(over, weights);
-        Self { over, weights, count, finish, padding: [slide.input.zero_point; PADDING], job }
+        Self {
+            over,
+            weights,
+            count,
+            finish,
+            padding: [slide.input.zero_point; PADDING],
+            job,
+            #[cfg(dsp)]
+            across: over.horizontal.whole_outputs(slide.output.shape.width),
+        }
     }
 
     /// Computes the channels of a pixel and returns how many; none where a window with holes leaves the input or an addition follows.
@@ -118,7 +133,8 @@ impl<'a> Fours<'a> {
     /// Computes the channels of a pixel whose window lies in the input as a whole and begins at `first`.
     #[inline(never)]
     fn inside(&mut self, slide: &mut Slide<'_>, pixel: Pixel, first: usize) -> usize {
-        let (Some(_), Some(start)) = (slide.values(first, self.over.whole_reach), slide.start_of(pixel, self.count))
+        let (Some(_), Some(start), 1) =
+            (slide.values(first, self.over.whole_reach), slide.start_of(pixel, self.count), self.job.rectangles)
         else {
             return 0;
         };

@@ -52,16 +52,24 @@ pub(super) struct Patch<'a> {
     pub(super) bytes: &'a mut [i8],
     /// The sum of each pixel's values.
     pub(super) totals: [i32; COLUMNS],
+    /// How many values of the first pixel are below zero.
+    #[cfg(thumb1)]
+    pub(super) negatives: i32,
 }
 
 /// The greatest window, in values, that is put together before it is laid out where its runs do not come in fours.
-const SMALL: usize = 64;
+pub(super) const SMALL: usize = 64;
 
 /// Computes every pixel of a convolution.
 #[inline(always)]
 pub(super) fn pixels<R: Rows>(slide: &mut Slide<'_>, over: &Over, channels: &Channels<'_>, rows: &mut R) {
     const { assert!(R::BYTES <= 4, "a model has four bytes for each tap") };
-    let mut patch = Patch { bytes: core::mem::take(&mut slide.scratch), totals: [0; COLUMNS] };
+    let mut patch = Patch {
+        bytes: core::mem::take(&mut slide.scratch),
+        totals: [0; COLUMNS],
+        #[cfg(thumb1)]
+        negatives: 0,
+    };
     let finish = slide.finish();
     let count = usize::from(slide.output.shape.channels);
     let mut pixels = slide.pixels();
@@ -69,6 +77,8 @@ pub(super) fn pixels<R: Rows>(slide: &mut Slide<'_>, over: &Over, channels: &Cha
         // Both are read before either is written.
         let pair = [Some(first), pixels.next()];
         patch.totals = [0; COLUMNS];
+        #[cfg(thumb1)]
+        (patch.negatives = 0);
         for (column, pixel) in pair.into_iter().enumerate() {
             if let Some(pixel) = pixel {
                 gather::<R>(slide, over, pixel, column, &mut patch);

@@ -251,6 +251,29 @@ pub(super) struct Pixels {
     next: Pixel,
 }
 
+#[cfg(dsp)]
+impl Pixels {
+    /// Returns whether they come from the last to the first.
+    pub(super) fn are_backwards(&self) -> bool {
+        self.backwards
+    }
+
+    /// Passes over pixels, of which there are as many in this row.
+    #[inline(always)]
+    pub(super) fn pass(&mut self, count: usize) {
+        let Some(before) = count.checked_sub(1) else { return };
+        let Pixel { index, x, .. } = self.next;
+        let by = before as u16;
+        (self.next.index, self.next.x) = if self.backwards {
+            (index.wrapping_sub(before), x.wrapping_sub(by))
+        } else {
+            (index.wrapping_add(before), x.wrapping_add(by))
+        };
+        self.left = self.left.wrapping_sub(before);
+        self.next();
+    }
+}
+
 impl Iterator for Pixels {
     type Item = Pixel;
 

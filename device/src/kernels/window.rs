@@ -52,6 +52,35 @@ impl Axis {
         if start >= 0 && last < self.len { Some(start as usize) } else { None }
     }
 
+    /// Returns which taps of an output lie in the input: all of them, with holes or not, or some of a window without.
+    #[cfg(dsp)]
+    #[inline(always)]
+    pub(super) fn some(self, output: u16) -> Option<core::ops::Range<usize>> {
+        if self.whole(output).is_some() {
+            return Some(0..self.kernel as usize);
+        }
+        let taps = self.inside(self.start(output))?;
+        Some(taps.start as usize..taps.end as usize)
+    }
+
+    /// Returns the outputs, of so many, all of whose taps lie in the input.
+    #[cfg(dsp)]
+    #[inline(always)]
+    pub(super) fn whole_outputs(self, outputs: u16) -> core::ops::Range<u16> {
+        let last =
+            self.len.wrapping_add(self.pad).wrapping_sub(self.kernel.wrapping_sub(1).wrapping_mul(self.dilation));
+        let rounded =
+            |positions: i32| positions.max(0).wrapping_add(self.stride).wrapping_sub(1).checked_div(self.stride);
+        let [first, end] = [self.pad, last].map(|positions| rounded(positions).unwrap_or(0) as u32);
+        first.min(outputs.into()) as u16..end.min(outputs.into()) as u16
+    }
+
+    /// Returns the positions of the input from an output to the next.
+    #[cfg(dsp)]
+    pub(super) fn stride(self) -> usize {
+        self.stride as usize
+    }
+
     /// Returns how many taps from this one on are neighbours in the input, or lie in the padding together.
     #[inline(always)]
     fn run(self, start: i32, tap: i32) -> i32 {

@@ -1,7 +1,9 @@
 //! Depthwise convolutions, four channels at a time.
 
+use crate::kernels::groups::lines::{Line, Lines};
 use crate::kernels::groups::{Groups, Taps};
 use core::arch::naked_asm;
+use core::mem::offset_of;
 
 /// The products of a tap of four channels, in r8 and r9.
 macro_rules! depthwise_tap {
@@ -59,42 +61,6 @@ unsafe extern "C" fn any_columns(values: *const i8, weights: *const u8, taps: &T
     )
 }
 
-/// As [`any_columns`], for three inside of the input.
-///
-/// # Safety
-///
-/// As there.
-#[unsafe(naked)]
-unsafe extern "C" fn three_columns(values: *const i8, weights: *const u8, taps: &Taps, sums: &mut [i32; 4]) {
-    naked_asm!(
-        needs!(),
-        "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
-        "ldm r3, {{r4, r5, r6, r7}}",
-        "mov lr, r2",
-        "ldr r12, [lr, #28]",
-        "ldr r2, [lr, #32]",
-        "ldr r3, [lr, #20]",
-        "1:",
-        "ldr r8, [r0]",
-        "ldr r9, [r1]",
-        depthwise_tap!(),
-        "ldr r8, [r0, r12]",
-        "ldr r9, [r1, r2]",
-        depthwise_tap!(),
-        "ldr r8, [r0, r12, lsl #1]",
-        "ldr r9, [r1, r2, lsl #1]",
-        depthwise_tap!(),
-        "ldrd r8, r9, [lr, #12]",
-        "add r0, r0, r8",
-        "add r1, r1, r9",
-        "subs r3, r3, #1",
-        "bne 1b",
-        "ldr r3, [sp]",
-        "stm r3, {{r4, r5, r6, r7}}",
-        "pop {{r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
-    )
-}
-
 /// The sums of every four channels of a depthwise convolution, and their end.
 ///
 /// # Safety
@@ -120,17 +86,7 @@ pub(in crate::kernels) unsafe extern "C" fn all_groups(job: &mut Groups) {
         "ldrd r0, r1, [r10]",
         "mov r2, r10",
         "add r3, r4, #{sums}",
-        "ldr r12, [r10, #24]",
-        "cmp r12, #3",
-        "ldr r12, [r10, #8]",
-        "it eq",
-        "cmpeq r12, #4",
-        "beq 3f",
         "bl {any}",
-        "b 4f",
-        "3:",
-        "bl {three}",
-        "4:",
         // The next four channels of the values, if they are no padding, and of the weights.
         "ldrd r0, r1, [r10]",
         "ldr r2, [r10, #8]",
@@ -150,18 +106,141 @@ pub(in crate::kernels) unsafe extern "C" fn all_groups(job: &mut Groups) {
         "pop {{r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
         size = const size_of::<Taps>(),
         any = sym any_columns,
-        three = sym three_columns,
-        taps = const core::mem::offset_of!(Groups, taps),
-        sums = const core::mem::offset_of!(Groups, sums),
-        rectangles = const core::mem::offset_of!(Groups, rectangles),
-        left = const core::mem::offset_of!(Groups, left),
-        groups = const core::mem::offset_of!(Groups, groups),
+        taps = const offset_of!(Groups, taps),
+        sums = const offset_of!(Groups, sums),
+        rectangles = const offset_of!(Groups, rectangles),
+        left = const offset_of!(Groups, left),
+        groups = const offset_of!(Groups, groups),
+    )
+}
+
+/// The products of a line of three taps of four channels; lr goes on to the next line.
+macro_rules! line {
+    () => {
+        concat!(
+            "ldm lr!, {{r0, r1, r8, r12}}\n",
+            "mla r0, r3, r8, r0\n",
+            "add r1, r1, r3\n",
+            "ldr r8, [r0]\n",
+            "ldr r9, [r1]\n",
+            depthwise_tap!(),
+            "ldr r8, [r0, r12]\n",
+            "ldr r9, [r1, r2]\n",
+            depthwise_tap!(),
+            "ldr r8, [r0, r12, lsl #1]\n",
+            "ldr r9, [r1, r2, lsl #1]\n",
+            depthwise_tap!(),
+        )
+    };
+}
+
+/// The end of a channel, whose shift is the lowest byte of r1, at a place after r12.
+macro_rules! end_of_channel {
+    ($sum:literal, $multiplier:literal, $place:literal) => {
+        concat!(
+            "smmul ",
+            $sum,
+            ", ",
+            $sum,
+            ", ",
+            $multiplier,
+            "\nasrs ",
+            $sum,
+            ", ",
+            $sum,
+            ", r1\nadc ",
+            $sum,
+            ", ",
+            $sum,
+            ", r0\nssat ",
+            $sum,
+            ", #8, ",
+            $sum,
+            "\nstrb ",
+            $sum,
+            ", [r12, #",
+            $place,
+            "]\n",
+        )
+    };
+}
+
+/// What a line begins with at the next pixel.
+macro_rules! next_pixel {
+    ($values:literal, $right:literal) => {
+        concat!(
+            "ldr r0, [lr, #",
+            $values,
+            "]\nldr r1, [lr, #",
+            $right,
+            "]\nadd r0, r0, r1\nstr r0, [lr, #",
+            $values,
+            "]\n",
+        )
+    };
+}
+
+/// Depthwise convolutions of three by three taps at pixels with the same lines, four channels at a time.
+///
+/// # Safety
+///
+/// Every tap of every line lies in what its pointers point to, for as many pixels and groups of four as there are constants and
+/// places; there is one of each at least.
+#[unsafe(naked)]
+pub(in crate::kernels) unsafe extern "C" fn all_lines(job: &mut Lines) {
+    naked_asm!(
+        needs!(),
+        "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
+        "add lr, r0, #{lines}",
+        "ldr r2, [lr, #{weight_step} - {lines}]",
+        "1:",
+        // Channels are counted up to none, from the ends of all that has a place for each.
+        "ldr r3, [lr, #{first} - {lines}]",
+        "2:",
+        "ldr r0, [lr, #-{lines}]",
+        "add r0, r0, r3, lsl #2",
+        "ldm r0, {{r4, r5, r6, r7}}",
+        line!(),
+        line!(),
+        line!(),
+        "sub lr, lr, #48",
+        "ldrd r0, r1, [lr, #4 - {lines}]",
+        "add r0, r0, r3, lsl #2",
+        "ldm r0, {{r8, r9, r10, r11}}",
+        "ldr r1, [r1, r3]",
+        "ldrd r0, r12, [lr, #12 - {lines}]",
+        "add r12, r12, r3",
+        end_of_channel!("r4", "r8", "0"),
+        "lsrs r1, r1, #8",
+        end_of_channel!("r5", "r9", "1"),
+        "lsrs r1, r1, #8",
+        end_of_channel!("r6", "r10", "2"),
+        "lsrs r1, r1, #8",
+        end_of_channel!("r7", "r11", "3"),
+        "adds r3, r3, #4",
+        "bne 2b",
+        next_pixel!("16 - {lines}", "{on} - {lines}"),
+        next_pixel!("0", "{right} - {lines}"),
+        next_pixel!("16", "{right} + 4 - {lines}"),
+        next_pixel!("32", "{right} + 8 - {lines}"),
+        "ldr r0, [lr, #{pixels} - {lines}]",
+        "subs r0, r0, #1",
+        "str r0, [lr, #{pixels} - {lines}]",
+        "bne 1b",
+        "pop {{r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
+        lines = const offset_of!(Lines, lines),
+        weight_step = const offset_of!(Lines, weight_step),
+        first = const offset_of!(Lines, first),
+        on = const offset_of!(Lines, on),
+        right = const offset_of!(Lines, right),
+        pixels = const offset_of!(Lines, pixels),
     )
 }
 
 // What the assembly has as numbers.
 const _: () = {
-    use core::mem::offset_of;
+    assert!(offset_of!(Line, values) == 0 && offset_of!(Line, weights) == 4 && offset_of!(Line, advance) == 8);
+    assert!(offset_of!(Line, step) == 12 && size_of::<Line>() == 16 && offset_of!(Lines, end) == 0);
     assert!(offset_of!(Taps, advance) == 8 && offset_of!(Taps, row) == 12);
     assert!(offset_of!(Taps, rows) == 20 && offset_of!(Taps, columns) == 24);
     assert!(offset_of!(Taps, step) == 28 && offset_of!(Taps, depth) == 32);

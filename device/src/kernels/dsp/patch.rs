@@ -1,9 +1,10 @@
 //! What a window shows, laid out in halves.
 
 use core::arch::naked_asm;
+use core::mem::MaybeUninit;
 
 use super::BYTES;
-use crate::kernels::matrix::{COLUMNS, Patch};
+use crate::kernels::matrix::{COLUMNS, Patch, SMALL};
 use crate::kernels::window::Over;
 
 /// Puts what a run of a window shows into a patch.
@@ -60,8 +61,11 @@ pub(in crate::kernels) fn lay(
 #[inline(always)]
 pub(in crate::kernels) fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], over: &Over) -> bool {
     let len = over.width;
-    if len & 3 != 0 || patch.bytes.len() / BYTES < over.len || values.len() < over.reach || over.len == 0 {
+    if patch.bytes.len() / BYTES < over.len || values.len() < over.reach || over.len == 0 {
         return false;
+    }
+    if len & 3 != 0 {
+        return over.len <= SMALL && lay_small(patch, column, values, over);
     }
     let places = patch.bytes.as_mut_ptr().wrapping_add(column.wrapping_mul(4));
     let (rows, skip) = (over.vertical.kernel as usize, over.row.wrapping_sub(len));
@@ -70,6 +74,22 @@ pub(in crate::kernels) fn lay_rows(patch: &mut Patch<'_>, column: usize, values:
     if let Some(sum) = patch.totals.get_mut(column) {
         *sum = total;
     }
+    true
+}
+
+/// As [`lay_rows`], of few values whose rows do not come in fours: they are put together first.
+#[inline(never)]
+fn lay_small(patch: &mut Patch<'_>, column: usize, values: &[i8], over: &Over) -> bool {
+    let mut window = MaybeUninit::<[i8; SMALL]>::uninit();
+    let place = window.as_mut_ptr().cast::<i8>();
+    let rows = over.vertical.kernel as usize;
+    // SAFETY: every row lies in the values, all are as many values as the window has, and no more than it has places for; they
+    // are read when they have been written.
+    let window = unsafe {
+        copy_rows(values.as_ptr(), place, over.width, rows, over.row.wrapping_sub(over.width));
+        core::slice::from_raw_parts(place, over.len)
+    };
+    lay(patch, column, 0, Ok(window), over.len);
     true
 }
 
@@ -170,5 +190,40 @@ unsafe extern "C" fn spread_rows(values: *const i8, places: *mut i8, groups: usi
         "bne 1b",
         "mov r0, r4",
         "pop {{r4, r5, r6, r7, r8, pc}}",
+    )
+}
+
+/// Copies rows of values, with `skip` bytes between them, one behind the other.
+///
+/// # Safety
+///
+/// There are `width` values in each row and as many places; there is a row at least.
+#[unsafe(naked)]
+unsafe extern "C" fn copy_rows(values: *const i8, places: *mut i8, width: usize, rows: usize, skip: usize) {
+    naked_asm!(
+        needs!(),
+        "push {{r4, lr}}",
+        "ldr lr, [sp, #8]",
+        "1:",
+        "lsrs r4, r2, #2",
+        "beq 3f",
+        "2:",
+        "ldr r12, [r0], #4",
+        "subs r4, r4, #1",
+        "str r12, [r1], #4",
+        "bne 2b",
+        "3:",
+        "ands r4, r2, #3",
+        "beq 5f",
+        "4:",
+        "ldrb r12, [r0], #1",
+        "subs r4, r4, #1",
+        "strb r12, [r1], #1",
+        "bne 4b",
+        "5:",
+        "add r0, r0, lr",
+        "subs r3, r3, #1",
+        "bne 1b",
+        "pop {{r4, pc}}",
     )
 }
