@@ -2,7 +2,7 @@ use attar_shared::{Requantization, Window};
 
 use super::Slide;
 use super::slide::{Finish, Pixel};
-use super::window::Over;
+use super::window::{ABREAST, Over};
 
 /// Computes the mean over a window; the requantisation holds the division by the number of taps.
 ///
@@ -10,42 +10,41 @@ use super::window::Over;
 #[inline(never)]
 pub(crate) fn average_pool(slide: &mut Slide<'_>, window: &Window, requantization: Requantization) {
     let (over, finish) = (Over::new(window, &slide.input), slide.finish());
+    let zero_point = i32::from(slide.input.zero_point);
     for pixel in slide.pixels() {
         let mut channel = 0usize;
         while channel < over.depth {
-            if over.depth.wrapping_sub(channel) >= 8 {
-                some::<8>(slide, &over, (pixel, channel), &finish, requantization);
-                channel = channel.wrapping_add(8);
+            let (mut sums, mut count) = ([0i32; ABREAST], 0i32);
+            let some = over.some(channel);
+            if some == 1 {
+                over.each::<1>(slide, pixel, channel, |&[value]| {
+                    sums[0] = sums[0].wrapping_add(value.into());
+                    count = count.wrapping_add(1);
+                });
             } else {
-                some::<1>(slide, &over, (pixel, channel), &finish, requantization);
-                channel = channel.wrapping_add(1);
+                over.each::<ABREAST>(slide, pixel, channel, |values| {
+                    sums.iter_mut().zip(values).for_each(|(sum, &value)| *sum = sum.wrapping_add(value.into()));
+                    count = count.wrapping_add(1);
+                });
             }
+            sums.iter_mut().for_each(|sum| *sum = sum.wrapping_sub(zero_point.wrapping_mul(count)));
+            write(slide, (pixel, channel), sums.get(..some).unwrap_or_default(), &finish, requantization);
+            channel = channel.wrapping_add(some);
         }
     }
 }
 
-/// Computes N channels of a pixel from one on.
-#[inline(always)]
-fn some<const N: usize>(
+/// Writes the means of some channels of a pixel from one on.
+#[inline(never)]
+fn write(
     slide: &mut Slide<'_>,
-    over: &Over,
     (pixel, channel): (Pixel, usize),
+    sums: &[i32],
     finish: &Finish,
     requantization: Requantization,
 ) {
-    let (mut sums, mut count) = ([0i32; N], 0usize);
-    over.lines(pixel, channel, |first, len| {
-        let reach = len.wrapping_sub(1).wrapping_mul(over.depth).wrapping_add(N);
-        let mut rest = slide.values(first, reach).unwrap_or_default();
-        while let Some(values) = rest.first_chunk::<N>() {
-            sums.iter_mut().zip(values).for_each(|(sum, &value)| *sum = sum.wrapping_add(value.into()));
-            rest = rest.get(over.depth..).unwrap_or_default();
-        }
-        count = count.wrapping_add(len);
-    });
-    let zeros = i32::from(slide.input.zero_point).wrapping_mul(count as i32);
-    for (sum, channel) in sums.into_iter().zip(channel..) {
-        slide.write(pixel, channel, finish.apply(sum.wrapping_sub(zeros) << AVERAGE_SHIFT, requantization));
+    for (&sum, channel) in sums.iter().zip(channel..) {
+        slide.write(pixel, channel, finish.apply(sum << AVERAGE_SHIFT, requantization));
     }
 }
 

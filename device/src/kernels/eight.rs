@@ -110,6 +110,9 @@ impl Rows for Eight<'_> {
 
     #[inline(always)]
     fn blocks_of_vector(&mut self, slide: &mut Slide<'_>, end: (&Channels<'_>, &Finish)) {
+        #[cfg(helium)]
+        let total = core_kernels::total(slide.all());
+        #[cfg(not(helium))]
         let total = slide.all().iter().fold(0i32, |total, &value| total.wrapping_add(value.into()));
         #[cfg(not(plain))]
         self.whole.vector(slide, total, end.1);

@@ -222,6 +222,34 @@ pub(in crate::kernels) unsafe extern "C" fn all_blocks(job: &mut Blocks) {
     )
 }
 
+/// Returns the sum of values.
+pub(super) fn total(values: &[i8]) -> i32 {
+    // SAFETY: there are as many values.
+    unsafe { sum(values.as_ptr(), values.len()) }
+}
+
+/// Returns the sum of `len` values.
+///
+/// # Safety
+///
+/// There are as many.
+#[unsafe(naked)]
+unsafe extern "C" fn sum(values: *const i8, len: usize) -> i32 {
+    naked_asm!(
+        ".cpu cortex-m55",
+        "push {{r4, lr}}",
+        "movs r2, #0",
+        "wlstp.8 lr, r1, 2f",
+        "1:",
+        "vldrb.u8 q0, [r0], #16",
+        "vaddva.s8 r2, q0",
+        "letp lr, 1b",
+        "2:",
+        "mov r0, r2",
+        "pop {{r4, pc}}",
+    )
+}
+
 /// As [`all_blocks`], of one vector of int8 at any address.
 ///
 /// # Safety

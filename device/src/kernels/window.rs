@@ -1,6 +1,6 @@
 use attar_shared::Window;
 
-use super::slide::{Pixel, Place};
+use super::slide::{Pixel, Place, Slide};
 
 /// One axis of a sliding window.
 #[derive(Clone, Copy)]
@@ -126,6 +126,9 @@ pub(super) struct Over {
     pub(super) whole_reach: usize,
 }
 
+/// Channels of a pool that are computed side by side.
+pub(super) const ABREAST: usize = 8;
+
 /// Values that a window shows one after the other.
 pub(super) enum Run {
     /// Those of the input from this one on.
@@ -203,27 +206,33 @@ impl Over {
         Some(y.wrapping_mul(self.row).wrapping_add(x.wrapping_mul(self.depth)))
     }
 
-    /// Calls `with` on the lines of a channel's values that a window without holes shows inside of the input: where a line
-    /// begins, and how many values it has, [`Over::depth`] apart.
+    /// Returns how many channels from one on a pool computes side by side: [`ABREAST`], or one where there are fewer.
     #[inline(always)]
-    pub(super) fn lines(&self, pixel: Pixel, channel: usize, mut with: impl FnMut(usize, usize)) {
-        let Some((rows, columns)) = self.inside(pixel) else { return };
-        let mut first = self.place(pixel, rows.start, columns.start).wrapping_add(channel);
-        if columns.len().wrapping_mul(self.depth) == self.row {
-            // Whole rows follow each other.
-            with(first, rows.len().wrapping_mul(columns.len()));
-            return;
-        }
-        for _ in rows {
-            with(first, columns.len());
-            first = first.wrapping_add(self.row);
-        }
+    pub(super) fn some(&self, channel: usize) -> usize {
+        if self.depth.wrapping_sub(channel) < ABREAST { 1 } else { ABREAST }
     }
 
-    /// Returns how many values of the input a line of some of a channel takes.
+    /// Calls `with` on the values of N channels from one on at each position that a window without holes shows inside of the
+    /// input.
     #[inline(always)]
-    pub(super) fn reach_of(&self, len: usize) -> usize {
-        len.wrapping_sub(1).wrapping_mul(self.depth).wrapping_add(1)
+    pub(super) fn each<const N: usize>(
+        &self,
+        slide: &Slide<'_>,
+        pixel: Pixel,
+        channel: usize,
+        mut with: impl FnMut(&[i8; N]),
+    ) {
+        let Some((rows, columns)) = self.inside(pixel) else { return };
+        let mut first = self.place(pixel, rows.start, columns.start).wrapping_add(channel);
+        let reach = columns.len().wrapping_sub(1).wrapping_mul(self.depth).wrapping_add(N);
+        for _ in rows {
+            let mut rest = slide.values(first, reach).unwrap_or_default();
+            while let Some(values) = rest.first_chunk::<N>() {
+                with(values);
+                rest = rest.get(self.depth..).unwrap_or_default();
+            }
+            first = first.wrapping_add(self.row);
+        }
     }
 
     /// Calls `with` on what the window shows at a pixel, in the order of the weights: the place among the weights, what is
