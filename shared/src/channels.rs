@@ -172,6 +172,7 @@ impl<'a> Channels<'a> {
             // What does not fill a block stands a row at a time.
             let rows = if self.shifts.len() - channel < ROWS { 1 } else { ROWS };
             let taken = rest.split_at_checked(len.wrapping_mul(rows)).ok_or(Defect::Truncated)?;
+            check_least(taken.0, rows != 1)?;
             let sums = if rows == 1 { [magnitude(taken.0, 1), 0, 0, 0] } else { magnitudes(taken.0) };
             sums.iter().take(rows).zip(channel..).try_for_each(|(&sum, channel)| self.check(channel, sum))?;
             (rest, channel) = (taken.1, channel + rows);
@@ -200,27 +201,37 @@ impl<'a> Channels<'a> {
     #[inline(never)]
     pub(crate) fn check_columns(&self, count: usize) -> Result<(), Defect> {
         let Weights::Eight(bytes) = self.weights else { return Err(Defect::Kind) };
+        check_least(bytes, false)?;
         let column = |channel| magnitude(bytes.get(channel..).unwrap_or_default(), count);
         (0..count).try_for_each(|channel| self.check(channel, column(channel)))
     }
 
-    /// Checks that no weight of a channel is -128, and that no input can overflow its accumulator, with weights of this
-    /// magnitude in all: `|bias| + 128 * sum |w|` has to fit 31 bits.
+    /// Checks that no input can overflow the accumulator of a channel, which has weights of this magnitude in all:
+    /// `|bias| + 128 * sum |w|` has to fit 31 bits.
     #[inline(never)]
     fn check(&self, channel: usize, sum: u32) -> Result<(), Defect> {
         let (bias, requantization) = self.at(channel).ok_or(Defect::Truncated)?;
         requantization.check()?;
-        if sum == u32::MAX {
-            return Err(Defect::Weight);
-        }
         let bound = bias.unsigned_abs().saturating_add(sum.saturating_mul(128));
         if bound > i32::MAX as u32 { Err(Defect::Overflow) } else { Ok(()) }
     }
 }
 
-/// Returns the sum with the magnitude of one more weight; from one of -128, which is none, the greatest number stays.
 fn add_magnitude(sum: u32, weight: i8) -> u32 {
-    if weight == i8::MIN { u32::MAX } else { sum.saturating_add(u32::from(weight.unsigned_abs())) }
+    sum.saturating_add(u32::from(weight.unsigned_abs()))
+}
+
+/// Checks that no weight is -128; in a block every other byte is raised by 128.
+#[inline(never)]
+fn check_least(weights: &[u8], is_block: bool) -> Result<(), Defect> {
+    let mut least = if is_block { 0 } else { 0x80 };
+    for &byte in weights {
+        if byte == least {
+            return Err(Defect::Weight);
+        }
+        least ^= if is_block { 0x80 } else { 0 };
+    }
+    Ok(())
 }
 
 /// Returns the sum of the magnitudes of weights that stand so many bytes apart.
