@@ -224,6 +224,9 @@ fn each_broken_rule_is_named() {
         ("padding that is not zero", weights + 54, vec![1], ParseError::Operator(0, Defect::Padding)),
         ("a raised weight of -128", weights + 56, vec![0], ParseError::Operator(0, Defect::Weight)),
         ("a weight of -128", weights + 57, vec![0x80], ParseError::Operator(0, Defect::Weight)),
+        // Four rows of 18 taps are a block; two are left over. Then come the constants of the depthwise convolution.
+        ("-128 in a row of no block", weights + 56 + 72, vec![0x80], ParseError::Operator(0, Defect::Weight)),
+        ("a depthwise weight of -128", weights + 56 + 108 + 56, vec![0x80], ParseError::Operator(1, Defect::Weight)),
         (
             "an accumulator that overflows",
             weights,

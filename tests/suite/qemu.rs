@@ -53,6 +53,21 @@ fn boards_equal_the_host_on_random_graphs() {
     assert!(u64::from(operators) >= count * 2, "only {operators} operators were compared");
 }
 
+/// Windows of three by three at borders, with holes, over what they read: a core may take a row of them at once.
+#[test]
+fn boards_equal_the_host_on_depthwise_windows() {
+    let count = std::env::var("ATTAR_GRAPHS").ok().map_or(8, |count| count.parse().unwrap());
+    for seed in 0..count {
+        let bytes = models::three_by_three(seed);
+        let samples = random_samples(&bytes, 4, seed).unwrap();
+        for board in ["mps2-an386", "mps2-an385-m0"] {
+            let figures = verify::on(&format!("qemu:{board}"), &bytes, &samples).unwrap();
+            assert_eq!((figures.samples, figures.mismatches), (4, 0), "windows {seed} on {board}");
+        }
+    }
+    println!("cases: {}", count * 4 * 2);
+}
+
 /// A text, its n-grams and its gazetteers.
 #[test]
 fn boards_read_texts_as_the_host_does() {

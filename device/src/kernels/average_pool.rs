@@ -15,7 +15,7 @@ pub(crate) fn average_pool(slide: &mut Slide<'_>, window: &Window, requantizatio
         let mut channel = 0usize;
         while channel < over.depth {
             let (mut sums, mut count) = ([0i32; ABREAST], 0i32);
-            let some = over.some(channel);
+            let some = over.abreast(channel);
             if some == 1 {
                 over.each::<1>(slide, pixel, channel, |&[value]| {
                     sums[0] = sums[0].wrapping_add(value.into());

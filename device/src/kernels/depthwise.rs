@@ -13,6 +13,10 @@ use super::window::Over;
 
 /// Computes a convolution channel by channel with weights `[kernel_height, kernel_width, channels]`.
 #[inline(never)]
+#[cfg_attr(
+    not(dsp),
+    allow(clippy::while_let_on_iterator, reason = "a core that takes pixels of a row at once goes on in it")
+)]
 pub(crate) fn depthwise(slide: &mut Slide<'_>, window: &Window, channels: &Channels<'_>) {
     // The parser knows no other width.
     let Weights::Eight(weights) = channels.weights else { return };

@@ -66,6 +66,7 @@ pub(super) struct Groups {
     pub(super) sums: [i32; 4],
     /// For assembly that has no register left: how many groups there are to do.
     pub(super) left: usize,
+    /// As many as there are rectangles; where there are none, `lines` has what it needs in their place.
     pub(super) taps: [MaybeUninit<Taps>; RECTANGLES],
 }
 
@@ -142,7 +143,7 @@ impl<'a> Fours<'a> {
         let arena = slide.arena.as_mut_ptr();
         self.job.end.places = [arena.wrapping_add(start); COLUMNS];
         if let Some(taps) = self.job.taps.first_mut() {
-            // SAFETY: it was written when this was made.
+            // SAFETY: of one rectangle, the first was written.
             let taps = unsafe { taps.assume_init_mut() };
             taps.values = arena.wrapping_add(slide.input.start.wrapping_add(first)).cast_const();
             taps.weights = self.weights.as_ptr();

@@ -11,7 +11,7 @@ pub(crate) fn max_pool(slide: &mut Slide<'_>, window: &Window) {
         let mut channel = 0usize;
         while channel < over.depth {
             let mut greatest = [i8::MIN; ABREAST];
-            let some = over.some(channel);
+            let some = over.abreast(channel);
             if some == 1 {
                 over.each::<1>(slide, pixel, channel, |&[value]| greatest[0] = greatest[0].max(value));
             } else {

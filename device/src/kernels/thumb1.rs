@@ -131,7 +131,7 @@ macro_rules! spread_byte_high {
 ///
 /// # Safety
 ///
-/// There are as many words, aligned, and places for their bytes; one at least.
+/// There are as many words, aligned, and words of the patch for their bytes, aligned too; one at least.
 #[unsafe(naked)]
 unsafe extern "C" fn spread_low(values: *const i8, places: *mut i8, words: usize) -> u64 {
     naked_asm!(

@@ -55,7 +55,7 @@ impl Axis {
     /// Returns which taps of an output lie in the input: all of them, with holes or not, or some of a window without.
     #[cfg(dsp)]
     #[inline(always)]
-    pub(super) fn some(self, output: u16) -> Option<core::ops::Range<usize>> {
+    pub(super) fn taps(self, output: u16) -> Option<core::ops::Range<usize>> {
         if self.whole(output).is_some() {
             return Some(0..self.kernel as usize);
         }
@@ -208,7 +208,7 @@ impl Over {
 
     /// Returns how many channels from one on a pool computes side by side: [`ABREAST`], or one where there are fewer.
     #[inline(always)]
-    pub(super) fn some(&self, channel: usize) -> usize {
+    pub(super) fn abreast(&self, channel: usize) -> usize {
         if self.depth.wrapping_sub(channel) < ABREAST { 1 } else { ABREAST }
     }
 

@@ -185,7 +185,7 @@ macro_rules! next_pixel {
 /// # Safety
 ///
 /// Every tap of every line lies in what its pointers point to, for as many pixels and groups of four as there are constants and
-/// places; there is one of each at least.
+/// places; there is one of each at least. Biases and multipliers are aligned to words.
 #[unsafe(naked)]
 pub(in crate::kernels) unsafe extern "C" fn all_lines(job: &mut Lines) {
     naked_asm!(

@@ -11,9 +11,9 @@ use crate::kernels::window::Over;
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct Line {
-    /// The end of the first tap's.
+    /// Of the first tap, after the last channel; over padding four values that serve for all.
     pub(in crate::kernels) values: *const i8,
-    /// As there.
+    /// Of the first tap, after the last channel.
     pub(in crate::kernels) weights: *const u8,
     /// From a channel to the next of the values: one, or none over padding.
     pub(in crate::kernels) advance: usize,
@@ -50,7 +50,7 @@ impl Fours<'_> {
             return None;
         }
         let across = &self.across;
-        let rows = vertical.some(pixel.y)?;
+        let rows = vertical.taps(pixel.y)?;
         let (some, more, [down, step], [weights_down, weight_step]) = if across.contains(&pixel.x) {
             let more = if backwards {
                 pixel.x.wrapping_sub(across.start)
@@ -59,7 +59,7 @@ impl Fours<'_> {
             };
             (rows, usize::from(more), [down, step], [depth.wrapping_mul(3), depth])
         } else if rows.len() == 3 {
-            (horizontal.some(pixel.x)?, 0, [step, down], [depth, depth.wrapping_mul(3)])
+            (horizontal.taps(pixel.x)?, 0, [step, down], [depth, depth.wrapping_mul(3)])
         } else {
             return None;
         };
@@ -71,7 +71,8 @@ impl Fours<'_> {
         let most = first.wrapping_add(down.wrapping_mul(some.end.wrapping_sub(1))).wrapping_add(step.wrapping_mul(2));
         let far = right.wrapping_mul(more);
         let [least, most] = if backwards { [least.wrapping_add(far), most] } else { [least, most.wrapping_add(far)] };
-        (slide.values(least, depth)?, slide.values(most, depth)?);
+        slide.values(least, depth)?;
+        slide.values(most, depth)?;
         let start = slide.start_of(pixel, depth)?;
         slide.arena.get(start.wrapping_add(on.wrapping_mul(more))..)?.get(..depth)?;
         // One pointer to the whole arena: the output may lie over what has been read of the input.
