@@ -353,8 +353,8 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
             }
             place = place.checked_add(used).ok_or(refused(Defect::TooLarge))?;
             set |= parts::of_operator(operator.kind(), operator.addend.is_some());
-            let [input, output] = [operator.inputs().first().copied().unwrap_or(0), operator.output]
-                .map(|tensor| self.tensor(tensor).map_or(Shape::vector(0), |tensor| tensor.shape));
+            let input = self.shape(operator.inputs().first().copied().unwrap_or(0));
+            let output = self.shape(operator.output);
             macs = macs.wrapping_add(operator.macs(input, output));
             if let Some((start, len)) = self.scratch(operator, input) {
                 scratch_end = start.saturating_add(len).max(scratch_end);
@@ -367,6 +367,13 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
             return Err(ParseError::Header(Defect::Count));
         }
         Ok(scratch_end)
+    }
+
+    /// Returns the shape of a tensor, or that of none.
+    // A whole tensor would stay on the caller's stack.
+    #[inline(never)]
+    fn shape(&self, tensor: u16) -> Shape {
+        self.tensor(tensor).map_or(Shape::vector(0), |tensor| tensor.shape)
     }
 
     /// Returns where an operator on an input of some shape lays out what its window shows, and how many bytes it takes.
@@ -413,14 +420,13 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
     #[inline(never)]
     fn may_share(&self, output: u16, input: u16) -> bool {
         let share = || {
-            let Ok(operator) = &self.operator(self.written_by(output)?) else { return None };
-            let (from, to) = (self.tensor(input)?, self.tensor(output)?);
-            if to.held {
+            let writer = self.written_by(output)?;
+            let (from, last_use) = self.tensor(input).map(|from| (from.offset, from.last_use))?;
+            let (to, shape, held) = self.tensor(output).map(|to| (to.offset, to.shape, to.held))?;
+            if held || last_use != writer {
                 return None;
             }
-            if Some(from.last_use) != self.written_by(output) {
-                return None;
-            }
+            let Ok(operator) = &self.operator(writer) else { return None };
             let mut shapes = [Shape::vector(0); MAX_INPUTS];
             for (shape, &index) in shapes.iter_mut().zip(operator.inputs()) {
                 *shape = self.tensor(index)?.shape;
@@ -428,8 +434,7 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
             let shapes = shapes.get(..operator.inputs().len())?;
             let allows = |place: usize| {
                 let window = if parts::has_window(PARTS) { operator.window() } else { None };
-                Overlap::of(operator.kind(), window, operator.inputs(), place, shapes, to.shape)
-                    .allows(to.offset, from.offset)
+                Overlap::of(operator.kind(), window, operator.inputs(), place, shapes, shape).allows(to, from)
             };
             // An input that is read twice has to be allowed twice.
             let mut places = operator.inputs().iter().enumerate().filter(|&(_, &index)| index == input);

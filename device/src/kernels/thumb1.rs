@@ -198,33 +198,14 @@ pub(super) fn row(weights: &[u8], patch: &Patch<'_>) -> [i32; COLUMNS] {
     [p, q]
 }
 
-/// A weight, which the macro's first part reads, times a word of the patch; it joins a sum, and its upper half another.
+/// A weight, which may have to be raised by 128, times a word of the patch; it joins a sum, and its upper half another.
 macro_rules! product {
-    ($weight:literal, $sum:literal, $upper:literal) => {
+    ($weight:literal, $raise:literal, $sum:literal, $upper:literal) => {
         concat!(
             "ldrb r3, [r0, #",
             $weight,
             "]\n",
-            "muls r3, r2, r3\n",
-            "add ",
-            $sum,
-            ", r3\n",
-            "asrs r3, r3, #16\n",
-            "add ",
-            $upper,
-            ", r3\n",
-        )
-    };
-}
-
-/// As [`product`], of a weight that is not raised by 128 in the file.
-macro_rules! product_raised {
-    ($weight:literal, $sum:literal, $upper:literal) => {
-        concat!(
-            "ldrb r3, [r0, #",
-            $weight,
-            "]\n",
-            "eors r3, r4\n",
+            $raise,
             "muls r3, r2, r3\n",
             "add ",
             $sum,
@@ -244,10 +225,10 @@ macro_rules! tap {
             "ldr r2, [r1, #",
             $values,
             "]\n",
-            product!($a, "r5", "r8"),
-            product_raised!($b, "r6", "r9"),
-            product!($c, "r7", "r10"),
-            product_raised!($d, "r11", "r12"),
+            product!($a, "", "r5", "r8"),
+            product!($b, "eors r3, r4\n", "r6", "r9"),
+            product!($c, "", "r7", "r10"),
+            product!($d, "eors r3, r4\n", "r11", "r12"),
         )
     };
 }
