@@ -60,6 +60,7 @@ const PROMISES: [Promise; 16] = [
         suite: &[
             "qemu::boards_give_the_outputs_of_the_host_in_bounded_instructions",
             "qemu::boards_equal_the_host_on_random_graphs",
+            "qemu::boards_equal_the_host_on_depthwise_windows",
             "qemu::boards_read_texts_as_the_host_does",
         ],
         host: &[],
