@@ -64,9 +64,9 @@ macro_rules! one_tap {
     };
 }
 
-/// Requantises an accumulator, adds the zero point in r8 and saturates; multiplier and shift are in registers.
+/// Requantises an accumulator, adds the zero point and saturates; multiplier, shift and zero point are in registers.
 macro_rules! requantize {
-    ($register:literal, $multiplier:literal, $shift:literal) => {
+    ($register:literal, $multiplier:literal, $shift:literal, $zero_point:literal) => {
         concat!(
             "smmul ",
             $register,
@@ -86,7 +86,9 @@ macro_rules! requantize {
             $register,
             ", ",
             $register,
-            ", r8\n",
+            ", ",
+            $zero_point,
+            "\n",
             "ssat ",
             $register,
             ", #8, ",
@@ -116,7 +118,7 @@ macro_rules! end_of_value {
             $sum,
             "]\n",
             "add r0, r0, r12\n",
-            requantize!("r0", "r2", "r3"),
+            requantize!("r0", "r2", "r3", "r8"),
             "strb r0, [r9], #1\n",
         )
     };

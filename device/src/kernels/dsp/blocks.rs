@@ -174,8 +174,8 @@ macro_rules! end_of_row {
             "add r1, r1, ",
             $bias,
             "\n",
-            requantize!("r1", $multiplier, "lr"),
-            requantize!("r0", $multiplier, "lr"),
+            requantize!("r1", $multiplier, "lr", "r8"),
+            requantize!("r0", $multiplier, "lr", "r8"),
             "strb r1, [r10], #1\n",
             "strb r0, [r9], #1\n",
         )

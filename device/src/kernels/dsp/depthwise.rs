@@ -137,31 +137,7 @@ macro_rules! line {
 /// The end of a channel, whose shift is the lowest byte of r1, at a place after r12.
 macro_rules! end_of_channel {
     ($sum:literal, $multiplier:literal, $place:literal) => {
-        concat!(
-            "smmul ",
-            $sum,
-            ", ",
-            $sum,
-            ", ",
-            $multiplier,
-            "\nasrs ",
-            $sum,
-            ", ",
-            $sum,
-            ", r1\nadc ",
-            $sum,
-            ", ",
-            $sum,
-            ", r0\nssat ",
-            $sum,
-            ", #8, ",
-            $sum,
-            "\nstrb ",
-            $sum,
-            ", [r12, #",
-            $place,
-            "]\n",
-        )
+        concat!(requantize!($sum, $multiplier, "r1", "r0"), "strb ", $sum, ", [r12, #", $place, "]\n")
     };
 }
 
