@@ -31,6 +31,7 @@ mod pair;
 mod plain;
 #[cfg(riscv)]
 mod riscv;
+mod rows;
 #[cfg(any(dsp, helium, thumb2, thumb1))]
 mod saturating;
 mod slide;

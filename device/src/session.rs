@@ -257,7 +257,7 @@ impl<'a, const PARTS: u64> Session<'a, PARTS> {
         let out = self.tensor(operator.output);
         let has = |kind| parts::has_operator(PARTS, kind);
         match &operator.parameters {
-            Parameters::Dense(channels) if has(Kind::Dense) || has(Kind::Dense4) => {
+            Parameters::Dense(channels) if parts::has_dense(PARTS) => {
                 if let Some(slide) = &mut self.slide(&a, operator) {
                     kernels::dense::<PARTS>(slide, channels);
                 }

@@ -19,6 +19,7 @@ pub struct Core {
     convolution: [f64; 3],
     depthwise: [f64; 3],
     dense: [f64; 3],
+    dense_rows: [f64; 3],
     other: [f64; 3],
     /// Instructions for each value of the input, to quantise it.
     per_value: f64,
@@ -146,6 +147,7 @@ impl Core {
                     Kind::Convolution | Kind::Convolution4 => self.convolution,
                     Kind::Depthwise => self.depthwise,
                     Kind::Dense | Kind::Dense4 => self.dense,
+                    Kind::DenseRows => self.dense_rows,
                     _ => self.other,
                 };
                 // Pools read more than they write.

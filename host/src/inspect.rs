@@ -1,8 +1,6 @@
 //! A model in figures: its operators, and what of the arena holds something when.
 
-use attar_shared::{
-    Arithmetic, Block, Clamp, Kind, Model, Operator, Parameters, Shape, Signal, Stage, Tensor, Weights,
-};
+use attar_shared::{Arithmetic, Block, Clamp, Kind, Model, Operator, Parameters, Shape, Signal, Stage, Tensor};
 
 /// An operator in figures.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,6 +127,7 @@ pub fn spans(model: &Model<'_>) -> Vec<Span> {
 fn describe_kind(operator: &Operator<'_>) -> String {
     let name = match operator.kind() {
         Kind::Dense | Kind::Dense4 => "dense",
+        Kind::DenseRows => "dense in rows",
         Kind::Convolution | Kind::Convolution4 => "convolution",
         Kind::Depthwise => "depthwise",
         Kind::Add => "add",
@@ -161,8 +160,7 @@ fn weight_bytes(operator: &Operator<'_>) -> usize {
     let addition = if operator.addend.is_some() { 16 } else { 0 };
     let own = match operator.parameters {
         Parameters::Dense(channels) | Parameters::Convolution(_, channels) | Parameters::Depthwise(_, channels) => {
-            let (Weights::Eight(bytes) | Weights::Four(bytes)) = channels.weights;
-            bytes.len() + 9 * channels.shifts.len()
+            channels.weights.bytes().len() + 9 * channels.shifts.len()
         }
         Parameters::Table(_) => 256,
         Parameters::Add(_) => 16,

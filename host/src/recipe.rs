@@ -430,6 +430,9 @@ pub struct Quantize {
     /// The width of single layers by their names, in the place of `weights`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub layers: BTreeMap<String, Weights>,
+    /// The order in which weights of 8 bits of dense layers stand in the file; the answers are the same.
+    #[serde(default)]
+    pub dense_order: DenseOrder,
     /// Training samples that the ranges are measured on.
     #[serde(default = "Quantize::default_calibration")]
     pub calibration: usize,
@@ -474,6 +477,7 @@ impl Default for Quantize {
         Self {
             weights: Weights::default(),
             layers: BTreeMap::new(),
+            dense_order: DenseOrder::default(),
             calibration: Self::default_calibration(),
             aware_epochs: 0,
             aware_rate: Self::default_aware_rate(),
@@ -496,6 +500,17 @@ pub enum Weights {
     Int4,
     /// Four bits where the file would not fit its budget otherwise.
     Auto,
+}
+
+/// The order of the weights of 8 bits of a dense layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DenseOrder {
+    /// Four rows side by side, which suits every core.
+    #[default]
+    Blocks,
+    /// Row by row, which is quicker on cores with the vector extension, Cortex-M55 and M85, and slower on the others.
+    Rows,
 }
 
 /// `[budget]`: what the student may take; an export that takes more fails, before anything is trained.

@@ -24,13 +24,15 @@ pub enum Weights<'a> {
     Eight(&'a [u8]),
     /// Two in a byte, from -8 to 7, the first in the low half; every row begins with a new byte.
     Four(&'a [u8]),
+    /// A byte each, those of a dense layer row by row in two's complement, for cores that take many taps of a row at once.
+    Rows(&'a [u8]),
 }
 
 impl Weights<'_> {
     /// Returns how many bits a weight takes.
     pub fn bits(self) -> u32 {
         match self {
-            Self::Eight(_) => 8,
+            Self::Eight(_) | Self::Rows(_) => 8,
             Self::Four(_) => 4,
         }
     }
@@ -38,9 +40,17 @@ impl Weights<'_> {
     /// Returns the bytes of a row of `len` weights.
     pub fn row_bytes(self, len: usize) -> usize {
         match self {
-            Self::Eight(_) => len,
+            Self::Eight(_) | Self::Rows(_) => len,
             Self::Four(_) => len.div_ceil(2),
         }
+    }
+}
+
+impl<'a> Weights<'a> {
+    /// Returns them as they stand in the file.
+    pub fn bytes(self) -> &'a [u8] {
+        let (Self::Eight(bytes) | Self::Four(bytes) | Self::Rows(bytes)) = self;
+        bytes
     }
 }
 
@@ -151,26 +161,33 @@ impl<'a> Channels<'a> {
             .map(|((bias, multiplier), &shift)| (bias, Requantization { multiplier, shift }))
     }
 
-    pub(crate) fn decode(cursor: &mut Cursor<'a>, outputs: usize, bytes: usize, four: bool) -> Result<Self, Defect> {
+    pub(crate) fn decode(
+        cursor: &mut Cursor<'a>,
+        outputs: usize,
+        bytes: usize,
+        form: impl FnOnce(&'a [u8]) -> Weights<'a>,
+    ) -> Result<Self, Defect> {
         let biases = cursor.i32s(outputs)?;
         let multipliers = cursor.i32s(outputs)?;
         let shifts = cursor.take(outputs)?;
         cursor.zeros(padding(outputs))?;
         let values = cursor.take(bytes)?;
         cursor.zeros(padding(bytes))?;
-        let weights = if four { Weights::Four(values) } else { Weights::Eight(values) };
-        Ok(Self { biases, multipliers, shifts, weights })
+        Ok(Self { biases, multipliers, shifts, weights: form(values) })
     }
 
     /// Checks each output channel of weights whose rows hold `len` of them.
     #[inline(never)]
-    pub(crate) fn check_rows(&self, len: usize) -> Result<(), Defect> {
-        let Weights::Eight(bytes) = self.weights else { return Err(Defect::Kind) };
-        let mut rest = bytes;
+    pub(crate) fn check_rows(&self, len: usize, has_rows: bool) -> Result<(), Defect> {
+        let (mut rest, in_blocks) = match self.weights {
+            Weights::Eight(bytes) => (bytes, true),
+            Weights::Rows(bytes) if has_rows => (bytes, false),
+            _ => return Err(Defect::Kind),
+        };
         let mut channel = 0;
         while channel < self.shifts.len() {
             // What does not fill a block stands a row at a time.
-            let rows = if self.shifts.len() - channel < ROWS { 1 } else { ROWS };
+            let rows = if !in_blocks || self.shifts.len() - channel < ROWS { 1 } else { ROWS };
             let taken = rest.split_at_checked(len.wrapping_mul(rows)).ok_or(Defect::Truncated)?;
             check_least(taken.0, rows != 1)?;
             let sums = if rows == 1 { [magnitude(taken.0, 1), 0, 0, 0] } else { magnitudes(taken.0) };

@@ -95,12 +95,19 @@ pub enum Kind {
     Delay = 11,
     /// [`Parameters::Bag`].
     Bag = 12,
+    /// [`Parameters::Dense`] with weights of 8 bits in rows.
+    DenseRows = 13,
 }
 
 impl Kind {
     /// Returns whether operators of this kind have weights and constants for each output channel, and may have an addend.
     pub const fn has_channels(self) -> bool {
-        matches!(self, Self::Dense | Self::Dense4 | Self::Convolution | Self::Convolution4 | Self::Depthwise)
+        self.is_dense() || matches!(self, Self::Convolution | Self::Convolution4 | Self::Depthwise)
+    }
+
+    /// Returns whether operators of this kind are [`Parameters::Dense`], of any weights.
+    pub const fn is_dense(self) -> bool {
+        matches!(self, Self::Dense | Self::Dense4 | Self::DenseRows)
     }
 }
 
@@ -190,6 +197,7 @@ impl<'a> Operator<'a> {
     pub fn kind(&self) -> Kind {
         match self.parameters {
             Parameters::Dense(Channels { weights: Weights::Four(_), .. }) => Kind::Dense4,
+            Parameters::Dense(Channels { weights: Weights::Rows(_), .. }) => Kind::DenseRows,
             Parameters::Convolution(_, Channels { weights: Weights::Four(_), .. }) => Kind::Convolution4,
             Parameters::Dense(_) => Kind::Dense,
             Parameters::Convolution(..) => Kind::Convolution,
@@ -254,17 +262,20 @@ impl<'a> Operator<'a> {
 
         let mut used = 0;
         let has = |kind| parts::has_operator(PARTS, kind);
-        let four = (has(Kind::Dense4) || has(Kind::Convolution4)) && matches!(kind, 8 | 9);
+        let form: fn(&'a [u8]) -> Weights<'a> = match kind {
+            8 | 9 if has(Kind::Dense4) || has(Kind::Convolution4) => Weights::Four,
+            13 if has(Kind::DenseRows) => Weights::Rows,
+            _ => Weights::Eight,
+        };
         // Rows of so many weights: one for each output, or one in all.
         let mut channels = |rows: usize, len: Option<usize>| {
             let len = len.ok_or(Defect::TooLarge)?;
-            let bytes = if four { len.div_ceil(2) } else { len };
-            let bytes = bytes.checked_mul(rows).ok_or(Defect::TooLarge)?;
+            let bytes = form(&[]).row_bytes(len).checked_mul(rows).ok_or(Defect::TooLarge)?;
             used = outputs * 9 + padding(outputs) + bytes + padding(bytes);
-            Channels::decode(&mut blob_cursor, outputs, bytes, four)
+            Channels::decode(&mut blob_cursor, outputs, bytes, form)
         };
         let parameters = match kind {
-            0 | 8 if has(Kind::Dense) || has(Kind::Dense4) => Parameters::Dense(channels(outputs, Some(first.len()))?),
+            0 | 8 | 13 if parts::has_dense(PARTS) => Parameters::Dense(channels(outputs, Some(first.len()))?),
             1 | 9 if has(Kind::Convolution) || has(Kind::Convolution4) => {
                 Parameters::Convolution(window, channels(outputs, taps.checked_mul(usize::from(first.channels)))?)
             }
@@ -350,7 +361,7 @@ impl<'a> Operator<'a> {
         };
         let check_rows = |channels: &Channels<'_>, len, has_four| match channels.weights {
             Weights::Four(_) if has_four => channels.check_nibbles(len),
-            _ => channels.check_rows(len),
+            _ => channels.check_rows(len, has(Kind::DenseRows)),
         };
         let unclamped = || if self.clamp == Clamp::ALL { Ok(()) } else { Err(Defect::Unused) };
         let fits = |good: bool| if good { Ok(()) } else { Err(Defect::Shape) };
@@ -362,7 +373,7 @@ impl<'a> Operator<'a> {
             addend.check()?;
         }
         match &self.parameters {
-            Parameters::Dense(channels) if has(Kind::Dense) || has(Kind::Dense4) => {
+            Parameters::Dense(channels) if parts::has_dense(PARTS) => {
                 fits(out.is_vector())?;
                 check_rows(channels, a.len(), has(Kind::Dense4))
             }

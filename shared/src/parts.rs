@@ -86,6 +86,12 @@ pub const fn has_operator(parts: u64, kind: Kind) -> bool {
     holds(parts, kind as u32)
 }
 
+/// Returns whether some parts have dense operators, of any weights.
+#[inline(always)]
+pub const fn has_dense(parts: u64) -> bool {
+    has_operator(parts, Kind::Dense) || has_operator(parts, Kind::Dense4) || has_operator(parts, Kind::DenseRows)
+}
+
 /// Returns whether some parts have operators with a window.
 pub(crate) const fn has_window(parts: u64) -> bool {
     has_operator(parts, Kind::Convolution)

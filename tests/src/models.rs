@@ -14,6 +14,10 @@ use crate::facts::FactList;
 use crate::parameters::{addition, average, bag, channels, channels4, joined_addition, rows};
 use crate::reference;
 
+mod layers;
+
+pub use layers::{dense, three_by_three};
+
 /// Returns a model that holds every kind of operator, fact and head, and one self-test vector: the golden file.
 pub fn everything() -> Vec<u8> {
     // Zero points near the middle keep its tensors from saturating.
@@ -52,7 +56,7 @@ pub fn everything() -> Vec<u8> {
     let fault = draw.channels(&mut graph, Kind::Dense, averaged, 3, None, [1, 1], Clamp::ALL);
     let alarm = draw.channels(&mut graph, Kind::Dense, averaged, 1, None, [1, 1], Clamp::ALL);
     let causes = draw.channels(&mut graph, Kind::Dense4, averaged, 2, None, [1, 1], Clamp::ALL);
-    let wear = draw.channels(&mut graph, Kind::Dense, averaged, 2, None, [1, 1], Clamp::ALL);
+    let wear = draw.channels(&mut graph, Kind::DenseRows, averaged, 2, None, [1, 1], Clamp::ALL);
     let head = |name, kind, tensor, labels| HeadDefinition { name, kind, tensor, labels, gains: &[], offsets: &[] };
     let heads = [
         head("fault", HeadKind::Class, fault, &["healthy", "inner", "outer"]),
@@ -233,38 +237,6 @@ pub fn random(seed: u64) -> Vec<u8> {
     draw.finish(graph, trunk, input, (&list, mask), seed)
 }
 
-/// Returns a model of depthwise convolutions with windows of three by three over small images, with any stride, dilation and
-/// padding, of channels that make fours.
-pub fn three_by_three(seed: u64) -> Vec<u8> {
-    let mut draw = Draw(ChaCha8Rng::seed_from_u64(seed), i8::MAX, true);
-    let shape = Shape {
-        height: draw.0.random_range(1..9),
-        width: draw.0.random_range(1..12),
-        channels: 4 * draw.0.random_range(1..4),
-    };
-    let mut graph = Builder::new((shape, draw.quantization()), None);
-    let mut trunk = 0;
-    for _ in 0..draw.0.random_range(2..7) {
-        let shape = graph.shape(trunk);
-        let mut window = Window { kernel: [3; 2], stride: [1; 2], dilation: [1; 2], pad: [0; 2] };
-        let mut out = [1; 2];
-        for (axis, len) in [(0, shape.height), (1, shape.width)] {
-            let dilation = if draw.0.random_bool(0.2) { 2 } else { 1 };
-            let stride = if draw.0.random_bool(0.7) { 1 } else { draw.0.random_range(2..=3) };
-            let pad = draw.0.random_range(0..=2 * dilation);
-            out[axis] =
-                if draw.0.random_bool(0.7) { (len - 1 + pad) / stride + 1 } else { draw.0.random_range(1..=len) };
-            out[axis] = out[axis].min((len - 1 + pad) / stride + 1);
-            (window.dilation[axis], window.stride[axis], window.pad[axis]) = (dilation, stride, pad);
-        }
-        let clamp = draw.clamp();
-        trunk = draw.channels(&mut graph, Kind::Depthwise, trunk, shape.channels, Some(window), out, clamp);
-    }
-    let input =
-        InputDefinition { name: "x", is_text: false, signal: None, gains: &[40.0], offsets: &[-3.0], channels: &[] };
-    draw.finish(graph, trunk, input, (&FactList::default(), false), seed)
-}
-
 fn quantization(scale: f32, zero_point: i8) -> Quantization {
     Quantization { scale, zero_point }
 }
@@ -319,7 +291,7 @@ impl Draw {
             trunk = self.add(&mut graph, trunk, projected, Clamp::ALL);
         }
         let outputs = self.0.random_range(2..9);
-        let kind = if self.0.random_bool(0.3) { Kind::Dense4 } else { Kind::Dense };
+        let kind = self.dense();
         let mut logits = self.channels(&mut graph, kind, trunk, outputs, None, [1, 1], Clamp::ALL);
         if self.0.random_bool(0.3) {
             logits = self.weighted(&mut graph, kind, trunk, outputs, None, [1, 1], Clamp::ALL, Some(logits));
@@ -338,6 +310,14 @@ impl Draw {
             };
             graph.finish(&frame).unwrap_or_else(|error| panic!("seed {seed}: {error}"))
         })
+    }
+
+    fn dense(&mut self) -> Kind {
+        match self.0.random_range(0..10) {
+            0..3 => Kind::Dense4,
+            3..6 => Kind::DenseRows,
+            _ => Kind::Dense,
+        }
     }
 
     fn quantization(&mut self) -> Quantization {
@@ -378,7 +358,8 @@ impl Draw {
                 let outputs = self.0.random_range(1..20);
                 let kind = if self.0.random_bool(0.3) { Kind::Convolution4 } else { Kind::Convolution };
                 let branch = if self.0.random_bool(0.3) {
-                    self.channels(graph, Kind::Dense, input, outputs, None, [1, 1], Clamp::ALL)
+                    let dense = self.dense();
+                    self.channels(graph, dense, input, outputs, None, [1, 1], Clamp::ALL)
                 } else {
                     self.channels(graph, kind, input, outputs, Some(window), out, Clamp::ALL)
                 };
@@ -460,7 +441,7 @@ impl Draw {
         let shape = graph.shape(input);
         let taps = window.map_or(1, |window| window.taps());
         let per_output = match kind {
-            Kind::Dense | Kind::Dense4 => shape.len(),
+            kind if kind.is_dense() => shape.len(),
             Kind::Depthwise => taps,
             _ => taps * usize::from(shape.channels),
         };
@@ -484,7 +465,7 @@ impl Draw {
         let output = self.quantization();
         let mut parameters = if four {
             channels4(&biases, &multipliers, &vec![shift; count], &weights, per_output)
-        } else if kind == Kind::Depthwise {
+        } else if matches!(kind, Kind::Depthwise | Kind::DenseRows) {
             channels(&biases, &multipliers, &vec![shift; count], &weights)
         } else {
             rows(&biases, &multipliers, &vec![shift; count], &weights)

@@ -97,10 +97,23 @@ impl Reference {
     ///
     /// When it cannot be built.
     pub fn export(&self, overlap: bool) -> Result<Vec<u8>> {
+        self.ordered(overlap, "blocks")
+    }
+
+    /// As [`Reference::export`], with dense weights in the order that suits a board.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be built.
+    pub fn for_board(&self, board: &str) -> Result<Vec<u8>> {
+        self.ordered(true, if board == "mps3-an547" { "rows" } else { "blocks" })
+    }
+
+    fn ordered(&self, overlap: bool, order: &str) -> Result<Vec<u8>> {
         let text = format!(
             "[data]\nformat = \"random\"\nsamples = 40\n[input]\nshape = {}\n[[heads]]\nname = \"y\"\n\
              kind = \"regression\"\noutputs = {}\n[student]\narch = \"{}\"\n[distill]\nmethod = \"none\"\n\
-             [quantize]\ncalibration = 8\ntests = 1\noverlap = {overlap}\n",
+             [quantize]\ncalibration = 8\ntests = 1\noverlap = {overlap}\ndense_order = \"{order}\"\n",
             self.shape, self.outputs, self.arch
         );
         let recipe = Recipe::parse(&text, self.name, self.name, &[])?;

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use attar_device::Student;
 use attar_shared::{
-    Arithmetic, Binary, Defect, Definition, Encoder, FactDefinition, FactKind, InputDefinition, Instruction,
-    KindDefinition, MAX_CODE, MAX_STACK, MAX_VALUES, Model, ParseError, Unary, WriteError,
+    Arithmetic, Binary, Defect, Definition, Encoder, FactDefinition, FactKind, InputDefinition, Instruction, Kind,
+    KindDefinition, MAX_CODE, MAX_STACK, MAX_VALUES, Model, Parameters, ParseError, Unary, WriteError,
 };
 use attar_tests::definition::{rewritten, with_definition};
 use attar_tests::facts::assemble;
@@ -206,7 +206,7 @@ fn each_broken_rule_is_named() {
         ("a stack with something left on it", end_of_code(9) - 1, vec![40], ParseError::Fact(9, Defect::Stack)),
         ("a head of no kind", heads, vec![4], ParseError::Head(0, Defect::Kind)),
         ("a head without a tensor", heads + 2, vec![99, 0], ParseError::Head(0, Defect::InputIndex)),
-        ("an operator of no kind", operators, vec![13], ParseError::Operator(0, Defect::Kind)),
+        ("an operator of no kind", operators, vec![14], ParseError::Operator(0, Defect::Kind)),
         ("three inputs for a convolution", operators + 1, vec![3], ParseError::Operator(0, Defect::Count)),
         ("an addend of another shape", operators + 1, vec![2], ParseError::Operator(0, Defect::Shape)),
         ("a clamp the wrong way round", operators + 2, vec![127, 128], ParseError::Operator(0, Defect::Clamp)),
@@ -256,6 +256,32 @@ fn each_broken_rule_is_named() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Weights of a dense layer in rows, which no golden file has.
+#[test]
+fn rows_of_a_dense_layer_have_no_weight_of_minus_128() {
+    let bytes = models::dense(3);
+    let model = Model::parse(&bytes).unwrap();
+    let first = model.operator(0).unwrap();
+    assert_eq!(first.kind(), Kind::DenseRows);
+    let header = model.header();
+    let (tensors, operators) = (usize::from(header.tensor_count), usize::from(header.operator_count));
+    let weights = 64
+        + (header.input_len + header.facts_len + header.heads_len) as usize
+        + 32 * operators
+        + 20 * tensors
+        + (first.parameters_range().0 as usize)
+        + (9 * usize::from(model.tensor(first.output).unwrap().shape.channels)).next_multiple_of(4);
+    let Parameters::Dense(channels) = first.parameters else { panic!("no dense layer") };
+    let rows = channels.weights.bytes();
+    assert_eq!(bytes[weights..][..rows.len()], *rows);
+    for at in [0, rows.len() / 2, rows.len() - 1] {
+        let mut broken = bytes.clone();
+        broken[weights + at] = 0x80;
+        let refused = Model::parse(&with_checksum(broken)).map(|_| ());
+        assert_eq!(refused, Err(ParseError::Operator(0, Defect::Weight)), "weight {at}");
+    }
 }
 
 /// What one flipped byte does not reach: limits of the code, names that differ, lists of a category.

@@ -68,6 +68,21 @@ fn boards_equal_the_host_on_depthwise_windows() {
     println!("cases: {}", count * 4 * 2);
 }
 
+/// Dense layers of any length, in blocks and in rows, of 8 and 4 bits.
+#[test]
+fn boards_equal_the_host_on_dense_layers() {
+    let count = std::env::var("ATTAR_GRAPHS").ok().map_or(8, |count| count.parse().unwrap());
+    for seed in 0..count {
+        let bytes = models::dense(seed);
+        let samples = random_samples(&bytes, 4, seed).unwrap();
+        for board in ["mps3-an547", "mps2-an386", "riscv32-virt"] {
+            let figures = verify::on(&format!("qemu:{board}"), &bytes, &samples).unwrap();
+            assert_eq!((figures.samples, figures.mismatches), (4, 0), "dense layers {seed} on {board}");
+        }
+    }
+    println!("cases: {}", count * 4 * 3);
+}
+
 /// A text, its n-grams and its gazetteers.
 #[test]
 fn boards_read_texts_as_the_host_does() {

@@ -13,7 +13,7 @@ use super::Slide;
 use super::dsp::{all_blocks, all_blocks_of_vector};
 use super::eight::BYTES;
 #[cfg(helium)]
-use super::helium::{all_blocks, all_blocks_of_vector};
+use super::helium::{all_blocks, all_blocks_of_vector, all_rows_of_vector};
 use super::matrix::{COLUMNS, Patch, Sums};
 #[cfg(riscv)]
 use super::riscv::{block_sums, vector_sums};
@@ -86,6 +86,9 @@ pub(super) const NOWHERE: (*const [u8; 4], *const [u8; 4], *const u8) =
 /// All whole blocks of an operator, whose weights and constants have been looked at once for all pixels.
 pub(super) struct Whole<'a> {
     job: Blocks,
+    /// Whether the rows of a block stand one after the other.
+    #[cfg(helium)]
+    in_rows: bool,
     /// What the pointers are of.
     weights: PhantomData<&'a [u8]>,
 }
@@ -100,6 +103,8 @@ impl<'a> Whole<'a> {
         let (weights, (biases, multipliers, shifts)) = there.unwrap_or((&[], NOWHERE));
         Self {
             weights: PhantomData,
+            #[cfg(helium)]
+            in_rows: false,
             job: Blocks {
                 end: End { biases, multipliers, shifts, zero_point: 0, places: [core::ptr::null_mut(); COLUMNS] },
                 weights: weights.as_ptr(),
@@ -137,6 +142,22 @@ impl<'a> Whole<'a> {
         }
     }
 
+    /// As [`Whole::vector`], of rows that stand one after the other.
+    #[cfg(helium)]
+    #[inline(always)]
+    pub(super) fn rows(&mut self, slide: &mut Slide<'_>, finish: &Finish) {
+        self.in_rows = true;
+        self.vector(slide, 0, finish);
+    }
+
+    #[inline(always)]
+    fn in_rows(&self) -> bool {
+        #[cfg(helium)]
+        return self.in_rows;
+        #[cfg(not(helium))]
+        false
+    }
+
     /// Computes the blocks over a patch of as many taps, or the input where there is none.
     #[inline(never)]
     fn run(&mut self, slide: &mut Slide<'_>, pair: [Option<Pixel>; COLUMNS], patch: *const i8, finish: &Finish) {
@@ -150,13 +171,14 @@ impl<'a> Whole<'a> {
             self.joined(slide, pair, patch, finish);
             return;
         }
+        let in_rows = self.in_rows();
         // One pointer to the whole arena, so that what is written may stand where something has been read.
         let arena = slide.arena.as_mut_ptr();
         self.job.end.places = [arena.wrapping_add(start), arena.wrapping_add(other)];
         self.job.values = if patch.is_null() { arena.wrapping_add(slide.input.start) } else { patch };
         // SAFETY: weights, constants and places are there for all blocks, the patch or the vector for all taps; a session sees
         // to it that model and arena are aligned to words.
-        unsafe { compute(&mut self.job, patch.is_null()) };
+        unsafe { compute(&mut self.job, patch.is_null(), in_rows) };
         if !finish.saturates_alone() {
             pair.into_iter().flatten().for_each(|pixel| slide.bring_into(finish.clamp, pixel, count));
         }
@@ -167,6 +189,7 @@ impl<'a> Whole<'a> {
     #[inline(never)]
     fn joined(&mut self, slide: &mut Slide<'_>, pair: [Option<Pixel>; COLUMNS], patch: *const i8, finish: &Finish) {
         let mut results = [const { Results::new() }; COLUMNS];
+        let in_rows = self.in_rows();
         let mut job = self.job;
         let mut left = self.job.blocks;
         let mut channel = 0usize;
@@ -176,7 +199,7 @@ impl<'a> Whole<'a> {
             job.end.places = results.each_mut().map(Results::start);
             job.values = if patch.is_null() { slide.all().as_ptr() } else { patch };
             // SAFETY: as there.
-            unsafe { compute(&mut job, patch.is_null()) };
+            unsafe { compute(&mut job, patch.is_null(), in_rows) };
             for (pixel, results) in pair.into_iter().zip(&results) {
                 if let Some(pixel) = pixel {
                     // SAFETY: as many have been written.
@@ -204,8 +227,13 @@ fn start(patch: &Patch<'_>) -> [i32; COLUMNS] {
 ///
 /// If there are blocks, weights, constants and places are there for all of them, and as many values as taps.
 #[inline(always)]
-unsafe fn compute(job: &mut Blocks, is_vector: bool) {
+unsafe fn compute(job: &mut Blocks, is_vector: bool, _in_rows: bool) {
     if job.blocks > 0 {
+        #[cfg(helium)]
+        if _in_rows {
+            // SAFETY: as the caller promises.
+            return unsafe { all_rows_of_vector(job) };
+        }
         // SAFETY: as the caller promises.
         unsafe { if is_vector { all_blocks_of_vector(job) } else { all_blocks(job) } }
     }

@@ -222,6 +222,87 @@ pub(in crate::kernels) unsafe extern "C" fn all_blocks(job: &mut Blocks) {
     )
 }
 
+/// Sixteen taps of four rows and one vector, where each row stands by itself.
+macro_rules! sixteen_of_rows {
+    () => {
+        "
+        vldrb.u8 q0, [r10], #16
+        vldrb.u8 q1, [r1], #16
+        vmladava.s8 r0, q0, q1
+        vldrb.u8 q1, [r3], #16
+        vmladava.s8 r2, q0, q1
+        vldrb.u8 q1, [r5], #16
+        vmladava.s8 r4, q0, q1
+        vldrb.u8 q1, [r7], #16
+        vmladava.s8 r6, q0, q1
+        "
+    };
+}
+
+/// As [`all_blocks_of_vector`], of rows that stand one after the other.
+///
+/// # Safety
+///
+/// As there; the weights may be at any address.
+#[unsafe(naked)]
+pub(in crate::kernels) unsafe extern "C" fn all_rows_of_vector(job: &mut Blocks) {
+    naked_asm!(
+        ".cpu cortex-m55",
+        "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
+        "sub sp, sp, #24",
+        // Biases, multipliers, shifts, zero point, place; weights, values, taps, blocks.
+        "ldm r0!, {{r8, r9}}",
+        "ldm r0, {{r1, r2, r3}}",
+        "strd r1, r3, [sp, #16]",
+        "vdup.32 q2, r2",
+        "vmov.i32 q3, #0",
+        "adds r0, #16",
+        "ldm r0, {{r1, r2, r3, r11}}",
+        "lsrs r4, r3, #5",
+        "stm sp, {{r1, r2, r3, r4}}",
+        "1:",
+        "ldm sp, {{r1, r10, r12, lr}}",
+        "add r3, r1, r12",
+        "add r5, r3, r12",
+        "add r7, r5, r12",
+        "add r0, r7, r12",
+        "str r0, [sp]",
+        "and r12, r12, #31",
+        "vmov r0, r2, d6",
+        "vmov r4, r6, d6",
+        "wls lr, lr, 3f",
+        "2:",
+        sixteen_of_rows!(),
+        sixteen_of_rows!(),
+        "le lr, 2b",
+        "3:",
+        "wlstp.8 lr, r12, 5f",
+        "4:",
+        sixteen_of_rows!(),
+        "letp lr, 4b",
+        "5:",
+        "vmov d0, r0, r2",
+        "vmov d1, r4, r6",
+        "ldrd r1, r3, [sp, #16]",
+        "vldrw.u32 q1, [r8], #16",
+        "vadd.i32 q0, q0, q1",
+        "vldrw.u32 q1, [r9], #16",
+        "vmulh.s32 q0, q0, q1",
+        "vldrb.u32 q1, [r1], #4",
+        "vneg.s32 q1, q1",
+        "vrshl.s32 q0, q0, q1",
+        "vadd.i32 q0, q0, q2",
+        "vqmovnb.s32 q0, q0",
+        "vqmovnb.s16 q0, q0",
+        "vstrb.32 q0, [r3], #4",
+        "strd r1, r3, [sp, #16]",
+        "subs r11, r11, #1",
+        "bne 1b",
+        "add sp, sp, #24",
+        "pop {{r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
+    )
+}
+
 /// Returns the sum of values.
 pub(super) fn total(values: &[i8]) -> i32 {
     // SAFETY: there are as many values.

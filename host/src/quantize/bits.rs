@@ -1,6 +1,7 @@
-//! The width of each layer's weights: by hand, for all, or by what harms least.
+//! The form of each layer's weights: their order, and their width by hand, for all, or by what harms least.
 
 use anyhow::{Result, bail, ensure};
+use attar_shared::Kind;
 
 use super::Quantizer;
 use super::fake::Fake;
@@ -8,9 +9,9 @@ use crate::data::dataset::FactUse;
 use crate::nearest;
 use crate::net::{Mode, Net};
 use crate::progress::say;
-use crate::recipe::Weights;
+use crate::recipe::{DenseOrder, Weights};
 
-/// Sets the width of each layer's weights.
+/// Sets width and order of each layer's weights.
 pub(super) fn choose(quantizer: &mut Quantizer<'_>, net: &Net, flash: Option<u64>) -> Result<()> {
     let how = quantizer.how;
     let stages = &mut quantizer.lowered.stages;
@@ -28,6 +29,7 @@ pub(super) fn choose(quantizer: &mut Quantizer<'_>, net: &Net, flash: Option<u64
             Weights::Int4 => 4,
             Weights::Int8 | Weights::Auto => 8,
         };
+        stage.in_rows = stage.kind == Kind::Dense && how.dense_order == DenseOrder::Rows;
     }
     match flash {
         Some(flash) if how.weights == Weights::Auto => by_sensitivity(quantizer, net, flash),

@@ -59,6 +59,8 @@ pub(super) struct Stage {
     pub(super) node: usize,
     /// The width of its weights.
     pub(super) bits: u32,
+    /// Whether those of 8 bits of a dense layer stand row by row.
+    pub(super) in_rows: bool,
     /// A ReLU that joined it, or the function of a table.
     pub(super) activation: Option<Activation>,
     /// Which of the node's weights it has.
@@ -280,6 +282,7 @@ impl Stage {
             window: None,
             node,
             bits: 8,
+            in_rows: false,
             activation: None,
             weighted: Weighted::Whole,
             subtracts: false,

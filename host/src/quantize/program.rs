@@ -62,6 +62,8 @@ pub(super) struct Bag {
 pub(super) struct Channels {
     pub(super) rows: Vec<Row>,
     pub(super) bits: u32,
+    /// Whether 8-bit weights of a dense layer stand row by row.
+    pub(super) in_rows: bool,
 }
 
 /// The weights of an output channel and what surrounds them.
@@ -201,6 +203,7 @@ impl Constants {
     pub(super) fn kind(&self) -> Kind {
         match self {
             Self::Dense(channels) if channels.bits == 4 => Kind::Dense4,
+            Self::Dense(channels) if channels.in_rows => Kind::DenseRows,
             Self::Convolution(channels) if channels.bits == 4 => Kind::Convolution4,
             Self::Dense(_) => Kind::Dense,
             Self::Convolution(_) => Kind::Convolution,
@@ -262,6 +265,8 @@ impl Channels {
             for row in &self.rows {
                 bytes.extend(row.weights.chunks(2).map(|pair| low(pair[0]) | pair.get(1).map_or(0, |&w| low(w) << 4)));
             }
+        } else if self.in_rows {
+            bytes.extend(self.rows.iter().flat_map(|row| row.weights.iter().map(|weight| weight.cast_unsigned())));
         } else {
             let taps = self.rows.first().map_or(0, |row| row.weights.len());
             let order = attar_shared::order(self.rows.len(), taps);

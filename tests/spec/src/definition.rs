@@ -2,7 +2,7 @@
 
 use attar_shared::{
     Addend, Definition, FactDefinition, FactKind, HeadDefinition, InputDefinition, KindDefinition, Model,
-    OperatorDefinition, Parameters, Tensor, TestDefinition, Weights, Window,
+    OperatorDefinition, Parameters, Tensor, TestDefinition, Window,
 };
 
 use crate::parameters;
@@ -84,8 +84,7 @@ pub fn with_definition<R>(model: &Model<'_>, with: impl FnOnce(&Definition<'_>) 
             let of = |channels: attar_shared::Channels<'_>| {
                 let (biases, multipliers): (Vec<i32>, Vec<i32>) =
                     (channels.biases.iter().collect(), channels.multipliers.iter().collect());
-                let (Weights::Eight(bytes) | Weights::Four(bytes)) = channels.weights;
-                let weights: Vec<i8> = bytes.iter().map(|w| w.cast_signed()).collect();
+                let weights: Vec<i8> = channels.weights.bytes().iter().map(|w| w.cast_signed()).collect();
                 parameters::channels(&biases, &multipliers, channels.shifts, &weights)
             };
             let (window, parameters) = match operator.parameters {

@@ -84,7 +84,7 @@ impl Model {
             let (kind, operator) =
                 operators_section.operator(&tensors, sources + index, parameters_at, &mut weights)?;
             kinds |= 1 << kind;
-            if [0, 1, 2, 8, 9].contains(&kind) && operator.inputs.len() == 2 {
+            if [0, 1, 2, 8, 9, 13].contains(&kind) && operator.inputs.len() == 2 {
                 kinds |= 1 << 31;
             }
             operators.push(operator);
@@ -368,6 +368,7 @@ impl<'a> Reader<'a> {
             7 => Kind::Concat,
             10 => Kind::Multiply { multiplier: weights.i32()?, shift: weights.padded(1)?[0] },
             11 => Kind::Delay,
+            13 => Kind::Dense(weights.channels(n, n * first.values())?),
             12 => {
                 let buckets = weights.length()?;
                 let [least, greatest, words, reserved] = [weights.u8()?, weights.u8()?, weights.u8()?, weights.u8()?];

@@ -31,10 +31,10 @@ pub(crate) fn table(as_json: bool, layers: bool, write: bool, only: Option<&str>
     let mut rows: Vec<Value> = Vec::new();
     let mut figures_file = String::new();
     for net in &REFERENCES {
-        let bytes = net.export(true)?;
-        let student = Student::parse(&bytes)?;
-        let samples = random_samples(&bytes, 1, 3)?;
         for (board, core, place) in BOARDS.iter().filter(|(board, ..)| only.is_none_or(|only| only == *board)) {
+            let bytes = net.for_board(board)?;
+            let student = Student::parse(&bytes)?;
+            let samples = random_samples(&bytes, 1, 3)?;
             let figures = verify::on(&format!("qemu:{board}"), &bytes, &samples)
                 .with_context(|| format!("{} on {board}", net.name))?;
             let instructions = figures.network_instructions();
