@@ -11,17 +11,19 @@ use attar_shared::{Channels, ROWS};
 use super::Slide;
 #[cfg(dsp)]
 use super::dsp::{all_blocks, all_blocks_of_vector};
-use super::eight::BYTES;
+use super::eight::{BYTES, lay_rows};
 #[cfg(helium)]
 use super::helium::{all_blocks, all_blocks_of_vector, all_rows_of_vector};
 use super::matrix::{COLUMNS, Patch, Sums};
 #[cfg(riscv)]
 use super::riscv::{block_sums, vector_sums};
-use super::slide::{Finish, Pixel};
+use super::slide::{Finish, Following, Pixel};
+
 #[cfg(thumb1)]
-use super::thumb1::{block_sums, start, vector_sums};
+use super::thumb1::{block_sums, start as start_of, vector_sums};
 #[cfg(thumb2)]
 use super::thumb2::{block_sums, vector_sums};
+use super::window::Over;
 
 /// The most channels whose results wait on the stack for the addition that joined the operator.
 pub(super) const JOINED: usize = 32;
@@ -128,9 +130,72 @@ impl<'a> Whole<'a> {
         finish: &Finish,
     ) {
         if patch.bytes.len() / BYTES >= self.job.taps {
-            self.job.start = start(patch);
+            self.job.start = start_of(patch);
             self.run(slide, pair, patch.bytes.as_ptr(), finish);
         }
+    }
+
+    /// Computes the blocks at pairs of pixels of a row whose windows lie in the input, from one on, and returns how many pixels;
+    /// none where something is missing.
+    #[inline(never)]
+    pub(super) fn row(
+        &mut self,
+        slide: &mut Slide<'_>,
+        over: &Over,
+        first: Pixel,
+        following: Following,
+        patch: &mut Patch<'_>,
+        finish: &Finish,
+    ) -> usize {
+        self.pairs(slide, over, first, following, patch, finish).unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn pairs(
+        &mut self,
+        slide: &mut Slide<'_>,
+        over: &Over,
+        first: Pixel,
+        following: Following,
+        patch: &mut Patch<'_>,
+        finish: &Finish,
+    ) -> Option<usize> {
+        let at = over.within(first)?;
+        let count = self.job.blocks.wrapping_mul(ROWS);
+        let pixels = following.count.wrapping_add(1) & !1;
+        if pixels == 0 || count == 0 || patch.bytes.len() / BYTES < self.job.taps || over.len != self.job.taps {
+            return None;
+        }
+        let right = following.step(over.horizontal.stride().wrapping_mul(over.depth));
+        let on = following.step(count);
+        let far = pixels.wrapping_sub(1);
+        slide.values(at, over.reach)?;
+        slide.values(at.wrapping_add(right.wrapping_mul(far)), over.reach)?;
+        let start = slide.start_of(first, count)?;
+        slide.arena.get(start.wrapping_add(on.wrapping_mul(far))..)?.get(..count)?;
+        // One pointer to the whole arena: the output may lie over what has been read of the input.
+        let arena = slide.arena.as_mut_ptr();
+        let mut values = arena.wrapping_add(slide.input.start.wrapping_add(at)).cast_const();
+        let mut place = arena.wrapping_add(start);
+        self.job.end.zero_point = finish.zero_point;
+        self.job.values = patch.bytes.as_ptr();
+        for _ in 0..pixels / COLUMNS {
+            patch.clear();
+            for column in 0..COLUMNS {
+                // SAFETY: the windows of all pixels lie in the input, since those of the first and the last do.
+                lay_rows(patch, column, unsafe { core::slice::from_raw_parts(values, over.reach) }, over);
+                values = values.wrapping_add(right);
+            }
+            self.job.start = start_of(patch);
+            self.job.end.places = [place, place.wrapping_add(on)];
+            // SAFETY: weights and constants are there for all blocks, the patch for all taps, places for all pixels.
+            unsafe { all_blocks(&mut self.job) };
+            place = place.wrapping_add(on.wrapping_mul(COLUMNS));
+        }
+        if !finish.saturates_alone() {
+            slide.bring_all_into(finish.clamp, first, following, pixels);
+        }
+        Some(pixels)
     }
 
     /// Computes the blocks over a vector whose values add up to `total`.
@@ -217,7 +282,7 @@ impl<'a> Whole<'a> {
 /// Returns what the sums of the rows begin with that are raised by 128.
 #[cfg(not(thumb1))]
 #[inline(always)]
-fn start(patch: &Patch<'_>) -> [i32; COLUMNS] {
+fn start_of(patch: &Patch<'_>) -> [i32; COLUMNS] {
     patch.totals.map(|total| total.wrapping_mul(-128))
 }
 

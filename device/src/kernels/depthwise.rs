@@ -28,7 +28,7 @@ pub(crate) fn depthwise(slide: &mut Slide<'_>, window: &Window, channels: &Chann
     let mut pixels = slide.pixels();
     while let Some(pixel) = pixels.next() {
         #[cfg(dsp)]
-        if let Some(more) = fours.lines(slide, pixel, pixels.are_backwards()) {
+        if let Some(more) = fours.lines(slide, pixel, &pixels) {
             pixels.pass(more);
             continue;
         }

@@ -16,6 +16,8 @@ use super::matrix::each_block;
 use super::matrix::{COLUMNS, Patch, Rows};
 #[cfg(riscv)]
 use super::riscv as core_kernels;
+#[cfg(not(plain))]
+use super::slide::Following;
 use super::slide::{Finish, Pixel};
 #[cfg(thumb1)]
 use super::thumb1 as core_kernels;
@@ -28,6 +30,9 @@ use super::window::Over;
 /// Bytes that a patch takes for each tap.
 #[cfg(not(plain))]
 pub(super) const BYTES: usize = core_kernels::BYTES;
+
+#[cfg(not(plain))]
+pub(super) use core_kernels::lay_rows;
 
 /// Weights of 8 bits in the order of the file.
 pub(super) struct Eight<'a> {
@@ -76,7 +81,30 @@ impl Rows for Eight<'_> {
 
     #[inline(always)]
     fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], over: &Over) -> bool {
+        #[cfg(not(plain))]
+        return lay_rows(patch, column, values, over);
+        #[cfg(plain)]
         core_kernels::lay_rows(patch, column, values, over)
+    }
+
+    #[cfg(not(plain))]
+    #[inline(always)]
+    fn lays_rows(over: &Over) -> bool {
+        core_kernels::lays_rows(over)
+    }
+
+    #[cfg(not(plain))]
+    #[inline(always)]
+    fn run(
+        &mut self,
+        slide: &mut Slide<'_>,
+        over: &Over,
+        first: Pixel,
+        following: Following,
+        patch: &mut Patch<'_>,
+        finish: &Finish,
+    ) -> usize {
+        self.whole.row(slide, over, first, following, patch, finish)
     }
 
     #[cfg(not(plain))]

@@ -40,6 +40,12 @@ pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Resu
     }
 }
 
+/// Returns whether [`lay_rows`] can put windows into a patch.
+#[inline(always)]
+pub(super) fn lays_rows(over: &Over) -> bool {
+    over.width.is_multiple_of(4)
+}
+
 /// Puts the rows of a window that lies in the input into a patch, from the values that it reaches over, and returns whether it
 /// could.
 #[inline(always)]

@@ -16,7 +16,7 @@ use core::arch::naked_asm;
 use crate::kernels::blocks::Blocks;
 
 pub(super) use depthwise::all_groups;
-pub(super) use patch::{BYTES, lay, lay_rows, row};
+pub(super) use patch::{BYTES, lay, lay_rows, lays_rows, row};
 
 /// Sixteen taps of four rows, from r1 on: even and odd taps of the first pair of rows in q0 and q2, of the second in q1 and q3.
 macro_rules! sixteen_taps {

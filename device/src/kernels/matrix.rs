@@ -3,7 +3,7 @@
 use attar_shared::{Channels, ROWS};
 
 use super::Slide;
-use super::slide::{Finish, Pixel};
+use super::slide::{Finish, Following, Pixel};
 use super::window::{Over, Run};
 
 /// Pixels that are computed side by side, so that each weight is read once for both.
@@ -25,6 +25,27 @@ pub(super) trait Rows {
     #[inline(always)]
     fn lay_rows(_patch: &mut Patch<'_>, _column: usize, _values: &[i8], _over: &Over) -> bool {
         false
+    }
+
+    /// Returns whether [`Rows::lay_rows`] can put the windows that lie in the input into patches.
+    #[inline(always)]
+    fn lays_rows(_over: &Over) -> bool {
+        false
+    }
+
+    /// Computes a pixel whose window lies in the input together with those that follow it in its row, and returns how many it
+    /// computed, an even number; none where a pair has to be computed by itself.
+    #[inline(always)]
+    fn run(
+        &mut self,
+        _slide: &mut Slide<'_>,
+        _over: &Over,
+        _first: Pixel,
+        _following: Following,
+        _patch: &mut Patch<'_>,
+        _finish: &Finish,
+    ) -> usize {
+        0
     }
 
     /// Computes all whole blocks of channels of a pair of pixels.
@@ -57,6 +78,16 @@ pub(super) struct Patch<'a> {
     pub(super) negatives: i32,
 }
 
+impl Patch<'_> {
+    /// Forgets what has been counted of the pixels before.
+    #[inline(always)]
+    pub(super) fn clear(&mut self) {
+        self.totals = [0; COLUMNS];
+        #[cfg(thumb1)]
+        (self.negatives = 0);
+    }
+}
+
 /// The greatest window, in values, that is put together before it is laid out where its runs do not come in fours.
 pub(super) const SMALL: usize = 64;
 
@@ -72,13 +103,23 @@ pub(super) fn pixels<R: Rows>(slide: &mut Slide<'_>, over: &Over, channels: &Cha
     };
     let finish = slide.finish();
     let count = usize::from(slide.output.shape.channels);
+    let across = if R::lays_rows(over) && count.is_multiple_of(ROWS) && !finish.is_joined() {
+        over.horizontal.whole_outputs(slide.output.shape.width)
+    } else {
+        0..0
+    };
     let mut pixels = slide.pixels();
     while let Some(first) = pixels.next() {
+        if let Some(following) = pixels.following(first, &across) {
+            let done = rows.run(slide, over, first, following, &mut patch, &finish);
+            if done > 0 {
+                pixels.pass(done.wrapping_sub(1));
+                continue;
+            }
+        }
         // Both are read before either is written.
         let pair = [Some(first), pixels.next()];
-        patch.totals = [0; COLUMNS];
-        #[cfg(thumb1)]
-        (patch.negatives = 0);
+        patch.clear();
         for (column, pixel) in pair.into_iter().enumerate() {
             if let Some(pixel) = pixel {
                 gather::<R>(slide, over, pixel, column, &mut patch);

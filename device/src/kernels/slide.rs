@@ -1,5 +1,7 @@
 //! Input and output of an operator that is computed pixel by pixel, wherever they lie in the arena.
 
+use core::ops::Range;
+
 use attar_shared::{AddConstants, Addend, Channels, Clamp, Requantization, Shape};
 
 use super::{saturate, sum};
@@ -107,9 +109,25 @@ impl Slide<'_> {
 
     /// Brings what assembly wrote to the first channels of a pixel into a clamp.
     #[cfg(not(plain))]
-    #[inline(never)]
     pub(super) fn bring_into(&mut self, clamp: Clamp, pixel: Pixel, count: usize) {
-        let start = self.place(pixel, 0);
+        self.bring(clamp, self.place(pixel, 0), count);
+    }
+
+    /// As [`Slide::bring_into`], of all channels of a pixel and of those that follow it.
+    #[cfg(not(plain))]
+    pub(super) fn bring_all_into(&mut self, clamp: Clamp, pixel: Pixel, following: Following, pixels: usize) {
+        let depth = usize::from(self.output.shape.channels);
+        let mut start = self.place(pixel, 0);
+        for _ in 0..pixels {
+            self.bring(clamp, start, depth);
+            start = start.wrapping_add(following.step(depth));
+        }
+    }
+
+    /// Brings values of the arena into a clamp.
+    #[cfg(not(plain))]
+    #[inline(never)]
+    fn bring(&mut self, clamp: Clamp, start: usize, count: usize) {
         let places = self.arena.get_mut(start..start.wrapping_add(count)).unwrap_or_default();
         places.iter_mut().for_each(|place| *place = saturate((*place).into(), clamp));
     }
@@ -161,7 +179,6 @@ impl Finish {
     }
 
     /// Returns whether an addition joined the operator.
-    #[cfg(not(plain))]
     pub(super) fn is_joined(&self) -> bool {
         self.sum.is_some()
     }
@@ -251,11 +268,39 @@ pub(super) struct Pixels {
     next: Pixel,
 }
 
-#[cfg(dsp)]
+/// How many pixels of a row follow one, and to which side.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Following {
+    pub(super) count: usize,
+    backwards: bool,
+}
+
+impl Following {
+    /// None.
+    #[cfg(dsp)]
+    pub(super) const NONE: Self = Self { count: 0, backwards: false };
+
+    /// Returns a step from a pixel to the next, from that to the right.
+    #[inline(always)]
+    pub(super) fn step(self, right: usize) -> usize {
+        if self.backwards { right.wrapping_neg() } else { right }
+    }
+}
+
 impl Pixels {
-    /// Returns whether they come from the last to the first.
-    pub(super) fn are_backwards(&self) -> bool {
-        self.backwards
+    /// Returns how many pixels of a row follow one in a range of columns, if it is itself one of them.
+    #[inline(always)]
+    pub(super) fn following(&self, pixel: Pixel, columns: &Range<u16>) -> Option<Following> {
+        if !columns.contains(&pixel.x) {
+            return None;
+        }
+        let backwards = self.backwards;
+        let count = if backwards {
+            pixel.x.wrapping_sub(columns.start)
+        } else {
+            columns.end.wrapping_sub(pixel.x).wrapping_sub(1)
+        };
+        Some(Following { count: count.into(), backwards })
     }
 
     /// Passes over pixels, of which there are as many in this row.

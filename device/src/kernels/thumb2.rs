@@ -6,7 +6,7 @@ use core::mem::offset_of;
 
 use attar_shared::ROWS;
 
-pub(super) use super::fours::{BYTES, lay, lay_rows, row};
+pub(super) use super::fours::{BYTES, lay, lay_rows, lays_rows, row};
 use super::groups::Taps;
 use super::matrix::Sums;
 

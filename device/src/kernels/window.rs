@@ -64,7 +64,6 @@ impl Axis {
     }
 
     /// Returns the outputs, of so many, all of whose taps lie in the input.
-    #[cfg(dsp)]
     #[inline(always)]
     pub(super) fn whole_outputs(self, outputs: u16) -> core::ops::Range<u16> {
         let last =
@@ -76,7 +75,7 @@ impl Axis {
     }
 
     /// Returns the positions of the input from an output to the next.
-    #[cfg(dsp)]
+    #[cfg(not(plain))]
     pub(super) fn stride(self) -> usize {
         self.stride as usize
     }

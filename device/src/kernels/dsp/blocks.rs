@@ -5,87 +5,12 @@ use core::arch::naked_asm;
 use attar_shared::ROWS;
 
 use crate::kernels::blocks::Blocks;
-use crate::kernels::matrix::Sums;
 
 /// A group of weights.
 macro_rules! four_taps_of_pair {
     () => {
         concat!(two_taps!(), two_taps!())
     };
-}
-
-/// Computes the sums of four rows at two pixels; before them stands what those of the first and third row begin with.
-///
-/// # Safety
-///
-/// Weights and patch are aligned to words and hold four bytes a tap each; the sums are those of [`Blocks`].
-#[unsafe(naked)]
-unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8, taps: usize, sums: &mut Sums) {
-    naked_asm!(
-        needs!(),
-        "push {{r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
-        // What the rows begin with that are raised.
-        "ldrd r4, r5, [r3, #-8]",
-        "mov r8, r4",
-        "mov r9, r5",
-        "movs r6, #0",
-        "mov r7, r6",
-        "mov r10, r6",
-        "mov r11, r6",
-        // The end of the thirty-twos.
-        "bic r3, r2, #31",
-        "add r3, r1, r3, lsl #2",
-        "str r3, [sp]",
-        "cmp r1, r3",
-        "beq 2f",
-        "1:",
-        four_taps_of_pair!(),
-        four_taps_of_pair!(),
-        four_taps_of_pair!(),
-        four_taps_of_pair!(),
-        four_taps_of_pair!(),
-        four_taps_of_pair!(),
-        four_taps_of_pair!(),
-        four_taps_of_pair!(),
-        "ldr r12, [sp]",
-        "cmp r1, r12",
-        "bne 1b",
-        "2:",
-        "ldr r3, [sp, #4]",
-        "tst r3, #16",
-        "beq 7f",
-        four_taps_of_pair!(),
-        four_taps_of_pair!(),
-        four_taps_of_pair!(),
-        four_taps_of_pair!(),
-        "ldr r3, [sp, #4]",
-        "7:",
-        "tst r3, #8",
-        "beq 3f",
-        four_taps_of_pair!(),
-        four_taps_of_pair!(),
-        "ldr r3, [sp, #4]",
-        "3:",
-        "tst r3, #4",
-        "beq 4f",
-        four_taps_of_pair!(),
-        "4:",
-        "ldr r3, [sp, #4]",
-        "ands r3, r3, #3",
-        "beq 6f",
-        "5:",
-        one_tap!(),
-        "subs r3, r3, #1",
-        "bne 5b",
-        "6:",
-        "sub r4, r4, r6, lsl #8",
-        "sub r5, r5, r7, lsl #8",
-        "sub r8, r8, r10, lsl #8",
-        "sub r9, r9, r11, lsl #8",
-        "ldr r3, [sp, #8]",
-        "stm r3, {{r4, r5, r6, r7, r8, r9, r10, r11}}",
-        "pop {{r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
-    )
 }
 
 /// Four taps of four rows and one vector.
@@ -112,7 +37,8 @@ macro_rules! four_taps {
     };
 }
 
-/// As [`block_sums`], for one vector of int8 at any address.
+/// Computes the sums of four rows over a vector of int8 at any address; before them stands what those of the first and third row
+/// begin with.
 ///
 /// # Safety
 ///
@@ -160,69 +86,139 @@ unsafe extern "C" fn vector_sums(weights: *const u8, values: *const i8, taps: us
     )
 }
 
-/// The end of a row at two pixels; its bias and multiplier are in registers.
+/// The end of a row at two pixels; its shift is the lowest byte of r0, the zero point in r12.
 macro_rules! end_of_row {
-    ($sums:literal, $bias:literal, $multiplier:literal) => {
-        concat!(
-            "ldrd r0, r1, [r4, #",
-            $sums,
-            "]\n",
-            "ldrb lr, [r7], #1\n",
-            "add r0, r0, ",
-            $bias,
-            "\n",
-            "add r1, r1, ",
-            $bias,
-            "\n",
-            requantize!("r1", $multiplier, "lr", "r8"),
-            requantize!("r0", $multiplier, "lr", "r8"),
-            "strb r1, [r10], #1\n",
-            "strb r0, [r9], #1\n",
-        )
-    };
-}
-
-/// The end of two rows at two pixels.
-macro_rules! end_of_two_rows {
-    ($first:literal, $second:literal) => {
-        concat!(
-            "ldrd r11, r12, [r5], #8\n",
-            "ldrd r2, r3, [r6], #8\n",
-            end_of_row!($first, "r11", "r2"),
-            end_of_row!($second, "r12", "r3"),
-        )
+    ($first:literal, $second:literal, $multiplier:literal) => {
+        concat!(requantize!($first, $multiplier, "r0", "r12"), requantize!($second, $multiplier, "r0", "r12"))
     };
 }
 
 /// The sums of every block at two pixels, and their end.
 ///
+/// Four taps take as many bytes of code as any four, so that a block begins as many groups before the end of eight as its first
+/// pass has; the passes that follow have all eight.
+///
 /// # Safety
 ///
-/// As for [`block_sums`], for as many blocks; `end` has constants and places for as many channels.
+/// There are weights, constants and places for as many blocks, one at least, and a patch for as many taps; weights, constants
+/// and patch are aligned to words.
 #[unsafe(naked)]
 pub(in crate::kernels) unsafe extern "C" fn all_blocks(job: &mut Blocks) {
     naked_asm!(
         needs!(),
         "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
-        "mov r4, r0",
-        "ldm r0, {{r5, r6, r7, r8, r9, r10}}",
-        "ldr r3, [r4, #36]",
-        "str r3, [r4, #84]",
-        "ldr r0, [r4, #24]",
-        "1:",
-        "ldrd r1, r2, [r4, #28]",
-        "add r3, r4, #48",
-        "bl {sums}",
-        // The weights of the next block begin where those of this one end.
-        "str r0, [r4, #80]",
-        end_of_two_rows!("48", "56"),
-        end_of_two_rows!("64", "72"),
-        "ldrd r0, r3, [r4, #80]",
+        "sub sp, sp, #56",
+        "ldm r0!, {{r1, r2, r3, r4, r5, r6}}",
+        "strd r2, r3, [sp, #{multipliers}]",
+        "str r1, [sp, #{biases}]",
+        "strd r5, r6, [sp, #{places}]",
+        "str r4, [sp, #{zero_point}]",
+        "ldm r0, {{r1, r2, r3, r4, r5, r6}}",
+        "mov r0, r1",
+        "str r2, [sp]",
+        "strd r5, r6, [sp, #4]",
+        "str r4, [sp, #{left}]",
+        "and r4, r3, #3",
+        "str r4, [sp, #{odd}]",
+        "bic r4, r3, #3",
+        "add r4, r2, r4, lsl #2",
+        "str r4, [sp, #{end}]",
+        // Where the first pass begins.
+        "lsrs r3, r3, #2",
+        "adr.w r4, 4f",
+        "beq 1f",
         "subs r3, r3, #1",
-        "str r3, [r4, #84]",
+        "and r3, r3, #7",
+        "adds r3, r3, #1",
+        "mov r5, #{group}",
+        "adr.w r4, 3f",
+        "mls r4, r3, r5, r4",
+        "1:",
+        "orr r4, r4, #1",
+        "str r4, [sp, #{entry}]",
+        "1:",
+        // Sums begin with the biases, those of two rows with 256 times the second's besides.
+        "ldr r12, [sp, #{biases}]",
+        "ldm r12!, {{r4, r6, r8, r10}}",
+        "str r12, [sp, #{biases}]",
+        "ldm sp, {{r1, r2, r3}}",
+        "add r4, r4, r6, lsl #8",
+        "add r5, r4, r3",
+        "add r4, r4, r2",
+        "mov r7, r6",
+        "add r8, r8, r10, lsl #8",
+        "add r9, r8, r3",
+        "add r8, r8, r2",
+        "mov r11, r10",
+        "ldr pc, [sp, #{entry}]",
+        "2:",
+        four_taps_of_pair!(),
+        four_taps_of_pair!(),
+        four_taps_of_pair!(),
+        four_taps_of_pair!(),
+        four_taps_of_pair!(),
+        four_taps_of_pair!(),
+        four_taps_of_pair!(),
+        four_taps_of_pair!(),
+        "3:",
+        "ldr r12, [sp, #{end}]",
+        "cmp r1, r12",
+        "bne 2b",
+        "4:",
+        "ldr r3, [sp, #{odd}]",
+        "cbz r3, 6f",
+        "5:",
+        one_tap!(),
+        "subs r3, r3, #1",
+        "bne 5b",
+        "6:",
+        "sub r4, r4, r6, lsl #8",
+        "sub r5, r5, r7, lsl #8",
+        "sub r8, r8, r10, lsl #8",
+        "sub r9, r9, r11, lsl #8",
+        // The weights of the next block begin where those of this one end.
+        "str r0, [sp, #{weights}]",
+        "ldrd r12, lr, [sp, #{multipliers}]",
+        "ldr r0, [lr], #4",
+        "str lr, [sp, #{multipliers} + 4]",
+        "ldm r12!, {{r1, r2, r3, lr}}",
+        "str r12, [sp, #{multipliers}]",
+        "ldr r12, [sp, #{zero_point}]",
+        end_of_row!("r4", "r5", "r1"),
+        "lsrs r0, r0, #8",
+        end_of_row!("r6", "r7", "r2"),
+        "lsrs r0, r0, #8",
+        end_of_row!("r8", "r9", "r3"),
+        "lsrs r0, r0, #8",
+        end_of_row!("r10", "r11", "lr"),
+        // Of a pixel alone, what the second gives is overwritten.
+        "ldrd r1, r2, [sp, #{places}]",
+        "strb r5, [r2], #1",
+        "strb r7, [r2], #1",
+        "strb r9, [r2], #1",
+        "strb r11, [r2], #1",
+        "strb r4, [r1], #1",
+        "strb r6, [r1], #1",
+        "strb r8, [r1], #1",
+        "strb r10, [r1], #1",
+        "strd r1, r2, [sp, #{places}]",
+        "ldrd r3, r0, [sp, #{left}]",
+        "subs r3, r3, #1",
+        "str r3, [sp, #{left}]",
         "bne 1b",
+        "add sp, sp, #56",
         "pop {{r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
-        sums = sym block_sums,
+        // The patch and what sums begin with come first.
+        end = const 12,
+        entry = const 16,
+        multipliers = const 20,
+        biases = const 28,
+        places = const 32,
+        zero_point = const 40,
+        left = const 44,
+        weights = const 48,
+        odd = const 52,
+        group = const 96,
     )
 }
 

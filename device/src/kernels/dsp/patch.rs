@@ -56,6 +56,12 @@ pub(in crate::kernels) fn lay(
     }
 }
 
+/// Returns whether [`lay_rows`] can put windows into a patch.
+#[inline(always)]
+pub(in crate::kernels) fn lays_rows(over: &Over) -> bool {
+    over.len > 0 && (over.width.is_multiple_of(4) || over.len <= SMALL)
+}
+
 /// Puts the rows of a window that lies in the input into a patch, from the values that it reaches over, and returns whether it
 /// could.
 #[inline(always)]

@@ -4,7 +4,7 @@ use super::{End, Fours, RECTANGLES, Taps};
 use crate::kernels::Slide;
 use crate::kernels::dsp::all_lines;
 use crate::kernels::matrix::COLUMNS;
-use crate::kernels::slide::Pixel;
+use crate::kernels::slide::{Following, Pixel, Pixels};
 use crate::kernels::window::Over;
 
 /// Three taps of four channels, beside each other or below.
@@ -44,35 +44,32 @@ impl Fours<'_> {
     /// Computes a pixel whose window of three by three taps leaves the input on one axis at most, with those of its row that
     /// follow and have all columns in it, and returns how many followed; none where channels are left over or an addition follows.
     #[inline(never)]
-    pub(in crate::kernels) fn lines(&mut self, slide: &mut Slide<'_>, pixel: Pixel, backwards: bool) -> Option<usize> {
+    pub(in crate::kernels) fn lines(&mut self, slide: &mut Slide<'_>, pixel: Pixel, pixels: &Pixels) -> Option<usize> {
         let Over { depth, vertical, horizontal, down, step, .. } = *self.over;
         if vertical.kernel != 3 || horizontal.kernel != 3 || self.count != depth || self.finish.is_joined() {
             return None;
         }
-        let across = &self.across;
         let rows = vertical.taps(pixel.y)?;
-        let (some, more, [down, step], [weights_down, weight_step]) = if across.contains(&pixel.x) {
-            let more = if backwards {
-                pixel.x.wrapping_sub(across.start)
+        let alone = Following::NONE;
+        let (some, following, [down, step], [weights_down, weight_step]) =
+            if let Some(following) = pixels.following(pixel, &self.across) {
+                (rows, following, [down, step], [depth.wrapping_mul(3), depth])
+            } else if rows.len() == 3 {
+                (horizontal.taps(pixel.x)?, alone, [step, down], [depth, depth.wrapping_mul(3)])
             } else {
-                across.end.wrapping_sub(pixel.x).wrapping_sub(1)
+                return None;
             };
-            (rows, usize::from(more), [down, step], [depth.wrapping_mul(3), depth])
-        } else if rows.len() == 3 {
-            (horizontal.taps(pixel.x)?, 0, [step, down], [depth, depth.wrapping_mul(3)])
-        } else {
-            return None;
-        };
         // From a pixel to the next, in the input and in the output.
-        let towards = |by: usize| if backwards { by.wrapping_neg() } else { by };
-        let [right, on] = [towards(horizontal.stride().wrapping_mul(depth)), towards(depth)];
+        let [right, on] = [following.step(horizontal.stride().wrapping_mul(depth)), following.step(depth)];
+        let more = following.count;
         let first = self.over.place(pixel, 0, 0);
         let least = first.wrapping_add(down.wrapping_mul(some.start));
         let most = first.wrapping_add(down.wrapping_mul(some.end.wrapping_sub(1))).wrapping_add(step.wrapping_mul(2));
         let far = right.wrapping_mul(more);
-        let [least, most] = if backwards { [least.wrapping_add(far), most] } else { [least, most.wrapping_add(far)] };
-        slide.values(least, depth)?;
-        slide.values(most, depth)?;
+        for at in [least, most] {
+            slide.values(at, depth)?;
+            slide.values(at.wrapping_add(far), depth)?;
+        }
         let start = slide.start_of(pixel, depth)?;
         slide.arena.get(start.wrapping_add(on.wrapping_mul(more))..)?.get(..depth)?;
         // One pointer to the whole arena: the output may lie over what has been read of the input.
@@ -109,11 +106,7 @@ impl Fours<'_> {
             all_lines(&mut *place);
         }
         if !self.finish.saturates_alone() {
-            let mut pixel = pixel;
-            for _ in 0..=more {
-                slide.bring_into(self.finish.clamp, pixel, depth);
-                pixel.index = if backwards { pixel.index.wrapping_sub(1) } else { pixel.index.wrapping_add(1) };
-            }
+            slide.bring_all_into(self.finish.clamp, pixel, following, more.wrapping_add(1));
         }
         Some(more)
     }

@@ -27,6 +27,12 @@ pub(in crate::kernels) fn lay(
     }
 }
 
+/// Returns whether [`lay_rows`] can put windows into a patch.
+#[inline(always)]
+pub(in crate::kernels) fn lays_rows(over: &Over) -> bool {
+    over.len > 0
+}
+
 /// Puts the rows of a window that lies in the input into a patch, from the values that it reaches over, and returns whether it
 /// could.
 #[inline(always)]
