@@ -10,8 +10,10 @@ use attar_shared::{Channels, ROWS};
 
 use super::Slide;
 #[cfg(dsp)]
-use super::dsp::{all_blocks, all_blocks_of_vector};
-use super::eight::{BYTES, lay_rows};
+use super::dsp::{all_blocks, all_blocks_of_vector, lay_pair};
+use super::eight::BYTES;
+#[cfg(not(dsp))]
+use super::eight::lay_rows;
 #[cfg(helium)]
 use super::helium::{all_blocks, all_blocks_of_vector, all_rows_of_vector};
 use super::matrix::{COLUMNS, Patch, Sums};
@@ -180,12 +182,10 @@ impl<'a> Whole<'a> {
         self.job.end.zero_point = finish.zero_point;
         self.job.values = patch.bytes.as_ptr();
         for _ in 0..pixels / COLUMNS {
-            patch.clear();
-            for column in 0..COLUMNS {
-                // SAFETY: the windows of all pixels lie in the input, since those of the first and the last do.
-                lay_rows(patch, column, unsafe { core::slice::from_raw_parts(values, over.reach) }, over);
-                values = values.wrapping_add(right);
-            }
+            // SAFETY: the windows of all pixels lie in the input, since those of the first and the last do; the caller has asked
+            // whether they can be laid.
+            unsafe { lay_pair(patch, values, right, over) };
+            values = values.wrapping_add(right.wrapping_mul(COLUMNS));
             self.job.start = start_of(patch);
             self.job.end.places = [place, place.wrapping_add(on)];
             // SAFETY: weights and constants are there for all blocks, the patch for all taps, places for all pixels.
@@ -284,6 +284,22 @@ impl<'a> Whole<'a> {
 #[inline(always)]
 fn start_of(patch: &Patch<'_>) -> [i32; COLUMNS] {
     patch.totals.map(|total| total.wrapping_mul(-128))
+}
+
+/// Lays what the window shows at two pixels, the second so many bytes on from the first.
+///
+/// # Safety
+///
+/// The windows of both lie in the input, and can be laid.
+#[cfg(not(dsp))]
+#[inline(always)]
+unsafe fn lay_pair(patch: &mut Patch<'_>, values: *const i8, right: usize, over: &Over) {
+    patch.clear();
+    for column in 0..COLUMNS {
+        let values = values.wrapping_add(right.wrapping_mul(column));
+        // SAFETY: as the caller promises.
+        lay_rows(patch, column, unsafe { core::slice::from_raw_parts(values, over.reach) }, over);
+    }
 }
 
 /// Computes blocks over a vector or a patch.

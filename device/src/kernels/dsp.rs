@@ -130,7 +130,7 @@ mod patch;
 
 pub(super) use blocks::{all_blocks, all_blocks_of_vector};
 pub(super) use depthwise::{all_groups, all_lines};
-pub(super) use patch::{lay, lay_rows, lays_rows, row};
+pub(super) use patch::{lay, lay_pair, lay_rows, lays_rows, row};
 
 /// Bytes that a patch takes for each tap.
 pub(super) const BYTES: usize = 4;

@@ -1,7 +1,6 @@
 //! What a window shows, laid out in halves.
 
 use core::arch::naked_asm;
-use core::mem::MaybeUninit;
 
 use super::BYTES;
 use crate::kernels::matrix::{COLUMNS, Patch, SMALL};
@@ -70,33 +69,44 @@ pub(in crate::kernels) fn lay_rows(patch: &mut Patch<'_>, column: usize, values:
     if patch.bytes.len() / BYTES < over.len || values.len() < over.reach || over.len == 0 {
         return false;
     }
-    if len & 3 != 0 {
-        return over.len <= SMALL && lay_small(patch, column, values, over);
-    }
     let places = patch.bytes.as_mut_ptr().wrapping_add(column.wrapping_mul(4));
     let (rows, skip) = (over.vertical.kernel as usize, over.row.wrapping_sub(len));
-    // SAFETY: every row lies in the values, and the patch has four bytes for each value.
-    let total = unsafe { spread_rows(values.as_ptr(), places, len / 4, rows, skip) };
+    let total = if len & 3 == 0 {
+        // SAFETY: every row lies in the values, and the patch has four bytes for each value.
+        unsafe { spread_rows(values.as_ptr(), places, len / 4, rows, skip) }
+    } else if over.len <= SMALL {
+        // SAFETY: as above; a window has no more values than that.
+        unsafe { spread_small(values.as_ptr(), places, len, rows, skip, over.len, column.wrapping_mul(2)) }
+    } else {
+        return false;
+    };
     if let Some(sum) = patch.totals.get_mut(column) {
         *sum = total;
     }
     true
 }
 
-/// As [`lay_rows`], of few values whose rows do not come in fours: they are put together first.
-#[inline(never)]
-fn lay_small(patch: &mut Patch<'_>, column: usize, values: &[i8], over: &Over) -> bool {
-    let mut window = MaybeUninit::<[i8; SMALL]>::uninit();
-    let place = window.as_mut_ptr().cast::<i8>();
+/// As [`lay_rows`] of both pixels, the second so many bytes on from the first.
+///
+/// # Safety
+///
+/// [`lays_rows`] is true of the window, the patch has four bytes for each of its taps, and both pixels' rows are there.
+#[inline(always)]
+pub(in crate::kernels) unsafe fn lay_pair(patch: &mut Patch<'_>, values: *const i8, right: usize, over: &Over) {
     let rows = over.vertical.kernel as usize;
-    // SAFETY: every row lies in the values, all are as many values as the window has, and no more than it has places for; they
-    // are read when they have been written.
-    let window = unsafe {
-        copy_rows(values.as_ptr(), place, over.width, rows, over.row.wrapping_sub(over.width));
-        core::slice::from_raw_parts(place, over.len)
-    };
-    lay(patch, column, 0, Ok(window), over.len);
-    true
+    let skip = over.row.wrapping_sub(over.width);
+    if over.width & 3 == 0 {
+        // SAFETY: as the caller promises.
+        let both = unsafe { spread_pair(values, patch.bytes.as_mut_ptr(), over.width / 4, rows, skip, right) };
+        patch.totals = [both as i32, (both >> 32) as i32];
+        return;
+    }
+    for (column, total) in patch.totals.iter_mut().enumerate() {
+        let (values, places) = (values.wrapping_add(right.wrapping_mul(column)), patch.bytes.as_mut_ptr());
+        let (places, back) = (places.wrapping_add(column.wrapping_mul(4)), column.wrapping_mul(2));
+        // SAFETY: as the caller promises.
+        *total = unsafe { spread_small(values, places, over.width, rows, skip, over.len, back) };
+    }
 }
 
 /// Returns where a value stands in a patch of which `whole` taps are in fours.
@@ -199,37 +209,127 @@ unsafe extern "C" fn spread_rows(values: *const i8, places: *mut i8, groups: usi
     )
 }
 
-/// Copies rows of values, with `skip` bytes between them, one behind the other.
+/// As [`spread_rows`], of two pixels, the second `right` bytes on from the first, whose sum is in the lower half.
 ///
 /// # Safety
 ///
-/// There are `width` values in each row and as many places; there is a row at least.
+/// As there, of both.
 #[unsafe(naked)]
-unsafe extern "C" fn copy_rows(values: *const i8, places: *mut i8, width: usize, rows: usize, skip: usize) {
+unsafe extern "C" fn spread_pair(
+    values: *const i8,
+    places: *mut i8,
+    groups: usize,
+    rows: usize,
+    skip: usize,
+    right: usize,
+) -> u64 {
     naked_asm!(
         needs!(),
-        "push {{r4, lr}}",
-        "ldr lr, [sp, #8]",
+        "push {{r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
+        "ldrd r10, r11, [sp, #36]",
+        "movs r8, #0",
+        "mov r9, r8",
+        "mov r12, #0x00010001",
         "1:",
-        "lsrs r4, r2, #2",
-        "beq 3f",
+        "mov lr, r2",
         "2:",
-        "ldr r12, [r0], #4",
-        "subs r4, r4, #1",
-        "str r12, [r1], #4",
+        "ldr r5, [r0, r11]",
+        "ldr r4, [r0], #4",
+        "sxtb16 r6, r4, ror #8",
+        "sxtb16 r7, r5, ror #8",
+        "sxtb16 r4, r4",
+        "sxtb16 r5, r5",
+        "stm r1!, {{r4, r5, r6, r7}}",
+        "sadd16 r4, r4, r6",
+        "sadd16 r5, r5, r7",
+        "smlad r8, r4, r12, r8",
+        "smlad r9, r5, r12, r9",
+        "subs lr, lr, #1",
         "bne 2b",
-        "3:",
-        "ands r4, r2, #3",
-        "beq 5f",
-        "4:",
-        "ldrb r12, [r0], #1",
-        "subs r4, r4, #1",
-        "strb r12, [r1], #1",
-        "bne 4b",
-        "5:",
-        "add r0, r0, lr",
+        "add r0, r0, r10",
         "subs r3, r3, #1",
         "bne 1b",
-        "pop {{r4, pc}}",
+        "mov r0, r8",
+        "mov r1, r9",
+        "pop {{r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
+    )
+}
+
+/// As [`spread_rows`], of rows of `width` values that do not come in fours, in all `taps`, at most [`SMALL`]: they are put
+/// together on the stack first. Taps that are left over begin `back` bytes before those of the fours would.
+///
+/// # Safety
+///
+/// As there; a row has values that make no fours.
+#[unsafe(naked)]
+unsafe extern "C" fn spread_small(
+    values: *const i8,
+    places: *mut i8,
+    width: usize,
+    rows: usize,
+    skip: usize,
+    taps: usize,
+    back: usize,
+) -> i32 {
+    naked_asm!(
+        needs!(),
+        "push {{r4, r5, r6, r7, r8, lr}}",
+        "ldrd r7, r8, [sp, #24]",
+        "sub sp, sp, #{small}",
+        "mov r12, sp",
+        "lsr r5, r2, #2",
+        "and r6, r2, #3",
+        "1:",
+        "movs r4, r5",
+        "beq 4f",
+        "2:",
+        "ldr lr, [r0], #4",
+        "subs r4, r4, #1",
+        "str lr, [r12], #4",
+        "bne 2b",
+        // The last word of a row lies over the one before.
+        "add r0, r0, r6",
+        "add r12, r12, r6",
+        "ldr lr, [r0, #-4]",
+        "str lr, [r12, #-4]",
+        "3:",
+        "add r0, r0, r7",
+        "subs r3, r3, #1",
+        "bne 1b",
+        "b 6f",
+        "4:",
+        "mov r4, r6",
+        "5:",
+        "ldrb lr, [r0], #1",
+        "subs r4, r4, #1",
+        "strb lr, [r12], #1",
+        "bne 5b",
+        "b 3b",
+        "6:",
+        "mov r0, sp",
+        "movs r4, #0",
+        "mov r5, #0x00010001",
+        "lsrs r3, r8, #2",
+        "beq 8f",
+        "7:",
+        spread_word!(),
+        "subs r3, r3, #1",
+        "bne 7b",
+        "8:",
+        "ands r3, r8, #3",
+        "beq 12f",
+        "ldr r12, [sp, #{small} + 32]",
+        "sub r1, r1, r12",
+        "9:",
+        "ldrsb r6, [r0], #1",
+        "subs r3, r3, #1",
+        "strh r6, [r1], #4",
+        "add r4, r4, r6",
+        "bne 9b",
+        "12:",
+        "mov r0, r4",
+        "add sp, sp, #{small}",
+        "pop {{r4, r5, r6, r7, r8, pc}}",
+        small = const SMALL,
     )
 }
