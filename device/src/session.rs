@@ -337,9 +337,9 @@ impl<'a, const PARTS: u64> Session<'a, PARTS> {
 
     /// Returns input and output of an operator that is computed pixel by pixel, and the bytes where it lays out what its
     /// window shows, if it does.
-    fn slide(&mut self, input: &Tensor, operator: &Operator<'_>) -> Option<Slide<'_>> {
+    fn slide<'s>(&'s mut self, input: &Tensor, operator: &'s Operator<'_>) -> Option<Slide<'s>> {
         let second = || operator.inputs().get(1).map(|&index| place(&self.tensor(index)));
-        let addend = if parts::has_addend(PARTS) { operator.addend.zip(second()) } else { None };
+        let addend = if parts::has_addend(PARTS) { operator.addend.as_ref().zip(second()) } else { None };
         let output = place(&self.tensor(operator.output));
         let (start, len) = match self.model.scratch(operator, input.shape) {
             Some((start, len)) => (start as usize, len as usize),

@@ -16,7 +16,9 @@ use super::eight::BYTES;
 use super::eight::lay_rows;
 #[cfg(helium)]
 use super::helium::{all_blocks, all_blocks_of_vector, all_rows_of_vector};
-use super::matrix::{COLUMNS, Patch, Sums};
+#[cfg(not(any(dsp, helium)))]
+use super::matrix::Sums;
+use super::matrix::{COLUMNS, Patch};
 #[cfg(riscv)]
 use super::riscv::{block_sums, vector_sums};
 use super::slide::{Finish, Following, Pixel};
@@ -78,9 +80,9 @@ pub(super) struct Blocks {
     /// What the sums of the rows begin with that are raised by 128: less 128 times the sum of each pixel's values, and more on
     /// cores that take both pixels at once.
     pub(super) start: [i32; COLUMNS],
-    pub(super) sums: Sums,
-    /// For assembly that has no register left: the weights of the next block, and how many blocks there are to do.
-    pub(super) rest: [usize; 2],
+    /// Where assembly leaves the sums of a block.
+    #[cfg(not(any(dsp, helium)))]
+    sums: Sums,
 }
 
 /// Constants of no channel.
@@ -116,8 +118,8 @@ impl<'a> Whole<'a> {
                 taps,
                 blocks: if there.is_some() { count / ROWS } else { 0 },
                 start: [0; COLUMNS],
+                #[cfg(not(any(dsp, helium)))]
                 sums: [[0; COLUMNS]; ROWS],
-                rest: [0; 2],
             },
         }
     }
@@ -255,27 +257,28 @@ impl<'a> Whole<'a> {
     fn joined(&mut self, slide: &mut Slide<'_>, pair: [Option<Pixel>; COLUMNS], patch: *const i8, finish: &Finish) {
         let mut results = [const { Results::new() }; COLUMNS];
         let in_rows = self.in_rows();
-        let mut job = self.job;
-        let mut left = self.job.blocks;
+        let (end, weights, blocks) = (self.job.end, self.job.weights, self.job.blocks);
+        let mut left = blocks;
         let mut channel = 0usize;
         while left > 0 {
-            job.blocks = left.min(JOINED / ROWS);
-            let count = job.blocks.wrapping_mul(ROWS);
-            job.end.places = results.each_mut().map(Results::start);
-            job.values = if patch.is_null() { slide.all().as_ptr() } else { patch };
+            self.job.blocks = left.min(JOINED / ROWS);
+            let count = self.job.blocks.wrapping_mul(ROWS);
+            self.job.end.places = results.each_mut().map(Results::start);
+            self.job.values = if patch.is_null() { slide.all().as_ptr() } else { patch };
             // SAFETY: as there.
-            unsafe { compute(&mut job, patch.is_null(), in_rows) };
+            unsafe { compute(&mut self.job, patch.is_null(), in_rows) };
             for (pixel, results) in pair.into_iter().zip(&results) {
                 if let Some(pixel) = pixel {
                     // SAFETY: as many have been written.
                     slide.join(pixel, channel, finish, unsafe { results.first(count) });
                 }
             }
-            left = left.wrapping_sub(job.blocks);
+            left = left.wrapping_sub(self.job.blocks);
             channel = channel.wrapping_add(count);
-            job.end.skip(count);
-            job.weights = job.weights.wrapping_add(count.wrapping_mul(job.taps));
+            self.job.end.skip(count);
+            self.job.weights = self.job.weights.wrapping_add(count.wrapping_mul(self.job.taps));
         }
+        (self.job.end, self.job.weights, self.job.blocks) = (end, weights, blocks);
     }
 }
 
@@ -434,5 +437,6 @@ const _: () = {
     use core::mem::offset_of;
     assert!(offset_of!(End, places) == 16 && offset_of!(Blocks, weights) == 24 && offset_of!(Blocks, values) == 28);
     assert!(offset_of!(Blocks, taps) == 32 && offset_of!(Blocks, blocks) == 36 && offset_of!(Blocks, start) == 40);
-    assert!(offset_of!(Blocks, sums) == 48 && offset_of!(Blocks, rest) == 80);
+    #[cfg(not(any(dsp, helium)))]
+    assert!(offset_of!(Blocks, sums) == 48);
 };

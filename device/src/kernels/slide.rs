@@ -1,5 +1,7 @@
 //! Input and output of an operator that is computed pixel by pixel, wherever they lie in the arena.
 
+#[cfg(not(plain))]
+use core::cell::Cell;
 use core::ops::Range;
 
 use attar_shared::{AddConstants, Addend, Channels, Clamp, Requantization, Shape};
@@ -32,7 +34,7 @@ pub(crate) struct Slide<'a> {
     /// The range that the output is kept in.
     pub clamp: Clamp,
     /// The addition that joined the operator, and its second input.
-    pub addend: Option<(Addend, Place)>,
+    pub addend: Option<(&'a Addend, Place)>,
 }
 
 impl Slide<'_> {
@@ -141,10 +143,10 @@ impl Slide<'_> {
         let [own, second] = [self.place(pixel, channel), joined.place(pixel, channel)]
             .map(|start| start..start.wrapping_add(results.len()));
         // The second input stands in the place of the output, or apart from it.
-        if let Ok([places, others]) = self.arena.get_disjoint_mut([own.clone(), second]) {
-            places.copy_from_slice(others);
+        let arena = Cell::from_mut(&mut *self.arena).as_slice_of_cells();
+        if let (Some(places), Some(others)) = (arena.get(own), arena.get(second)) {
+            joined.add_to(results, finish.clamp, places, others);
         }
-        joined.add_to(results, finish.clamp, self.arena.get_mut(own).unwrap_or_default());
     }
 
     /// Writes a value of a pixel, for an operator that no addition joins.
@@ -219,16 +221,18 @@ impl Sum {
         self.start.wrapping_add(pixel.index.wrapping_mul(self.step)).wrapping_add(channel)
     }
 
-    /// Adds the results of the operator alone, brought into a clamp, to values of the second input.
+    /// Adds the results of the operator alone, brought into a clamp, to values of the second input, and writes.
     #[cfg(not(plain))]
     #[inline(always)]
-    fn add_to(&self, results: &[i8], clamp: Clamp, values: &mut [i8]) {
+    fn add_to(&self, results: &[i8], clamp: Clamp, places: &[Cell<i8>], others: &[Cell<i8>]) {
         let (constants, own) = (self.constants, self.clamp);
-        let both = values.iter_mut().zip(results);
+        let all = places.iter().zip(others).zip(results);
         if clamp == Clamp::ALL && own == Clamp::ALL {
-            both.for_each(|(value, &result)| *value = sum(result, *value, constants, Clamp::ALL));
+            all.for_each(|((place, other), &result)| place.set(sum(result, other.get(), constants, Clamp::ALL)));
         } else {
-            both.for_each(|(value, &result)| *value = sum(saturate(result.into(), clamp), *value, constants, own));
+            all.for_each(|((place, other), &result)| {
+                place.set(sum(saturate(result.into(), clamp), other.get(), constants, own));
+            });
         }
     }
 

@@ -2,8 +2,6 @@
 
 use core::arch::naked_asm;
 
-use attar_shared::ROWS;
-
 use crate::kernels::blocks::Blocks;
 
 /// A group of weights.
@@ -35,55 +33,6 @@ macro_rules! four_taps {
         smlad r11, r7, r3, r11
         "
     };
-}
-
-/// Computes the sums of four rows over a vector of int8 at any address; before them stands what those of the first and third row
-/// begin with.
-///
-/// # Safety
-///
-/// The weights are aligned to words, and there are four for each value.
-#[unsafe(naked)]
-unsafe extern "C" fn vector_sums(weights: *const u8, values: *const i8, taps: usize, sums: &mut [i32; ROWS]) {
-    naked_asm!(
-        needs!(),
-        "push {{r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12, lr}}",
-        "ldr r8, [r3, #-8]",
-        "mov r10, r8",
-        "mov r9, #0",
-        "mov r11, r9",
-        "lsrs lr, r2, #3",
-        "beq 2f",
-        "1:",
-        four_taps!(),
-        four_taps!(),
-        "subs lr, lr, #1",
-        "bne 1b",
-        "2:",
-        "ldr r2, [sp]",
-        "tst r2, #4",
-        "beq 3f",
-        four_taps!(),
-        "3:",
-        "ands r2, r2, #3",
-        "beq 5f",
-        "4:",
-        "ldr r4, [r0], #4",
-        "ldrsb r3, [r1], #1",
-        "smlabb r8, r4, r3, r8",
-        "smlatb r10, r4, r3, r10",
-        "sxtb16 r4, r4, ror #8",
-        "smlabb r9, r4, r3, r9",
-        "smlatb r11, r4, r3, r11",
-        "subs r2, r2, #1",
-        "bne 4b",
-        "5:",
-        "sub r8, r8, r9, lsl #8",
-        "sub r10, r10, r11, lsl #8",
-        "ldr r3, [sp, #4]",
-        "stm r3, {{r8, r9, r10, r11}}",
-        "pop {{r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12, pc}}",
-    )
 }
 
 /// The end of a row at two pixels; its shift is the lowest byte of r0, the zero point in r12.
@@ -222,35 +171,100 @@ pub(in crate::kernels) unsafe extern "C" fn all_blocks(job: &mut Blocks) {
     )
 }
 
-/// As [`all_blocks`], of one vector.
+/// As [`all_blocks`], of one vector of int8 at any address.
 ///
 /// # Safety
 ///
-/// As for [`vector_sums`], for as many blocks; `end` has constants and places for as many channels.
+/// As there; there are as many values as taps.
 #[unsafe(naked)]
 pub(in crate::kernels) unsafe extern "C" fn all_blocks_of_vector(job: &mut Blocks) {
     naked_asm!(
         needs!(),
-        "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
-        "mov r4, r0",
-        "ldm r0, {{r5, r6, r7, r8, r9, r10}}",
-        "ldr r3, [r4, #36]",
-        "str r3, [r4, #84]",
-        "ldr r0, [r4, #24]",
+        "push {{r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
+        "sub sp, sp, #44",
+        "ldm r0!, {{r1, r2, r3, r4, r5}}",
+        "str r1, [sp, #{biases}]",
+        "strd r2, r3, [sp, #{multipliers}]",
+        "strd r4, r5, [sp, #{zero_point}]",
+        "adds r0, #4",
+        "ldm r0, {{r0, r1, r2, r3, r4}}",
+        "str r1, [sp]",
+        "lsrs r5, r2, #3",
+        "str r5, [sp, #4]",
+        "and r2, r2, #7",
+        "str r2, [sp, #{odd}]",
+        "str r3, [sp, #{left}]",
+        "str r4, [sp, #{start}]",
         "1:",
-        "ldrd r1, r2, [r4, #28]",
-        "add r3, r4, #48",
-        "bl {sums}",
-        "str r0, [r4, #80]",
-        end_of_value!("48"),
-        end_of_value!("52"),
-        end_of_value!("56"),
-        end_of_value!("60"),
-        "ldrd r0, r3, [r4, #80]",
-        "subs r3, r3, #1",
-        "str r3, [r4, #84]",
+        "ldr r2, [sp, #{biases}]",
+        "ldr r3, [sp, #{start}]",
+        "ldm r2!, {{r8, r9, r10, r11}}",
+        "str r2, [sp, #{biases}]",
+        "add r8, r8, r9, lsl #8",
+        "add r8, r8, r3",
+        "add r10, r10, r11, lsl #8",
+        "add r10, r10, r3",
+        "ldrd r1, lr, [sp]",
+        "cmp lr, #0",
+        "beq 3f",
+        "2:",
+        four_taps!(),
+        four_taps!(),
+        "subs lr, lr, #1",
+        "bne 2b",
+        "3:",
+        "ldr r2, [sp, #{odd}]",
+        "cmp r2, #0",
+        "beq 6f",
+        "tst r2, #4",
+        "beq 4f",
+        four_taps!(),
+        "4:",
+        "ands r2, r2, #3",
+        "beq 6f",
+        "5:",
+        "ldr r4, [r0], #4",
+        "ldrsb r3, [r1], #1",
+        "smlabb r8, r4, r3, r8",
+        "smlatb r10, r4, r3, r10",
+        "sxtb16 r4, r4, ror #8",
+        "smlabb r9, r4, r3, r9",
+        "smlatb r11, r4, r3, r11",
+        "subs r2, r2, #1",
+        "bne 5b",
+        "6:",
+        "sub r8, r8, r9, lsl #8",
+        "sub r10, r10, r11, lsl #8",
+        "ldrd r2, r1, [sp, #{multipliers}]",
+        "ldm r2!, {{r4, r5, r6, r7}}",
+        "ldr r3, [r1], #4",
+        "strd r2, r1, [sp, #{multipliers}]",
+        "ldrd r12, r1, [sp, #{zero_point}]",
+        requantize!("r8", "r4", "r3", "r12"),
+        "lsrs r3, r3, #8",
+        requantize!("r9", "r5", "r3", "r12"),
+        "lsrs r3, r3, #8",
+        requantize!("r10", "r6", "r3", "r12"),
+        "lsrs r3, r3, #8",
+        requantize!("r11", "r7", "r3", "r12"),
+        "strb r8, [r1], #1",
+        "strb r9, [r1], #1",
+        "strb r10, [r1], #1",
+        "strb r11, [r1], #1",
+        "ldr r2, [sp, #{left}]",
+        "str r1, [sp, #{place}]",
+        "subs r2, r2, #1",
+        "str r2, [sp, #{left}]",
         "bne 1b",
-        "pop {{r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
-        sums = sym vector_sums,
+        "add sp, sp, #44",
+        "pop {{r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
+        // Values and how many eights there are come first.
+        biases = const 8,
+        multipliers = const 12,
+        zero_point = const 20,
+        place = const 24,
+        odd = const 28,
+        left = const 32,
+        start = const 36,
     )
 }
