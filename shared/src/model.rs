@@ -4,7 +4,7 @@ use crate::bytes::{Cursor, U32s, u16_at};
 use crate::checksum::checksum;
 use crate::code::Columns;
 use crate::header::HEADER_BYTES;
-use crate::operator::{Context, MAX_INPUTS, OPERATOR_BYTES};
+use crate::operator::{Context, MAX_INPUTS, OPERATOR_BYTES, Sketch};
 use crate::parts::{self, ALL_PARTS};
 use crate::scratch::{alive_end, scratch_len};
 use crate::signature::SIGNATURE_BYTES;
@@ -426,21 +426,23 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
             if held || last_use != writer {
                 return None;
             }
-            let Ok(operator) = &self.operator(writer) else { return None };
+            let operator = &Sketch::read::<PARTS>(record::<OPERATOR_BYTES>(self.operators, writer)?)?;
             let mut shapes = [Shape::vector(0); MAX_INPUTS];
             for (shape, &index) in shapes.iter_mut().zip(operator.inputs()) {
                 *shape = self.tensor(index)?.shape;
             }
             let shapes = shapes.get(..operator.inputs().len())?;
-            let allows = |place: usize| {
-                let window = if parts::has_window(PARTS) { operator.window() } else { None };
-                Overlap::of(operator.kind(), window, operator.inputs(), place, shapes, shape).allows(to, from)
-            };
             // An input that is read twice has to be allowed twice.
-            let mut places = operator.inputs().iter().enumerate().filter(|&(_, &index)| index == input);
-            Some(places.all(|(place, _)| allows(place)))
+            for (place, &index) in operator.inputs().iter().enumerate() {
+                let window = operator.window.as_ref();
+                let overlap = || Overlap::of(operator.kind, window, operator.inputs(), place, shapes, shape);
+                if index == input && !overlap().allows(to, from) {
+                    return None;
+                }
+            }
+            Some(())
         };
-        share() == Some(true)
+        share().is_some()
     }
 
     #[inline(never)]

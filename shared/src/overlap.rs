@@ -96,6 +96,12 @@ impl Window {
         if self.check(input, output).is_err() || !is_small(input) || !is_small(output) {
             return Overlap::Never;
         }
+        self.distances(input, output)
+    }
+
+    /// As [`Window::slide`], of small shapes, whose windows have been checked.
+    #[inline(never)]
+    fn distances(&self, input: Shape, output: Shape) -> Overlap {
         let [rows, columns] = [0, 1].map(|axis| Axis::new(self, axis, input, output));
         let depth = i32::from(input.channels);
         let row = i32::from(input.width) * depth;
