@@ -40,7 +40,7 @@ fn write(
     slide: &mut Slide<'_>,
     (pixel, channel): (Pixel, usize),
     sums: &[i32],
-    finish: &Finish,
+    finish: &Finish<'_>,
     requantization: Requantization,
 ) {
     for (&sum, channel) in sums.iter().zip(channel..) {

@@ -131,7 +131,7 @@ impl<'a> Whole<'a> {
         slide: &mut Slide<'_>,
         pair: [Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
-        finish: &Finish,
+        finish: &Finish<'_>,
     ) {
         if patch.bytes.len() / BYTES >= self.job.taps {
             self.job.start = start_of(patch);
@@ -149,7 +149,7 @@ impl<'a> Whole<'a> {
         first: Pixel,
         following: Following,
         patch: &mut Patch<'_>,
-        finish: &Finish,
+        finish: &Finish<'_>,
     ) -> usize {
         self.pairs(slide, over, first, following, patch, finish).unwrap_or(0)
     }
@@ -162,7 +162,7 @@ impl<'a> Whole<'a> {
         first: Pixel,
         following: Following,
         patch: &mut Patch<'_>,
-        finish: &Finish,
+        finish: &Finish<'_>,
     ) -> Option<usize> {
         let at = over.within(first)?;
         let count = self.job.blocks.wrapping_mul(ROWS);
@@ -202,7 +202,7 @@ impl<'a> Whole<'a> {
 
     /// Computes the blocks over a vector whose values add up to `total`.
     #[inline(always)]
-    pub(super) fn vector(&mut self, slide: &mut Slide<'_>, total: i32, finish: &Finish) {
+    pub(super) fn vector(&mut self, slide: &mut Slide<'_>, total: i32, finish: &Finish<'_>) {
         if slide.all().len() == self.job.taps {
             self.job.start = [total.wrapping_mul(-128); COLUMNS];
             self.run(slide, [Some(Pixel::FIRST), None], core::ptr::null(), finish);
@@ -212,7 +212,7 @@ impl<'a> Whole<'a> {
     /// As [`Whole::vector`], of rows that stand one after the other.
     #[cfg(helium)]
     #[inline(always)]
-    pub(super) fn rows(&mut self, slide: &mut Slide<'_>, finish: &Finish) {
+    pub(super) fn rows(&mut self, slide: &mut Slide<'_>, finish: &Finish<'_>) {
         self.in_rows = true;
         self.vector(slide, 0, finish);
     }
@@ -227,7 +227,7 @@ impl<'a> Whole<'a> {
 
     /// Computes the blocks over a patch of as many taps, or the input where there is none.
     #[inline(never)]
-    fn run(&mut self, slide: &mut Slide<'_>, pair: [Option<Pixel>; COLUMNS], patch: *const i8, finish: &Finish) {
+    fn run(&mut self, slide: &mut Slide<'_>, pair: [Option<Pixel>; COLUMNS], patch: *const i8, finish: &Finish<'_>) {
         let [Some(first), second] = pair else { return };
         let count = self.job.blocks.wrapping_mul(ROWS);
         // Of a pixel alone, what the second column gives is written before the first overwrites it.
@@ -254,7 +254,7 @@ impl<'a> Whole<'a> {
     /// As [`Whole::run`], where an addition joined the operator: the results of some channels wait on the stack, since the
     /// second input may stand where the sum goes.
     #[inline(never)]
-    fn joined(&mut self, slide: &mut Slide<'_>, pair: [Option<Pixel>; COLUMNS], patch: *const i8, finish: &Finish) {
+    fn joined(&mut self, slide: &mut Slide<'_>, pair: [Option<Pixel>; COLUMNS], patch: *const i8, finish: &Finish<'_>) {
         let mut results = [const { Results::new() }; COLUMNS];
         let in_rows = self.in_rows();
         let (end, weights, blocks) = (self.job.end, self.job.weights, self.job.blocks);

@@ -51,7 +51,7 @@ fn eights(
     over: &Over,
     weights: &[u8],
     pixel: Pixel,
-    (channels, finish): (&Channels<'_>, &Finish),
+    (channels, finish): (&Channels<'_>, &Finish<'_>),
 ) -> usize {
     let mut first = 0usize;
     while over.depth.wrapping_sub(first) >= 8 {

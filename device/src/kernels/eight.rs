@@ -102,7 +102,7 @@ impl Rows for Eight<'_> {
         first: Pixel,
         following: Following,
         patch: &mut Patch<'_>,
-        finish: &Finish,
+        finish: &Finish<'_>,
     ) -> usize {
         self.whole.row(slide, over, first, following, patch, finish)
     }
@@ -114,7 +114,7 @@ impl Rows for Eight<'_> {
         slide: &mut Slide<'_>,
         pair: [Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
-        end: (&Channels<'_>, &Finish),
+        end: (&Channels<'_>, &Finish<'_>),
     ) {
         self.whole.pair(slide, pair, patch, end.1);
     }
@@ -126,7 +126,7 @@ impl Rows for Eight<'_> {
         slide: &mut Slide<'_>,
         pair: [Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
-        end: (&Channels<'_>, &Finish),
+        end: (&Channels<'_>, &Finish<'_>),
     ) {
         each_block(slide, pair, end, |_, block| core_kernels::block(self.of_block(block), patch));
     }
@@ -137,7 +137,7 @@ impl Rows for Eight<'_> {
     }
 
     #[inline(always)]
-    fn blocks_of_vector(&mut self, slide: &mut Slide<'_>, end: (&Channels<'_>, &Finish)) {
+    fn blocks_of_vector(&mut self, slide: &mut Slide<'_>, end: (&Channels<'_>, &Finish<'_>)) {
         #[cfg(helium)]
         let total = core_kernels::total(slide.all());
         #[cfg(not(helium))]

@@ -37,7 +37,7 @@ impl Rows for Four<'_> {
         slide: &mut Slide<'_>,
         pair: [Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
-        end: (&Channels<'_>, &Finish),
+        end: (&Channels<'_>, &Finish<'_>),
     ) {
         each_block(slide, pair, end, |_, block| {
             let first = block.wrapping_mul(ROWS);
@@ -51,7 +51,7 @@ impl Rows for Four<'_> {
     }
 
     #[inline(always)]
-    fn blocks_of_vector(&mut self, slide: &mut Slide<'_>, end: (&Channels<'_>, &Finish)) {
+    fn blocks_of_vector(&mut self, slide: &mut Slide<'_>, end: (&Channels<'_>, &Finish<'_>)) {
         each_block(slide, [Some(Pixel::FIRST), None], end, |slide, block| {
             let first = block.wrapping_mul(ROWS);
             core::array::from_fn(|row| [self.row_of_vector(first.wrapping_add(row), slide.all()), 0])

@@ -76,7 +76,7 @@ pub(super) struct Fours<'a> {
     over: &'a Over,
     weights: &'a [u8],
     count: usize,
-    finish: &'a Finish,
+    finish: &'a Finish<'a>,
     padding: [i8; PADDING],
     job: &'a mut Groups,
     /// The columns of the output whose windows lie between the first column of the input and the last.
@@ -91,7 +91,7 @@ impl<'a> Fours<'a> {
         over: &'a Over,
         weights: &'a [u8],
         channels: &Channels<'a>,
-        finish: &'a Finish,
+        finish: &'a Finish<'a>,
         job: &'a mut Groups,
     ) -> Self {
         let count = over.depth & !3;
@@ -135,7 +135,7 @@ impl<'a> Fours<'a> {
     #[inline(never)]
     fn inside(&mut self, slide: &mut Slide<'_>, pixel: Pixel, first: usize) -> usize {
         let (Some(_), Some(start), 1) =
-            (slide.values(first, self.over.whole_reach), slide.start_of(pixel, self.count), self.job.rectangles)
+            (slide.values(first, self.over.whole_reach()), slide.start_of(pixel, self.count), self.job.rectangles)
         else {
             return 0;
         };
@@ -258,8 +258,8 @@ impl Groups {
         let depth = over.depth;
         let weight_row = (over.horizontal.kernel as usize).wrapping_mul(depth);
         let width = xs.len().wrapping_mul(depth);
-        let skip = over.down.wrapping_sub(xs.len().wrapping_mul(over.step));
-        let [advance, row, step, skip] = if is_padding { [0; 4] } else { [4, over.down, over.step, skip] };
+        let skip = over.down().wrapping_sub(xs.len().wrapping_mul(over.step()));
+        let [advance, row, step, skip] = if is_padding { [0; 4] } else { [4, over.down(), over.step(), skip] };
         let first = ys.start.wrapping_mul(weight_row).wrapping_add(xs.start.wrapping_mul(depth));
         if let Some(place) = self.taps.get_mut(self.rectangles) {
             place.write(Taps {

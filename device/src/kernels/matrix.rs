@@ -43,7 +43,7 @@ pub(super) trait Rows {
         _first: Pixel,
         _following: Following,
         _patch: &mut Patch<'_>,
-        _finish: &Finish,
+        _finish: &Finish<'_>,
     ) -> usize {
         0
     }
@@ -54,14 +54,14 @@ pub(super) trait Rows {
         slide: &mut Slide<'_>,
         pair: [Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
-        end: (&Channels<'_>, &Finish),
+        end: (&Channels<'_>, &Finish<'_>),
     );
 
     /// Returns the sums at both pixels of a row of those that fill no block.
     fn row(&self, row: usize, patch: &Patch<'_>) -> [i32; COLUMNS];
 
     /// Computes all whole blocks of channels over a vector.
-    fn blocks_of_vector(&mut self, slide: &mut Slide<'_>, end: (&Channels<'_>, &Finish));
+    fn blocks_of_vector(&mut self, slide: &mut Slide<'_>, end: (&Channels<'_>, &Finish<'_>));
 
     /// Returns the sum over a vector of a row of those that fill no block.
     fn row_of_vector(&self, row: usize, values: &[i8]) -> i32;
@@ -154,7 +154,7 @@ pub(super) fn vector<R: Rows>(slide: &mut Slide<'_>, channels: &Channels<'_>, ro
 pub(super) fn each_block(
     slide: &mut Slide<'_>,
     [first, second]: [Option<Pixel>; COLUMNS],
-    (channels, finish): (&Channels<'_>, &Finish),
+    (channels, finish): (&Channels<'_>, &Finish<'_>),
     sums: impl Fn(&Slide<'_>, usize) -> Sums,
 ) {
     for block in 0..usize::from(slide.output.shape.channels) / ROWS {

@@ -23,7 +23,7 @@ pub(super) fn vector(slide: &mut Slide<'_>, channels: &Channels<'_>, weights: &[
 
 /// Computes the outputs of rows in fours where a core has assembly for them, and returns how many there are.
 #[inline(always)]
-fn fours(_slide: &mut Slide<'_>, _channels: &Channels<'_>, _weights: &[u8], _finish: &slide::Finish) -> usize {
+fn fours(_slide: &mut Slide<'_>, _channels: &Channels<'_>, _weights: &[u8], _finish: &slide::Finish<'_>) -> usize {
     #[cfg(helium)]
     Whole::new(_weights, _slide.input.shape.len(), _channels).rows(_slide, _finish);
     if cfg!(helium) { _channels.shifts.len() / ROWS * ROWS } else { 0 }

@@ -37,7 +37,7 @@ pub(crate) struct Slide<'a> {
     pub addend: Option<(&'a Addend, Place)>,
 }
 
-impl Slide<'_> {
+impl<'a> Slide<'a> {
     /// Returns some values of the input.
     #[inline(always)]
     pub(super) fn values(&self, first: usize, len: usize) -> Option<&[i8]> {
@@ -61,11 +61,11 @@ impl Slide<'_> {
     }
 
     /// Returns the range that the results of the operator alone are kept in, and their zero point.
-    pub(super) fn finish(&self) -> Finish {
+    pub(super) fn finish(&self) -> Finish<'a> {
         let own = (self.output.zero_point, self.clamp);
         let (zero_point, clamp) = self.addend.map_or(own, |(addend, _)| (addend.zero_point, addend.clamp));
         let sum = self.addend.map(|(addend, place)| Sum {
-            constants: addend.constants,
+            constants: &addend.constants,
             clamp: self.clamp,
             // A vector is added at every pixel.
             start: place.start,
@@ -81,7 +81,7 @@ impl Slide<'_> {
     #[cfg_attr(not(plain), inline(never))]
     pub(super) fn end<const N: usize>(
         &mut self,
-        finish: &Finish,
+        finish: &Finish<'_>,
         channels: &Channels<'_>,
         pixel: Pixel,
         channel: usize,
@@ -138,7 +138,7 @@ impl Slide<'_> {
     /// writes.
     #[cfg(not(plain))]
     #[inline(never)]
-    pub(super) fn join(&mut self, pixel: Pixel, channel: usize, finish: &Finish, results: &[i8]) {
+    pub(super) fn join(&mut self, pixel: Pixel, channel: usize, finish: &Finish<'_>, results: &[i8]) {
         let Some(joined) = &finish.sum else { return };
         let [own, second] = [self.place(pixel, channel), joined.place(pixel, channel)]
             .map(|start| start..start.wrapping_add(results.len()));
@@ -167,13 +167,13 @@ impl Slide<'_> {
 
 /// The end of every sum: requantise, add the zero point, clamp; and perhaps an addition.
 #[derive(Clone, Copy)]
-pub(super) struct Finish {
+pub(super) struct Finish<'a> {
     pub(super) zero_point: i32,
     pub(super) clamp: Clamp,
-    sum: Option<Sum>,
+    sum: Option<Sum<'a>>,
 }
 
-impl Finish {
+impl Finish<'_> {
     /// Returns whether the results of the operator alone are only brought into the range of int8.
     #[cfg(not(plain))]
     pub(super) fn saturates_alone(&self) -> bool {
@@ -207,14 +207,14 @@ pub(super) fn finish(accumulator: i32, requantization: Requantization, zero_poin
 
 /// An addition that joined an operator.
 #[derive(Clone, Copy)]
-struct Sum {
-    constants: AddConstants,
+struct Sum<'a> {
+    constants: &'a AddConstants,
     clamp: Clamp,
     start: usize,
     step: usize,
 }
 
-impl Sum {
+impl Sum<'_> {
     /// Returns where the value that is added to a channel of a pixel stands.
     #[inline(always)]
     fn place(&self, pixel: Pixel, channel: usize) -> usize {
@@ -225,7 +225,7 @@ impl Sum {
     #[cfg(not(plain))]
     #[inline(always)]
     fn add_to(&self, results: &[i8], clamp: Clamp, places: &[Cell<i8>], others: &[Cell<i8>]) {
-        let (constants, own) = (self.constants, self.clamp);
+        let (constants, own) = (*self.constants, self.clamp);
         let all = places.iter().zip(others).zip(results);
         if clamp == Clamp::ALL && own == Clamp::ALL {
             all.for_each(|((place, other), &result)| place.set(sum(result, other.get(), constants, Clamp::ALL)));
@@ -243,7 +243,7 @@ impl Sum {
         values
             .iter_mut()
             .zip(others)
-            .for_each(|(value, &other)| *value = sum(*value, other, self.constants, self.clamp));
+            .for_each(|(value, &other)| *value = sum(*value, other, *self.constants, self.clamp));
     }
 }
 

@@ -6,10 +6,11 @@ use super::slide::{Pixel, Place, Slide};
 #[derive(Clone, Copy)]
 pub(super) struct Axis {
     pub(super) kernel: i32,
-    stride: i32,
-    dilation: i32,
-    pad: i32,
-    len: i32,
+    // Of the width that the format has: a window lies on the stack under every kernel.
+    stride: u16,
+    dilation: u16,
+    pad: u16,
+    len: u16,
 }
 
 impl Axis {
@@ -17,21 +18,21 @@ impl Axis {
     #[inline(always)]
     pub(super) fn start(self, output: u16) -> i32 {
         // The parser bounds the product by twice 65,535.
-        i32::from(output).wrapping_mul(self.stride).wrapping_sub(self.pad)
+        i32::from(output).wrapping_mul(i32::from(self.stride)).wrapping_sub(i32::from(self.pad))
     }
 
     /// Returns the position that a tap reads, if it lies in the input.
     #[inline(always)]
     pub(super) fn position(self, start: i32, tap: i32) -> Option<usize> {
-        let position = start.wrapping_add(tap.wrapping_mul(self.dilation));
-        if (position as u32) < self.len as u32 { Some(position as usize) } else { None }
+        let position = start.wrapping_add(tap.wrapping_mul(i32::from(self.dilation)));
+        if (position as u32) < u32::from(self.len) { Some(position as usize) } else { None }
     }
 
     /// Returns the taps that lie in the input as one run of neighbours, where the taps are neighbours.
     #[inline(always)]
     pub(super) fn inside(self, start: i32) -> Option<core::ops::Range<i32>> {
         let first = start.wrapping_neg().max(0);
-        let end = self.len.wrapping_sub(start).min(self.kernel);
+        let end = i32::from(self.len).wrapping_sub(start).min(self.kernel);
         if self.dilation == 1 && first < end { Some(first..end) } else { None }
     }
 
@@ -39,7 +40,7 @@ impl Axis {
     #[inline(always)]
     fn within(self, output: u16) -> Option<usize> {
         let start = self.start(output);
-        let good = self.dilation == 1 && start >= 0 && start.wrapping_add(self.kernel) <= self.len;
+        let good = self.dilation == 1 && start >= 0 && start.wrapping_add(self.kernel) <= i32::from(self.len);
         if good { Some(start as usize) } else { None }
     }
 
@@ -48,8 +49,8 @@ impl Axis {
     #[inline(always)]
     fn whole(self, output: u16) -> Option<usize> {
         let start = self.start(output);
-        let last = start.wrapping_add(self.kernel.wrapping_sub(1).wrapping_mul(self.dilation));
-        if start >= 0 && last < self.len { Some(start as usize) } else { None }
+        let last = start.wrapping_add(self.kernel.wrapping_sub(1).wrapping_mul(i32::from(self.dilation)));
+        if start >= 0 && last < i32::from(self.len) { Some(start as usize) } else { None }
     }
 
     /// Returns which taps of an output lie in the input: all of them, with holes or not, or some of a window without.
@@ -66,18 +67,20 @@ impl Axis {
     /// Returns the outputs, of so many, all of whose taps lie in the input.
     #[inline(always)]
     pub(super) fn whole_outputs(self, outputs: u16) -> core::ops::Range<u16> {
-        let last =
-            self.len.wrapping_add(self.pad).wrapping_sub(self.kernel.wrapping_sub(1).wrapping_mul(self.dilation));
-        let rounded =
-            |positions: i32| positions.max(0).wrapping_add(self.stride).wrapping_sub(1).checked_div(self.stride);
-        let [first, end] = [self.pad, last].map(|positions| rounded(positions).unwrap_or(0) as u32);
+        let last = i32::from(self.len)
+            .wrapping_add(i32::from(self.pad))
+            .wrapping_sub(self.kernel.wrapping_sub(1).wrapping_mul(i32::from(self.dilation)));
+        let rounded = |positions: i32| {
+            positions.max(0).wrapping_add(i32::from(self.stride)).wrapping_sub(1).checked_div(i32::from(self.stride))
+        };
+        let [first, end] = [i32::from(self.pad), last].map(|positions| rounded(positions).unwrap_or(0) as u32);
         first.min(outputs.into()) as u16..end.min(outputs.into()) as u16
     }
 
     /// Returns the positions of the input from an output to the next.
     #[cfg(not(plain))]
     pub(super) fn stride(self) -> usize {
-        self.stride as usize
+        self.stride.into()
     }
 
     /// Returns how many taps from this one on are neighbours in the input, or lie in the padding together.
@@ -90,8 +93,8 @@ impl Axis {
         let position = start.wrapping_add(tap);
         let end = if position < 0 {
             position.wrapping_neg()
-        } else if position < self.len {
-            self.len.wrapping_sub(position)
+        } else if position < i32::from(self.len) {
+            i32::from(self.len).wrapping_sub(position)
         } else {
             left
         };
@@ -114,15 +117,6 @@ pub(super) struct Over {
     pub(super) reach: usize,
     /// Values that the window shows.
     pub(super) len: usize,
-    /// Values of the input from a tap to the one beside it.
-    #[cfg(not(plain))]
-    pub(super) step: usize,
-    /// Values of the input from a tap to the one below it.
-    #[cfg(not(plain))]
-    pub(super) down: usize,
-    /// As `reach`, of a window with holes.
-    #[cfg(not(plain))]
-    pub(super) whole_reach: usize,
 }
 
 /// Channels of a pool that are computed side by side.
@@ -140,18 +134,10 @@ impl Over {
     pub(super) fn new(window: &Window, input: &Place) -> Self {
         let ([kernel_height, kernel_width], [down, right]) = (window.kernel, window.stride);
         let ([spread_down, spread_right], [above, before]) = (window.dilation, window.pad);
-        let axis = |kernel: u16, stride: u16, dilation: u16, pad: u16, len: u16| Axis {
-            kernel: kernel.into(),
-            stride: stride.into(),
-            dilation: dilation.into(),
-            pad: pad.into(),
-            len: len.into(),
-        };
+        let axis = |kernel: u16, stride, dilation, pad, len| Axis { kernel: kernel.into(), stride, dilation, pad, len };
         let depth = usize::from(input.shape.channels);
         let row = usize::from(input.shape.width).wrapping_mul(depth);
         let (rows, width) = (usize::from(kernel_height), usize::from(kernel_width).wrapping_mul(depth));
-        #[cfg(not(plain))]
-        let [down_by, step] = [row.wrapping_mul(spread_down.into()), depth.wrapping_mul(spread_right.into())];
         Self {
             vertical: axis(kernel_height, down, spread_down, above, input.shape.height),
             horizontal: axis(kernel_width, right, spread_right, before, input.shape.width),
@@ -160,17 +146,29 @@ impl Over {
             width,
             reach: rows.wrapping_sub(1).wrapping_mul(row).wrapping_add(width),
             len: rows.wrapping_mul(width),
-            #[cfg(not(plain))]
-            step,
-            #[cfg(not(plain))]
-            down: down_by,
-            #[cfg(not(plain))]
-            whole_reach: rows
-                .wrapping_sub(1)
-                .wrapping_mul(down_by)
-                .wrapping_add(usize::from(kernel_width).wrapping_sub(1).wrapping_mul(step))
-                .wrapping_add(depth),
         }
+    }
+
+    /// Returns the values of the input from a tap to the one beside it.
+    #[cfg(not(plain))]
+    #[inline(always)]
+    pub(super) fn step(&self) -> usize {
+        self.depth.wrapping_mul(self.horizontal.dilation.into())
+    }
+
+    /// Returns the values of the input from a tap to the one below it.
+    #[cfg(not(plain))]
+    #[inline(always)]
+    pub(super) fn down(&self) -> usize {
+        self.row.wrapping_mul(self.vertical.dilation.into())
+    }
+
+    /// As [`Over::reach`], of a window with holes.
+    #[cfg(not(plain))]
+    #[inline(always)]
+    pub(super) fn whole_reach(&self) -> usize {
+        let [down, right] = [self.vertical, self.horizontal].map(|axis| axis.kernel.wrapping_sub(1) as usize);
+        down.wrapping_mul(self.down()).wrapping_add(right.wrapping_mul(self.step())).wrapping_add(self.depth)
     }
 
     /// Returns the rows and columns of taps that lie in the input at a pixel, of a window without holes.

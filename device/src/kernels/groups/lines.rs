@@ -45,7 +45,8 @@ impl Fours<'_> {
     /// follow and have all columns in it, and returns how many followed; none where channels are left over or an addition follows.
     #[inline(never)]
     pub(in crate::kernels) fn lines(&mut self, slide: &mut Slide<'_>, pixel: Pixel, pixels: &Pixels) -> Option<usize> {
-        let Over { depth, vertical, horizontal, down, step, .. } = *self.over;
+        let Over { depth, vertical, horizontal, .. } = *self.over;
+        let [down, step] = [self.over.down(), self.over.step()];
         if vertical.kernel != 3 || horizontal.kernel != 3 || self.count != depth || self.finish.is_joined() {
             return None;
         }
