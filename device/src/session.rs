@@ -252,36 +252,46 @@ impl<'a, const PARTS: u64> Session<'a, PARTS> {
     #[inline(never)]
     fn execute(&mut self, index: u16) {
         let Ok(operator) = &self.model.operator(index) else { return };
+        let has = |kind| parts::has_operator(PARTS, kind);
+        match &operator.parameters {
+            Parameters::Dense(channels) if parts::has_dense(PARTS) => {
+                if let Some(slide) = &mut self.slide(operator) {
+                    kernels::dense::<PARTS>(slide, channels);
+                }
+            }
+            Parameters::Convolution(window, channels) if has(Kind::Convolution) || has(Kind::Convolution4) => {
+                if let Some(slide) = &mut self.slide(operator) {
+                    kernels::convolution::<PARTS>(slide, window, channels);
+                }
+            }
+            Parameters::Depthwise(window, channels) if has(Kind::Depthwise) => {
+                if let Some(slide) = &mut self.slide(operator) {
+                    kernels::depthwise(slide, window, channels);
+                }
+            }
+            Parameters::AveragePool(window, factor) if has(Kind::AveragePool) => {
+                if let Some(slide) = &mut self.slide(operator) {
+                    kernels::average_pool(slide, window, *factor);
+                }
+            }
+            Parameters::MaxPool(window) if has(Kind::MaxPool) => {
+                if let Some(slide) = &mut self.slide(operator) {
+                    kernels::max_pool(slide, window);
+                }
+            }
+            _ => self.execute_by_values(operator),
+        }
+    }
+
+    /// Runs an operator that is not computed pixel by pixel.
+    // Apart, so that its tensors do not lie under the other kernels.
+    #[inline(never)]
+    fn execute_by_values(&mut self, operator: &Operator<'_>) {
         let inputs = operator.inputs();
         let a = self.tensor(inputs.first().copied().unwrap_or(0));
         let out = self.tensor(operator.output);
         let has = |kind| parts::has_operator(PARTS, kind);
         match &operator.parameters {
-            Parameters::Dense(channels) if parts::has_dense(PARTS) => {
-                if let Some(slide) = &mut self.slide(&a, operator) {
-                    kernels::dense::<PARTS>(slide, channels);
-                }
-            }
-            Parameters::Convolution(window, channels) if has(Kind::Convolution) || has(Kind::Convolution4) => {
-                if let Some(slide) = &mut self.slide(&a, operator) {
-                    kernels::convolution::<PARTS>(slide, window, channels);
-                }
-            }
-            Parameters::Depthwise(window, channels) if has(Kind::Depthwise) => {
-                if let Some(slide) = &mut self.slide(&a, operator) {
-                    kernels::depthwise(slide, window, channels);
-                }
-            }
-            Parameters::AveragePool(window, factor) if has(Kind::AveragePool) => {
-                if let Some(slide) = &mut self.slide(&a, operator) {
-                    kernels::average_pool(slide, window, *factor);
-                }
-            }
-            Parameters::MaxPool(window) if has(Kind::MaxPool) => {
-                if let Some(slide) = &mut self.slide(&a, operator) {
-                    kernels::max_pool(slide, window);
-                }
-            }
             Parameters::Table(table) if has(Kind::Table) => {
                 if let Ok([values, places]) = self.arena.get_disjoint_mut([range(&a), range(&out)]) {
                     kernels::table(values, table, places);
@@ -337,7 +347,8 @@ impl<'a, const PARTS: u64> Session<'a, PARTS> {
 
     /// Returns input and output of an operator that is computed pixel by pixel, and the bytes where it lays out what its
     /// window shows, if it does.
-    fn slide<'s>(&'s mut self, input: &Tensor, operator: &'s Operator<'_>) -> Option<Slide<'s>> {
+    fn slide<'s>(&'s mut self, operator: &'s Operator<'_>) -> Option<Slide<'s>> {
+        let input = place(&self.tensor(operator.inputs().first().copied().unwrap_or(0)));
         let second = || operator.inputs().get(1).map(|&index| place(&self.tensor(index)));
         let addend = if parts::has_addend(PARTS) { operator.addend.as_ref().zip(second()) } else { None };
         let output = place(&self.tensor(operator.output));
@@ -347,7 +358,7 @@ impl<'a, const PARTS: u64> Session<'a, PARTS> {
         };
         let (arena, scratch) = self.arena.split_at_mut_checked(start)?;
         let scratch = scratch.get_mut(..len)?;
-        Some(Slide { arena, scratch, input: place(input), output, clamp: operator.clamp, addend })
+        Some(Slide { arena, scratch, input, output, clamp: operator.clamp, addend })
     }
 
     /// Calls a kernel on two inputs and the output, which may stand in the place of one of them.

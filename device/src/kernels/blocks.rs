@@ -30,7 +30,7 @@ use super::thumb2::{block_sums, vector_sums};
 use super::window::Over;
 
 /// The most channels whose results wait on the stack for the addition that joined the operator.
-pub(super) const JOINED: usize = 32;
+pub(super) const JOINED: usize = 16;
 
 /// Results that wait for the addition that joined their operator.
 pub(super) struct Results(MaybeUninit<[i8; JOINED]>);
@@ -129,7 +129,7 @@ impl<'a> Whole<'a> {
     pub(super) fn pair(
         &mut self,
         slide: &mut Slide<'_>,
-        pair: [Option<Pixel>; COLUMNS],
+        pair: &[Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
         finish: &Finish<'_>,
     ) {
@@ -205,7 +205,7 @@ impl<'a> Whole<'a> {
     pub(super) fn vector(&mut self, slide: &mut Slide<'_>, total: i32, finish: &Finish<'_>) {
         if slide.all().len() == self.job.taps {
             self.job.start = [total.wrapping_mul(-128); COLUMNS];
-            self.run(slide, [Some(Pixel::FIRST), None], core::ptr::null(), finish);
+            self.run(slide, &[Some(Pixel::FIRST), None], core::ptr::null(), finish);
         }
     }
 
@@ -227,8 +227,8 @@ impl<'a> Whole<'a> {
 
     /// Computes the blocks over a patch of as many taps, or the input where there is none.
     #[inline(never)]
-    fn run(&mut self, slide: &mut Slide<'_>, pair: [Option<Pixel>; COLUMNS], patch: *const i8, finish: &Finish<'_>) {
-        let [Some(first), second] = pair else { return };
+    fn run(&mut self, slide: &mut Slide<'_>, pair: &[Option<Pixel>; COLUMNS], patch: *const i8, finish: &Finish<'_>) {
+        let &[Some(first), second] = pair else { return };
         let count = self.job.blocks.wrapping_mul(ROWS);
         // Of a pixel alone, what the second column gives is written before the first overwrites it.
         let starts = [first, second.unwrap_or(first)].map(|pixel| slide.start_of(pixel, count));
@@ -247,14 +247,20 @@ impl<'a> Whole<'a> {
         // to it that model and arena are aligned to words.
         unsafe { compute(&mut self.job, patch.is_null(), in_rows) };
         if !finish.saturates_alone() {
-            pair.into_iter().flatten().for_each(|pixel| slide.bring_into(finish.clamp, pixel, count));
+            pair.iter().flatten().for_each(|&pixel| slide.bring_into(finish.clamp, pixel, count));
         }
     }
 
     /// As [`Whole::run`], where an addition joined the operator: the results of some channels wait on the stack, since the
     /// second input may stand where the sum goes.
     #[inline(never)]
-    fn joined(&mut self, slide: &mut Slide<'_>, pair: [Option<Pixel>; COLUMNS], patch: *const i8, finish: &Finish<'_>) {
+    fn joined(
+        &mut self,
+        slide: &mut Slide<'_>,
+        pair: &[Option<Pixel>; COLUMNS],
+        patch: *const i8,
+        finish: &Finish<'_>,
+    ) {
         let mut results = [const { Results::new() }; COLUMNS];
         let in_rows = self.in_rows();
         let (end, weights, blocks) = (self.job.end, self.job.weights, self.job.blocks);
@@ -267,8 +273,8 @@ impl<'a> Whole<'a> {
             self.job.values = if patch.is_null() { slide.all().as_ptr() } else { patch };
             // SAFETY: as there.
             unsafe { compute(&mut self.job, patch.is_null(), in_rows) };
-            for (pixel, results) in pair.into_iter().zip(&results) {
-                if let Some(pixel) = pixel {
+            for (pixel, results) in pair.iter().zip(&results) {
+                if let &Some(pixel) = pixel {
                     // SAFETY: as many have been written.
                     slide.join(pixel, channel, finish, unsafe { results.first(count) });
                 }

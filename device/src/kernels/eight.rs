@@ -112,7 +112,7 @@ impl Rows for Eight<'_> {
     fn blocks(
         &mut self,
         slide: &mut Slide<'_>,
-        pair: [Option<Pixel>; COLUMNS],
+        pair: &[Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
         end: (&Channels<'_>, &Finish<'_>),
     ) {
@@ -124,7 +124,7 @@ impl Rows for Eight<'_> {
     fn blocks(
         &mut self,
         slide: &mut Slide<'_>,
-        pair: [Option<Pixel>; COLUMNS],
+        pair: &[Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
         end: (&Channels<'_>, &Finish<'_>),
     ) {
@@ -145,7 +145,7 @@ impl Rows for Eight<'_> {
         #[cfg(not(plain))]
         self.whole.vector(slide, total, end.1);
         #[cfg(plain)]
-        each_block(slide, [Some(Pixel::FIRST), None], end, |slide, block| {
+        each_block(slide, &[Some(Pixel::FIRST), None], end, |slide, block| {
             core_kernels::block_of_vector(self.of_block(block), slide.all(), total).map(|sum| [sum, 0])
         });
     }

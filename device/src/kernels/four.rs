@@ -35,7 +35,7 @@ impl Rows for Four<'_> {
     fn blocks(
         &mut self,
         slide: &mut Slide<'_>,
-        pair: [Option<Pixel>; COLUMNS],
+        pair: &[Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
         end: (&Channels<'_>, &Finish<'_>),
     ) {
@@ -52,7 +52,7 @@ impl Rows for Four<'_> {
 
     #[inline(always)]
     fn blocks_of_vector(&mut self, slide: &mut Slide<'_>, end: (&Channels<'_>, &Finish<'_>)) {
-        each_block(slide, [Some(Pixel::FIRST), None], end, |slide, block| {
+        each_block(slide, &[Some(Pixel::FIRST), None], end, |slide, block| {
             let first = block.wrapping_mul(ROWS);
             core::array::from_fn(|row| [self.row_of_vector(first.wrapping_add(row), slide.all()), 0])
         });

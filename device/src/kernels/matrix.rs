@@ -52,7 +52,7 @@ pub(super) trait Rows {
     fn blocks(
         &mut self,
         slide: &mut Slide<'_>,
-        pair: [Option<Pixel>; COLUMNS],
+        pair: &[Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
         end: (&Channels<'_>, &Finish<'_>),
     );
@@ -125,7 +125,7 @@ pub(super) fn pixels<R: Rows>(slide: &mut Slide<'_>, over: &Over, channels: &Cha
                 gather::<R>(slide, over, pixel, column, &mut patch);
             }
         }
-        rows.blocks(slide, pair, &patch, (channels, &finish));
+        rows.blocks(slide, &pair, &patch, (channels, &finish));
         for row in count / ROWS * ROWS..count {
             let sums = rows.row(row, &patch);
             for (pixel, sum) in pair.into_iter().zip(sums) {
@@ -153,7 +153,7 @@ pub(super) fn vector<R: Rows>(slide: &mut Slide<'_>, channels: &Channels<'_>, ro
 #[inline(always)]
 pub(super) fn each_block(
     slide: &mut Slide<'_>,
-    [first, second]: [Option<Pixel>; COLUMNS],
+    &[first, second]: &[Option<Pixel>; COLUMNS],
     (channels, finish): (&Channels<'_>, &Finish<'_>),
     sums: impl Fn(&Slide<'_>, usize) -> Sums,
 ) {
