@@ -170,7 +170,9 @@ pub(super) fn each_block(
 }
 
 /// Lays what the window shows at a pixel into a patch.
-#[inline(always)]
+// Apart, since most pixels of a core with assembly come in runs, and what this needs would lie under their sums.
+#[cfg_attr(plain, inline(always))]
+#[cfg_attr(not(plain), inline(never))]
 fn gather<R: Rows>(slide: &Slide<'_>, over: &Over, pixel: Pixel, column: usize, patch: &mut Patch<'_>) {
     if let Some(at) = over.within(pixel)
         && let Some(values) = slide.values(at, over.reach)
