@@ -33,10 +33,6 @@ pub(super) struct Taps {
     pub(super) weights: *const u8,
     /// From four channels to the next four of the values: four, or none over padding.
     pub(super) advance: usize,
-    /// From a row of the values to the next.
-    pub(super) row: usize,
-    /// From a row of weights to the next.
-    pub(super) weight_row: usize,
     /// Rows, of which there are some.
     pub(super) rows: usize,
     /// Columns, of which there are some.
@@ -54,8 +50,9 @@ pub(super) struct Taps {
 /// Values of padding that are there, as many as an assembly takes at once.
 pub(super) const PADDING: usize = if cfg!(helium) { 16 } else { 4 };
 
-/// The most rectangles that a kernel falls into: inside, above, below, left, right.
-const RECTANGLES: usize = 5;
+/// The most rectangles that a kernel falls into here: inside, above or below, left or right. One that is larger than its input
+/// on an axis, and hangs over on both sides and on the other axis, is left to the plain code.
+const RECTANGLES: usize = 3;
 
 /// What the sums of a pixel need.
 #[repr(C)]
@@ -162,6 +159,11 @@ impl<'a> Fours<'a> {
         let Over { depth, row, .. } = *self.over;
         let Some((rows, columns)) = self.over.inside(pixel) else { return 0 };
         let first = self.over.place(pixel, rows.start, columns.start);
+        let (height, width) = (self.over.vertical.kernel, self.over.horizontal.kernel);
+        let hanging = [rows.start > 0, rows.end < height, columns.start > 0, columns.end < width];
+        if hanging.into_iter().filter(|&hangs| hangs).count() >= RECTANGLES {
+            return 0;
+        }
         let reach = rows.len().wrapping_sub(1).wrapping_mul(row).wrapping_add(columns.len().wrapping_mul(depth));
         let (Some(_), Some(start)) = (slide.values(first, reach), slide.start_of(pixel, self.count)) else {
             return 0;
@@ -259,15 +261,13 @@ impl Groups {
         let weight_row = (over.horizontal.kernel as usize).wrapping_mul(depth);
         let width = xs.len().wrapping_mul(depth);
         let skip = over.down().wrapping_sub(xs.len().wrapping_mul(over.step()));
-        let [advance, row, step, skip] = if is_padding { [0; 4] } else { [4, over.down(), over.step(), skip] };
+        let [advance, step, skip] = if is_padding { [0; 3] } else { [4, over.step(), skip] };
         let first = ys.start.wrapping_mul(weight_row).wrapping_add(xs.start.wrapping_mul(depth));
         if let Some(place) = self.taps.get_mut(self.rectangles) {
             place.write(Taps {
                 values,
                 weights: weights.wrapping_add(first),
                 advance,
-                row,
-                weight_row,
                 rows: ys.len(),
                 columns: xs.len(),
                 step,

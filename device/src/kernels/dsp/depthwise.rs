@@ -32,12 +32,12 @@ unsafe extern "C" fn any_columns(values: *const i8, weights: *const u8, taps: &T
         needs!(),
         "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
         "mov lr, r2",
-        "ldr r12, [lr, #20]",
+        "ldr r12, [lr, #{rows}]",
         "ldm r3, {{r4, r5, r6, r7}}",
         "1:",
-        "ldr r3, [lr, #24]",
+        "ldr r3, [lr, #{columns}]",
         "2:",
-        "ldrd r10, r11, [lr, #28]",
+        "ldrd r10, r11, [lr, #{step}]",
         "ldr r8, [r0]",
         "ldr r9, [r1]",
         "add r0, r0, r10",
@@ -45,12 +45,7 @@ unsafe extern "C" fn any_columns(values: *const i8, weights: *const u8, taps: &T
         depthwise_tap!(),
         "subs r3, r3, #1",
         "bne 2b",
-        // Back by the columns, on by a row.
-        "ldrd r10, r11, [lr, #24]",
-        "mls r0, r10, r11, r0",
-        "ldr r11, [lr, #32]",
-        "mls r1, r10, r11, r1",
-        "ldrd r8, r9, [lr, #12]",
+        "ldrd r8, r9, [lr, #{skip}]",
         "add r0, r0, r8",
         "add r1, r1, r9",
         "subs r12, r12, #1",
@@ -58,6 +53,10 @@ unsafe extern "C" fn any_columns(values: *const i8, weights: *const u8, taps: &T
         "ldr r3, [sp]",
         "stm r3, {{r4, r5, r6, r7}}",
         "pop {{r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
+        rows = const offset_of!(Taps, rows),
+        columns = const offset_of!(Taps, columns),
+        step = const offset_of!(Taps, step),
+        skip = const offset_of!(Taps, skip),
     )
 }
 
@@ -217,7 +216,7 @@ pub(in crate::kernels) unsafe extern "C" fn all_lines(job: &mut Lines) {
 const _: () = {
     assert!(offset_of!(Line, values) == 0 && offset_of!(Line, weights) == 4 && offset_of!(Line, advance) == 8);
     assert!(offset_of!(Line, step) == 12 && size_of::<Line>() == 16 && offset_of!(Lines, end) == 0);
-    assert!(offset_of!(Taps, advance) == 8 && offset_of!(Taps, row) == 12);
-    assert!(offset_of!(Taps, rows) == 20 && offset_of!(Taps, columns) == 24);
-    assert!(offset_of!(Taps, step) == 28 && offset_of!(Taps, depth) == 32);
+    assert!(offset_of!(Taps, values) == 0 && offset_of!(Taps, weights) == 4 && offset_of!(Taps, advance) == 8);
+    assert!(offset_of!(Taps, depth) == offset_of!(Taps, step) + 4);
+    assert!(offset_of!(Taps, weight_skip) == offset_of!(Taps, skip) + 4);
 };
