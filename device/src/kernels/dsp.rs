@@ -98,32 +98,6 @@ macro_rules! requantize {
     };
 }
 
-/// Bias, multiplier and shift of the next channel, in r12, r2 and r3.
-macro_rules! constants {
-    () => {
-        "
-        ldr r12, [r5], #4
-        ldr r2, [r6], #4
-        ldrb r3, [r7], #1
-        "
-    };
-}
-
-/// The end of one row of a vector.
-macro_rules! end_of_value {
-    ($sum:literal) => {
-        concat!(
-            constants!(),
-            "ldr r0, [r4, #",
-            $sum,
-            "]\n",
-            "add r0, r0, r12\n",
-            requantize!("r0", "r2", "r3", "r8"),
-            "strb r0, [r9], #1\n",
-        )
-    };
-}
-
 mod blocks;
 mod depthwise;
 mod patch;

@@ -60,9 +60,11 @@ pub(super) struct Groups {
     pub(super) end: End,
     pub(super) rectangles: usize,
     pub(super) groups: usize,
-    pub(super) sums: [i32; 4],
     /// For assembly that has no register left: how many groups there are to do.
     pub(super) left: usize,
+    /// For the same: where the rectangles end.
+    #[cfg(dsp)]
+    pub(super) stop: usize,
     /// As many as there are rectangles; where there are none, `lines` has what it needs in their place.
     pub(super) taps: [MaybeUninit<Taps>; RECTANGLES],
 }
@@ -138,6 +140,7 @@ impl<'a> Fours<'a> {
         };
         // One pointer to the whole arena: the output may lie over what has been read of the input.
         let arena = slide.arena.as_mut_ptr();
+        let end = self.job.end;
         self.job.end.places = [arena.wrapping_add(start); COLUMNS];
         if let Some(taps) = self.job.taps.first_mut() {
             // SAFETY: of one rectangle, the first was written.
@@ -147,6 +150,7 @@ impl<'a> Fours<'a> {
         }
         // SAFETY: the taps lie in the input and have weights, and `end` the channels.
         unsafe { all_groups(self.job) };
+        self.job.end = end;
         if !self.finish.saturates_alone() {
             slide.bring_into(self.finish.clamp, pixel, self.count);
         }
@@ -192,7 +196,9 @@ impl<'a> Fours<'a> {
                 // SAFETY: as many have been written.
                 slide.join(pixel, channel, self.finish, unsafe { results.first(count) });
             }
-            self.job.end.skip(count);
+            if cfg!(not(dsp)) {
+                self.job.end.skip(count);
+            }
             channel = channel.wrapping_add(count);
         }
         if !self.finish.is_joined() && !self.finish.saturates_alone() {
@@ -234,8 +240,9 @@ impl Groups {
         },
         rectangles: 0,
         groups: 0,
-        sums: [0; 4],
         left: 0,
+        #[cfg(dsp)]
+        stop: 0,
         taps: [const { MaybeUninit::uninit() }; RECTANGLES],
     };
 

@@ -21,22 +21,44 @@ macro_rules! depthwise_tap {
     };
 }
 
-/// Adds the products of a rectangle of taps of four channels, as many columns as there are.
+/// The end of a channel, whose shift is the lowest byte of r1, at a place after r12.
+macro_rules! end_of_channel {
+    ($sum:literal, $multiplier:literal, $place:literal) => {
+        concat!(requantize!($sum, $multiplier, "r1", "r0"), "strb ", $sum, ", [r12, #", $place, "]\n")
+    };
+}
+
+/// The sums of every four channels of a depthwise convolution, and their end; the job goes on to the channels that follow.
 ///
 /// # Safety
 ///
-/// There are a row and a column at least, and every tap lies in what the pointers point to.
+/// Every tap of every rectangle lies in what its pointers point to, for as many groups of four as there are constants and
+/// places; there is one of each at least. Biases and multipliers are aligned to words.
 #[unsafe(naked)]
-unsafe extern "C" fn any_columns(values: *const i8, weights: *const u8, taps: &Taps, sums: &mut [i32; 4]) {
+pub(in crate::kernels) unsafe extern "C" fn all_groups(job: &mut Groups) {
     naked_asm!(
         needs!(),
-        "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
-        "mov lr, r2",
-        "ldr r12, [lr, #{rows}]",
-        "ldm r3, {{r4, r5, r6, r7}}",
+        "push {{r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
+        "mov r2, r0",
+        // The end of the rectangles.
+        "ldr r3, [r2, #{rectangles}]",
+        "mov r0, #{size}",
+        "add r1, r2, #{taps}",
+        "mla r3, r3, r0, r1",
+        "str r3, [r2, #{stop}]",
+        "ldr r3, [r2, #{groups}]",
+        "str r3, [r2, #{left}]",
         "1:",
-        "ldr r3, [lr, #{columns}]",
+        "ldr r0, [r2]",
+        "ldm r0!, {{r4, r5, r6, r7}}",
+        "str r0, [r2]",
+        "add lr, r2, #{taps}",
         "2:",
+        "ldrd r0, r1, [lr]",
+        "ldr r12, [lr, #{rows}]",
+        "3:",
+        "ldr r3, [lr, #{columns}]",
+        "4:",
         "ldrd r10, r11, [lr, #{step}]",
         "ldr r8, [r0]",
         "ldr r9, [r1]",
@@ -44,72 +66,50 @@ unsafe extern "C" fn any_columns(values: *const i8, weights: *const u8, taps: &T
         "add r1, r1, r11",
         depthwise_tap!(),
         "subs r3, r3, #1",
-        "bne 2b",
+        "bne 4b",
         "ldrd r8, r9, [lr, #{skip}]",
         "add r0, r0, r8",
         "add r1, r1, r9",
         "subs r12, r12, #1",
+        "bne 3b",
+        // The next four channels of the values, if they are no padding, and of the weights.
+        "ldrd r0, r1, [lr]",
+        "ldr r3, [lr, #8]",
+        "add r0, r0, r3",
+        "add r1, r1, #4",
+        "strd r0, r1, [lr], #{size}",
+        "ldr r3, [r2, #{stop}]",
+        "cmp lr, r3",
+        "bne 2b",
+        "ldrd r0, r3, [r2, #4]",
+        "ldm r0!, {{r8, r9, r10, r11}}",
+        "ldr r1, [r3], #4",
+        "strd r0, r3, [r2, #4]",
+        "ldrd r0, r12, [r2, #12]",
+        end_of_channel!("r4", "r8", "0"),
+        "lsrs r1, r1, #8",
+        end_of_channel!("r5", "r9", "1"),
+        "lsrs r1, r1, #8",
+        end_of_channel!("r6", "r10", "2"),
+        "lsrs r1, r1, #8",
+        end_of_channel!("r7", "r11", "3"),
+        "adds r12, r12, #4",
+        "str r12, [r2, #16]",
+        "ldr r3, [r2, #{left}]",
+        "subs r3, r3, #1",
+        "str r3, [r2, #{left}]",
         "bne 1b",
-        "ldr r3, [sp]",
-        "stm r3, {{r4, r5, r6, r7}}",
-        "pop {{r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
+        "pop {{r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
+        size = const size_of::<Taps>(),
+        taps = const offset_of!(Groups, taps),
+        rectangles = const offset_of!(Groups, rectangles),
+        left = const offset_of!(Groups, left),
+        stop = const offset_of!(Groups, stop),
+        groups = const offset_of!(Groups, groups),
         rows = const offset_of!(Taps, rows),
         columns = const offset_of!(Taps, columns),
         step = const offset_of!(Taps, step),
         skip = const offset_of!(Taps, skip),
-    )
-}
-
-/// The sums of every four channels of a depthwise convolution, and their end.
-///
-/// # Safety
-///
-/// As for [`any_columns`], for as many groups of four; `end` has constants and places for as many channels.
-#[unsafe(naked)]
-pub(in crate::kernels) unsafe extern "C" fn all_groups(job: &mut Groups) {
-    naked_asm!(
-        needs!(),
-        "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
-        "mov r4, r0",
-        "ldm r0, {{r5, r6, r7, r8, r9, r10}}",
-        "ldr r3, [r4, #{groups}]",
-        "str r3, [r4, #{left}]",
-        "1:",
-        "mov r0, #0",
-        "mov r1, #0",
-        "strd r0, r1, [r4, #{sums}]",
-        "strd r0, r1, [r4, #{sums} + 8]",
-        "add r10, r4, #{taps}",
-        "ldr r11, [r4, #{rectangles}]",
-        "2:",
-        "ldrd r0, r1, [r10]",
-        "mov r2, r10",
-        "add r3, r4, #{sums}",
-        "bl {any}",
-        // The next four channels of the values, if they are no padding, and of the weights.
-        "ldrd r0, r1, [r10]",
-        "ldr r2, [r10, #8]",
-        "add r0, r0, r2",
-        "add r1, r1, #4",
-        "strd r0, r1, [r10], #{size}",
-        "subs r11, r11, #1",
-        "bne 2b",
-        end_of_value!("{sums}"),
-        end_of_value!("{sums} + 4"),
-        end_of_value!("{sums} + 8"),
-        end_of_value!("{sums} + 12"),
-        "ldr r3, [r4, #{left}]",
-        "subs r3, r3, #1",
-        "str r3, [r4, #{left}]",
-        "bne 1b",
-        "pop {{r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
-        size = const size_of::<Taps>(),
-        any = sym any_columns,
-        taps = const offset_of!(Groups, taps),
-        sums = const offset_of!(Groups, sums),
-        rectangles = const offset_of!(Groups, rectangles),
-        left = const offset_of!(Groups, left),
-        groups = const offset_of!(Groups, groups),
     )
 }
 
@@ -130,13 +130,6 @@ macro_rules! line {
             "ldr r9, [r1, r2, lsl #1]\n",
             depthwise_tap!(),
         )
-    };
-}
-
-/// The end of a channel, whose shift is the lowest byte of r1, at a place after r12.
-macro_rules! end_of_channel {
-    ($sum:literal, $multiplier:literal, $place:literal) => {
-        concat!(requantize!($sum, $multiplier, "r1", "r0"), "strb ", $sum, ", [r12, #", $place, "]\n")
     };
 }
 
