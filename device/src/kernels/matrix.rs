@@ -3,7 +3,9 @@
 use attar_shared::{Channels, ROWS};
 
 use super::Slide;
-use super::slide::{Finish, Following, Pixel};
+#[cfg(not(plain))]
+use super::slide::Following;
+use super::slide::{Finish, Pixel};
 use super::window::{Over, Run};
 
 /// Pixels that are computed side by side, so that each weight is read once for both.
@@ -28,6 +30,7 @@ pub(super) trait Rows {
     }
 
     /// Returns whether [`Rows::lay_rows`] can put the windows that lie in the input into patches.
+    #[cfg(not(plain))]
     #[inline(always)]
     fn lays_rows(_over: &Over) -> bool {
         false
@@ -35,6 +38,7 @@ pub(super) trait Rows {
 
     /// Computes a pixel whose window lies in the input together with those that follow it in its row, and returns how many it
     /// computed, an even number; none where a pair has to be computed by itself.
+    #[cfg(not(plain))]
     #[inline(always)]
     fn run(
         &mut self,
@@ -103,6 +107,7 @@ pub(super) fn pixels<R: Rows>(slide: &mut Slide<'_>, over: &Over, channels: &Cha
     };
     let finish = slide.finish();
     let count = usize::from(slide.output.shape.channels);
+    #[cfg(not(plain))]
     let across = if R::lays_rows(over) && count.is_multiple_of(ROWS) && !finish.is_joined() {
         over.horizontal.whole_outputs(slide.output.shape.width)
     } else {
@@ -110,6 +115,7 @@ pub(super) fn pixels<R: Rows>(slide: &mut Slide<'_>, over: &Over, channels: &Cha
     };
     let mut pixels = slide.pixels();
     while let Some(first) = pixels.next() {
+        #[cfg(not(plain))]
         if let Some(following) = pixels.following(first, &across) {
             let done = rows.run(slide, over, first, following, &mut patch, &finish);
             if done > 0 {

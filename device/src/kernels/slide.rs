@@ -2,6 +2,7 @@
 
 #[cfg(not(plain))]
 use core::cell::Cell;
+#[cfg(not(plain))]
 use core::ops::Range;
 
 use attar_shared::{AddConstants, Addend, Channels, Clamp, Requantization, Shape};
@@ -181,6 +182,7 @@ impl Finish<'_> {
     }
 
     /// Returns whether an addition joined the operator.
+    #[cfg(not(plain))]
     pub(super) fn is_joined(&self) -> bool {
         self.sum.is_some()
     }
@@ -273,12 +275,14 @@ pub(super) struct Pixels {
 }
 
 /// How many pixels of a row follow one, and to which side.
+#[cfg(not(plain))]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Following {
     pub(super) count: usize,
     backwards: bool,
 }
 
+#[cfg(not(plain))]
 impl Following {
     /// None.
     #[cfg(dsp)]
@@ -291,6 +295,7 @@ impl Following {
     }
 }
 
+#[cfg(not(plain))]
 impl Pixels {
     /// Returns how many pixels of a row follow one in a range of columns, if it is itself one of them.
     #[inline(always)]

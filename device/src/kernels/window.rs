@@ -65,6 +65,7 @@ impl Axis {
     }
 
     /// Returns the outputs, of so many, all of whose taps lie in the input.
+    #[cfg(not(plain))]
     #[inline(always)]
     pub(super) fn whole_outputs(self, outputs: u16) -> core::ops::Range<u16> {
         let last = i32::from(self.len)
