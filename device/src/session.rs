@@ -279,14 +279,14 @@ impl<'a, const PARTS: u64> Session<'a, PARTS> {
                     kernels::max_pool(slide, window);
                 }
             }
-            _ => self.execute_by_values(operator),
+            _ => self.run_by_values(operator),
         }
     }
 
     /// Runs an operator that is not computed pixel by pixel.
     // Apart, so that its tensors do not lie under the other kernels.
     #[inline(never)]
-    fn execute_by_values(&mut self, operator: &Operator<'_>) {
+    fn run_by_values(&mut self, operator: &Operator<'_>) {
         let inputs = operator.inputs();
         let a = self.tensor(inputs.first().copied().unwrap_or(0));
         let out = self.tensor(operator.output);

@@ -514,6 +514,7 @@ impl Window {
     /// What an operator without a window holds in the place of one.
     pub(crate) const NONE: Self = Self { kernel: [0; 2], stride: [0; 2], dilation: [0; 2], pad: [0; 2] };
 
+    #[inline(always)]
     fn read(record: &[u8; OPERATOR_BYTES]) -> Self {
         let pair = |at| [u16_at(record, at), u16_at(record, at + 2)];
         Self { kernel: pair(12), stride: pair(16), dilation: pair(20), pad: pair(24) }
