@@ -119,10 +119,14 @@ impl<'a> Cursor<'a> {
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Defect> {
+    pub(crate) fn chunk<const N: usize>(&mut self) -> Result<&'a [u8; N], Defect> {
         let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(Defect::Truncated)?;
         self.rest = rest;
-        Ok(*taken)
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Defect> {
+        self.chunk().copied()
     }
 
     #[inline(never)]

@@ -5,6 +5,8 @@ use core::fmt;
 /// Why a file was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
+// A code of a word, so that what is behind it is copied by words.
+#[repr(u32)]
 pub enum ParseError {
     /// The file is shorter than its header.
     TooShort {

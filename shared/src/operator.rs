@@ -308,31 +308,43 @@ impl<'a> Operator<'a> {
 
         let mut used = 0;
         let has = |kind| parts::has_operator(PARTS, kind);
-        let form: fn(&'a [u8]) -> Weights<'a> = match kind {
-            8 | 9 if has(Kind::Dense4) || has(Kind::Convolution4) => Weights::Four,
-            13 if has(Kind::DenseRows) => Weights::Rows,
-            _ => Weights::Eight,
-        };
         // Rows of so many weights: one for each output, or one in all.
-        let mut channels = |rows: usize, len: Option<usize>| {
-            let len = len.ok_or(Defect::TooLarge)?;
-            let bytes = form(&[]).row_bytes(len).checked_mul(rows).ok_or(Defect::TooLarge)?;
-            used = outputs * 9 + padding(outputs) + bytes + padding(bytes);
-            Channels::decode(&mut blob_cursor, outputs, bytes, form)
-        };
-        let parameters = match kind {
-            0 | 8 | 13 if parts::has_dense(PARTS) => Parameters::Dense(channels(outputs, Some(first.len()))?),
+        let rows = match kind {
+            0 | 8 | 13 if parts::has_dense(PARTS) => Some((outputs, Some(first.len()))),
             1 | 9 if has(Kind::Convolution) || has(Kind::Convolution4) => {
-                Parameters::Convolution(window, channels(outputs, taps.checked_mul(usize::from(first.channels)))?)
+                Some((outputs, taps.checked_mul(usize::from(first.channels))))
             }
-            2 if has(Kind::Depthwise) => Parameters::Depthwise(window, channels(1, taps.checked_mul(outputs))?),
-            3 if has(Kind::Add) => {
+            2 if has(Kind::Depthwise) => Some((1, taps.checked_mul(outputs))),
+            _ => None,
+        };
+        // In one place: what several return with a defect in its place is copied byte by byte.
+        let channels = match rows {
+            Some((rows, len)) => {
+                let form: fn(&'a [u8]) -> Weights<'a> = match kind {
+                    8 | 9 if has(Kind::Dense4) || has(Kind::Convolution4) => Weights::Four,
+                    13 if has(Kind::DenseRows) => Weights::Rows,
+                    _ => Weights::Eight,
+                };
+                let len = len.ok_or(Defect::TooLarge)?;
+                let bytes = form(&[]).row_bytes(len).checked_mul(rows).ok_or(Defect::TooLarge)?;
+                used = outputs * 9 + padding(outputs) + bytes + padding(bytes);
+                Some(Channels::decode(&mut blob_cursor, outputs, bytes, form)?)
+            }
+            None => None,
+        };
+        let parameters = match (kind, channels) {
+            (0 | 8 | 13, Some(channels)) if parts::has_dense(PARTS) => Parameters::Dense(channels),
+            (1 | 9, Some(channels)) if has(Kind::Convolution) || has(Kind::Convolution4) => {
+                Parameters::Convolution(window, channels)
+            }
+            (2, Some(channels)) if has(Kind::Depthwise) => Parameters::Depthwise(window, channels),
+            (3, _) if has(Kind::Add) => {
                 used = ADDITION_BYTES;
-                let constants = AddConstants::decode(&mut blob_cursor)?;
-                blob_cursor.zeros(3)?;
-                Parameters::Add(constants)
+                let bytes = blob_cursor.chunk::<ADDITION_BYTES>()?;
+                let &[.., 0, 0, 0] = bytes else { return Err(Defect::Padding) };
+                Parameters::Add(AddConstants::of(bytes))
             }
-            4 | 10 if has(Kind::AveragePool) || has(Kind::Multiply) => {
+            (4 | 10, _) if has(Kind::AveragePool) || has(Kind::Multiply) => {
                 used = 8;
                 let requantization = Requantization { multiplier: blob_cursor.i32()?, shift: blob_cursor.u8()? };
                 blob_cursor.zeros(3)?;
@@ -342,15 +354,15 @@ impl<'a> Operator<'a> {
                     Parameters::Multiply(requantization)
                 }
             }
-            5 if has(Kind::MaxPool) => Parameters::MaxPool(window),
-            6 if has(Kind::Table) => {
+            (5, _) if has(Kind::MaxPool) => Parameters::MaxPool(window),
+            (6, _) if has(Kind::Table) => {
                 used = 256;
                 let (table, _) = blob.split_first_chunk::<256>().ok_or(Defect::Truncated)?;
                 Parameters::Table(table)
             }
-            7 if has(Kind::Concat) => Parameters::Concat,
-            11 if has(Kind::Delay) => Parameters::Delay,
-            12 if has(Kind::Bag) => {
+            (7, _) if has(Kind::Concat) => Parameters::Concat,
+            (11, _) if has(Kind::Delay) => Parameters::Delay,
+            (12, _) if has(Kind::Bag) => {
                 let (bag, bytes) = Bag::decode(&mut blob_cursor, outputs)?;
                 used = bytes;
                 Parameters::Bag(bag)
@@ -361,7 +373,7 @@ impl<'a> Operator<'a> {
             matches!(parameters, Parameters::Dense(_) | Parameters::Convolution(..) | Parameters::Depthwise(..));
         let addend = if parts::has_addend(PARTS) && joined && input_count > 1 {
             used += ADDITION_BYTES;
-            Some(Addend::decode(&mut blob_cursor)?)
+            Some(Addend::of(blob_cursor.chunk()?))
         } else {
             None
         };
@@ -564,8 +576,9 @@ impl<'a> Bag<'a> {
 }
 
 impl AddConstants {
-    fn decode(cursor: &mut Cursor<'_>) -> Result<Self, Defect> {
-        Ok(Self { a_multiplier: cursor.i32()?, b_multiplier: cursor.i32()?, bias: cursor.i32()?, shift: cursor.u8()? })
+    fn of(bytes: &[u8; ADDITION_BYTES]) -> Self {
+        let word = |at| u32_at(bytes, at).cast_signed();
+        Self { a_multiplier: word(0), b_multiplier: word(4), bias: word(8), shift: bytes[12] }
     }
 
     fn check(self) -> Result<(), Defect> {
@@ -579,12 +592,9 @@ impl AddConstants {
 }
 
 impl Addend {
-    fn decode(cursor: &mut Cursor<'_>) -> Result<Self, Defect> {
-        Ok(Self {
-            constants: AddConstants::decode(cursor)?,
-            zero_point: cursor.u8()?.cast_signed(),
-            clamp: Clamp { min: cursor.u8()?.cast_signed(), max: cursor.u8()?.cast_signed() },
-        })
+    fn of(bytes: &[u8; ADDITION_BYTES]) -> Self {
+        let [.., zero_point, min, max] = bytes.map(u8::cast_signed);
+        Self { constants: AddConstants::of(bytes), zero_point, clamp: Clamp { min, max } }
     }
 
     fn check(self) -> Result<(), Defect> {
