@@ -93,7 +93,7 @@ impl Patch<'_> {
 }
 
 /// The greatest window, in values, that is put together before it is laid out where its runs do not come in fours.
-pub(super) const SMALL: usize = 64;
+const SMALL: usize = 40;
 
 /// Computes every pixel of a convolution.
 #[inline(always)]
@@ -193,35 +193,36 @@ fn gather<R: Rows>(slide: &Slide<'_>, over: &Over, pixel: Pixel, column: usize, 
 #[inline(never)]
 fn gather_runs<R: Rows>(slide: &Slide<'_>, over: &Over, pixel: Pixel, column: usize, patch: &mut Patch<'_>) {
     let len = over.len;
-    if len > SMALL || over.depth.is_multiple_of(4) {
-        over.runs(pixel, |place, run, count| {
+    let is_small = len <= SMALL && !over.depth.is_multiple_of(4);
+    let mut window = [slide.input.zero_point; SMALL];
+    match over.within(pixel) {
+        // Where rows of a window are not laid by what `gather` calls.
+        Some(at) if is_small && cfg!(any(plain, thumb2, riscv)) => {
+            let mut places = window.as_mut_slice();
+            for row in 0..over.vertical.kernel as usize {
+                let first = at.wrapping_add(row.wrapping_mul(over.row));
+                copy(places, slide.values(first, over.width).unwrap_or_default());
+                places = places.get_mut(over.width..).unwrap_or_default();
+            }
+        }
+        _ => over.runs(pixel, |place, run, count| {
             let values = match run {
                 Run::Values(first) => Ok(slide.values(first, count).unwrap_or_default()),
                 Run::Padding => Err((count, slide.input.zero_point)),
             };
-            R::lay(patch, column, place, values, len);
-        });
-        return;
-    }
-    let mut window = [slide.input.zero_point; SMALL];
-    if let Some(at) = over.within(pixel) {
-        let mut places = window.as_mut_slice();
-        for row in 0..over.vertical.kernel as usize {
-            let first = at.wrapping_add(row.wrapping_mul(over.row));
-            copy(places, slide.values(first, over.width).unwrap_or_default());
-            places = places.get_mut(over.width..).unwrap_or_default();
-        }
-    } else {
-        over.runs(pixel, |place, run, len| {
-            if let Run::Values(first) = run {
-                copy(window.get_mut(place..).unwrap_or_default(), slide.values(first, len).unwrap_or_default());
+            if !is_small {
+                R::lay(patch, column, place, values, len);
+            } else if let Ok(values) = values {
+                copy(window.get_mut(place..).unwrap_or_default(), values);
             }
-        });
+        }),
     }
-    R::lay(patch, column, 0, Ok(window.get(..len).unwrap_or_default()), len);
+    if is_small {
+        R::lay(patch, column, 0, Ok(window.get(..len).unwrap_or_default()), len);
+    }
 }
 
-/// Copies few values, for which a call would be most of the time.
+/// Copies few values, for which a call of the compiler's library would be most of the time.
 #[inline(always)]
 fn copy(places: &mut [i8], values: &[i8]) {
     let (words, bytes) = values.as_chunks::<4>();

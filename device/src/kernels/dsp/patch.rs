@@ -3,8 +3,11 @@
 use core::arch::naked_asm;
 
 use super::BYTES;
-use crate::kernels::matrix::{COLUMNS, Patch, SMALL};
+use crate::kernels::matrix::{COLUMNS, Patch};
 use crate::kernels::window::Over;
+
+/// The greatest window, in values, that assembly puts together on the stack.
+const SMALL: usize = 64;
 
 /// Puts what a run of a window shows into a patch.
 #[inline(never)]
