@@ -22,7 +22,7 @@ pub(crate) fn depthwise(slide: &mut Slide<'_>, window: &Window, channels: &Chann
     let Weights::Eight(weights) = channels.weights else { return };
     let (over, finish) = (Over::new(window, &slide.input), slide.finish());
     #[cfg(not(plain))]
-    let mut job = Groups::NONE;
+    let mut job = Groups::none();
     #[cfg(not(plain))]
     let mut fours = Fours::new(slide, &over, weights, channels, &finish, &mut job);
     let mut pixels = slide.pixels();

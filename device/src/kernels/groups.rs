@@ -230,21 +230,25 @@ impl<'a> Fours<'a> {
 impl Groups {
     /// Nothing; for [`Fours::new`].
     // Made where it stays, since a copy would take the stack twice.
-    pub(super) const NONE: Self = Self {
-        end: End {
-            biases: NOWHERE.0,
-            multipliers: NOWHERE.1,
-            shifts: NOWHERE.2,
-            zero_point: 0,
-            places: [core::ptr::null_mut(); COLUMNS],
-        },
-        rectangles: 0,
-        groups: 0,
-        left: 0,
-        #[cfg(dsp)]
-        stop: 0,
-        taps: [const { MaybeUninit::uninit() }; RECTANGLES],
-    };
+    // No constant either, all of whose bytes would be zeroed.
+    #[inline(always)]
+    pub(super) fn none() -> Self {
+        Self {
+            end: End {
+                biases: NOWHERE.0,
+                multipliers: NOWHERE.1,
+                shifts: NOWHERE.2,
+                zero_point: 0,
+                places: [core::ptr::null_mut(); COLUMNS],
+            },
+            rectangles: 0,
+            groups: 0,
+            left: 0,
+            #[cfg(dsp)]
+            stop: 0,
+            taps: [const { MaybeUninit::uninit() }; RECTANGLES],
+        }
+    }
 
     /// Shows what most pixels show: the whole window; where its values are is said for each.
     #[inline(never)]
