@@ -178,9 +178,9 @@ fn estimates_are_near_what_was_measured() {
     let mut cases = 0;
     for net in &REFERENCES {
         for board in boards().unwrap().iter().filter(|board| board.is_simulated()) {
-            let bytes = net.for_board(&board.name).unwrap();
-            let model = Model::parse(&bytes).unwrap();
             let core = estimate::core(&board.core).unwrap();
+            let bytes = net.for_board(&core.qemu).unwrap();
+            let model = Model::parse(&bytes).unwrap();
             let line = golden.lines().find(|line| line.starts_with(&format!("{},{},", net.name, core.qemu)));
             let cells: Vec<u64> = line.unwrap().split(',').skip(2).map(|cell| cell.parse().unwrap()).collect();
             let [measured, code, stack] = cells[..] else { panic!("{line:?}") };
