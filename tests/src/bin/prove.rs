@@ -40,6 +40,7 @@ const PROMISES: [Promise; 16] = [
         suite: &[
             "format::each_broken_rule_is_named",
             "format::facts_that_break_a_limit_are_refused",
+            "format::rows_of_a_dense_layer_have_no_weight_of_minus_128",
             "format::outputs_closer_to_their_inputs_than_their_windows_allow_are_refused",
             "format::tensors_that_live_together_and_overlap_are_refused",
             "format::texts_that_break_a_rule_are_refused",
@@ -61,6 +62,7 @@ const PROMISES: [Promise; 16] = [
             "qemu::boards_give_the_outputs_of_the_host_in_bounded_instructions",
             "qemu::boards_equal_the_host_on_random_graphs",
             "qemu::boards_equal_the_host_on_depthwise_windows",
+            "qemu::boards_equal_the_host_on_dense_layers",
             "qemu::boards_read_texts_as_the_host_does",
         ],
         host: &[],
