@@ -259,7 +259,9 @@ impl Groups {
     }
 
     /// Adds a rectangle of taps; over padding the values are the same few for all.
-    #[inline(always)]
+    // Where lines have most borders, apart: it is half a kernel's size.
+    #[cfg_attr(dsp, inline(never))]
+    #[cfg_attr(not(dsp), inline(always))]
     fn add(
         &mut self,
         over: &Over,

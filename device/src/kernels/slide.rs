@@ -62,6 +62,7 @@ impl<'a> Slide<'a> {
     }
 
     /// Returns the range that the results of the operator alone are kept in, and their zero point.
+    #[inline(never)]
     pub(super) fn finish(&self) -> Finish<'a> {
         let own = (self.output.zero_point, self.clamp);
         let (zero_point, clamp) = self.addend.map_or(own, |(addend, _)| (addend.zero_point, addend.clamp));
