@@ -101,7 +101,7 @@ pub enum Kind {
 
 impl Kind {
     /// All, in the order of their codes.
-    const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Dense,
         Self::Convolution,
         Self::Depthwise,
@@ -119,7 +119,7 @@ impl Kind {
     ];
 
     /// Returns whether operators of this kind have a window.
-    const fn has_window(self) -> bool {
+    pub(crate) const fn has_window(self) -> bool {
         matches!(self, Self::Convolution | Self::Convolution4 | Self::Depthwise | Self::AveragePool | Self::MaxPool)
     }
 
@@ -131,30 +131,6 @@ impl Kind {
     /// Returns whether operators of this kind are [`Parameters::Dense`], of any weights.
     pub const fn is_dense(self) -> bool {
         matches!(self, Self::Dense | Self::Dense4 | Self::DenseRows)
-    }
-}
-
-/// What a record says of its operator without the parameters, which take a multiple of its stack.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Sketch {
-    pub(crate) kind: Kind,
-    pub(crate) window: Option<Window>,
-    inputs: [u16; MAX_INPUTS],
-    count: usize,
-}
-
-impl Sketch {
-    /// Returns the sketch of a record, unless it is of no kind.
-    pub(crate) fn read<const PARTS: u64>(record: &[u8; OPERATOR_BYTES]) -> Option<Self> {
-        let [kind, count] = u16_at(record, 0).to_le_bytes();
-        let kind = *Kind::ALL.get(usize::from(kind))?;
-        let window = if parts::has_window(PARTS) && kind.has_window() { Some(Window::read(record)) } else { None };
-        Some(Self { kind, window, inputs: [4, 6, 8, 10].map(|at| u16_at(record, at)), count: count.into() })
-    }
-
-    /// Returns the tensors that are read.
-    pub(crate) fn inputs(&self) -> &[u16] {
-        self.inputs.get(..self.count).unwrap_or(&[])
     }
 }
 
@@ -527,7 +503,7 @@ impl Window {
     pub(crate) const NONE: Self = Self { kernel: [0; 2], stride: [0; 2], dilation: [0; 2], pad: [0; 2] };
 
     #[inline(always)]
-    fn read(record: &[u8; OPERATOR_BYTES]) -> Self {
+    pub(crate) fn read(record: &[u8; OPERATOR_BYTES]) -> Self {
         let pair = |at| [u16_at(record, at), u16_at(record, at + 2)];
         Self { kernel: pair(12), stride: pair(16), dilation: pair(20), pad: pair(24) }
     }

@@ -1,6 +1,8 @@
 //! Where an output may lie over an input that nothing reads after it.
 
-use crate::operator::{Kind, Operator, Parameters, Window};
+use crate::bytes::u16_at;
+use crate::operator::{Kind, MAX_INPUTS, OPERATOR_BYTES, Operator, Parameters, Window};
+use crate::parts;
 use crate::tensor::{MAX_LEN, Shape};
 
 /// How the output of an operator may share bytes with an input that the operator is the last to read.
@@ -66,6 +68,30 @@ impl Overlap {
             }
             _ => Self::Never,
         }
+    }
+}
+
+/// What a record says of its operator without the parameters, which take a multiple of its stack.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sketch {
+    pub(crate) kind: Kind,
+    pub(crate) window: Option<Window>,
+    inputs: [u16; MAX_INPUTS],
+    count: usize,
+}
+
+impl Sketch {
+    /// Returns the sketch of a record, unless it is of no kind.
+    pub(crate) fn read<const PARTS: u64>(record: &[u8; OPERATOR_BYTES]) -> Option<Self> {
+        let [kind, count] = u16_at(record, 0).to_le_bytes();
+        let kind = *Kind::ALL.get(usize::from(kind))?;
+        let window = if parts::has_window(PARTS) && kind.has_window() { Some(Window::read(record)) } else { None };
+        Some(Self { kind, window, inputs: [4, 6, 8, 10].map(|at| u16_at(record, at)), count: count.into() })
+    }
+
+    /// Returns the tensors that are read.
+    pub(crate) fn inputs(&self) -> &[u16] {
+        self.inputs.get(..self.count).unwrap_or(&[])
     }
 }
 

@@ -99,7 +99,7 @@ pub(crate) fn profile(on: &str) -> Result<()> {
     let board = find_board(on)?;
     for net in &REFERENCES {
         let folder = tempfile::tempdir()?;
-        let program = bare_program(board, &net.for_board(&board.name)?, folder.path())?;
+        let program = bare_program(board, &net.for_board(board.name)?, folder.path())?;
         let bytes = fs::read(&program)?;
         let file = object::File::parse(bytes.as_slice())?;
         let text = |symbol: &object::Symbol<'_, '_>| symbol.kind() == object::SymbolKind::Text;
