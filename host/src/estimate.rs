@@ -8,6 +8,7 @@ use attar_shared::{Arithmetic, Block, Kind, Model, Signal, Stage};
 use serde::{Deserialize, Serialize};
 
 use crate::boards::Board;
+use crate::recipe::DenseOrder;
 
 /// What the engine takes on a core; `host/boards/cores.toml` says where the figures come from.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -54,10 +55,21 @@ pub struct Estimate {
     pub input: u64,
     /// Instructions of one inference; absent for models that read texts, whose words decide.
     pub instructions: Option<u64>,
+    /// The order of dense weights with which an inference would take a tenth less or better, if there is one.
+    pub other_order: Option<OtherOrder>,
     /// What hearing a sensor takes; absent for models without a front-end.
     pub listening: Option<Listening>,
     /// Milliseconds of one inference; absent as well for boards of QEMU, which have no time of their own.
     pub milliseconds: Option<f64>,
+}
+
+/// What an inference would take if dense weights of 8 bits stood in another order.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OtherOrder {
+    /// What `quantize.dense_order` would have to be.
+    pub dense_order: DenseOrder,
+    /// Instructions of one inference.
+    pub instructions: u64,
 }
 
 /// What a front-end takes, and a student that runs behind it.
@@ -118,6 +130,7 @@ impl Estimate {
             stack: core.stack,
             input: 4 * u64::from(model.header().input_values) + 8 * u64::from(model.header().fact_count),
             instructions,
+            other_order: instructions.and_then(|own| core.other_order(model, own)),
             listening,
             milliseconds: cycles.map(|cycles| cycles / board.clock_hz as f64 * 1e3),
         })
@@ -137,13 +150,27 @@ impl Estimate {
 impl Core {
     /// Estimates the instructions of one inference.
     pub fn instructions(&self, model: &Model<'_>) -> u64 {
+        self.instructions_with(model, |kind| kind)
+    }
+
+    /// Returns the order of dense weights with which the model would take a tenth less or better than its own instructions.
+    fn other_order(&self, model: &Model<'_>, own: u64) -> Option<OtherOrder> {
+        let orders = [(DenseOrder::Blocks, Kind::Dense), (DenseOrder::Rows, Kind::DenseRows)];
+        let others = orders.map(|(dense_order, kind)| {
+            let moved = |own: Kind| if matches!(own, Kind::Dense | Kind::DenseRows) { kind } else { own };
+            OtherOrder { dense_order, instructions: self.instructions_with(model, moved) }
+        });
+        others.into_iter().find(|other| other.instructions * 10 <= own * 9)
+    }
+
+    fn instructions_with(&self, model: &Model<'_>, kind_of: impl Fn(Kind) -> Kind) -> u64 {
         let operators: f64 = model
             .operators()
             .map(|operator| {
                 let output = model.tensor(operator.output).map(|tensor| tensor.shape);
                 let input = operator.inputs().first().and_then(|&input| model.tensor(input)).map(|tensor| tensor.shape);
                 let (Some(input), Some(output)) = (input, output) else { return 0.0 };
-                let [per_mac, per_output, per_operator] = match operator.kind() {
+                let [per_mac, per_output, per_operator] = match kind_of(operator.kind()) {
                     Kind::Convolution | Kind::Convolution4 => self.convolution,
                     Kind::Depthwise => self.depthwise,
                     Kind::Dense | Kind::Dense4 => self.dense,

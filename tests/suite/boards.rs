@@ -247,6 +247,17 @@ fn budget_says_what_fits() {
     assert!((15_000..120_000).contains(&flash) && (256..8_000).contains(&ram), "{built}");
     fails(folder.path(), &["budget", "none.attar"], &["cannot read none.attar"]);
     fails(folder.path(), &["budget", "small.attar", "--board", "pcio"], &["did you mean pico?"]);
+    // The order of dense weights that suits the board is named where it would help, and nothing where the model has it.
+    let dense = REFERENCES.iter().find(|net| net.name == "autoencoder").unwrap();
+    fs::write(folder.path().join("blocks.attar"), dense.export(true).unwrap()).unwrap();
+    fs::write(folder.path().join("rows.attar"), dense.for_board("mps3-an547").unwrap()).unwrap();
+    for (board, other) in [("qemu-mps3-an547", ["rows", ""]), ("qemu-mps2-an386", ["", "blocks"])] {
+        let rows = budget(&["blocks.attar", "rows.attar", "--board", board]);
+        let named = rows.as_array().unwrap().iter().map(|row| row["estimate"]["other_order"]["dense_order"].as_str());
+        assert_eq!(named.map(Option::unwrap_or_default).collect::<Vec<_>>(), other, "{board}");
+        let table = text(&in_folder(folder.path(), &["budget", "blocks.attar", "rows.attar", "--board", board]).stdout);
+        assert_eq!(table.matches("with quantize.dense_order = ").count(), 1, "{table}");
+    }
     // A table for people has a row for each board that can be bought.
     let table = text(&in_folder(folder.path(), &["budget", "small.attar"]).stdout);
     assert!(table.contains("small.attar on nrf52840-dk") && !table.contains("qemu-microbit"), "{table}");

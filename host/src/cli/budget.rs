@@ -42,7 +42,7 @@ pub(super) fn budget(arguments: &Arguments) -> Result<()> {
         return list(&chosen, arguments.json);
     }
     let mut rows = Vec::new();
-    let (mut objects, mut listening) = (Vec::new(), Vec::new());
+    let (mut objects, mut listening, mut remarks) = (Vec::new(), Vec::new(), String::new());
     for path in &arguments.models {
         let bytes = read_model(path)?;
         let student = parse_model(path, &bytes)?;
@@ -68,6 +68,14 @@ pub(super) fn budget(arguments: &Arguments) -> Result<()> {
                 let time = estimate.milliseconds.map_or("-".into(), about);
                 row.extend([of(estimate.flash(), flash), of(estimate.ram(), ram), verdict.into()]);
                 row.extend([estimate.instructions.map_or("-".into(), grouped), time]);
+            }
+            if let (Some(other), false) = (&estimate.other_order, arguments.build) {
+                remarks += &format!(
+                    "\n{}: with quantize.dense_order = \"{}\" an inference would take {} instructions",
+                    row[0],
+                    other.dense_order.name(),
+                    grouped(other.instructions)
+                );
             }
             if let (Some(heard), false) = (&estimate.listening, arguments.build) {
                 let load = heard.load.map_or("-".into(), |load| format!("{:.0} % of its time", load * 100.0));
@@ -99,7 +107,8 @@ pub(super) fn budget(arguments: &Arguments) -> Result<()> {
         let header = ["hearing", "of the RAM", "front-end", "with the network", "load"];
         format!("\n\n{}", table(&header, &listening))
     };
-    print(&(lines.join("\n") + &heard))
+    let remarks = if remarks.is_empty() { String::new() } else { format!("\n{remarks}") };
+    print(&(lines.join("\n") + &remarks + &heard))
 }
 
 fn list(chosen: &[&Board], as_json: bool) -> Result<()> {

@@ -99,3 +99,13 @@ pub enum DenseOrder {
     /// Row by row, which is quicker on cores with the vector extension, Cortex-M55 and M85, and slower on the others.
     Rows,
 }
+
+impl DenseOrder {
+    /// Returns its name in a recipe.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Blocks => "blocks",
+            Self::Rows => "rows",
+        }
+    }
+}
