@@ -22,9 +22,8 @@ use super::matrix::{COLUMNS, Patch};
 #[cfg(riscv)]
 use super::riscv::{block_sums, vector_sums};
 use super::slide::{Finish, Following, Pixel};
-
 #[cfg(thumb1)]
-use super::thumb1::{block_sums, start as start_of, vector_sums};
+use super::thumb1::{block_sums, start_of, vector_sums};
 #[cfg(thumb2)]
 use super::thumb2::{block_sums, vector_sums};
 use super::window::Over;

@@ -259,7 +259,7 @@ impl Groups {
     }
 
     /// Adds a rectangle of taps; over padding the values are the same few for all.
-    // Where lines have most borders, apart: it is half a kernel's size.
+    // Apart where `lines` computes most borders, so that what this takes of flash counts for more than its time.
     #[cfg_attr(dsp, inline(never))]
     #[cfg_attr(not(dsp), inline(always))]
     fn add(

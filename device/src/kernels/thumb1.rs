@@ -94,7 +94,7 @@ fn count(patch: &mut Patch<'_>, column: usize, [total, negatives]: [i32; 2]) {
 
 /// Returns what the sums of every row begin with: what raising the weights adds, and what halves below zero borrow.
 #[inline(always)]
-pub(super) fn start(patch: &Patch<'_>) -> [i32; COLUMNS] {
+pub(super) fn start_of(patch: &Patch<'_>) -> [i32; COLUMNS] {
     let [x, y] = patch.totals.map(|total| total.wrapping_mul(-128));
     // The second sum is taken off the first, with what it begins with.
     [x.wrapping_add(y << 16), y.wrapping_add(patch.negatives)]
