@@ -28,6 +28,21 @@ macro_rules! end_of_channel {
     };
 }
 
+/// The end of four channels, whose sums are in r4 to r7, multipliers in r8 to r11, shifts in r1 and zero point in r0.
+macro_rules! end_of_four {
+    () => {
+        concat!(
+            end_of_channel!("r4", "r8", "0"),
+            "lsrs r1, r1, #8\n",
+            end_of_channel!("r5", "r9", "1"),
+            "lsrs r1, r1, #8\n",
+            end_of_channel!("r6", "r10", "2"),
+            "lsrs r1, r1, #8\n",
+            end_of_channel!("r7", "r11", "3"),
+        )
+    };
+}
+
 /// The sums of every four channels of a depthwise convolution, and their end; the job goes on to the channels that follow.
 ///
 /// # Safety
@@ -86,13 +101,7 @@ pub(in crate::kernels) unsafe extern "C" fn all_groups(job: &mut Groups) {
         "ldr r1, [r3], #4",
         "strd r0, r3, [r2, #4]",
         "ldrd r0, r12, [r2, #12]",
-        end_of_channel!("r4", "r8", "0"),
-        "lsrs r1, r1, #8",
-        end_of_channel!("r5", "r9", "1"),
-        "lsrs r1, r1, #8",
-        end_of_channel!("r6", "r10", "2"),
-        "lsrs r1, r1, #8",
-        end_of_channel!("r7", "r11", "3"),
+        end_of_four!(),
         "adds r12, r12, #4",
         "str r12, [r2, #16]",
         "ldr r3, [r2, #{left}]",
@@ -178,13 +187,7 @@ pub(in crate::kernels) unsafe extern "C" fn all_lines(job: &mut Lines) {
         "ldr r1, [r1, r3]",
         "ldrd r0, r12, [lr, #12 - {lines}]",
         "add r12, r12, r3",
-        end_of_channel!("r4", "r8", "0"),
-        "lsrs r1, r1, #8",
-        end_of_channel!("r5", "r9", "1"),
-        "lsrs r1, r1, #8",
-        end_of_channel!("r6", "r10", "2"),
-        "lsrs r1, r1, #8",
-        end_of_channel!("r7", "r11", "3"),
+        end_of_four!(),
         "adds r3, r3, #4",
         "bne 2b",
         next_pixel!("16 - {lines}", "{on} - {lines}"),
