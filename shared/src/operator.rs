@@ -100,29 +100,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All, in the order of their codes.
-    pub(crate) const ALL: [Self; 14] = [
-        Self::Dense,
-        Self::Convolution,
-        Self::Depthwise,
-        Self::Add,
-        Self::AveragePool,
-        Self::MaxPool,
-        Self::Table,
-        Self::Concat,
-        Self::Dense4,
-        Self::Convolution4,
-        Self::Multiply,
-        Self::Delay,
-        Self::Bag,
-        Self::DenseRows,
-    ];
-
-    /// Returns whether operators of this kind have a window.
-    pub(crate) const fn has_window(self) -> bool {
-        matches!(self, Self::Convolution | Self::Convolution4 | Self::Depthwise | Self::AveragePool | Self::MaxPool)
-    }
-
     /// Returns whether operators of this kind have weights and constants for each output channel, and may have an addend.
     pub const fn has_channels(self) -> bool {
         self.is_dense() || matches!(self, Self::Convolution | Self::Convolution4 | Self::Depthwise)

@@ -71,6 +71,31 @@ impl Overlap {
     }
 }
 
+impl Kind {
+    /// All, in the order of their codes.
+    const ALL: [Self; 14] = [
+        Self::Dense,
+        Self::Convolution,
+        Self::Depthwise,
+        Self::Add,
+        Self::AveragePool,
+        Self::MaxPool,
+        Self::Table,
+        Self::Concat,
+        Self::Dense4,
+        Self::Convolution4,
+        Self::Multiply,
+        Self::Delay,
+        Self::Bag,
+        Self::DenseRows,
+    ];
+
+    /// Returns whether operators of this kind have a window.
+    const fn has_window(self) -> bool {
+        matches!(self, Self::Convolution | Self::Convolution4 | Self::Depthwise | Self::AveragePool | Self::MaxPool)
+    }
+}
+
 /// What a record says of its operator without the parameters, which take a multiple of its stack.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sketch {
@@ -204,6 +229,13 @@ mod tests {
     use std::vec::Vec;
 
     use super::*;
+
+    #[test]
+    fn kinds_stand_where_their_codes_say() {
+        for (code, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, code);
+        }
+    }
 
     /// The bounds by the rule itself: all pixels, all bytes.
     fn by_hand(window: &Window, input: Shape, output: Shape) -> Option<(i64, i64)> {
