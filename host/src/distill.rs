@@ -28,7 +28,7 @@ use crate::quantize::{Agreement, Quantizer};
 use crate::random;
 use crate::recipe::{self, Recipe};
 use crate::report::{ModelFigures, Report, SCHEMA, StudentFigures};
-use crate::teacher::{Source, Teacher};
+use crate::teacher::Teacher;
 use crate::train::{self, Epoch, Objective};
 use crate::verify;
 use stage::Stage;
@@ -234,7 +234,7 @@ impl Run<'_> {
             if generation == count {
                 return Ok((stage, net, former));
             }
-            let teacher = Teacher { source: Source::Nets(vec![net]), heads: self.all_heads(), key: stage.key.clone() };
+            let teacher = Teacher::of_nets(vec![net], self.all_heads(), stage.key.clone());
             former = Some(self.answers_of(&[teacher], &name)?);
         }
         bail!("distill.generations is 0")

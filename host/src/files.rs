@@ -94,3 +94,23 @@ fn write_on<D: Disk>(
     };
     write().with_context(|| format!("cannot write {}", path.display()))
 }
+
+/// Returns the path of a file that is named below a folder.
+///
+/// # Errors
+///
+/// When the name leads out of the folder.
+pub fn below(folder: &Path, name: &Path) -> Result<std::path::PathBuf> {
+    let inside = name.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    ensure!(inside, "{}: leads out of {}", name.display(), folder.display());
+    Ok(folder.join(name))
+}
+
+/// Opens a regular file.
+///
+/// # Errors
+///
+/// When it is none.
+pub fn open_regular(path: &Path) -> Result<std::fs::File> {
+    Ok(std::fs::File::open(path)?)
+}

@@ -20,6 +20,7 @@ pub mod listen;
 pub mod metrics;
 pub mod net;
 pub mod new;
+pub mod onnx;
 pub mod page;
 pub mod progress;
 pub mod quantize;

@@ -43,6 +43,39 @@ impl HeadMetrics {
     }
 }
 
+/// Returns why figures are no better than those of an answer that ignores its input, if they are not.
+///
+/// For classes and yes or no that is always the commonest answer, within two standard deviations of its share; for a
+/// regression the mean.
+pub fn no_better_than_chance(target: &Target, samples: &[usize], figures: &HeadMetrics) -> Option<String> {
+    match target.kind {
+        HeadKind::Class => {
+            let mut counts = vec![0usize; target.outputs];
+            let known = samples.iter().filter(|&&sample| target.is_known(sample));
+            known.for_each(|&sample| counts[target.values[sample] as usize] += 1);
+            let all = counts.iter().sum::<usize>() as f64;
+            let chance = counts.iter().copied().max()? as f64 / all;
+            let accuracy = figures.accuracy?;
+            let margin = 2.0 * (chance * (1.0 - chance) / all).sqrt();
+            (accuracy <= chance + margin).then(|| {
+                format!("{:.1} % are right, the commonest class alone makes {:.1} %", 100.0 * accuracy, 100.0 * chance)
+            })
+        }
+        // Accuracy hardly moves for a rare label: a ranking by chance has the share of the label as its precision.
+        HeadKind::Binary => {
+            let known: Vec<f32> = samples.iter().map(|&sample| target.row(sample)[0]).filter(|y| !y.is_nan()).collect();
+            let share = known.iter().sum::<f32>() as f64 / known.len() as f64;
+            let precision = figures.average_precision.filter(|_| share > 0.0)?;
+            (precision <= share).then(|| format!("average precision {precision:.3}, by chance {share:.3}"))
+        }
+        HeadKind::Regression => {
+            let r2 = figures.r2.filter(|&r2| r2 <= 0.0)?;
+            Some(format!("R² is {r2:.2}, the mean alone has 0"))
+        }
+        HeadKind::Multilabel | HeadKind::Reconstruction => None,
+    }
+}
+
 /// Returns the figures of logits for some samples, `[samples, outputs]` row by row, over those whose label is known.
 pub fn measure(target: &Target, samples: &[usize], logits: &[f32]) -> HeadMetrics {
     if matches!(target.kind, HeadKind::Multilabel | HeadKind::Regression) {

@@ -19,7 +19,7 @@ use crate::facts::Fact;
 
 pub use distill::{Balance, Distill, Linear, Loss, LossKind, Method, Rule, Scheduled};
 pub use net::{
-    Activation, Arch, FuseAt, Fusion, Gather, Layer, LayerKind, Net, OptimizerKind, Padding, Schedule, Size,
+    Activation, AnswerKind, Arch, FuseAt, Fusion, Gather, Layer, LayerKind, Net, OptimizerKind, Padding, Schedule, Size,
 };
 pub use quantize::{DenseOrder, Quantize, Weights};
 

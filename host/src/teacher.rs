@@ -1,19 +1,23 @@
 //! Teachers: whatever gives logits. Networks trained here, one or an ensemble; a network from an ONNX file; logits that were
 //! saved elsewhere. A new kind is a variant of [`Source`].
 
-#[cfg(feature = "onnx")]
+mod check;
 mod onnx;
+mod probabilities;
 mod saved;
 
 use std::path::Path;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::json;
+use sha2::{Digest, Sha256};
 
-use crate::data::Dataset;
+use crate::data::{Dataset, Target};
 use crate::net::Net;
-use crate::recipe::{self, Arch};
+use crate::onnx::Ending;
+use crate::progress::say;
+use crate::recipe::{self, AnswerKind, Arch, HeadKind};
 use crate::train;
-#[cfg(feature = "onnx")]
 pub use onnx::Onnx;
 pub use saved::Saved;
 
@@ -26,6 +30,8 @@ pub struct Teacher {
     pub heads: Vec<usize>,
     /// A hash of all that its answers depend on, beside the data.
     pub key: String,
+    /// For each head what its answers are a function of logits by, if they are probabilities.
+    endings: Vec<Option<Ending>>,
 }
 
 /// Where a teacher's answers come from.
@@ -34,14 +40,12 @@ pub enum Source {
     /// The mean of the logits of networks.
     Nets(Vec<Net>),
     /// A network from a file, with what its inputs are normalised by.
-    #[cfg(feature = "onnx")]
     Onnx(Box<Onnx>, OnnxInput),
     /// Logits that were saved elsewhere.
     Saved(Saved),
 }
 
 /// `(raw / divide - mean) / deviation`, for all channels or for each.
-#[cfg(feature = "onnx")]
 #[derive(Debug, Clone)]
 pub struct OnnxInput {
     gains: Vec<f32>,
@@ -53,71 +57,80 @@ impl Teacher {
     ///
     /// # Errors
     ///
-    /// When a file cannot be read, or does not fit the data.
+    /// When a file cannot be read, does not fit the data, or does not give the answers that the recipe knows of.
     pub fn from_files(how: &recipe::Net, data: &Dataset, folder: &Path, heads: Vec<usize>) -> Result<Self> {
         match how.arch {
             Arch::Saved => {
                 let saved = Saved::read(how, data, folder, &heads)?;
                 let key = saved.key.clone();
-                Ok(Self { source: Source::Saved(saved), heads, key })
+                let endings = heads
+                    .iter()
+                    .zip(saved.values())
+                    .map(|(&head, values)| {
+                        inverse_of(how, &data.targets[head], "[teacher] logits", || Ok(values.to_vec()))
+                    })
+                    .collect::<Result<_>>()?;
+                Ok(Self { source: Source::Saved(saved), heads, key, endings })
             }
             Arch::Onnx => Self::from_onnx(how, data, folder, heads),
             _ => bail!("a teacher of arch {:?} is trained, not read", how.arch),
         }
     }
 
-    #[cfg(feature = "onnx")]
-    fn from_onnx(how: &recipe::Net, data: &Dataset, folder: &Path, heads: Vec<usize>) -> Result<Self> {
-        use anyhow::Context;
-        use serde_json::json;
-        use sha2::{Digest, Sha256};
+    /// Returns the mean of networks that were trained here.
+    pub fn of_nets(nets: Vec<Net>, heads: Vec<usize>, key: String) -> Self {
+        let endings = vec![None; heads.len()];
+        Self { source: Source::Nets(nets), heads, key, endings }
+    }
 
-        let path = folder.join(how.file.as_deref().context("[teacher] file is missing")?);
-        let onnx = Onnx::load(&path, data.input_shape)?;
+    fn from_onnx(how: &recipe::Net, data: &Dataset, folder: &Path, heads: Vec<usize>) -> Result<Self> {
+        let path = crate::files::below(folder, how.file.as_deref().context("[teacher] file is missing")?)?;
+        let at = path.display();
+        let mut onnx = Onnx::load(&path, data.input_shape)?;
         let expected: Vec<usize> = heads.iter().map(|&head| data.targets[head].outputs).collect();
         let got: Vec<usize> = onnx.outputs().map(|(_, width)| width).collect();
         ensure!(
             got == expected,
-            "{}: gives outputs of {got:?} values, its heads take {expected:?}; name in [teacher] heads which ones it answers",
-            path.display()
+            "{at}: gives outputs of {got:?} values, its heads take {expected:?}; name in [teacher] heads which ones it answers"
         );
-        let channels = data.input_shape[2];
-        for (name, list) in [("mean", &how.mean), ("deviation", &how.deviation)] {
-            let good = list.len() <= 1 || list.len() == channels;
-            ensure!(good, "[teacher] {name} has {} values, expected 1 or {channels}", list.len());
-        }
-        let count = how.mean.len().max(how.deviation.len()).max(1);
-        let pick = |list: &[f32], at: usize, other: f32| list.get(at).or(list.last()).copied().unwrap_or(other);
-        let (gains, offsets) = (0..count)
-            .map(|at| {
-                let (mean, deviation) = (pick(&how.mean, at, 0.0), pick(&how.deviation, at, 1.0));
-                (1.0 / (how.divide * deviation), -mean / deviation)
-            })
-            .unzip();
+        let input = OnnxInput::new(how, data.input_shape[2])?;
         let mut hash = Sha256::new();
         for file in onnx.files() {
             let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
             hash.update(Sha256::digest(&bytes));
         }
         let file = crate::files::hex(&hash.finalize());
-        let key = json!([file, how.divide, how.mean, how.deviation, heads]).to_string();
+        let key = json!([file, how.divide, how.mean, how.deviation, heads, how.outputs]).to_string();
         let key = crate::files::hex(&Sha256::digest(key));
-        Ok(Self { source: Source::Onnx(Box::new(onnx), OnnxInput { gains, offsets }), heads, key })
-    }
-
-    #[cfg(not(feature = "onnx"))]
-    fn from_onnx(_: &recipe::Net, _: &Dataset, _: &Path, _: Vec<usize>) -> Result<Self> {
-        bail!(
-            "this build of attar reads no ONNX files: build it with its default features, or save the \
-             teacher's logits to an npy file and give them with arch = \"saved\""
-        )
+        // Known answers are those of the whole network, with what may make probabilities of them at its end.
+        check::against_known(how, &onnx, &input, data, folder, &heads)?;
+        let mut endings = Vec::new();
+        for (output, &head) in heads.iter().enumerate() {
+            let target = &data.targets[head];
+            let numbers = matches!(target.kind, HeadKind::Regression | HeadKind::Reconstruction);
+            let ending = onnx.ending(output).filter(|_| how.outputs != Some(AnswerKind::Logits) && !numbers);
+            if let Some(ending) = ending {
+                onnx.without_ending(output)?;
+                say(&format!(
+                    "{at}: head {:?} ends in {ending:?}: its logits are what comes before (outputs = \"logits\" in [teacher] \
+                     takes the answers as they are)",
+                    target.name
+                ));
+                endings.push(None);
+                continue;
+            }
+            let samples = &data.splits.train[..data.splits.train.len().min(LOOK)];
+            let answers =
+                || Ok(onnx.logits(&input.rows(data, samples, None), samples.len())?.swap_remove(output).values);
+            endings.push(inverse_of(how, target, &at.to_string(), answers)?);
+        }
+        Ok(Self { source: Source::Onnx(Box::new(onnx), input), heads, key, endings })
     }
 
     /// Returns the number of weights and biases; 0 where only logits are known.
     pub fn parameter_count(&self) -> usize {
         match &self.source {
             Source::Nets(nets) => nets.iter().map(Net::parameter_count).sum(),
-            #[cfg(feature = "onnx")]
             Source::Onnx(onnx, _) => onnx.parameter_count(),
             Source::Saved(_) => 0,
         }
@@ -140,7 +153,6 @@ impl Teacher {
     pub fn logits(&self, data: &Dataset, samples: &[usize], view: Option<usize>) -> Result<Option<Vec<Vec<f32>>>> {
         match &self.source {
             Source::Nets(nets) => average(nets, data, samples, view).map(Some),
-            #[cfg(feature = "onnx")]
             Source::Onnx(onnx, input) => {
                 let mut progress = crate::progress::Progress::new("teacher's answers", samples.len());
                 let mut all: Vec<Vec<f32>> = vec![Vec::new(); self.heads.len()];
@@ -155,14 +167,14 @@ impl Teacher {
                         "the teacher's answers are not all finite: are divide, mean and deviation those of its training?"
                     );
                 }
-                standardize(data, &self.heads, &mut all);
+                self.finish(data, &mut all);
                 Ok(Some(all))
             }
             Source::Saved(saved) => {
                 ensure!(view.is_none(), "saved logits say nothing of varied samples");
                 let mut all = saved.rows(samples);
                 if let Some(all) = &mut all {
-                    standardize(data, &self.heads, all);
+                    self.finish(data, all);
                 }
                 Ok(all)
             }
@@ -170,8 +182,43 @@ impl Teacher {
     }
 }
 
-#[cfg(feature = "onnx")]
+impl Teacher {
+    /// Brings answers from elsewhere to what networks here learn: probabilities become logits; regressions, which are in
+    /// the target's unit, get mean 0 and deviation 1 over the training split.
+    fn finish(&self, data: &Dataset, answers: &mut [Vec<f32>]) {
+        for ((&head, ending), answers) in self.heads.iter().zip(&self.endings).zip(answers) {
+            if let Some(ending) = *ending {
+                probabilities::undo(ending, answers);
+            }
+            let target = &data.targets[head];
+            if target.kind == HeadKind::Regression {
+                for (place, y) in answers.iter_mut().enumerate() {
+                    let [mean, deviation] = target.scaling[place % target.outputs];
+                    *y = (*y - mean) / deviation;
+                }
+            }
+        }
+    }
+}
+
 impl OnnxInput {
+    /// Returns what a recipe says of the inputs of a network.
+    fn new(how: &recipe::Net, channels: usize) -> Result<Self> {
+        for (name, list) in [("mean", &how.mean), ("deviation", &how.deviation)] {
+            let good = list.len() <= 1 || list.len() == channels;
+            ensure!(good, "[teacher] {name} has {} values, expected 1 or {channels}", list.len());
+        }
+        let count = how.mean.len().max(how.deviation.len()).max(1);
+        let pick = |list: &[f32], at: usize, other: f32| list.get(at).or(list.last()).copied().unwrap_or(other);
+        let (gains, offsets) = (0..count)
+            .map(|at| {
+                let (mean, deviation) = (pick(&how.mean, at, 0.0), pick(&how.deviation, at, 1.0));
+                (1.0 / (how.divide * deviation), -mean / deviation)
+            })
+            .unzip();
+        Ok(Self { gains, offsets })
+    }
+
     fn rows(&self, data: &Dataset, samples: &[usize], view: Option<usize>) -> Vec<f32> {
         use std::borrow::Cow;
 
@@ -188,16 +235,35 @@ impl OnnxInput {
     }
 }
 
-/// Brings what a teacher from elsewhere says of a regression, in the target's own unit, to what networks here learn: mean 0 and
-/// deviation 1 over the training split.
-fn standardize(data: &Dataset, heads: &[usize], logits: &mut [Vec<f32>]) {
-    for (&head, logits) in heads.iter().zip(logits) {
-        let target = &data.targets[head];
-        if target.kind == recipe::HeadKind::Regression {
-            for (place, y) in logits.iter_mut().enumerate() {
-                let [mean, deviation] = target.scaling[place % target.outputs];
-                *y = (*y - mean) / deviation;
+/// Returns what turns the answers to a head into logits: what the recipe says, or what they look like.
+fn inverse_of(
+    how: &recipe::Net,
+    target: &Target,
+    source: &str,
+    answers: impl FnOnce() -> Result<Vec<f32>>,
+) -> Result<Option<Ending>> {
+    let numbers = matches!(target.kind, HeadKind::Regression | HeadKind::Reconstruction);
+    match how.outputs {
+        Some(AnswerKind::Logits) => Ok(None),
+        Some(AnswerKind::Probabilities) if numbers => Ok(None),
+        Some(AnswerKind::Probabilities) => {
+            let answers = answers()?;
+            if let Some(answer) = answers.iter().find(|answer| !(0.0..=1.0).contains(*answer)) {
+                bail!("{source}: head {:?} has the answer {answer}, which is no probability", target.name);
             }
+            Ok(Some(probabilities::recognize(target, &answers).unwrap_or(probabilities::declared(target))))
+        }
+        None => {
+            let found = probabilities::recognize(target, &answers()?);
+            if let Some(ending) = found {
+                let sum = if ending == Ending::Softmax { " and sum to 1" } else { "" };
+                say(&format!(
+                    "{source}: the answers to head {:?} lie between 0 and 1{sum}: they are taken for probabilities and turned \
+                     into logits (outputs = \"logits\" in [teacher] takes them as they are)",
+                    target.name
+                ));
+            }
+            Ok(found)
         }
     }
 }
@@ -218,5 +284,6 @@ fn average(nets: &[Net], data: &Dataset, samples: &[usize], view: Option<usize>)
 }
 
 /// Samples that are made ready for an ONNX network at a time.
-#[cfg(feature = "onnx")]
 const ONNX_ROWS: usize = 512;
+/// Samples whose answers say whether an ONNX network gives probabilities.
+const LOOK: usize = 256;

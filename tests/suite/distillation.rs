@@ -302,11 +302,92 @@ fn onnx_teacher_gives_the_logits_of_its_framework() {
     let expected = attar::data::read_array(&teachers.join("fashion-resnet-test-logits.npy"), None).unwrap();
     let apart = got.iter().zip(&expected.values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(apart < 1e-4, "logits are up to {apart} apart");
+    // The same answers as a check of the teacher, with the right inputs and with wrong ones.
+    let checked = |sets: &[&str]| {
+        let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
+        let recipe = Recipe::read(&root().join("host/recipes/fashion-mnist-onnx.toml"), &sets).unwrap();
+        attar::teacher::Teacher::from_files(recipe.teacher.as_ref().unwrap(), &data, folder, vec![0])
+    };
+    const CHECK: &str = "teacher.test_check=teachers/fashion-resnet-test-logits.npy";
+    checked(&[CHECK]).unwrap();
+    let message = format!("{:#}", checked(&[CHECK, "teacher.divide=1"]).unwrap_err());
+    assert!(message.contains("are divide, mean and deviation those of its training"), "{message}");
     let right = test
         .iter()
         .zip(got.chunks(10))
         .filter(|(sample, logits)| attar::metrics::first_greatest(logits) == data.targets[0].values[**sample] as usize);
     assert!(right.count() > 1800);
+}
+
+/// Small networks with what other readers ignore give what ONNX Runtime gave.
+#[test]
+fn onnx_cases_give_the_answers_of_another_runtime() {
+    let Some(folder) = real_data("cases") else { return };
+    let mut count = 0;
+    for entry in fs::read_dir(folder.join("onnx")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "onnx") {
+            let [x, y] =
+                ["x", "y"].map(|member| attar::data::read_array(&path.with_extension("npz"), Some(member)).unwrap());
+            let got = attar::onnx::Network::read(&path).unwrap().run(&x.shape, x.values).unwrap();
+            let apart = got[0].values.iter().zip(&y.values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(got[0].shape == y.shape && apart < 1e-4, "{}: {apart} apart", path.display());
+            count += 1;
+        }
+    }
+    assert!(count >= 6, "{count} cases");
+}
+
+/// A teacher whose answers are probabilities teaches as it does with logits: they are recognized, and `outputs` overrules.
+#[test]
+fn probabilities_are_not_taken_for_logits() {
+    let folder = tempfile::tempdir().unwrap();
+    let (samples, classes) = (400usize, 3usize);
+    let npy = |name: &str, width: usize, values: &[f32]| {
+        let tensor = candle_core::Tensor::from_slice(values, (samples, width), &Device::Cpu).unwrap();
+        tensor.write_npy(folder.path().join(format!("{name}.npy"))).unwrap();
+    };
+    // Three classes along two inputs.
+    let x: Vec<f32> = (0..samples * 2).map(|at| ((at * 37 % 101) as f32 / 50.0) - 1.0).collect();
+    let logits: Vec<f32> = x.chunks(2).flat_map(|x| [4.0 * x[0], 4.0 * x[1], -3.0 * (x[0] + x[1])]).collect();
+    let label = |row: &[f32]| attar::metrics::first_greatest(row) as f32;
+    let y: Vec<f32> = logits.chunks(classes).map(label).collect();
+    let softmax: Vec<f32> = logits
+        .chunks(classes)
+        .flat_map(|row| {
+            let sum: f32 = row.iter().map(|x| x.exp()).sum();
+            row.iter().map(move |x| x.exp() / sum)
+        })
+        .collect();
+    npy("x", 2, &x);
+    npy("y", 1, &y);
+    npy("logits", classes, &logits);
+    npy("softmax", classes, &softmax);
+    let text = "[data]\nformat='arrays'\n[data.train]\ninput='x.npy'\nheads={kind='y.npy'}\n[input]\nname='x'\n\
+                [[heads]]\nname='kind'\nkind='class'\n[teacher]\narch='saved'\nlogits={kind='logits.npy'}\n\
+                [student]\narch='mlp'\nhidden=[8]\nepochs=3\n[compare]\nlabels=false\n[distill]\nhard=0\n";
+    let teacher = |sets: &[&str]| {
+        let recipe = parse(text, sets);
+        let data = attar::data::load(&recipe, folder.path()).unwrap();
+        let teacher =
+            attar::teacher::Teacher::from_files(recipe.teacher.as_ref().unwrap(), &data, folder.path(), vec![0])
+                .unwrap();
+        teacher.logits(&data, &[0, 1, 2, 3], None).unwrap().unwrap().remove(0)
+    };
+    let apart = |a: &[f32], b: &[f32]| {
+        // Logits of classes mean the same with any constant added.
+        let centred = |row: &[f32]| row.iter().map(|x| x - row[0]).collect::<Vec<_>>();
+        let pairs = a.chunks(classes).zip(b.chunks(classes)).flat_map(|(a, b)| centred(a).into_iter().zip(centred(b)));
+        pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    };
+    let found = teacher(&["teacher.logits.kind=softmax.npy"]);
+    assert!(apart(&teacher(&[]), &found) < 1e-2, "{found:?}");
+    assert_eq!(teacher(&["teacher.logits.kind=softmax.npy", "teacher.outputs=logits"]), softmax[..12]);
+    assert_eq!(teacher(&["teacher.logits.kind=softmax.npy", "teacher.outputs=probabilities"]), found);
+    let recipe = parse(text, &["teacher.outputs=probabilities"]);
+    let data = attar::data::load(&recipe, folder.path()).unwrap();
+    let error = attar::teacher::Teacher::from_files(recipe.teacher.as_ref().unwrap(), &data, folder.path(), vec![0]);
+    assert!(format!("{:#}", error.unwrap_err()).contains("is no probability"));
 }
 
 #[test]

@@ -152,7 +152,7 @@ fn gzip_that_promises_more_than_it_can_hold_is_refused() {
     assert!(LARGEST.get() < MOST_BYTES);
 }
 
-/// ONNX files are read by a library; its panics become errors, and shapes that lie take no memory.
+/// ONNX files that are cut or changed never panic, and shapes that lie take no memory.
 #[test]
 fn onnx_files_that_lie_are_refused_or_read() {
     let Some(teachers) = attar_tests::real_data("teachers") else { return };

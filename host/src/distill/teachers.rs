@@ -16,7 +16,7 @@ use crate::metrics::{self, HeadMetrics};
 use crate::progress::say;
 use crate::recipe::{self, Arch, Distill};
 use crate::report::{self, TeacherFigures};
-use crate::teacher::{Source, Teacher};
+use crate::teacher::Teacher;
 use crate::train::{self, Objective, Soft};
 
 /// What teachers said, and what a student makes of it.
@@ -64,7 +64,7 @@ impl<'a> Run<'a> {
                 keys.push(stage.key);
             }
             let key = files::hex(&Sha256::digest(keys.join(" ")));
-            teachers.push(Teacher { source: Source::Nets(nets), heads, key });
+            teachers.push(Teacher::of_nets(nets, heads, key));
         }
         self.seconds.insert("teacher".into(), start.elapsed().as_secs_f64());
         Ok(teachers)
@@ -96,6 +96,15 @@ impl<'a> Run<'a> {
         if let Some(accuracy) = figures.accuracy {
             say(&format!("teacher: test accuracy {accuracy:.4}, {} parameters", figures.parameters));
         }
+        for (target, head) in self.data.targets.iter().zip(&heads) {
+            if let Some(warning) = metrics::no_better_than_chance(target, self.evaluation(), head) {
+                say(&format!(
+                    "warning: teacher, head {:?}: {warning}: are its inputs normalised and its classes ordered as in its own \
+                     training?",
+                    target.name
+                ));
+            }
+        }
         figures
     }
 
@@ -121,7 +130,7 @@ impl<'a> Run<'a> {
         if let Some(accuracy) = figures.first().and_then(|head| head.accuracy) {
             say(&format!("assistant: test accuracy {accuracy:.4}, {} parameters", net.parameter_count()));
         }
-        let teacher = Teacher { source: Source::Nets(vec![net]), heads, key: stage.key };
+        let teacher = Teacher::of_nets(vec![net], heads, stage.key);
         self.seconds.insert("assistant".into(), start.elapsed().as_secs_f64());
         self.answers_of(&[teacher], "assistant")
     }

@@ -15,7 +15,7 @@ mod convolution;
 mod dense;
 mod depthwise;
 mod fake;
-mod gemm;
+pub(crate) mod gemm;
 mod geometry;
 mod layer;
 mod norm;

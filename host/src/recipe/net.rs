@@ -69,6 +69,16 @@ pub struct Net {
     /// arch "saved": those of the test part.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub test_logits: BTreeMap<String, String>,
+    /// arch "onnx" and "saved": whether the answers are `logits` or `probabilities`; found out when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<AnswerKind>,
+    /// arch "onnx": known answers of the network, held against what it gives here: an npy file of its answers to the first
+    /// samples of the data, or an npz file with its own inputs `x` and its outputs `y`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
+    /// arch "onnx": as `check`, an npy file of the answers to the first samples of the test part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_check: Option<String>,
     /// teachers: the heads that the network answers; all when left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub heads: Vec<String>,
@@ -209,6 +219,16 @@ pub enum Arch {
     Onnx,
     /// teacher: logits that were saved elsewhere.
     Saved,
+}
+
+/// What the answers of a teacher from elsewhere are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnswerKind {
+    /// Any numbers; the largest is of the likeliest class.
+    Logits,
+    /// Of all classes together 1, or of each label between 0 and 1.
+    Probabilities,
 }
 
 /// An entry of `layers`.

@@ -331,6 +331,11 @@ impl Net {
             saved || (self.logits.is_empty() && self.test_logits.is_empty()),
             "logits and test_logits belong to arch \"saved\""
         );
+        ensure!(onnx || saved || self.outputs.is_none(), "outputs belongs to arch \"onnx\" and \"saved\"");
+        ensure!(
+            onnx || (self.check.is_none() && self.test_check.is_none()),
+            "check and test_check belong to arch \"onnx\""
+        );
         ensure!(!saved || !self.logits.is_empty(), "arch \"saved\" needs logits = {{ HEAD = \"FILE\" }}");
         let listed = self.arch == Arch::Layers;
         ensure!(listed || self.layers.is_empty(), "layers belongs to arch \"layers\"");

@@ -36,7 +36,7 @@ impl Saved {
             let mut read = |reference: &str| -> Result<(usize, Vec<f32>)> {
                 let (file, member) =
                     reference.split_once('#').map_or((reference, None), |(file, member)| (file, Some(member)));
-                let path = folder.join(file);
+                let path = crate::files::below(folder, Path::new(file))?;
                 let array = read_array(&path, member)?;
                 ensure!(
                     array.row_len() == target.outputs,
@@ -75,9 +75,14 @@ impl Saved {
             }
             all.push((target.outputs, values));
         }
-        let key = json!([hashes, heads, how.logits, how.test_logits]).to_string();
+        let key = json!([hashes, heads, how.logits, how.test_logits, how.outputs]).to_string();
         let key = crate::files::hex(&Sha256::digest(key));
         Ok(Self { key, heads: all })
+    }
+
+    /// Returns all that was saved of each head.
+    pub(super) fn values(&self) -> impl Iterator<Item = &[f32]> {
+        self.heads.iter().map(|(_, values)| values.as_slice())
     }
 
     /// Returns the logits of each head for some samples, or nothing when one was not saved.

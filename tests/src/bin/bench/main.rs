@@ -4,6 +4,7 @@ mod cycles;
 mod device;
 mod distillation;
 mod facts;
+mod onnx;
 mod signals;
 mod training;
 
@@ -105,6 +106,14 @@ enum What {
         #[arg(long, default_value_t = 100)]
         repeats: usize,
     },
+    /// ONNX networks beside what their authors say that they compute: right, refused, wrong.
+    Onnx {
+        /// Where tests/onnx/cases.py wrote its cases.
+        cases: PathBuf,
+        /// Prints why each refused case is refused.
+        #[arg(long)]
+        refused: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -116,6 +125,7 @@ fn main() -> ExitCode {
         What::Signals { json, write } => signals::table(json, write),
         What::Profile { on } => cycles::profile(&on),
         What::Cycles { json } => cycles::table(json),
+        What::Onnx { cases, refused } => onnx::table(&cases, refused),
         What::Distillation { json, repeats } => distillation::table(json, repeats),
     };
     match result {
