@@ -61,12 +61,24 @@ pub fn no_better_than_chance(target: &Target, samples: &[usize], figures: &HeadM
                 format!("{:.1} % are right, the commonest class alone makes {:.1} %", 100.0 * accuracy, 100.0 * chance)
             })
         }
-        // Accuracy hardly moves for a rare label: a ranking by chance has the share of the label as its precision.
         HeadKind::Binary => {
             let known: Vec<f32> = samples.iter().map(|&sample| target.row(sample)[0]).filter(|y| !y.is_nan()).collect();
-            let share = known.iter().sum::<f32>() as f64 / known.len() as f64;
-            let precision = figures.average_precision.filter(|_| share > 0.0)?;
-            (precision <= share).then(|| format!("average precision {precision:.3}, by chance {share:.3}"))
+            let all = known.len() as f64;
+            let share = f64::from(known.iter().sum::<f32>()) / all;
+            // Accuracy hardly moves for a rare label, so the ranking is looked at as well: one by chance has the share of the
+            // label as its precision.
+            if let Some(precision) = figures.average_precision.filter(|&precision| share > 0.0 && precision <= share) {
+                return Some(format!("average precision is {precision:.3}, a ranking by chance has {share:.3}"));
+            }
+            let chance = share.max(1.0 - share);
+            let accuracy = figures.accuracy?;
+            (accuracy < chance - 2.0 * (chance * (1.0 - chance) / all).sqrt()).then(|| {
+                format!(
+                    "{:.1} % are right at one half, the commonest answer alone makes {:.1} %",
+                    100.0 * accuracy,
+                    100.0 * chance
+                )
+            })
         }
         HeadKind::Regression => {
             let r2 = figures.r2.filter(|&r2| r2 <= 0.0)?;
