@@ -132,7 +132,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let red = anstyle::AnsiColor::Red.on_default().bold();
-            anstream::eprintln!("{red}error:{red:#} {error:#}");
+            anstream::eprintln!("{red}error:{red:#} {}", progress::plain(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }
@@ -213,11 +213,26 @@ fn recipe_for(model: &Path, bytes: &[u8], named: Option<&Path>) -> Result<Recipe
 
 /// Prints a result as one line of JSON.
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    print(&serde_json::to_string(value)?)
+    let text = serde_json::to_string(value)?;
+    // serde_json leaves those above 0x7e as they are; in JSON all of them stand in strings.
+    let escaped = text.chars().fold(String::with_capacity(text.len()), |mut all, c| {
+        if progress::is_control(c) {
+            all += &format!("\\u{:04x}", c as u32)
+        } else {
+            all.push(c)
+        }
+        all
+    });
+    print_as_it_is(&escaped)
 }
 
-/// Prints a line, in its colours on a terminal; a reader that has closed the pipe ends the output, not the program.
-fn print(line: &str) -> Result<()> {
+/// Prints lines, control characters in them escaped; a reader that has closed the pipe ends the output, not the program.
+fn print(lines: &str) -> Result<()> {
+    print_as_it_is(&progress::plain(lines))
+}
+
+/// Prints lines of this program's own, in their colours on a terminal.
+fn print_as_it_is(line: &str) -> Result<()> {
     use std::io::Write;
     match writeln!(anstream::stdout(), "{line}") {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),

@@ -4,7 +4,6 @@ mod evidence;
 mod layout;
 mod plots;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -41,7 +40,7 @@ pub(crate) struct Run {
 pub fn write(folder: &Path) -> Result<PathBuf> {
     let text = |name: &str| -> Result<String> {
         let path = folder.join(name);
-        fs::read_to_string(&path).with_context(|| {
+        files::read_regular(&path).and_then(|bytes| Ok(String::from_utf8(bytes)?)).with_context(|| {
             let advice = "give the command of the run again, which goes on where it was";
             format!("{} is no folder of a finished run: cannot read {} ({advice})", folder.display(), path.display())
         })
@@ -53,7 +52,7 @@ pub fn write(folder: &Path) -> Result<PathBuf> {
         curves: evidence::curves(&text("metrics.jsonl")?),
         recipe: text("recipe.toml")?,
         manifest: parsed(&text("manifest.json")?, &folder.join("manifest.json"))?,
-        model: fs::read(&model_path).with_context(|| format!("cannot read {}", model_path.display()))?,
+        model: files::read_regular(&model_path)?,
     };
     let student = Student::parse(&run.model).with_context(|| format!("{}", model_path.display()))?;
     let checksum = run.model.last_chunk().map_or(0, |sum| u32::from_le_bytes(*sum));

@@ -1,5 +1,6 @@
 //! Progress on stderr: a bar on a terminal, plain lines elsewhere; and Ctrl-C, which stops at the next good place.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -53,7 +54,37 @@ impl std::error::Error for Stopped {}
 
 /// Says a line on stderr.
 pub fn say(line: &str) {
-    eprintln!("{line}");
+    eprintln!("{}", plain(line));
+}
+
+/// Returns a text as a terminal may show it: names in models, data and recipes come from anywhere, and control characters in
+/// them could move the cursor, rename the window or turn the text round. Lines and tabs stay.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    escaped(text, |c: char| is_control(c) && !matches!(c, '\n' | '\t'))
+}
+
+/// As [`plain`], without lines and tabs: a name that holds them could look like other output.
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    escaped(text, is_control)
+}
+
+fn escaped(text: &str, is_refused: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&is_refused) {
+        return Cow::Borrowed(text);
+    }
+    let escaped = text.chars().fold(String::new(), |mut all, c| {
+        match is_refused(c) {
+            true => all.extend(c.escape_default()),
+            false => all.push(c),
+        }
+        all
+    });
+    Cow::Owned(escaped)
+}
+
+/// Returns whether a character is one of control, or one that changes the direction of what follows.
+pub fn is_control(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The progress of one piece of long work.
@@ -74,8 +105,9 @@ impl Progress {
         let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
         let style = ProgressStyle::with_template("{msg:36!} [{bar:24}] {pos}/{len} {per_sec} {eta} left{prefix}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
-        bar.set_message(title.to_string());
-        Self { bar, title: title.into(), total: total as u64, last_line: Instant::now(), start: Instant::now() }
+        let title = plain(title).into_owned();
+        bar.set_message(title.clone());
+        Self { bar, title, total: total as u64, last_line: Instant::now(), start: Instant::now() }
     }
 
     /// Returns the progress of work of which nothing is said.
@@ -97,7 +129,7 @@ impl Progress {
 
     /// Shows how the work goes beside the bar.
     pub fn note(&mut self, note: &str) {
-        self.bar.set_prefix(format!("  {note}"));
+        self.bar.set_prefix(format!("  {}", plain(note)));
     }
 
     /// Says a line above the bar.
@@ -105,8 +137,8 @@ impl Progress {
         self.last_line = Instant::now();
         match (self.total, self.bar.is_hidden()) {
             (0, _) => {}
-            (_, true) => eprintln!("{line}"),
-            (_, false) => self.bar.println(line),
+            (_, true) => say(line),
+            (_, false) => self.bar.println(plain(line)),
         }
     }
 }
@@ -119,3 +151,16 @@ impl Drop for Progress {
 
 /// Where there is no bar, work that says nothing for this long says how far it is.
 const QUIET: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_escaped_and_other_texts_stay() {
+        assert_eq!(plain("a\tb\nMühle 日本"), "a\tb\nMühle 日本");
+        let hostile = "\x1b]0;owned\x07\x1b[2J\r\u{9b}31m\x7f\u{202e}";
+        assert_eq!(plain(hostile), r"\u{1b}]0;owned\u{7}\u{1b}[2J\r\u{9b}31m\u{7f}\u{202e}");
+        assert_eq!(one_line("a\tb\n1: forged"), r"a\tb\n1: forged");
+    }
+}

@@ -104,7 +104,8 @@ pub(super) fn compare(arguments: &Arguments) -> Result<()> {
 
 fn read(run: &Path) -> Result<Report> {
     let path = if run.is_dir() { run.join("report.json") } else { run.to_path_buf() };
-    let text = std::fs::read_to_string(&path)
+    let text = attar::files::read_regular(&path)
+        .and_then(|bytes| Ok(String::from_utf8(bytes)?))
         .with_context(|| format!("cannot read {}: is it the folder of a finished run?", path.display()))?;
     let report: Report =
         serde_json::from_str(&text).with_context(|| format!("{}: not a report of attar distill", path.display()))?;

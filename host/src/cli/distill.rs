@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use attar::distill::{self, Places};
+use attar::files;
 use attar::progress::say;
 use attar::recipe::Recipe;
 use attar::report::Report;
@@ -40,30 +41,36 @@ pub(super) fn distill(arguments: &Arguments) -> Result<()> {
     let recipe = Recipe::read(&arguments.recipe, &arguments.common.sets())?;
     let beside = arguments.recipe.parent().unwrap_or(Path::new("")).to_path_buf();
     let data = arguments.data.clone().unwrap_or(beside);
-    if let Some(out) = &arguments.common.out {
-        let own = out.join("recipe.toml");
-        let same =
-            own.canonicalize().is_ok_and(|own| arguments.recipe.canonicalize().is_ok_and(|recipe| own == recipe));
-        let is_run = out.join("manifest.json").exists();
-        ensure!(
-            !same || is_run,
-            "--out {}: the recipe itself lies there as recipe.toml and would be written over: take another folder",
-            out.display()
-        );
-    }
+    let out = out_folder(&recipe, &arguments.common)?;
+    let own = out.join("recipe.toml");
+    let same = own.canonicalize().is_ok_and(|own| arguments.recipe.canonicalize().is_ok_and(|recipe| own == recipe));
+    let is_run = out.join("manifest.json").exists();
+    ensure!(
+        !same || is_run,
+        "--out {}: the recipe itself lies there as recipe.toml and would be written over: take another folder",
+        out.display()
+    );
     if arguments.folds { folds(&recipe, &data, &arguments.common) } else { perform(&recipe, data, &arguments.common) }
+}
+
+/// Returns the folder of the run.
+fn out_folder(recipe: &Recipe, common: &Common) -> Result<PathBuf> {
+    let out = common.out.clone().unwrap_or_else(|| Path::new("runs").join(&recipe.name));
+    files::check_folder(&out).context("--out")?;
+    Ok(out)
 }
 
 /// Runs a recipe once for each group, which is then not trained on, each in a folder of its own.
 fn folds(recipe: &Recipe, data: &Path, common: &Common) -> Result<()> {
     let groups = attar::data::groups(recipe, data)?;
-    let out = common.out.clone().unwrap_or_else(|| Path::new("runs").join(&recipe.name));
+    let out = out_folder(recipe, common)?;
     let mut reports = Vec::new();
-    for (index, group) in groups.iter().enumerate() {
-        say(&format!("fold {} of {}: {group} is tested on", index + 1, groups.len()));
+    // What the data call a group may be no name of a folder.
+    for (index, (group, name)) in groups.iter().zip(files::components_of(&groups)).enumerate() {
+        let place = out.join(format!("fold-{name}"));
+        say(&format!("fold {} of {}: {group} is tested on, in {}", index + 1, groups.len(), place.display()));
         let mut fold = recipe.clone();
         fold.data.split.hold_out = Some(vec![group.clone()]);
-        let place = out.join(format!("fold-{group}"));
         let places = Places { data: data.into(), out: place, device: common.device()?, command: super::command() };
         reports.push(distill::run(&fold, &places)?);
     }
@@ -142,7 +149,7 @@ pub(super) fn demo(arguments: &DemoArguments) -> Result<()> {
 }
 
 fn perform(recipe: &Recipe, data: PathBuf, common: &Common) -> Result<()> {
-    let out = common.out.clone().unwrap_or_else(|| Path::new("runs").join(&recipe.name));
+    let out = out_folder(recipe, common)?;
     let places = Places { data, out, device: common.device()?, command: super::command() };
     let report = distill::run(recipe, &places)?;
     if common.json { print_json(&report) } else { print(&summary(&report)) }

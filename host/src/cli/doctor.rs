@@ -6,11 +6,12 @@ use std::process::Command;
 
 use anyhow::Result;
 use attar::boards::boards;
+use attar::progress::one_line;
 use attar::verify::BOARDS;
 use clap::Args;
 use serde::Serialize;
 
-use super::{print, print_json};
+use super::{print_as_it_is, print_json};
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
@@ -40,14 +41,14 @@ pub(super) fn doctor(arguments: &Arguments) -> Result<()> {
     let mut lines = Vec::new();
     for Finding { what, found, needed_for, get } in &findings {
         lines.push(match found {
-            Some(found) => format!("{green}found{green:#}    {what}: {found}"),
+            Some(found) => format!("{green}found{green:#}    {what}: {}", one_line(found)),
             None => format!("{yellow}missing{yellow:#}  {what}, for {needed_for}: {get}"),
         });
     }
     let missing = findings.iter().filter(|finding| finding.found.is_none()).count();
     let found = findings.len() - missing;
     lines.push(format!("\n{found} found, {missing} missing; training on the processor needs none of them"));
-    print(&lines.join("\n"))
+    print_as_it_is(&lines.join("\n"))
 }
 
 fn findings() -> Result<Vec<Finding>> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use attar::inspect::{layers, shape, stages_and_features};
+use attar::progress::one_line;
 use attar_shared::{Arithmetic, FactKind, Model, Shape};
 use clap::Args;
 use serde_json::{Value, json};
@@ -65,10 +66,11 @@ pub(super) fn inspect(arguments: &Arguments) -> Result<()> {
         format!("MACs   {:>9}", grouped(u64::from(header.macs))),
         String::new(),
     ];
-    lines.extend(model.input().map(|input| match input.is_text {
+    let input = model.input().map(|input| match input.is_text {
         true => format!("input  {}, a text of up to {} bytes", input.name, model.input_shape().len()),
         false => format!("input  {} {}{}", input.name, shape(model.input_shape()), channel_names(&input)),
-    }));
+    });
+    lines.extend(input.map(|input| one_line(&input).into_owned()));
     if let Some(signal) = model.signal() {
         let rate = f64::from(signal.rate) / signal.decimation() as f64;
         let ms = |samples: u16| f64::from(samples) / rate * 1e3;
@@ -97,12 +99,13 @@ pub(super) fn inspect(arguments: &Arguments) -> Result<()> {
     }
     for (index, fact) in model.facts().enumerate() {
         let title = if index == 0 { "facts" } else { "" };
-        lines.push(format!("{title:<6} {}: {}", fact.name, described(model, &fact)));
+        lines.push(one_line(&format!("{title:<6} {}: {}", fact.name, described(model, &fact))).into());
     }
     for head in model.heads() {
         let labels: Vec<&str> = head.labels.iter().collect();
         let labels = if labels.is_empty() { String::new() } else { format!(": {}", labels.join(", ")) };
-        lines.push(format!("head   {} ({}){labels}", head.name, format!("{:?}", head.kind).to_lowercase()));
+        let kind = format!("{:?}", head.kind).to_lowercase();
+        lines.push(one_line(&format!("head   {} ({kind}){labels}", head.name)).into());
     }
     lines.push(String::new());
     lines.push(table(&["operator", "window", "output", "MACs", "weights", "bits", "arena"], &rows));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
 use attar::data::recordings;
-use attar::progress::say;
+use attar::progress::{one_line, say};
 use attar::signal::{Color, noise};
 use attar::{listen, verify};
 use attar_device::Student;
@@ -98,7 +98,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         for one in &heard.detections {
             let until =
                 one.until.map_or_else(|| "to the end".into(), |until| format!("for {:.3} s", at(until) - at(one.hop)));
-            print(&format!("{:9.3} s  {}  {:.2}  {until}", at(one.hop), label(one.class), one.probability))?;
+            let class = label(one.class);
+            print(&format!("{:9.3} s  {}  {:.2}  {until}", at(one.hop), one_line(&class), one.probability))?;
         }
         let count = heard.detections.len();
         print(&format!("{count} detections in {seconds:.1} s"))?;

@@ -9,7 +9,7 @@ use attar::files;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::{Cli, print};
+use super::{Cli, print, print_as_it_is};
 
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
@@ -29,7 +29,7 @@ pub(super) struct ManArguments {
 pub(super) fn completions(arguments: &CompletionsArguments) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "attar", &mut script);
-    print(String::from_utf8_lossy(&script).trim_end())
+    print_as_it_is(String::from_utf8_lossy(&script).trim_end())
 }
 
 pub(super) fn man(arguments: &ManArguments) -> Result<()> {

@@ -1,12 +1,11 @@
 //! `attar run`.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use attar::data::csv::Table;
 use attar::data::read_array;
-use attar::progress::say;
+use attar::progress::{one_line, say};
 use attar::recipe::Recipe;
 use attar::{engine, nearest};
 use attar_device::{Error, Facts, HeadOutput, Session, Student};
@@ -104,7 +103,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
             answers.push(json!({"sample": index, "heads": heads}));
         } else {
             let heads: Vec<String> = outputs.heads().map(|head| head_text(&head)).collect();
-            print(&format!("{index}: {}", heads.join("; ")))?;
+            print(&format!("{index}: {}", one_line(&heads.join("; "))))?;
         }
     }
     if clamped > 0 {
@@ -122,7 +121,8 @@ fn read_samples(path: &Path, student: &Student<'_>, recipe: Option<&Recipe>) -> 
     let is_csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
     let text = model.input().filter(|input| input.is_text);
     if text.is_some() && !is_csv {
-        let lines = fs::read_to_string(path).with_context(|| format!("cannot read {} as texts", path.display()))?;
+        let lines = attar::files::read_regular(path)?;
+        let lines = String::from_utf8(lines).with_context(|| format!("cannot read {} as texts", path.display()))?;
         let texts = lines.lines().map(String::from).collect();
         return Ok(Samples { inputs: Inputs::Texts(texts), facts: Vec::new(), series: false });
     }

@@ -1,7 +1,13 @@
 //! Plain tables: a header, a rule, columns as wide as their cells.
 
+use std::borrow::Cow;
+
+use attar::progress::one_line;
+
 /// Returns a table; columns but the first are set flush right.
 pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let header: Vec<Cow<'_, str>> = header.iter().map(|cell| one_line(cell)).collect();
+    let rows: Vec<Vec<Cow<'_, str>>> = rows.iter().map(|row| row.iter().map(|cell| one_line(cell)).collect()).collect();
     let widths: Vec<usize> = (0..header.len())
         .map(|column| {
             let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
@@ -14,9 +20,9 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
         });
         cells.collect::<Vec<_>>().join("  ").trim_end().to_string()
     };
-    let mut lines = vec![line(&mut header.iter().copied())];
+    let mut lines = vec![line(&mut header.iter().map(AsRef::as_ref))];
     lines.push("-".repeat(widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1)));
-    lines.extend(rows.iter().map(|row| line(&mut row.iter().map(String::as_str))));
+    lines.extend(rows.iter().map(|row| line(&mut row.iter().map(AsRef::as_ref))));
     lines.join("\n")
 }
 
@@ -51,5 +57,7 @@ mod tests {
     fn columns_line_up() {
         let text = table(&["a", "bb"], &[vec!["long".into(), "1".into()]]);
         assert_eq!(text, "a     bb\n--------\nlong   1");
+        let text = table(&["", "b"], &[vec!["x\n\x1b[2J".into(), "1".into()]]);
+        assert_eq!(text.lines().nth(2), Some(r"x\n\u{1b}[2J  1"));
     }
 }

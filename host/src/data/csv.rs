@@ -1,7 +1,6 @@
 //! CSV tables whose errors name the file, the line and the column.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -37,7 +36,7 @@ impl Table {
     /// or fewer cells than the header.
     pub fn read(path: &Path) -> Result<Self> {
         let name = path.display();
-        let bytes = fs::read(path).with_context(|| format!("cannot read {name}"))?;
+        let bytes = crate::files::read_regular(path)?;
         let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
         ensure!(!text.trim_ascii().is_empty(), "{name}: is empty");
         let header = text.split(|&byte| byte == b'\n').next().unwrap_or_default();

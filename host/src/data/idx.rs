@@ -1,6 +1,5 @@
 //! IDX files, plain or in gzip: the format of MNIST and its kin (yann.lecun.com/exdb/mnist).
 
-use std::fs;
 use std::io::Read;
 use std::path::Path;
 
@@ -16,7 +15,7 @@ use super::array::{Array, element_count};
 /// When the file cannot be read, is not IDX, or is shorter or longer than its header promises. Nothing is allocated
 /// beyond what the header promises and the file can hold.
 pub fn read(path: &Path) -> Result<Array> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes = crate::files::read_regular(path)?;
     let parsed = if bytes.starts_with(&[0x1f, 0x8b]) {
         parse(MultiGzDecoder::new(bytes.as_slice()), Err(bytes.len()))
     } else {

@@ -5,7 +5,6 @@ mod facts;
 mod recordings;
 mod texts;
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +18,7 @@ use super::dataset::Moments;
 use super::recordings::Clips;
 use super::{Array, Augment, Dataset, Normalization, Splits, Target, bearing};
 use crate::facts::{Audience, FactSchema, GivenFact, Surroundings, Value};
+use crate::files;
 use crate::progress::say;
 use crate::random;
 use crate::recipe::{Format, Fusion, Head, HeadKind, Normalize, Recipe, RegressionLoss};
@@ -256,7 +256,8 @@ impl Target {
 }
 
 fn from_csv(recipe: &Recipe, folder: &Path) -> Result<Raw> {
-    let path = folder.join(recipe.data.file.as_deref().context("data.file is missing")?);
+    let file = recipe.data.file.as_deref().context("data.file is missing")?;
+    let path = files::below(folder, file).context("data.file")?;
     let table = Table::read(&path)?;
     let rows = table.rows();
     let channels: Vec<String> = recipe.input.columns.keys().cloned().collect();
@@ -476,8 +477,8 @@ fn indices_of<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<usize> {
 fn fingerprint(files: &[PathBuf]) -> Result<String> {
     let mut hash = Sha256::new();
     for path in files {
-        let mut file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut file = files::open_regular(path)?;
         io::copy(&mut file, &mut hash).with_context(|| format!("cannot read {}", path.display()))?;
     }
-    Ok(crate::files::hex(&hash.finalize()))
+    Ok(files::hex(&hash.finalize()))
 }

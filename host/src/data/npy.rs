@@ -1,6 +1,5 @@
 //! NumPy's arrays: `.npy`, and `.npz` archives of them.
 
-use std::fs::{self, File};
 use std::io::{BufReader, Cursor, Read};
 use std::path::Path;
 
@@ -18,7 +17,7 @@ use crate::nearest;
 /// When the file cannot be read or is broken, the member is unknown, or the elements are not real numbers.
 pub fn read(path: &Path, member: Option<&str>) -> Result<Array> {
     let name = path.display();
-    let file = File::open(path).with_context(|| format!("cannot read {name}"))?;
+    let file = crate::files::open_regular(path)?;
     let file_len = file.metadata().with_context(|| format!("cannot read {name}"))?.len();
     if path.extension().is_some_and(|extension| extension == "npz") {
         let mut archive =
@@ -43,7 +42,7 @@ pub fn read(path: &Path, member: Option<&str>) -> Result<Array> {
         return decode(array, file_len.saturating_mul(1032)).with_context(|| format!("{name}: {wanted:?}"));
     }
     ensure!(member.is_none(), "{name}: an .npy file has no members");
-    let bytes = fs::read(path).with_context(|| format!("cannot read {name}"))?;
+    let bytes = crate::files::read_regular(path)?;
     parse(&bytes).with_context(|| format!("{name}"))
 }
 

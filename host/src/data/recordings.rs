@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use regex_lite::Regex;
 
 use super::csv::Table;
+use crate::files;
 use crate::progress::check_stopped;
 use crate::signal::Extractor;
 use vary::Cut;
@@ -63,6 +64,11 @@ pub fn find(folder: &Path, pattern: &str) -> Result<Vec<(PathBuf, Fields)>> {
     let mut found = vec![(folder.to_path_buf(), BTreeMap::new())];
     let mut names: Vec<String> = Vec::new();
     let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    ensure!(
+        !pattern.starts_with('/') && !parts.contains(&".."),
+        "data.files is {pattern:?}, expected a pattern below {}: files that a recipe names lie below its folder, or below that of --data",
+        folder.display()
+    );
     ensure!(!parts.is_empty(), "data.files is empty: name files, as in \"recordings/{{label}}_*.wav\"");
     for (depth, part) in parts.iter().enumerate() {
         let (expression, own) = expression_of(part).with_context(|| format!("data.files {pattern:?}"))?;
@@ -85,6 +91,9 @@ pub fn find(folder: &Path, pattern: &str) -> Result<Vec<(PathBuf, Fields)>> {
                     continue;
                 }
                 let Some(captures) = expression.captures(&name) else { continue };
+                if entry.is_symlink() {
+                    files::check_links(folder, &entry).context("data.files")?;
+                }
                 let mut fields: BTreeMap<String, String> = fields.clone();
                 for (index, field) in own.iter().enumerate() {
                     fields.insert(field.clone(), captures[index + 1].to_string());
@@ -162,7 +171,8 @@ fn read_wav(path: &Path, shape: &Shape<'_>) -> Result<Vec<i16>> {
     let name = path.display();
     ensure!(fs::metadata(path).map_or(1, |file| file.len()) > 0, "{name}: is empty");
     let convert = "convert it (ffmpeg -i IN -c:a pcm_s16le OUT)";
-    let mut reader = hound::WavReader::open(path).map_err(|error| match error {
+    let file = std::io::BufReader::new(files::open_regular(path)?);
+    let mut reader = hound::WavReader::new(file).map_err(|error| match error {
         hound::Error::IoError(error) => anyhow::anyhow!("{name}: cannot be read as WAV: {error}"),
         other => anyhow::anyhow!("{name}: is no WAV file that can be read: {other}: {convert}"),
     })?;

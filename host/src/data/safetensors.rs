@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs;
 use std::path::Path;
 
 use ::safetensors::{Dtype, SafeTensors};
@@ -18,7 +17,7 @@ use crate::nearest;
 ///
 /// When the file cannot be read or is broken, the tensor is unknown, or its elements are not real numbers.
 pub fn read(path: &Path, name: Option<&str>) -> Result<Array> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes = crate::files::read_regular(path)?;
     parse(&bytes, name).with_context(|| format!("{}", path.display()))
 }
 

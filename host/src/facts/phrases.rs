@@ -8,6 +8,7 @@ use attar_shared::text::{self, MAX_WORDS};
 
 use super::{Fact, Surroundings};
 use crate::data::csv::Table as Csv;
+use crate::files;
 use crate::nearest;
 
 /// The phrases of a gazetteer.
@@ -30,7 +31,7 @@ impl Phrases {
                 rows.map(|(phrase, feature)| (phrase.clone(), feature.clone(), "the built-in table".into())).collect()
             }
             Some(file) => {
-                let path = at.folder.join(file);
+                let path = files::below(at.folder, file).with_context(|| format!("fact {:?}: file", fact.name))?;
                 let csv = Csv::read(&path).with_context(|| format!("fact {:?}", fact.name))?;
                 files.push(path.clone());
                 let names = csv.columns();

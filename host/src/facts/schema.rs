@@ -13,6 +13,7 @@ use super::phrases::Phrases;
 use super::{Encoder, Fact, Scope, Value};
 use crate::data::Array;
 use crate::data::csv::Table as Csv;
+use crate::files;
 use crate::nearest;
 
 /// The values of one fact, a sample each; `None` is missing. A category's is the index of its value, a flag's 0 or 1.
@@ -518,7 +519,7 @@ fn read_table(
             })
             .collect();
     };
-    let path = folder.join(file);
+    let path = files::below(folder, file).with_context(|| format!("fact {:?}: table.file", fact.name))?;
     let csv = Csv::read(&path).with_context(|| format!("fact {:?}", fact.name))?;
     files.push(path.clone());
     let key = table.key.clone().unwrap_or_else(|| csv.columns()[0].clone());

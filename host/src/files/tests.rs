@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::disk::Disk;
-use super::{Access, read_at_most, write_on, write_secret};
+use super::{
+    Access, below, check_component, check_folder, components_of, open_regular, read_at_most, write_on, write_secret,
+    write_whole,
+};
 
 const PLACE: &str = "run/student.attar";
 const OLD: &[u8] = b"the old model";
@@ -116,7 +119,7 @@ impl Disk for Fragile {
         self.operation()
     }
 
-    fn create(&self, folder: &Path) -> io::Result<Temporary> {
+    fn create(&self, folder: &Path, _: &Path, _: Access) -> io::Result<Temporary> {
         self.operation()?;
         self.0.contents.borrow_mut().push(Content::default());
         let content = self.0.contents.borrow().len() - 1;
@@ -134,7 +137,7 @@ impl Disk for Fragile {
         written
     }
 
-    fn open_to_all(&self, _: &Temporary) -> io::Result<()> {
+    fn keep_mode(&self, _: &Temporary, _: &Path) -> io::Result<()> {
         self.operation()
     }
 
@@ -231,7 +234,7 @@ fn a_file_that_fails_its_check_does_not_take_its_place() {
 fn control_writing_in_place_and_renaming_without_a_sync_are_caught() {
     let torn = |disk: &Fragile| disk.found().into_iter().flatten().any(|found| found != OLD && found != NEW);
     let in_place = |disk: &Fragile| -> anyhow::Result<()> {
-        let mut file = disk.create(Path::new("run"))?;
+        let mut file = disk.create(Path::new("run"), Path::new(PLACE), Access::All)?;
         disk.0.names.borrow_mut().insert(PathBuf::from(PLACE), file.content);
         disk.named();
         disk.write(&mut file, NEW)?;
@@ -239,7 +242,7 @@ fn control_writing_in_place_and_renaming_without_a_sync_are_caught() {
         Ok(disk.sync_folder(Path::new("run"))?)
     };
     let without_sync = |disk: &Fragile| -> anyhow::Result<()> {
-        let mut file = disk.create(Path::new("run"))?;
+        let mut file = disk.create(Path::new("run"), Path::new(PLACE), Access::All)?;
         disk.write(&mut file, NEW)?;
         disk.rename(file, Path::new(PLACE), true)?;
         Ok(disk.sync_folder(Path::new("run"))?)
@@ -277,4 +280,143 @@ fn files_that_are_too_long_are_not_read() {
     assert!(error.contains("more than 99 bytes"), "{error}");
     #[cfg(target_os = "linux")]
     assert!(read_at_most(Path::new("/dev/zero"), 1000).is_err());
+}
+
+#[test]
+fn what_is_no_regular_file_is_not_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = format!("{:#}", open_regular(folder.path()).unwrap_err());
+    assert!(error.contains(&folder.path().display().to_string()) && error.contains("it is a folder"), "{error}");
+    #[cfg(unix)]
+    {
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        // Opening it would wait for a writer.
+        for (path, what) in [(pipe.as_path(), "a pipe"), (Path::new("/dev/zero"), "a device")] {
+            let error = format!("{:#}", open_regular(path).unwrap_err());
+            assert!(error.contains(what), "{error}");
+            let error = format!("{:#}", write_whole(path, b"x").unwrap_err());
+            assert!(error.contains(what), "{error}");
+        }
+    }
+}
+
+#[test]
+fn files_of_recipes_lie_below_their_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let inside = folder.path().join("data");
+    std::fs::create_dir_all(inside.join("deep")).unwrap();
+    std::fs::write(inside.join("deep/a.csv"), "x").unwrap();
+    std::fs::write(folder.path().join("secret"), "x").unwrap();
+    assert_eq!(below(&inside, "deep/a.csv").unwrap(), inside.join("deep/a.csv"));
+    assert_eq!(below(Path::new(""), "./a.csv").unwrap(), Path::new("./a.csv"));
+    // What is not there is refused where it is read.
+    below(&inside, "none.csv").unwrap();
+    let error = |name: &str| format!("{:#}", below(&inside, name).unwrap_err());
+    for (name, expected) in [
+        ("../secret", "holds \"..\""),
+        ("deep/../../secret", "holds \"..\""),
+        ("deep/../deep/a.csv", "holds \"..\""),
+        ("/etc/passwd", "absolute"),
+        ("", "names no file"),
+        (".", "names no file"),
+    ] {
+        assert!(error(name).contains(expected), "{name}: {}", error(name));
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::symlink;
+        symlink("../secret", inside.join("link")).unwrap();
+        symlink("..", inside.join("up")).unwrap();
+        symlink("deep", inside.join("other")).unwrap();
+        assert!(error("link").contains("by a symbolic link"), "{}", error("link"));
+        assert!(error("up/secret").contains("by a symbolic link"));
+        // A link within the folder is no way out of it, and the folder itself may be one.
+        below(&inside, "other/a.csv").unwrap();
+        symlink("data", folder.path().join("linked")).unwrap();
+        below(&folder.path().join("linked"), "deep/a.csv").unwrap();
+    }
+}
+
+#[test]
+fn components_stay_in_their_folder_and_no_two_names_share_one() {
+    for good in ["bearing", "a b", "mühle-7", "x.y", "..."] {
+        check_component("name", good).unwrap();
+    }
+    let long = "x".repeat(200);
+    for bad in ["", ".", "..", "/abs", "a/b", "../../x", "a/", "a\\b", "a\0", "a\nb", &long] {
+        let error = check_component("name", bad).unwrap_err().to_string();
+        assert!(error.starts_with("name is"), "{error}");
+    }
+    let other = format!("{}y", "x".repeat(199));
+    let names = [
+        "x/../../../elsewhere",
+        "x%2F..%2F..%2F..%2Felsewhere",
+        "..",
+        ".",
+        "",
+        "A",
+        "a",
+        "a~2",
+        "Mühle 7",
+        "a b",
+        " a",
+        "a ",
+        "a.",
+        "%",
+        "%25",
+        "A/",
+        "a/",
+        "u\u{308}",
+        "ü",
+        &long,
+        &other,
+    ];
+    let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
+    let components = components_of(&names);
+    let distinct: std::collections::BTreeSet<String> = components.iter().map(|name| name.to_lowercase()).collect();
+    assert_eq!(distinct.len(), names.len(), "{components:?}");
+    for component in &components {
+        check_component("fold", &format!("fold-{component}")).unwrap();
+    }
+    assert_eq!(components[5..9], ["A", "a~2", "a%7E2", "Mühle 7"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn written_files_honour_the_umask_and_keep_the_mode_of_what_they_replace() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = tempfile::tempdir().unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    // Whatever the umask is, a new file has the mode that any other has.
+    let (plain, own) = (folder.path().join("plain"), folder.path().join("own"));
+    std::fs::write(&plain, "x").unwrap();
+    write_whole(&own, b"x").unwrap();
+    assert_eq!(mode(&own), mode(&plain));
+    for kept in [0o600, 0o640, 0o664, 0o755, 0o444] {
+        std::fs::set_permissions(&own, std::fs::Permissions::from_mode(kept)).unwrap();
+        write_whole(&own, kept.to_string().as_bytes()).unwrap();
+        assert_eq!((mode(&own), std::fs::read_to_string(&own).unwrap()), (kept, kept.to_string()));
+    }
+    // A link is neither replaced nor followed.
+    let link = folder.path().join("link");
+    symlink("plain", &link).unwrap();
+    let error = format!("{:#}", write_whole(&link, b"new").unwrap_err());
+    assert!(error.contains("a symbolic link to plain"), "{error}");
+    assert_eq!(std::fs::read(&plain).unwrap(), b"x");
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+}
+
+#[test]
+fn a_file_is_no_folder_to_write_into() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    for result in [write_whole(&file.join("a"), b"x"), write_whole(&file.join("a/b"), b"x")] {
+        let error = format!("{:#}", result.unwrap_err());
+        assert!(error.contains("file is a file, expected a folder"), "{error}");
+    }
+    assert!(check_folder(&file).unwrap_err().to_string().contains("is a file, expected a folder"));
+    check_folder(folder.path()).unwrap();
+    check_folder(&folder.path().join("none")).unwrap();
 }

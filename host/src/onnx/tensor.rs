@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -341,7 +341,7 @@ impl Folder {
     /// Returns the path of a file that a constant names; a name that leads out of the folder is refused.
     pub(super) fn place(&self, constant: &proto::Constant) -> Result<PathBuf> {
         let name = value_of(constant, "location").context("names no external file")?;
-        crate::files::below(&self.path, Path::new(name))
+        crate::files::below(&self.path, name)
     }
 
     fn read(&self, constant: &proto::Constant, expected: usize) -> Result<Vec<u8>> {

@@ -1,12 +1,12 @@
 //! Reading a recipe: errors name the file, the line and the nearest right key.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::{Arch, Format, Fusion, HeadKind, Net, Recipe, Schedule, Weights};
 use crate::facts::{self, EncoderKind, Fact, Scope, Value};
+use crate::files;
 use crate::nearest;
 
 impl Recipe {
@@ -16,7 +16,13 @@ impl Recipe {
     ///
     /// When the file cannot be read, is not TOML, holds a key or a value that is not known, or contradicts itself.
     pub fn read(path: &Path, sets: &[String]) -> Result<Self> {
-        let text = fs::read_to_string(path).with_context(|| format!("cannot read the recipe {}", path.display()))?;
+        let bytes = files::read_at_most(path, MOST_BYTES).context("the recipe")?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let line =
+                error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
+            anyhow!("{}:{}: is not UTF-8, expected a recipe in TOML", path.display(), line + 1)
+        })?;
+        ensure!(!text.trim().is_empty(), "{}: is empty, expected a recipe in TOML", path.display());
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         Self::parse(&text, &path.display().to_string(), &name, sets)
     }
@@ -67,6 +73,8 @@ impl Recipe {
     }
 
     fn check(&self) -> Result<()> {
+        // The default folder of the run is called so.
+        files::check_component("name", &self.name)?;
         ensure!(!self.heads.is_empty(), "there is no [[heads]]: say what the network answers");
         ensure!(self.heads.len() <= attar_shared::MAX_HEADS, "{} heads, at most 8 fit a model", self.heads.len());
         let on_board = self.facts.iter().filter(|fact| !fact.privileged).count();
@@ -384,6 +392,9 @@ impl Net {
         Ok(())
     }
 }
+
+/// A recipe is written by hand; the longest here has a few thousand.
+const MOST_BYTES: u64 = 4 << 20;
 
 fn distinct<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<()> {
     let mut seen = std::collections::BTreeSet::new();

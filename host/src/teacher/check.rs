@@ -24,7 +24,7 @@ pub(super) fn against_known(
 ) -> Result<()> {
     let labelled = data.test_from.unwrap_or(data.len());
     if let Some(name) = how.check.as_deref() {
-        let path = crate::files::below(folder, Path::new(name))?;
+        let path = crate::files::below(folder, name)?;
         if path.extension().is_some_and(|extension| extension == "npz") {
             let x = read_array(&path, Some("x"))?;
             let y = read_array(&path, Some("y"))?;
@@ -35,7 +35,7 @@ pub(super) fn against_known(
     }
     if let Some(name) = how.test_check.as_deref() {
         ensure!(labelled < data.len(), "test_check = {name:?}: the data has no test part of its own");
-        let path = crate::files::below(folder, Path::new(name))?;
+        let path = crate::files::below(folder, name)?;
         samples(name, &path, onnx, input, data, labelled..data.len(), heads)?;
     }
     Ok(())

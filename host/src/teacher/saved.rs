@@ -36,7 +36,7 @@ impl Saved {
             let mut read = |reference: &str| -> Result<(usize, Vec<f32>)> {
                 let (file, member) =
                     reference.split_once('#').map_or((reference, None), |(file, member)| (file, Some(member)));
-                let path = crate::files::below(folder, Path::new(file))?;
+                let path = crate::files::below(folder, file)?;
                 let array = read_array(&path, member)?;
                 ensure!(
                     array.row_len() == target.outputs,

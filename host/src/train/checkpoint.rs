@@ -72,7 +72,7 @@ pub fn save_tensors(path: &Path, tensors: &BTreeMap<String, Tensor>, note: &str)
 /// When the file cannot be read or is broken.
 pub fn load_tensors(path: &Path, device: &Device) -> Result<(BTreeMap<String, Tensor>, String)> {
     let read = || -> Result<_> {
-        let bytes = std::fs::read(path)?;
+        let bytes = files::read_regular(path)?;
         let (_, header) = ::safetensors::SafeTensors::read_metadata(&bytes)?;
         let note = header.metadata().as_ref().and_then(|metadata| metadata.get("note")).cloned().unwrap_or_default();
         let tensors = candle_core::safetensors::load_buffer(&bytes, device)?;

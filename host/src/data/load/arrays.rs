@@ -8,6 +8,7 @@ use super::super::{Array, Target, idx, npy, safetensors};
 use super::facts::Source;
 use super::{Raw, channels_last, fingerprint};
 use crate::facts::GivenFact;
+use crate::files;
 use crate::recipe::{Arrays, Head, HeadKind, Recipe};
 
 pub(super) fn from_arrays(recipe: &Recipe, folder: &Path) -> Result<Raw> {
@@ -67,7 +68,7 @@ impl Part {
     /// Adds inputs that have neither labels nor facts.
     fn append_unlabelled(&mut self, reference: &str, folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         let (file, member) = reference.split_once('#').map_or((reference, None), |(file, member)| (file, Some(member)));
-        let path = folder.join(file);
+        let path = files::below(folder, file).context("data.unlabelled")?;
         let inputs = read_array(&path, member)?;
         files.push(path);
         ensure!(!inputs.shape.is_empty(), "data.unlabelled = {reference:?}: holds a single number, expected samples");
@@ -102,7 +103,7 @@ impl Part {
 fn read_part(recipe: &Recipe, part: &Arrays, folder: &Path, files: &mut Vec<PathBuf>) -> Result<Part> {
     let mut read = |reference: &str| {
         let (file, member) = reference.split_once('#').map_or((reference, None), |(file, member)| (file, Some(member)));
-        let path = folder.join(file);
+        let path = files::below(folder, file).context("data.train and data.test")?;
         files.push(path.clone());
         read_array(&path, member)
     };

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::data::csv::Table;
 use crate::facts::{Fact, GivenFact};
+use crate::files;
 use crate::nearest;
 use crate::recipe::Recipe;
 
@@ -37,7 +38,8 @@ impl Source<'_> {
                     Ok(GivenFact { column: vec![one.column[0]; self.samples], values: one.values })
                 }
                 (None, Some(file)) => {
-                    let path = self.folder.join(file);
+                    let path =
+                        files::below(self.folder, file).with_context(|| format!("fact {:?}: file", fact.name))?;
                     let given = self.beside(fact, &path)?;
                     files.push(path);
                     Ok(given)
