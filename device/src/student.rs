@@ -164,7 +164,13 @@ impl<const PARTS: u64> EmbeddedStudent<PARTS> {
         self.header.macs
     }
 
-    /// Holds the student against a budget: bytes of flash, bytes of arena, multiply-accumulates of one run.
+    /// Returns the steps of one run: the multiply-accumulates, and what they do not count, such as the taps of pools. They
+    /// bound the time of a run, see `work` in the [format](attar_shared::specification).
+    pub const fn work(&self) -> u32 {
+        self.header.work
+    }
+
+    /// Holds the student against a budget: bytes of flash, bytes of arena, steps of one run ([`EmbeddedStudent::work`]).
     ///
     /// ```
     /// # use attar_device::include_student;
@@ -184,15 +190,15 @@ impl<const PARTS: u64> EmbeddedStudent<PARTS> {
     ///
     /// When it takes more: used in a constant, that is a compile error.
     #[allow(clippy::panic)]
-    pub const fn within(&self, flash: usize, ram: usize, macs: u32) {
+    pub const fn within(&self, flash: usize, ram: usize, work: u32) {
         if self.flash_bytes() > flash {
             panic!("the student takes more flash than its budget");
         }
         if self.arena_bytes() > ram {
             panic!("the student's arena is larger than its budget of RAM");
         }
-        if self.macs() > macs {
-            panic!("the student takes more multiply-accumulates than its budget");
+        if self.work() > work {
+            panic!("the student takes more steps than its budget of work");
         }
     }
 

@@ -37,6 +37,7 @@ pub fn check(recipe: &Recipe, data: &Dataset) -> Result<()> {
         ("flash", "bytes", bytes.len() as u64, flash),
         ("ram", "bytes of arena", u64::from(header.arena_len), ram),
         ("macs", "multiply-accumulates", u64::from(header.macs), budget.macs),
+        ("work", "steps", u64::from(header.work), budget.work),
     ];
     let over: Vec<String> = taken
         .iter()

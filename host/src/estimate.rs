@@ -177,8 +177,8 @@ impl Core {
                     Kind::DenseRows => self.dense_rows,
                     _ => self.other,
                 };
-                // Pools read more than they write.
-                let moved = output.len().max(if per_mac == 0.0 { input.len() } else { 0 });
+                // Pools read more than they write, and more than they are given where windows overlap.
+                let moved = if per_mac == 0.0 { operator.work(input, output) } else { output.len() as u64 };
                 per_mac * operator.macs(input, output) as f64 + per_output * moved as f64 + per_operator
             })
             .sum();

@@ -15,6 +15,8 @@ pub struct Layer {
     pub output: String,
     /// Multiply-accumulates of one run.
     pub macs: u64,
+    /// Steps: multiply-accumulates, taps of pools, values of other operators.
+    pub work: u64,
     /// Bytes of its weights and what goes with them.
     pub weight_bytes: usize,
     /// The width of its weights, if it has any.
@@ -49,6 +51,7 @@ pub fn layers(model: &Model<'_>) -> Vec<Layer> {
                 window: describe_window(&operator),
                 output: shape(output.shape),
                 macs: operator.macs(input.shape, output.shape),
+                work: operator.work(input.shape, output.shape),
                 weight_bytes: weight_bytes(&operator),
                 bits: bits(&operator),
                 alive: covered(alive.map(|(_, tensor)| tensor)),

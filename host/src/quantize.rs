@@ -10,10 +10,12 @@ mod passes;
 pub mod plan;
 mod program;
 
-use anyhow::{Context, Result};
+use std::collections::HashSet;
+
+use anyhow::{Context, Result, ensure};
 use attar_device::{Session, Step, Student};
 use attar_shared::{
-    Clamp, Definition, HeadDefinition, HeadKind, InputDefinition, Quantization, Tensor, TestDefinition,
+    Clamp, Definition, HeadDefinition, HeadKind, InputDefinition, KindDefinition, Quantization, Tensor, TestDefinition,
 };
 use rand::seq::SliceRandom;
 
@@ -273,11 +275,24 @@ impl File {
         // Names belong to channels as the data have them.
         let named = data.channels.len() == usize::from(program.tensors[0].0.channels);
         let channels: Vec<&str> = data.channels.iter().filter(|_| named).map(String::as_str).collect();
+        names_differ("the input", &channels)?;
+        for head in &heads {
+            names_differ(&format!("head {:?}", head.name), head.labels)?;
+        }
         let record = match &data.signal {
             Some((design, _)) => Some(design.record(program.tensors[0].0.len())?),
             None => None,
         };
         data.facts.with_definitions(rows, |facts| {
+            for fact in facts {
+                match fact.kind {
+                    KindDefinition::Category { values: names, .. }
+                    | KindDefinition::Gazetteer { features: names, .. } => {
+                        names_differ(&format!("fact {:?}", fact.name), names)?;
+                    }
+                    KindDefinition::Number { .. } | KindDefinition::Flag => {}
+                }
+            }
             let definition = Definition {
                 input: InputDefinition {
                     name: &data.input_name,
@@ -301,6 +316,16 @@ impl File {
             Ok(bytes)
         })
     }
+}
+
+/// Refuses names of one list that are equal. The format allows them, and a board takes the first; nobody could say which of
+/// them an answer means.
+fn names_differ(of: &str, names: &[&str]) -> Result<()> {
+    let mut seen = HashSet::new();
+    for name in names {
+        ensure!(seen.insert(name), "{of} has two values named {name:?}: give each a name of its own");
+    }
+    Ok(())
 }
 
 /// Returns the rows of each embedding in the integers of the facts tensor.
@@ -361,5 +386,17 @@ fn head_kind(kind: recipe::HeadKind) -> HeadKind {
         recipe::HeadKind::Binary => HeadKind::Binary,
         recipe::HeadKind::Multilabel => HeadKind::Multilabel,
         recipe::HeadKind::Regression | recipe::HeadKind::Reconstruction => HeadKind::Regression,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_names_of_a_list_are_refused_by_name() {
+        assert!(names_differ("head \"state\"", &["ok", "worn", "OK"]).is_ok());
+        let error = names_differ("head \"state\"", &["ok", "worn", "ok"]).unwrap_err().to_string();
+        assert_eq!(error, "head \"state\" has two values named \"ok\": give each a name of its own");
     }
 }

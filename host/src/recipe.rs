@@ -434,6 +434,9 @@ pub struct Budget {
     /// Multiply-accumulates of one run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub macs: Option<u64>,
+    /// Steps of one run: multiply-accumulates, taps of pools, values of other operators, facts, and the front-end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<u64>,
 }
 
 impl Budget {

@@ -94,7 +94,7 @@ impl<'a> Strings<'a> {
         self.iter().nth(index)
     }
 
-    /// Returns where `name` stands in the list.
+    /// Returns where `name` stands in the list, the first place of several.
     pub fn position(self, name: &str) -> Option<usize> {
         self.iter().position(|string| string == name)
     }
@@ -159,10 +159,23 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads `count` values, each of which has to be finite.
-    #[inline(never)]
     pub(crate) fn finite_f32s(&mut self, count: usize) -> Result<F32s<'a>, Defect> {
+        self.f32s_up_to(count, f32::MAX)
+    }
+
+    /// Reads `count` values, each of which has to be finite and at most `most` away from 0.
+    #[inline(never)]
+    pub(crate) fn f32s_up_to(&mut self, count: usize, most: f32) -> Result<F32s<'a>, Defect> {
         let values = F32s(self.words(count)?);
-        if values.iter().all(f32::is_finite) { Ok(values) } else { Err(Defect::NotFinite) }
+        // By their bits, which rise with the number: a small core has no instruction to compare floats.
+        let greatest = values.iter().fold(0, |greatest, value| value.abs().to_bits().max(greatest));
+        if greatest <= most.to_bits() {
+            Ok(values)
+        } else if greatest < f32::INFINITY.to_bits() {
+            Err(Defect::Infinite)
+        } else {
+            Err(Defect::NotFinite)
+        }
     }
 
     /// Reads `count` values that have been checked before.
@@ -198,15 +211,12 @@ impl<'a> Cursor<'a> {
         if name.is_empty() { Err(Defect::EmptyName) } else { Ok(name) }
     }
 
-    /// Reads `count` names, all different.
+    /// Reads `count` names. That they differ is not checked: it would take a square of their number, and nothing depends on
+    /// it, since [`Strings::position`] takes the first.
     pub(crate) fn names(&mut self, count: u16) -> Result<Strings<'a>, Defect> {
-        let bytes = self.rest;
-        let names = Strings { bytes, count };
-        for index in 0..names.len() {
-            let name = self.name()?;
-            if names.iter().take(index).any(|earlier| earlier == name) {
-                return Err(Defect::Duplicate);
-            }
+        let names = Strings { bytes: self.rest, count };
+        for _ in 0..count {
+            self.name()?;
         }
         Ok(names)
     }

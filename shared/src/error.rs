@@ -90,9 +90,11 @@ pub enum Defect {
     Count,
     /// A number that must be finite is not.
     NotFinite,
+    /// A gain or an offset of a regression is so large that a result could be infinite.
+    Infinite,
     /// A name is empty.
     EmptyName,
-    /// A name appears twice.
+    /// The name of a fact or a head appears twice.
     Duplicate,
     /// A string is not UTF-8.
     Utf8,
@@ -153,6 +155,7 @@ impl fmt::Display for Defect {
             Self::Padding => "bytes that must be zero are not, or the section is too long",
             Self::Count => "a count is wrong",
             Self::NotFinite => "a number is not finite",
+            Self::Infinite => "a gain above 2^54 or an offset above 2^126 could make a result infinite",
             Self::EmptyName => "a name is empty",
             Self::Duplicate => "a name appears twice",
             Self::Utf8 => "a string is not UTF-8",

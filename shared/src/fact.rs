@@ -93,6 +93,13 @@ impl<'a> Gazetteer<'a> {
         self.phrases.iter().enumerate().map(|(place, phrase)| (phrase, self.mask(place)))
     }
 
+    /// Returns the steps that it takes to look up all phrases of a text of so many bytes: each byte may begin as many phrases
+    /// as there are words in the longest, each of which is searched for by bisection.
+    pub(crate) fn work(&self, bytes: u64) -> u64 {
+        let bisections = usize::BITS - self.len().leading_zeros();
+        bytes * u64::from(self.words) * u64::from(1 + bisections)
+    }
+
     fn mask(&self, place: usize) -> u16 {
         if self.features.len() > 8 {
             self.masks.as_chunks::<2>().0.get(place).map_or(0, |mask| u16::from_le_bytes(*mask))

@@ -41,9 +41,14 @@ pub enum HeadKind {
 }
 
 impl<'a> Head<'a> {
-    /// Decodes a head; `len_of` gives the number of values of a tensor, if there is such a tensor.
+    /// Decodes a head; `len_of` gives the number of values of a tensor, if there is such a tensor. Labels are looked through
+    /// when they are to be checked.
     #[inline(never)]
-    pub(crate) fn decode(cursor: &mut Cursor<'a>, len_of: &dyn Fn(u16) -> Option<usize>) -> Result<Self, Defect> {
+    pub(crate) fn decode(
+        cursor: &mut Cursor<'a>,
+        len_of: &dyn Fn(u16) -> Option<usize>,
+        check: bool,
+    ) -> Result<Self, Defect> {
         let kind = match cursor.u8()? {
             0 => HeadKind::Class,
             1 => HeadKind::Binary,
@@ -56,7 +61,7 @@ impl<'a> Head<'a> {
         let len = len_of(tensor).ok_or(Defect::InputIndex)?;
         let name = cursor.name()?;
         let count = cursor.u16()?;
-        let labels = cursor.names(count)?;
+        let labels = if check { cursor.names(count)? } else { cursor.strings(count)? };
         let outputs = if kind == HeadKind::Binary { 2 } else { len };
         if count != 0 && labels.len() != outputs {
             return Err(Defect::Count);
@@ -71,10 +76,17 @@ impl<'a> Head<'a> {
                 return Err(Defect::Count);
             }
         }
-        let rescale = Rescale { gains: cursor.finite_f32s(scales)?, offsets: cursor.finite_f32s(scales)? };
+        let rescale =
+            Rescale { gains: cursor.f32s_up_to(scales, MAX_GAIN)?, offsets: cursor.f32s_up_to(scales, MAX_OFFSET)? };
         Ok(Self { name, kind, tensor, labels, rescale })
     }
 }
+
+/// The greatest gain of a regression, 2^54: a tensor's values stay below 2^72, so that products stay below 2^126.
+const MAX_GAIN: f32 = 18_014_398_509_481_984.0;
+
+/// The greatest offset of a regression, 2^126, so that no sum is infinite.
+const MAX_OFFSET: f32 = 8.507_059_2e37;
 
 /// A head of a model that is to be written; see [`Head`].
 #[derive(Debug, Clone, Copy)]

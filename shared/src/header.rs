@@ -20,7 +20,9 @@ pub struct Header {
     pub operator_set: u32,
     /// Multiply-accumulate operations of one run.
     pub macs: u32,
-    /// Tensors, the input and the facts included.
+    /// Steps of one run, see [`crate::Model::work`]: the multiply-accumulates, and what they do not count.
+    pub work: u32,
+    /// Tensors, the input and the facts included; the file does not store it.
     pub tensor_count: u16,
     /// Operators.
     pub operator_count: u16,
@@ -75,15 +77,20 @@ impl Header {
     /// Returns the fields of a header that has been read before.
     #[inline(always)]
     pub(crate) const fn of(header: &[u8; HEADER_BYTES]) -> Self {
+        let [fact_count, head_count] = u16_at(header, 26).to_le_bytes();
+        let operator_count = u16_at(header, 24);
+        let sources = if fact_count == 0 { 1 } else { 2 };
         Self {
             file_len: u32_at(header, 8),
             arena_len: u32_at(header, 12),
             operator_set: u32_at(header, 16),
             macs: u32_at(header, 20),
-            tensor_count: u16_at(header, 24),
-            operator_count: u16_at(header, 26),
-            fact_count: u16_at(header, 28),
-            head_count: u16_at(header, 30),
+            // Not above MAX_TENSORS in a model that is accepted.
+            tensor_count: operator_count.saturating_add(sources),
+            operator_count,
+            fact_count: fact_count as u16,
+            head_count: head_count as u16,
+            work: u32_at(header, 28),
             input_len: u32_at(header, 32),
             facts_len: u32_at(header, 36),
             heads_len: u32_at(header, 40),
@@ -115,8 +122,8 @@ impl Header {
             self.arena_len,
             self.operator_set,
             self.macs,
-            u32::from(self.tensor_count) | u32::from(self.operator_count) << 16,
-            u32::from(self.fact_count) | u32::from(self.head_count) << 16,
+            u32::from(self.operator_count) | u32::from(self.fact_count) << 16 | u32::from(self.head_count) << 24,
+            self.work,
             self.input_len,
             self.facts_len,
             self.heads_len,

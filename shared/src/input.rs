@@ -25,8 +25,9 @@ pub struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
+    /// Decodes the section; names are looked through when they are to be checked.
     #[inline(never)]
-    pub(crate) fn decode<const PARTS: u64>(section: &'a [u8], channel_count: u16) -> Result<Self, Defect> {
+    pub(crate) fn decode<const PARTS: u64>(section: &'a [u8], channel_count: u16, check: bool) -> Result<Self, Defect> {
         let mut cursor = Cursor::new(section);
         let name = cursor.name()?;
         let kind = cursor.u8()?;
@@ -43,7 +44,7 @@ impl<'a> Input<'a> {
         if names != 0 && names != channel_count {
             return Err(Defect::Count);
         }
-        let channels = cursor.names(names)?;
+        let channels = if check { cursor.names(names)? } else { cursor.strings(names)? };
         let signal = if kind == SIGNAL && parts::has_signal(PARTS) {
             // The record and its tables begin at a multiple of four bytes.
             cursor.zeros(padding(section.len().wrapping_sub(cursor.rest().len())))?;

@@ -11,8 +11,8 @@ use crate::scratch::{alive_end, scratch_len};
 use crate::signature::SIGNATURE_BYTES;
 use crate::tensor::TENSOR_BYTES;
 use crate::{
-    Defect, FACTS_TENSOR, Fact, FactKind, Head, Header, INPUT_TENSOR, Input, Kind, MAX_FACTS, MAX_HEADS, MAX_TENSORS,
-    Operator, Overlap, Parameters, ParseError, Shape, Signal, Tensor,
+    Defect, FACTS_TENSOR, Fact, FactKind, Head, HeadKind, Header, INPUT_TENSOR, Input, Instruction, Kind, MAX_FACTS,
+    MAX_HEADS, MAX_TENSORS, Operator, Overlap, Parameters, ParseError, Shape, Signal, Tensor,
 };
 
 /// A model whose file has been checked as a whole; it borrows the bytes and copies nothing.
@@ -45,13 +45,20 @@ pub struct TestVector<'a> {
 impl<'a> Model<'a> {
     /// Returns the model in `bytes`, which may stand at any alignment.
     ///
-    /// The time is bounded by the length of the file times the greatest number of tensors; there is no recursion.
+    /// The time is linear in the length of the file, but for what the counts of tensors, facts and heads bound; SECURITY.md has
+    /// the bounds. There is no recursion.
     ///
     /// # Errors
     ///
     /// A [`ParseError`] that names the part and the rule it breaks.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
         Self::parse_parts(bytes)
+    }
+
+    /// Returns the steps of one run, of a file whose header says nothing of them yet; more than fit are as many as fit.
+    pub(crate) fn work_in(bytes: &'a [u8]) -> Result<u32, ParseError> {
+        let model = Self::split(bytes)?;
+        Ok(u32::try_from(model.work()).unwrap_or(u32::MAX))
     }
 }
 
@@ -92,6 +99,15 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
         core::ptr::eq(self.header, other.header) || self.header == other.header && self.described == other.described
     }
 
+    /// Returns the steps of one run, in the header of every parsed model: those of all operators ([`Operator::work`]), of the
+    /// input and the facts, and of the front-end's hops up to the next run ([`Signal::work`]).
+    pub fn work(&self) -> u64 {
+        let shape = |tensor: Option<&u16>| self.shape(tensor.copied().unwrap_or(INPUT_TENSOR));
+        let of =
+            |operator: Operator<'_>| operator.work(shape(operator.inputs().first()), shape(Some(&operator.output)));
+        self.operators().map(of).fold(self.work_around(), u64::saturating_add)
+    }
+
     /// Returns the bytes of arena that a session needs.
     pub fn arena_bytes(&self) -> usize {
         self.header().arena_len as usize
@@ -106,7 +122,7 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
     /// Returns the input.
     pub fn input(&self) -> Option<Input<'a>> {
         let channels = self.tensor(INPUT_TENSOR)?.shape.channels;
-        Input::decode::<PARTS>(self.input_section(), channels).ok()
+        Input::decode::<PARTS>(self.input_section(), channels, false).ok()
     }
 
     /// Returns the front-end, if the input's values come from one.
@@ -221,7 +237,6 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
         }
         let counts = usize::from(header.tensor_count) <= MAX_TENSORS
             && header.operator_count > 0
-            && u32::from(header.tensor_count) == u32::from(header.source_count()) + u32::from(header.operator_count)
             && usize::from(header.fact_count) <= MAX_FACTS
             && (1..=MAX_HEADS).contains(&usize::from(header.head_count));
         if !counts {
@@ -261,7 +276,7 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
     fn check_input_and_facts(&self) -> Result<(), ParseError> {
         let input = self.decode_tensor(INPUT_TENSOR).map_err(|defect| ParseError::Tensor(INPUT_TENSOR, defect))?;
         let description =
-            Input::decode::<PARTS>(self.input_section(), input.shape.channels).map_err(ParseError::Input)?;
+            Input::decode::<PARTS>(self.input_section(), input.shape.channels, true).map_err(ParseError::Input)?;
         description.check_text(&input).map_err(ParseError::Input)?;
         if parts::has_signal(PARTS)
             && let Some(record) = description.signal
@@ -322,9 +337,22 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
         let mut cursor = Cursor::new(self.heads_section());
         for index in 0..self.header().head_count {
             let refused = |defect| ParseError::Head(index, defect);
-            let head = Head::decode(&mut cursor, &|tensor| self.len_of(tensor)).map_err(refused)?;
+            let head = Head::decode(&mut cursor, &|tensor| self.len_of(tensor), true).map_err(refused)?;
             if self.heads().take(usize::from(index)).any(|earlier| earlier.name == head.name) {
                 return Err(refused(Defect::Duplicate));
+            }
+            if parts::has_signal(PARTS)
+                && index == 0
+                && let Some(detection) = self.signal().and_then(|signal| signal.detection)
+            {
+                // The background is a class of the first head, from 0.
+                let classes = self.len_of(head.tensor).unwrap_or(0);
+                if head.kind != HeadKind::Class {
+                    return Err(refused(Defect::Kind));
+                }
+                if detection.background.is_some_and(|class| usize::from(class) >= classes) {
+                    return Err(ParseError::Input(Defect::Count));
+                }
             }
         }
         cursor.finish().map_err(|defect| ParseError::Head(self.header().head_count, defect))
@@ -335,7 +363,7 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
     fn check_operators(&self) -> Result<u32, ParseError> {
         let mut place = 0u32;
         let mut set = if parts::has_signal(PARTS) { self.signal().map_or(0, |signal| signal.parts()) } else { 0 };
-        let mut macs = 0u64;
+        let (mut macs, mut work) = (0u64, self.work_around());
         let mut scratch_end = 0;
         for index in 0..self.header().operator_count {
             let refused = |defect| ParseError::Operator(index, defect);
@@ -358,6 +386,7 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
             let input = self.shape(operator.inputs().first().copied().unwrap_or(0));
             let output = self.shape(operator.output);
             macs = macs.wrapping_add(operator.macs(input, output));
+            work = work.saturating_add(operator.work(input, output));
             if let Some((start, len)) = self.scratch(operator, input) {
                 scratch_end = start.saturating_add(len).max(scratch_end);
             }
@@ -365,10 +394,62 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
         if usize::try_from(place) != Ok(self.weights.len()) {
             return Err(ParseError::Weights(Defect::Padding));
         }
-        if set != u64::from(self.header().operator_set) || macs != u64::from(self.header().macs) {
+        if work > u64::from(u32::MAX) {
+            return Err(ParseError::Header(Defect::TooLarge));
+        }
+        let header = self.header();
+        if set != u64::from(header.operator_set) || macs != u64::from(header.macs) || work != u64::from(header.work) {
             return Err(ParseError::Header(Defect::Count));
         }
         Ok(scratch_end)
+    }
+
+    /// Returns the steps of one run that are not those of operators: of the input, the facts and the front-end.
+    #[inline(never)]
+    fn work_around(&self) -> u64 {
+        let mut work = u64::from(self.header().input_values);
+        if parts::has_facts(PARTS) {
+            work = work.saturating_add(self.facts_work());
+        }
+        if parts::has_signal(PARTS)
+            && let Some(signal) = self.signal()
+        {
+            work = work.saturating_add(signal.work().saturating_mul(signal.every.into()));
+        }
+        work
+    }
+
+    /// Returns the steps that the facts take: a step for each value of their tensor and for each instruction, and what
+    /// gazetteers and columns are looked up in.
+    #[inline(never)]
+    fn facts_work(&self) -> u64 {
+        let text = u64::from(self.header().input_values);
+        let mut work = self.facts_len() as u64;
+        // To find a column, the facts before it are read through, with the names of their values.
+        let (mut columns, mut names) = (0u64, u64::from(self.header().fact_count));
+        for fact in self.facts() {
+            match fact.kind {
+                FactKind::Category(category) => names += category.values.len() as u64,
+                FactKind::Gazetteer(gazetteer) if parts::has_gazetteer(PARTS) => {
+                    names += gazetteer.features.len() as u64;
+                    work = work.saturating_add(gazetteer.work(text));
+                }
+                _ => {}
+            }
+            if parts::has_code(PARTS) {
+                for instruction in fact.code.instructions() {
+                    work = work.saturating_add(1);
+                    columns += u64::from(matches!(instruction, Instruction::Column { .. }));
+                }
+            }
+        }
+        work.saturating_add(columns * names)
+    }
+
+    /// Returns the tensors of the heads.
+    fn head_tensors(&self) -> [Option<u16>; MAX_HEADS] {
+        let mut heads = self.heads();
+        core::array::from_fn(|_| heads.next().map(|head| head.tensor))
     }
 
     /// Returns the shape of a tensor, or that of none.
@@ -393,11 +474,12 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
     #[inline(never)]
     fn check_memory(&self, scratch_end: u32) -> Result<(), ParseError> {
         let mut end = scratch_end;
+        let heads = self.head_tensors();
         for index in 0..self.header().tensor_count {
             let refused = |defect| ParseError::Tensor(index, defect);
             let tensor = self.decode_tensor(index).map_err(refused)?;
             end = end.max(tensor.end());
-            if self.last_use(index, tensor.held) != Some(tensor.last_use) {
+            if self.last_use(index, tensor.held || heads.contains(&Some(index))) != Some(tensor.last_use) {
                 return Err(refused(Defect::LastUse));
             }
             if tensor.held && self.written_by(index).is_none() {
@@ -460,10 +542,10 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
         check().map_err(ParseError::Tests)
     }
 
-    /// Returns the last operator that reads a tensor, or the number of operators when a head does or it is held.
+    /// Returns the last operator that reads a tensor, or the number of operators when it stays: a head reads it, or it is held.
     #[inline(never)]
-    fn last_use(&self, tensor: u16, held: bool) -> Option<u16> {
-        if held || self.heads().any(|head| head.tensor == tensor) {
+    fn last_use(&self, tensor: u16, stays: bool) -> Option<u16> {
+        if stays {
             return Some(self.header().operator_count);
         }
         (0..self.header().operator_count).rev().find(|&index| self.record_reads(index, tensor))
@@ -515,7 +597,7 @@ impl<'a, const PARTS: u64> Iterator for Heads<'a, PARTS> {
     #[inline(never)]
     fn next(&mut self) -> Option<Head<'a>> {
         self.left = self.left.checked_sub(1)?;
-        Head::decode(&mut self.rest, &|tensor| self.model.len_of(tensor)).ok()
+        Head::decode(&mut self.rest, &|tensor| self.model.len_of(tensor), false).ok()
     }
 }
 

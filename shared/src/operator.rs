@@ -222,15 +222,31 @@ impl<'a> Operator<'a> {
     ///
     /// For the shapes of a parsed model they fit; others may wrap.
     pub fn macs(&self, input: Shape, output: Shape) -> u64 {
-        let values = output.len() as u64;
-        match self.parameters {
-            Parameters::Dense(_) => values.wrapping_mul(input.len() as u64),
-            Parameters::Convolution(window, _) => {
-                values.wrapping_mul(window.taps() as u64).wrapping_mul(u64::from(input.channels))
+        if self.kind().has_channels() { self.steps(input, output) } else { 0 }
+    }
+
+    /// Returns the steps of one run, for the shape of the first input and that of the output: the multiply-accumulates of
+    /// operators with weights, the taps of pools, the rows of a bag, or the values that are written; an addend's values are
+    /// steps too.
+    ///
+    /// For the shapes of a parsed model they fit; others may wrap.
+    pub fn work(&self, input: Shape, output: Shape) -> u64 {
+        let added = if self.addend.is_some() { output.len() as u64 } else { 0 };
+        self.steps(input, output).wrapping_add(added)
+    }
+
+    /// Returns the steps of one run without those of an addend.
+    fn steps(&self, input: Shape, output: Shape) -> u64 {
+        let each = match self.parameters {
+            Parameters::Dense(_) => input.len() as u64,
+            Parameters::Convolution(window, _) => (window.taps() as u64).wrapping_mul(u64::from(input.channels)),
+            Parameters::Depthwise(window, _) | Parameters::AveragePool(window, _) | Parameters::MaxPool(window) => {
+                window.taps() as u64
             }
-            Parameters::Depthwise(window, _) => values.wrapping_mul(window.taps() as u64),
-            _ => 0,
-        }
+            Parameters::Bag(bag) => bag.grams.most(input.len()) as u64,
+            _ => 1,
+        };
+        each.wrapping_mul(output.len() as u64)
     }
 
     /// Decodes a record and finds its parameters, whose sizes follow from the shapes of its tensors.

@@ -158,7 +158,9 @@ impl Window {
         let row = i32::from(input.width) * depth;
         let pixel = i32::from(output.channels);
         let (mut before, mut after) = (0, 0);
-        for y in 0..rows.count {
+        // The bounds of a row are linear in y between paddings, as those of a pixel are in x; at a turn of the next row, which
+        // bounds this one, too. So there are a few rows to look at, however many the output has.
+        for y in rows.turns().into_iter().flat_map(|y| [y, (y - 1).max(0)]) {
             let line = y * columns.count;
             for x in columns.turns() {
                 // The first byte that this pixel or a later one in its row reads; the end of what it or an earlier one does.

@@ -219,11 +219,14 @@ impl<'a> Signal<'a> {
         if !(self.rate.is_normal() && self.rate > 0.0) {
             return Err(Defect::Scale);
         }
-        if !(0.0..=1.0).contains(&self.follow) {
+        // By their bits, which rise with the number, and are above those of every other number for -0 and below 0.
+        let [follow, one] = [self.follow, 1.0].map(f32::to_bits);
+        if follow > one {
             return Err(Defect::NotFinite);
         }
         if let Some(Detection { smooth, on, off, .. }) = self.detection
-            && !(smooth > 0.0 && smooth <= 1.0 && on > 0.0 && on <= 1.0 && off >= 0.0 && off <= on)
+            && let [smooth, on, off] = [smooth, on, off].map(f32::to_bits)
+            && !((1..=one).contains(&smooth) && (1..=one).contains(&on) && off <= on)
         {
             return Err(Defect::NotFinite);
         }
@@ -271,7 +274,7 @@ impl<'a> Signal<'a> {
     }
 
     /// Returns the stages in their order.
-    pub fn stages(&self) -> impl ExactSizeIterator<Item = Stage> + Clone + use<'a> {
+    pub fn stages(&self) -> impl ExactSizeIterator<Item = Stage> + DoubleEndedIterator + Clone + use<'a> {
         self.stages.as_chunks::<STAGE_BYTES>().0.iter().map(stage)
     }
 
@@ -322,6 +325,29 @@ impl<'a> Signal<'a> {
     /// Returns the words that the features of earlier hops take, int8 each, when an input holds several hops.
     pub fn history_words(&self, input: usize) -> usize {
         if input > usize::from(self.features) { input.div_ceil(4) } else { 0 }
+    }
+
+    /// Returns the steps of a hop: the samples that come in and those that each stage takes; the samples of the window, for
+    /// itself and for each block; the points of the transform, for each of its stages and for each block; the products of
+    /// cepstra; and the features.
+    pub fn work(&self) -> u64 {
+        // From the last stage to the first, where decimations multiply: at most 2,048 samples of 4,096 each.
+        let (mut samples, mut each) = (u32::from(self.hop), 0u32);
+        for stage in self.stages().rev() {
+            if let Stage::Decimate(factor) = stage {
+                samples = samples.wrapping_mul(factor);
+            }
+            each = each.wrapping_add(samples);
+        }
+        let blocks = u32::from(self.block_count);
+        each = each.wrapping_add(samples).wrapping_add(u32::from(self.window) * (1 + blocks));
+        each = each.wrapping_add(u32::from(self.transform) * (self.transform.trailing_zeros() + blocks));
+        for block in self.blocks() {
+            if let Block::Mel(mel) = block {
+                each = each.wrapping_add(u32::from(mel.coefficients) * u32::from(mel.bands));
+            }
+        }
+        u64::from(each) * u64::from(self.channels) + u64::from(self.features)
     }
 
     /// Returns the parts that the front-end takes, see [`crate::parts`].

@@ -74,9 +74,12 @@ impl Definition<'_> {
         if let Some(start) = bytes.first_chunk_mut::<HEADER_BYTES>() {
             *start = header.encode();
         }
-        if let Some((body, sum)) = bytes.split_last_chunk_mut::<4>() {
-            *sum = checksum(body.iter().copied()).to_le_bytes();
+        seal(bytes);
+        let work = Model::work_in(bytes).map_err(WriteError::Invalid)?;
+        if let Some(start) = bytes.first_chunk_mut::<HEADER_BYTES>() {
+            *start = Header { work, ..header }.encode();
         }
+        seal(bytes);
         Model::parse(bytes).map_err(WriteError::Invalid)?;
         Ok(bytes)
     }
@@ -124,10 +127,12 @@ impl Definition<'_> {
             operator_set: operator_set as u32,
             fact_set: (fact_set >> 32) as u32,
             macs: self.macs,
+            // Counted when everything else is written.
+            work: 0,
             tensor_count: count_u16(self.tensors.len())?,
             operator_count: count_u16(self.operators.len())?,
-            fact_count: count_u16(self.facts.len())?,
-            head_count: count_u16(self.heads.len())?,
+            fact_count: count_u8(self.facts.len())?.into(),
+            head_count: count_u8(self.heads.len())?.into(),
             input_len,
             facts_len,
             heads_len,
@@ -187,6 +192,13 @@ impl Definition<'_> {
     }
 }
 
+/// Puts the checksum at the end of a file.
+fn seal(bytes: &mut [u8]) {
+    if let Some((body, sum)) = bytes.split_last_chunk_mut::<4>() {
+        *sum = checksum(body.iter().copied()).to_le_bytes();
+    }
+}
+
 /// Puts a fact and returns the parts that it takes.
 fn encode_fact(fact: &FactDefinition<'_>, sink: &mut Sink<'_>) -> Result<u64, WriteError> {
     let kind = match fact.kind {
@@ -207,8 +219,7 @@ fn encode_fact(fact: &FactDefinition<'_>, sink: &mut Sink<'_>) -> Result<u64, Wr
         }
         KindDefinition::Category { values, columns } => {
             sink.strings(values)?;
-            let count = u8::try_from(columns.len()).map_err(|_| WriteError::TooMany { got: columns.len() })?;
-            sink.put(&[count]);
+            sink.put(&[count_u8(columns.len())?]);
             for column in columns {
                 same_length(values.len(), column.len())?;
                 sink.f32s(column);
@@ -323,6 +334,10 @@ impl Sink<'_> {
         self.section_start = self.len;
         count_u32(len)
     }
+}
+
+fn count_u8(got: usize) -> Result<u8, WriteError> {
+    u8::try_from(got).map_err(|_| WriteError::TooMany { got })
 }
 
 fn count_u16(got: usize) -> Result<u16, WriteError> {

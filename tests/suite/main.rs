@@ -1,6 +1,7 @@
 //! The tests that cross crates, in one binary: each of them links candle.
 
 mod boards;
+mod bounds;
 mod command;
 mod corpus;
 #[cfg(feature = "cuda")]
@@ -21,6 +22,7 @@ mod real;
 mod recordings;
 mod signals;
 mod signature;
+mod specification;
 mod store;
 mod texts;
 mod toys;

@@ -115,6 +115,11 @@ fn compare_all_tensors(bytes: &[u8], seed: u64) {
                 model.operator(index).map(|operator| operator.kind())
             );
         }
+        for (head, answer) in session.outputs().unwrap().heads().zip(plain.answers(&expected)) {
+            let Some((class, probability)) = answer else { continue };
+            let top = head.top();
+            assert_eq!((top.class, top.probability.to_bits()), (class, probability.to_bits()), "seed {seed}");
+        }
         let results = plain.head_results(&expected);
         for (head, expected) in session.outputs().unwrap().heads().zip(&results) {
             let bits = |values: &mut dyn Iterator<Item = f32>| values.map(f32::to_bits).collect::<Vec<_>>();

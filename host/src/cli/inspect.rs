@@ -64,6 +64,7 @@ pub(super) fn inspect(arguments: &Arguments) -> Result<()> {
             grouped(peak as u64)
         ),
         format!("MACs   {:>9}", grouped(u64::from(header.macs))),
+        format!("work   {:>9} steps", grouped(u64::from(header.work))),
         String::new(),
     ];
     let input = model.input().map(|input| match input.is_text {
@@ -139,6 +140,7 @@ fn as_json(model: &Model<'_>, file: &str, bytes: usize) -> Value {
         "flash_bytes": bytes,
         "arena_bytes": header.arena_len,
         "macs": header.macs,
+        "work": header.work,
         "input": model.input().map(|input| json!({
             "name": input.name,
             "text": input.is_text,
@@ -190,6 +192,7 @@ fn as_json(model: &Model<'_>, file: &str, bytes: usize) -> Value {
             "window": layer.window,
             "output": layer.output,
             "macs": layer.macs,
+            "work": layer.work,
             "weight_bytes": layer.weight_bytes,
             "bits": layer.bits,
             "alive_bytes": layer.alive,

@@ -50,6 +50,10 @@ pub struct Input {
     pub channels: Vec<String>,
     /// The bits of `operator_set` of a front-end.
     pub parts: u32,
+    /// The steps of a front-end from one run of the network to the next.
+    pub front_end_work: u128,
+    /// Of a front-end with detections: 0, or the class plus one that is never detected.
+    pub background: Option<usize>,
 }
 
 /// One result of the model.

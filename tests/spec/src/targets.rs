@@ -53,8 +53,8 @@ pub fn parse(bytes: &[u8]) {
 /// The most multiply-accumulates of a model that is run: more would tell nothing new, and take longer.
 const MOST_MACS: u32 = 100_000;
 
-/// The most taps of an operator that is run.
-const MOST_TAPS: u64 = 1_000_000;
+/// The most steps of a model that is run, pools and facts among them.
+const MOST_WORK: u32 = 1_000_000;
 
 /// The largest arena of a model that is run.
 const MOST_ARENA: usize = 1 << 20;
@@ -65,13 +65,8 @@ pub fn run(bytes: &[u8]) {
     let Some(bytes) = mended(bytes) else { return };
     let Ok(student) = Student::parse(&bytes) else { return };
     let model = *student.model();
-    // The plain implementation asks every tap of a pool whether it lies in the input, however many lie outside.
-    let taps = model.operators().map(|operator| {
-        let kernel = operator.window().map_or([0, 0], |window| window.kernel.map(u64::from));
-        let outputs = model.tensor(operator.output).map_or(0, |tensor| tensor.shape.len() as u64);
-        (kernel[0] * kernel[1]).saturating_mul(outputs)
-    });
-    if model.header().macs > MOST_MACS || model.arena_bytes() > MOST_ARENA || taps.max().unwrap_or(0) > MOST_TAPS {
+    let header = model.header();
+    if header.macs > MOST_MACS || header.work > MOST_WORK || model.arena_bytes() > MOST_ARENA {
         return;
     }
     let mut arena = vec![0x55; model.arena_bytes()];

@@ -190,7 +190,9 @@ impl Fact {
                 }
             ];
         };
-        let within = x.max(least).min(greatest);
+        // A zero keeps its sign: -0 is not below 0.
+        let within = if x < least { least } else { x };
+        let within = if within > greatest { greatest } else { within };
         match &self.encoder {
             Encoder::None | Encoder::Embedding(_) => Vec::new(),
             Encoder::ZScore { mean, deviation } => vec![(within - mean) / deviation],

@@ -20,6 +20,26 @@ impl Model {
         quantized
     }
 
+    /// What each head answers: of a class head the class and its probability, of a binary one 1 or 0 and the probability of
+    /// yes or of no; nothing for the others.
+    pub fn answers(&self, tensors: &[Vec<i8>]) -> Vec<Option<(usize, f32)>> {
+        let mut answers = Vec::new();
+        for (head, results) in self.heads.iter().zip(self.head_results(tensors)) {
+            let values = &tensors[head.tensor];
+            answers.push(match head.kind {
+                HeadKind::Class => {
+                    let greatest = values.iter().max().expect("a value");
+                    let class = values.iter().position(|q| q == greatest).expect("the greatest is among the values");
+                    Some((class, results[class]))
+                }
+                HeadKind::Binary if results[0] >= 0.5 => Some((1, results[0])),
+                HeadKind::Binary => Some((0, 1.0 - results[0])),
+                HeadKind::Multilabel | HeadKind::Regression { .. } => None,
+            });
+        }
+        answers
+    }
+
     /// The probabilities or regression values of each head, taken from every tensor of the graph.
     pub fn head_results(&self, tensors: &[Vec<i8>]) -> Vec<Vec<f32>> {
         let mut results = Vec::new();
@@ -174,6 +194,8 @@ mod tests {
                 name: String::new(),
                 is_text: false,
                 parts: 0,
+                front_end_work: 0,
+                background: None,
                 gains: vec![2.0],
                 offsets: vec![1.0],
                 channels: Vec::new(),

@@ -1,5 +1,6 @@
 //! The layout of the file: header, sections, records.
 
+use super::signal::FrontEnd;
 use super::{
     Addend, Bag, Channels, Encoder, Fact, Gazetteer, Head, HeadKind, Input, Instruction, Kind, Model, Operator, Tensor,
     TestVector, Window,
@@ -20,11 +21,11 @@ impl Model {
 
         let arena_len = header.length()?;
         let operator_set = header.u32()?;
-        let _macs = header.u32()?;
-        let tensor_count = usize::from(header.u16()?);
+        let macs = header.u32()?;
         let operator_count = usize::from(header.u16()?);
-        let fact_count = usize::from(header.u16()?);
-        let head_count = usize::from(header.u16()?);
+        let fact_count = usize::from(header.u8()?);
+        let head_count = usize::from(header.u8()?);
+        let work = header.u32()?;
         let input_len = header.length()?;
         let facts_len = header.length()?;
         let heads_len = header.length()?;
@@ -35,7 +36,8 @@ impl Model {
         let _revision = header.u32()?;
 
         let sources = if fact_count == 0 { 1 } else { 2 };
-        expect("tensor_count", tensor_count, sources + operator_count)?;
+        let tensor_count = sources + operator_count;
+        expect("at most 256 tensors", tensor_count <= 256, true)?;
 
         let mut input_section = file.section(input_len)?;
         let mut facts_section = file.section(facts_len)?;
@@ -54,11 +56,12 @@ impl Model {
         let mut facts = Vec::new();
         let mut fact_parts = 0;
         if fact_count != 0 {
-            mask = facts_section.u8()? == 1;
+            mask = facts_section.flag("mask")?;
             expect("reserved", facts_section.take(3)?, [0; 3].as_slice())?;
             for _ in 0..fact_count {
                 let (fact, parts) = facts_section.fact()?;
                 fact_parts |= parts;
+                expect("facts of one name", facts.iter().any(|other: &Fact| other.name == fact.name), false)?;
                 facts.push(fact);
             }
         }
@@ -70,6 +73,9 @@ impl Model {
             heads.push(heads_section.head()?);
         }
         heads_section.finish("heads")?;
+        for (index, head) in heads.iter().enumerate() {
+            expect("heads of one name", heads[..index].iter().any(|other| other.name == head.name), false)?;
+        }
 
         let mut tensors = Vec::new();
         for _ in 0..tensor_count {
@@ -92,6 +98,14 @@ impl Model {
         expect("bytes after the parameters", weights.rest.len(), 0)?;
         expect("operator_set", operator_set, kinds)?;
         expect("arena_len", arena_len, arena(&tensors, &operators, sources))?;
+        let (own, steps) = counts(&tensors, &operators, sources);
+        expect("macs", u128::from(macs), own)?;
+        let around = input_values as u128 + facts_work(&facts, &tensors) + input.front_end_work;
+        expect("work", u128::from(work), steps + around)?;
+        if let (Some(background), Some(head)) = (input.background, heads.first()) {
+            expect("a class head for detections", &head.kind, &HeadKind::Class)?;
+            expect("a background among its classes", background <= tensors[head.tensor].values(), true)?;
+        }
 
         let mut tests = Vec::new();
         for _ in 0..tests_section.u32()? {
@@ -140,6 +154,12 @@ impl<'a> Reader<'a> {
 
     pub(super) fn u8(&mut self) -> Result<u8, String> {
         Ok(self.take(1)?[0])
+    }
+
+    fn flag(&mut self, what: &str) -> Result<bool, String> {
+        let byte = self.u8()?;
+        expect(what, byte <= 1, true)?;
+        Ok(byte == 1)
     }
 
     fn i8(&mut self) -> Result<i8, String> {
@@ -207,6 +227,7 @@ impl<'a> Reader<'a> {
     fn input(&mut self) -> Result<Input, String> {
         let name = self.name()?;
         let kind = self.u8()?;
+        expect("an input of kind 0, 1 or 2", kind <= 2, true)?;
         let is_text = kind == 1;
         let count = usize::from(self.u16()?);
         let gains = self.floats(count)?;
@@ -215,8 +236,9 @@ impl<'a> Reader<'a> {
         // The section is a multiple of four bytes, so what is left tells how far it is to the next multiple.
         let padding = if kind == 2 { self.rest.len() % 4 } else { 0 };
         expect("padding", self.take(padding)?, [0, 0, 0][..padding].as_ref())?;
-        let parts = if kind == 2 { self.front_end()? } else { 0 };
-        Ok(Input { name, is_text, gains, offsets, channels, parts })
+        let front_end = if kind == 2 { self.front_end()? } else { FrontEnd::default() };
+        let FrontEnd { parts, work, background } = front_end;
+        Ok(Input { name, is_text, gains, offsets, channels, parts, front_end_work: work, background })
     }
 
     /// The next fact and its bits of `fact_set`.
@@ -253,6 +275,7 @@ impl<'a> Reader<'a> {
             _ => return Err(format!("fact of kind {kind}")),
         }
         let [a, b] = constants;
+        expect("an encoder of 0 to 8", encoder <= 8, true)?;
         let mut parts = 1 << kind | 1 << (8 + encoder);
         let encoder = match (kind, encoder) {
             (_, 0) => Encoder::None,
@@ -282,7 +305,8 @@ impl<'a> Reader<'a> {
                 1 => Instruction::Fact(usize::from(bytes.u8()?)),
                 2 => Instruction::Input(usize::from(bytes.u16()?)),
                 3 => Instruction::Column { fact: usize::from(bytes.u8()?), column: usize::from(bytes.u8()?) },
-                operation => Instruction::Operation(operation),
+                16..=26 | 32..=40 | 48 => Instruction::Operation(operation),
+                _ => return Err(format!("instruction {operation}")),
             });
         }
         let fact = Fact { name, unit, is_flag: kind == 2, least_greatest, values, table, gazetteer, encoder, code };
@@ -301,7 +325,10 @@ impl<'a> Reader<'a> {
             2 => HeadKind::Multilabel,
             3 => {
                 let count = usize::from(self.u16()?);
-                HeadKind::Regression { gains: self.floats(count)?, offsets: self.floats(count)? }
+                let (gains, offsets) = (self.floats(count)?, self.floats(count)?);
+                expect("gains up to 2^54", gains.iter().all(|gain| gain.abs() <= 2f32.powi(54)), true)?;
+                expect("offsets up to 2^126", offsets.iter().all(|offset| offset.abs() <= 2f32.powi(126)), true)?;
+                HeadKind::Regression { gains, offsets }
             }
             _ => return Err(format!("head of kind {kind}")),
         };
@@ -313,7 +340,7 @@ impl<'a> Reader<'a> {
         let width = usize::from(self.u16()?);
         let channels = usize::from(self.u16()?);
         let zero_point = self.i8()?;
-        let held = self.u8()? == 1;
+        let held = self.flag("held")?;
         let scale = self.f32()?;
         let arena_offset = self.u32()?;
         let last_use = self.u16()?;
@@ -475,6 +502,52 @@ fn arena(tensors: &[Tensor], operators: &[Operator], sources: usize) -> usize {
     greatest
 }
 
+/// The multiply-accumulates and the steps of all operators.
+fn counts(tensors: &[Tensor], operators: &[Operator], sources: usize) -> (u128, u128) {
+    let (mut macs, mut work) = (0, 0);
+    for (index, operator) in operators.iter().enumerate() {
+        let (input, output) = (&tensors[operator.inputs[0]], &tensors[sources + index]);
+        let values = output.values() as u128;
+        let taps = operator.window.kernel[0] as u128 * operator.window.kernel[1] as u128;
+        let own = match &operator.kind {
+            Kind::Dense(_) => values * input.values() as u128,
+            Kind::Convolution(_) => values * taps * input.channels as u128,
+            Kind::Depthwise(_) => values * taps,
+            _ => 0,
+        };
+        macs += own;
+        work += match &operator.kind {
+            Kind::Dense(_) | Kind::Convolution(_) | Kind::Depthwise(_) => own,
+            Kind::AveragePool { .. } | Kind::MaxPool => values * taps,
+            Kind::Bag(bag) => values * bag.most_grams(input.values()) as u128,
+            _ => values,
+        };
+        if operator.addend.is_some() {
+            work += values;
+        }
+    }
+    (macs, work)
+}
+
+/// The steps of the facts.
+fn facts_work(facts: &[Fact], tensors: &[Tensor]) -> u128 {
+    if facts.is_empty() {
+        return 0;
+    }
+    let names = facts.len() + facts.iter().map(|fact| fact.values.len()).sum::<usize>();
+    let mut work = tensors[1].values();
+    for fact in facts {
+        for instruction in &fact.code {
+            work += if matches!(instruction, Instruction::Column { .. }) { 1 + names } else { 1 };
+        }
+        if let Some(gazetteer) = &fact.gazetteer {
+            let bits = usize::BITS - gazetteer.entries.len().leading_zeros();
+            work += tensors[0].values() * gazetteer.words * (1 + bits as usize);
+        }
+    }
+    work as u128
+}
+
 pub(super) fn expect<T: PartialEq + std::fmt::Debug>(what: &str, got: T, expected: T) -> Result<(), String> {
     if got == expected { Ok(()) } else { Err(format!("{what} is {got:?}, expected {expected:?}")) }
 }
@@ -575,8 +648,9 @@ mod tests {
         let lens = sections.map(|section| section.len() as u32);
         let mut file = b"ATAR\x01\0\0\0".to_vec();
         push(&mut file, &[64 + lens.iter().sum::<u32>() + 4, 12, 0b1000_0001, 4]);
-        file.extend([4, 0, 2, 0, 1, 0, 1, 0]);
-        push(&mut file, &[lens[0], lens[1], lens[2], lens[5], lens[6], 2, 1 << 0 | 1 << (8 + 2), 0]);
+        file.extend([2, 0, 1, 1]);
+        // 2 values of the input and 2 of the facts, 4 that the concat writes, 4 products.
+        push(&mut file, &[12, lens[0], lens[1], lens[2], lens[5], lens[6], 2, 1 << 0 | 1 << (8 + 2), 0]);
         file.extend(sections.into_iter().flatten());
         let checksum = crc32(&file);
         push(&mut file, &[checksum]);

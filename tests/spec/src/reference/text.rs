@@ -15,6 +15,13 @@ impl Bag {
         (0..output.channels).map(channel).collect()
     }
 
+    /// The most n-grams of a text of so many bytes.
+    pub(super) fn most_grams(&self, bytes: usize) -> usize {
+        let [least, greatest] = self.letters;
+        let sizes = if greatest == 0 { 0 } else { greatest + 1 - least };
+        (2 * bytes + 1) * (sizes + self.words)
+    }
+
     /// The bucket of each n-gram.
     fn grams(&self, text: &[u8]) -> Vec<usize> {
         let words = words(text);
