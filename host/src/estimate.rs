@@ -212,10 +212,12 @@ impl Core {
         count * f64::from(signal.channels)
     }
 
-    /// Estimates those that quantise the input and encode the facts.
+    /// Estimates those that quantise the input, compute facts and encode them.
     pub fn around(&self, model: &Model<'_>) -> f64 {
         let header = model.header();
-        self.per_value * f64::from(header.input_values) + self.per_fact * f64::from(header.fact_count)
+        // A step of code is a float operation, as a value of the input is.
+        let steps = f64::from(header.input_values) + model.code_work() as f64;
+        self.per_value * steps + self.per_fact * f64::from(header.fact_count)
     }
 }
 

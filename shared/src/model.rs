@@ -108,6 +108,11 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
         self.operators().map(of).fold(self.work_around(), u64::saturating_add)
     }
 
+    /// Returns those of the steps of one run that compute facts: by code, from columns and gazetteers.
+    pub fn code_work(&self) -> u64 {
+        self.facts_work().saturating_sub(self.facts_len() as u64)
+    }
+
     /// Returns the bytes of arena that a session needs.
     pub fn arena_bytes(&self) -> usize {
         self.header().arena_len as usize

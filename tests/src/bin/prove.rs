@@ -29,7 +29,7 @@ struct Promise {
     host: &'static [&'static str],
 }
 
-const PROMISES: [Promise; 16] = [
+const PROMISES: [Promise; 17] = [
     Promise {
         promise: "a model that was cut off, or changed in one bit, is refused",
         suite: &["format::every_truncation_is_refused", "format::every_flipped_bit_is_refused"],
@@ -53,6 +53,16 @@ const PROMISES: [Promise; 16] = [
             "format::flipped_bits_under_a_right_checksum_are_refused_or_run",
             "corpus::fuzz_targets_pass_on_all_inputs_that_are_kept",
             "parity::engine_equals_the_specification_on_random_graphs",
+        ],
+        host: &[],
+    },
+    Promise {
+        promise: "what a model takes to parse is bounded by its length, and to run by the work in its header",
+        suite: &[
+            "bounds::parser_takes_instructions_in_proportion_to_the_file",
+            "bounds::a_run_takes_instructions_in_proportion_to_its_work",
+            "bounds::taps_of_pools_are_work",
+            "bounds::work_is_recomputed",
         ],
         host: &[],
     },
