@@ -90,7 +90,11 @@ impl Network {
     }
 
     /// As [`Network::read`], from bytes; weights in other files are beside `path`.
-    fn decode(path: &Path, bytes: &[u8]) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// As [`Network::read`].
+    pub fn decode(path: &Path, bytes: &[u8]) -> Result<Self> {
         let (at, len) = (path.display(), bytes.len());
         let broken = || format!("{at}: is no ONNX file, or a part of one ({len} bytes): export or copy it again");
         let model = proto::Model::decode(bytes).with_context(broken)?;
