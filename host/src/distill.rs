@@ -72,7 +72,14 @@ pub fn run(recipe: &Recipe, places: &Places) -> Result<Report> {
     data.remarks().iter().for_each(|remark| say(remark));
     rules::check(recipe, &data)?;
     budget::check(recipe, &data)?;
-    let mut run = Run { recipe, places, data: &data, seconds: BTreeMap::new(), curves: Vec::new() };
+    let mut run = Run {
+        recipe,
+        places,
+        data: &data,
+        seconds: BTreeMap::new(),
+        curves: Vec::new(),
+        teacher_on_validation: Vec::new(),
+    };
     run.write_manifest()?;
     let teachers = run.teachers()?;
     for warning in train::loss::warnings(&recipe.distill, &data, recipe.student.batch) {
@@ -82,8 +89,9 @@ pub fn run(recipe: &Recipe, places: &Places) -> Result<Report> {
     let mut said = Vec::new();
     let mut answers = None;
     if !teachers.is_empty() {
-        said = run.said(&teachers)?;
+        said = run.said(&teachers, run.evaluation())?;
         teacher = Some(run.teacher_figures(&teachers, &said));
+        run.teacher_on_validation = run.figures_on_validation(&teachers)?;
         answers = Some(run.answers(&teachers)?);
         if let Some(how) = &recipe.assistant {
             answers = Some(run.assistant(how, answers.as_ref())?);
@@ -149,6 +157,8 @@ struct Run<'a> {
     data: &'a Dataset,
     seconds: BTreeMap<String, f64>,
     curves: Vec<(String, Vec<Epoch>)>,
+    /// What the teachers reach on the validation split, head by head; nothing where they do not answer or there is no split.
+    teacher_on_validation: Vec<Option<f64>>,
 }
 
 impl Run<'_> {
@@ -163,8 +173,16 @@ impl Run<'_> {
         let mut exported = None;
         let mut precision = "int8";
         let test = self.evaluation().to_vec();
-        for variant in self.variants(answers.is_some()) {
+        let validation = self.data.splits.validation.clone();
+        let variants = self.variants(answers.is_some());
+        // The teacher is held against students from labels where there are any, with the facts that the file has.
+        let with_facts = self.data.facts.input(Audience::Board).is_some();
+        let from_labels = variants.iter().position(|other| !other.distilled && other.with_facts == with_facts);
+        let rival = from_labels.unwrap_or(variants.len() - 1);
+        for (place, variant) in variants.into_iter().enumerate() {
             let start = Instant::now();
+            let mut best: Option<(f64, u64, Integers)> = None;
+            let mut on_validation = Vec::new();
             let (mut floats, mut calibrated, mut integers) = (Vec::new(), Vec::new(), Vec::new());
             let mut priors = Vec::new();
             let (mut parameters, mut file_bytes) = (0, 0);
@@ -180,6 +198,9 @@ impl Run<'_> {
                 parameters = net.parameter_count();
                 priors.push(prior::weights(&net)?);
                 floats.push(train::evaluate(&net, self.data, &test)?);
+                if !validation.is_empty() {
+                    on_validation.push(train::evaluate(&net, self.data, &validation)?);
+                }
                 let objective = self.objective(last.as_ref().or(answers));
                 let integer = self.integers(&stage, &net, objective)?;
                 if variant.exported && self.recipe.compare.calibrated && self.recipe.quantize.aware_epochs > 0 {
@@ -192,11 +213,33 @@ impl Run<'_> {
                 if index == 0 {
                     file_bytes = integer.bytes.len();
                 }
-                if variant.exported && index == 0 {
-                    self.export(&integer.bytes, &integer.net)?;
-                    exported = Some(Exported { bytes: integer.bytes, agreement: integer.agreement });
+                if variant.exported {
+                    let figure = if validation.is_empty() || self.recipe.compare.seeds == 1 {
+                        0.0
+                    } else {
+                        selection_of(&engine::evaluate(&student, self.data, &validation, FactsGiven::True)?)
+                    };
+                    if best.as_ref().is_none_or(|(former, ..)| figure > *former) {
+                        best = Some((figure, seed, integer));
+                    }
                 }
             }
+            if let Some((figure, seed, integer)) = best {
+                if self.recipe.compare.seeds > 1 {
+                    let why = match validation.is_empty() {
+                        true => "the first; without a validation split none is known to be better".to_string(),
+                        false => format!("its integers are the best on validation ({figure:.4})"),
+                    };
+                    say(&format!("student: that of seed {seed} goes into the file: {why}"));
+                }
+                file_bytes = integer.bytes.len();
+                self.export(&integer.bytes, &integer.net)?;
+                exported = Some(Exported { bytes: integer.bytes, agreement: integer.agreement });
+            }
+            if place == rival {
+                self.compare_teacher(variant.name, &on_validation);
+            }
+            self.compare_integers(variant.name, &floats, &integers);
             let kind = (variant.with_facts, variant.distilled);
             let gather = |precision: &str, seeds: &[Vec<HeadMetrics>]| StudentFigures {
                 priors: mean_of(&priors),
@@ -211,6 +254,41 @@ impl Run<'_> {
             self.seconds.insert(variant.name.into(), start.elapsed().as_secs_f64());
         }
         Ok((figures, exported.context("no student is exported")?))
+    }
+
+    /// Says where the teacher is worse than a student on the validation split.
+    fn compare_teacher(&self, name: &str, students: &[Vec<HeadMetrics>]) {
+        for (head, target) in self.data.targets.iter().enumerate() {
+            let Some(Some(teacher)) = self.teacher_on_validation.get(head) else { continue };
+            let figures: Vec<f64> = students.iter().filter_map(|heads| heads.get(head)?.selection()).collect();
+            let student = figures.iter().sum::<f64>() / figures.len() as f64;
+            if student > *teacher {
+                say(&format!(
+                    "warning: head {:?}: on validation the teacher has {teacher:.4}, the student ({name}, f32) {student:.4}: a \
+                     teacher that is worse than the labels has little to teach: train it longer, make it larger, or leave it out \
+                     (distill.method = \"none\")",
+                    target.name
+                ));
+            }
+        }
+    }
+
+    /// Says where integers are clearly worse than the network that they come from.
+    fn compare_integers(&self, name: &str, floats: &[Vec<HeadMetrics>], integers: &[Vec<HeadMetrics>]) {
+        for (head, target) in self.data.targets.iter().enumerate() {
+            let mean = |seeds: &[Vec<HeadMetrics>]| {
+                let figures: Vec<f64> = seeds.iter().filter_map(|heads| heads.get(head)?.selection()).collect();
+                figures.iter().sum::<f64>() / figures.len() as f64
+            };
+            let (float, integer) = (mean(floats), mean(integers));
+            if float - integer > INTEGER_LOSS {
+                say(&format!(
+                    "warning: head {:?} of {name}: the integers have {integer:.4} where f32 has {float:.4}: raise \
+                     quantize.aware_epochs, and look for single large values among the inputs",
+                    target.name
+                ));
+            }
+        }
     }
 
     /// Trains a student, and again from its own answers as often as the recipe says; returns the last stage, its network,
@@ -262,8 +340,8 @@ impl Run<'_> {
         let folded = net.folded()?;
         let flash = recipe.budget.flash.as_ref().map(recipe::Bytes::get).transpose()?;
         let data = self.data;
-        let quantizer = Quantizer::new(&folded, data, &recipe.quantize, flash, stage.seed)?;
-        let plain = quantizer.file(&folded)?;
+        let mut quantizer = Quantizer::new(&folded, data, &recipe.quantize, flash, stage.seed)?;
+        let plain = self.with_best_input_range(&mut quantizer, &folded, &stage.name)?;
         if recipe.quantize.aware_epochs == 0 {
             return self.compared(&quantizer, folded, plain.clone(), plain);
         }
@@ -286,8 +364,7 @@ impl Run<'_> {
         let bytes = quantizer.file(&tuned)?;
         let score = |bytes: &[u8]| -> Result<f64> {
             let validation = &self.data.splits.validation;
-            let heads = engine::evaluate(&Student::parse(bytes)?, self.data, validation, FactsGiven::True)?;
-            Ok(heads.iter().filter_map(HeadMetrics::selection).sum::<f64>())
+            Ok(selection_of(&engine::evaluate(&Student::parse(bytes)?, self.data, validation, FactsGiven::True)?))
         };
         if self.data.splits.validation.is_empty() || score(&bytes)? >= score(&plain)? {
             self.compared(&quantizer, tuned, bytes, plain)
@@ -295,6 +372,43 @@ impl Run<'_> {
             say(&format!("{}: the integers of the student as it was are better on validation", stage.name));
             self.compared(&quantizer, folded, plain.clone(), plain)
         }
+    }
+
+    /// Returns the integers of a network. Where they are clearly worse than the network, ranges of the input that leave out
+    /// its ends are tried as well, and the best one is taken.
+    fn with_best_input_range(&self, quantizer: &mut Quantizer<'_>, net: &Net, name: &str) -> Result<Vec<u8>> {
+        let whole = quantizer.file(net)?;
+        let splits = &self.data.splits;
+        let samples = if splits.validation.is_empty() { &splits.train } else { &splits.validation };
+        let samples = &samples[..samples.len().min(RANGE_SAMPLES)];
+        let floats = selection_of(&train::evaluate(net, self.data, samples)?);
+        let score = |bytes: &[u8]| -> Result<f64> {
+            Ok(selection_of(&engine::evaluate(&Student::parse(bytes)?, self.data, samples, FactsGiven::True)?))
+        };
+        let first = score(&whole)?;
+        if self.data.is_text || floats - first <= RANGE_LOSS {
+            return Ok(whole);
+        }
+        let mut best = (first, 0.0, whole);
+        for cut in RANGE_CUTS {
+            quantizer.cut_input(cut);
+            let bytes = quantizer.file(net)?;
+            let figure = score(&bytes)?;
+            if figure > best.0 + RANGE_LOSS / 2.0 {
+                best = (figure, cut, bytes);
+            }
+        }
+        let (figure, cut, bytes) = best;
+        quantizer.cut_input(cut);
+        if cut > 0.0 {
+            say(&format!(
+                "{name}: the range of the input leaves out {} % of the values at each end, which are clipped: {figure:.4} on \
+                 {} samples, {first:.4} with the whole range, {floats:.4} in f32",
+                100.0 * cut,
+                samples.len()
+            ));
+        }
+        Ok(bytes)
     }
 
     /// Holds a network against its integers.
@@ -401,9 +515,12 @@ impl Run<'_> {
             let student = Student::parse(&read)?;
             let mut arena = vec![0; student.model().arena_bytes()];
             student.self_test(&mut arena)?;
-            let samples = &self.evaluation()[..self.evaluation().len().min(SELF_CHECK)];
-            let floats = train::predict(net, self.data, samples)?;
-            let integers = engine::predict(&student, self.data, samples, FactsGiven::True)?;
+            // Those of the training split: what is tested may be unlike all that ranges were measured on, as faults are.
+            let train = &self.data.splits.train;
+            let samples: Vec<usize> =
+                train.iter().step_by(train.len().div_ceil(SELF_CHECK)).copied().take(SELF_CHECK).collect();
+            let floats = train::predict(net, self.data, &samples)?;
+            let integers = engine::predict(&student, self.data, &samples, FactsGiven::True)?;
             for (head, target) in self.data.targets.iter().enumerate() {
                 let correlation = correlation(&floats[head], &integers[head]);
                 ensure!(
@@ -412,6 +529,18 @@ impl Run<'_> {
                     target.name,
                     correlation.unwrap_or_default()
                 );
+            }
+            let test = &self.evaluation()[..self.evaluation().len().min(SELF_CHECK)];
+            let floats = train::predict(net, self.data, test)?;
+            let integers = engine::predict(&student, self.data, test, FactsGiven::True)?;
+            for (head, target) in self.data.targets.iter().enumerate() {
+                if let Some(r) = correlation(&floats[head], &integers[head]).filter(|&r| r < 0.9) {
+                    say(&format!(
+                        "warning: head {:?}: on the test samples the integers follow the network in f32 loosely (correlation \
+                         {r:.3}): they lie outside of the ranges of training, and are clipped",
+                        target.name
+                    ));
+                }
             }
             Ok(())
         })
@@ -451,6 +580,11 @@ impl Run<'_> {
     }
 }
 
+/// Returns the sum of what the heads are chosen by.
+fn selection_of(heads: &[HeadMetrics]) -> f64 {
+    heads.iter().filter_map(HeadMetrics::selection).sum()
+}
+
 /// Returns the mean of each number over the seeds.
 fn mean_of(seeds: &[BTreeMap<String, f64>]) -> BTreeMap<String, f64> {
     let mut sums = BTreeMap::new();
@@ -478,6 +612,18 @@ fn correlation(a: &[f32], b: &[f32]) -> Option<f64> {
 
 /// A training of fewer steps than that seldom comes to its end.
 const FEW_STEPS: usize = 1000;
+
+/// What the integers may lose against f32, in what heads are chosen by, before other ranges of the input are tried.
+const RANGE_LOSS: f64 = 0.02;
+
+/// What the integers may lose on the samples of the figures without a word.
+const INTEGER_LOSS: f64 = 0.02;
+
+/// Shares of the input's values that ranges leave out at each end.
+const RANGE_CUTS: [f64; 4] = [0.0001, 0.001, 0.01, 0.03];
+
+/// Samples that ranges are chosen on.
+const RANGE_SAMPLES: usize = 2000;
 
 /// Samples on which an exported file is held against the network in f32.
 const SELF_CHECK: usize = 256;

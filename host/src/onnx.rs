@@ -333,7 +333,7 @@ fn title_of(node: &proto::Node) -> String {
 /// The largest file that is read.
 const MAX_BYTES: u64 = 2 << 30;
 /// The largest number of values that a run may hold at a time.
-const MAX_LIVE: usize = 1 << 29;
+const MAX_LIVE: usize = if cfg!(fuzzing) { 1 << 22 } else { 1 << 28 };
 /// The newest version of the file format that is known.
 const MAX_IR: i64 = 14;
 /// The versions of the standard operators whose meaning is known.

@@ -47,6 +47,8 @@ pub struct Quantizer<'a> {
     data: &'a Dataset,
     how: &'a recipe::Quantize,
     samples: Vec<usize>,
+    /// The share of the input's values that its range leaves out at each end.
+    cut: f64,
 }
 
 impl<'a> Quantizer<'a> {
@@ -60,9 +62,19 @@ impl<'a> Quantizer<'a> {
         let mut samples = data.splits.train.clone();
         samples.shuffle(&mut random::stream(seed, "calibration"));
         samples.truncate(how.calibration);
-        let mut quantizer = Self { lowered, data, how, samples };
+        let mut quantizer = Self { lowered, data, how, samples, cut: 0.0 };
         bits::choose(&mut quantizer, net, flash)?;
         Ok(quantizer)
+    }
+
+    /// Leaves a share of the input's values out at each end of its range: they are clipped on the board.
+    pub fn cut_input(&mut self, share: f64) {
+        self.cut = share;
+    }
+
+    /// Returns the share of the input's values that its range leaves out at each end.
+    pub fn input_cut(&self) -> f64 {
+        self.cut
     }
 
     /// Returns the network as the board will compute it, with the ranges that it carries or, if none, measured now.
@@ -137,13 +149,13 @@ impl<'a> Quantizer<'a> {
     ///
     /// When the device fails, or a range is not to be measured.
     pub fn follow_ranges(&self, net: &mut Net) -> Result<()> {
-        Ranges::measure(net, &self.lowered, self.data, &self.samples)?.carry(net)
+        Ranges::measure(net, &self.lowered, self.data, &self.samples, self.cut)?.carry(net)
     }
 
     fn ranges(&self, net: &Net) -> Result<Ranges> {
         match Ranges::carried(net, &self.lowered)? {
             Some(ranges) => Ok(ranges),
-            None => Ranges::measure(net, &self.lowered, self.data, &self.samples),
+            None => Ranges::measure(net, &self.lowered, self.data, &self.samples, self.cut),
         }
     }
 }

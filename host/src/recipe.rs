@@ -212,6 +212,9 @@ pub struct Input {
     /// How raw values are brought to mean 0 and deviation 1: `channel`, `all` or `none`.
     #[serde(default)]
     pub normalize: Normalize,
+    /// What becomes of values of a channel that lie far outside of nearly all others: `clip` or `keep`.
+    #[serde(default)]
+    pub outliers: Outliers,
 }
 
 impl Input {
@@ -237,6 +240,7 @@ impl Default for Input {
             length: None,
             units: BTreeMap::new(),
             normalize: Normalize::default(),
+            outliers: Outliers::default(),
         }
     }
 }
@@ -252,6 +256,17 @@ pub enum Normalize {
     All,
     /// Raw values are used as they are.
     None,
+}
+
+/// What becomes of single values far outside of all others, as a sensor's code for "no reading".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outliers {
+    /// They count as the limits of the others; without them nothing changes.
+    #[default]
+    Clip,
+    /// They are taken as they are.
+    Keep,
 }
 
 /// `[[heads]]`: something that the network answers.

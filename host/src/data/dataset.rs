@@ -10,7 +10,7 @@ use super::{Array, Augment, Splits};
 use crate::facts::{Audience, FactColumn, FactSchema};
 use crate::nearest;
 use crate::net::Net;
-use crate::recipe::{HeadKind, Normalize, RegressionLoss};
+use crate::recipe::{HeadKind, Normalize, Outliers, RegressionLoss};
 use crate::signal::Design;
 
 /// Samples with their facts and targets, all in raw units.
@@ -80,6 +80,23 @@ pub struct Normalization {
     pub gains: Vec<f32>,
     /// What is added after the gain.
     pub offsets: Vec<f32>,
+    /// The channels whose values are clipped, because single ones lie far outside of all others.
+    pub limits: Vec<Limit>,
+}
+
+/// What the raw values of a channel are clipped to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limit {
+    /// The channel.
+    pub channel: usize,
+    /// The smallest and the largest value that pass.
+    pub range: [f32; 2],
+    /// Values of the training split that lie far outside.
+    pub count: usize,
+    /// The first sample with such a value.
+    pub sample: usize,
+    /// That value.
+    pub value: f32,
 }
 
 /// Samples as tensors.
@@ -277,19 +294,38 @@ impl Normalization {
                 }
             }
         }
+        for &Limit { channel, range: [least, greatest], .. } in &self.limits {
+            let [low, high] = [least, greatest].map(|x| x * self.gains[channel] + self.offsets[channel]);
+            row.iter_mut().skip(channel).step_by(self.gains.len()).for_each(|y| *y = y.clamp(low, high));
+        }
     }
 
-    /// Measures mean and deviation over the training split.
-    pub(super) fn measure(inputs: &Array, train: &[usize], channels: usize, how: Normalize) -> Self {
+    /// Measures mean and deviation over the training split, of values within the limits of their channel.
+    pub(super) fn measure(
+        inputs: &Array,
+        train: &[usize],
+        channels: usize,
+        how: Normalize,
+        outliers: Outliers,
+    ) -> Self {
         let groups = match how {
-            Normalize::None => return Self { gains: vec![1.0], offsets: vec![0.0] },
+            Normalize::None => return Self { gains: vec![1.0], offsets: vec![0.0], limits: Vec::new() },
             Normalize::All => 1,
             Normalize::Channel => channels,
         };
+        // Columns of a table only: in a series or an image single large values are what is to be seen.
+        let columns = how == Normalize::Channel && channels == inputs.row_len();
+        let limits: Vec<Limit> = match outliers {
+            Outliers::Clip if columns => (0..groups).filter_map(|group| Limit::find(inputs, train, group)).collect(),
+            _ => Vec::new(),
+        };
+        let mut ranges = vec![[f32::NEG_INFINITY, f32::INFINITY]; groups];
+        limits.iter().for_each(|limit| ranges[limit.channel] = limit.range);
         let mut moments = vec![Moments::default(); groups];
         for &sample in train {
             for (index, &x) in inputs.row(sample).iter().enumerate() {
-                moments[index % groups].add(x);
+                let [least, greatest] = ranges[index % groups];
+                moments[index % groups].add(x.clamp(least, greatest));
             }
         }
         let (gains, offsets) = moments
@@ -299,7 +335,30 @@ impl Normalization {
                 (1.0 / deviation, -mean / deviation)
             })
             .unzip();
-        Self { gains, offsets }
+        Self { gains, offsets, limits }
+    }
+}
+
+impl Limit {
+    /// Returns the limit of a column, if single values of it lie far outside of all others.
+    ///
+    /// Quartiles are those of at most [`LOOK`] values, evenly spread. A column of which half the values are equal may have no
+    /// interquartile range, and then has no limit.
+    fn find(inputs: &Array, train: &[usize], channel: usize) -> Option<Self> {
+        let values = || train.iter().map(|&sample| (sample, inputs.row(sample)[channel]));
+        let mut some: Vec<f32> = values().step_by(train.len().div_ceil(LOOK).max(1)).map(|(_, x)| x).collect();
+        some.retain(|x| x.is_finite());
+        some.sort_unstable_by(f32::total_cmp);
+        let (low, high) = (*some.get(some.len() / 4)?, *some.get(some.len() * 3 / 4)?);
+        let spread = high - low;
+        if some.len() < FEW_SAMPLES || spread <= 0.0 {
+            return None;
+        }
+        let far = |&(_, x): &(usize, f32)| x < low - FAR * spread || x > high + FAR * spread;
+        let (sample, value) = values().find(far)?;
+        let count = values().filter(far).count();
+        let range = [low - NEAR * spread, high + NEAR * spread];
+        (count * 100 <= train.len()).then_some(Self { channel, range, count, sample, value })
     }
 }
 
@@ -335,8 +394,65 @@ impl Moments {
     }
 }
 
+/// Interquartile ranges beyond the quartiles from which on a value is an outlier; of normal values 1 in 10^160 lies there.
+const FAR: f32 = 20.0;
+
+/// Interquartile ranges beyond the quartiles that outliers are clipped to: seven deviations of normal values.
+const NEAR: f32 = 5.0;
+
+/// Values of a column that its quartiles are taken from.
+const LOOK: usize = 100_000;
+
 /// Fewer samples than that make no figure.
 const FEW_SAMPLES: usize = 20;
 
 /// Fewer samples of a class than that teach nothing of it.
 const FEW_OF_A_CLASS: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(values: impl Iterator<Item = f32>) -> Array {
+        let values: Vec<f32> = values.flat_map(|x| [x, 1.0]).collect();
+        Array::new(vec![values.len() / 2, 2], values).unwrap()
+    }
+
+    fn measured(inputs: &Array, outliers: Outliers) -> Normalization {
+        let train: Vec<usize> = (0..inputs.rows()).collect();
+        Normalization::measure(inputs, &train, 2, Normalize::Channel, outliers)
+    }
+
+    #[test]
+    fn one_reading_far_outside_does_not_flatten_its_column() {
+        let clean = || (0..600).map(|at| (at as f32 * 0.7).sin());
+        let spoilt = column(clean().take(599).chain([-999.0]));
+        let kept = measured(&spoilt, Outliers::Keep);
+        assert!(kept.gains[0] < 0.05 && kept.limits.is_empty());
+        let clipped = measured(&spoilt, Outliers::Clip);
+        let limit = &clipped.limits[0];
+        assert_eq!((limit.channel, limit.count, limit.sample, limit.value), (0, 1, 599, -999.0));
+        let expected = measured(&column(clean()), Outliers::Clip);
+        assert!(expected.limits.is_empty());
+        assert!((clipped.gains[0] / expected.gains[0] - 1.0).abs() < 0.1, "{clipped:?} {expected:?}");
+        let mut row = [0.0; 2];
+        clipped.write(&mut row, &[-999.0, 1.0]);
+        assert!((-20.0..-5.0).contains(&row[0]), "{row:?}");
+        let mut row = [0.0; 2];
+        clipped.write(&mut row, &[0.5, 1.0]);
+        assert_eq!(row[0], 0.5 * clipped.gains[0] + clipped.offsets[0]);
+    }
+
+    #[test]
+    fn values_that_are_many_or_near_are_no_outliers() {
+        // 2 % at -999 are a second kind of sample; 12 deviations are far, but not that far; most values equal have no range.
+        for values in [
+            column((0..600).map(|at| if at % 50 == 0 { -999.0 } else { (at as f32).sin() })),
+            column((0..600).map(|at| if at == 7 { 12.0 } else { (at as f32).sin() })),
+            column((0..600).map(|at| if at % 5 == 0 { at as f32 } else { 0.0 })),
+        ] {
+            let [clipped, kept] = [Outliers::Clip, Outliers::Keep].map(|outliers| measured(&values, outliers));
+            assert_eq!(clipped, kept);
+        }
+    }
+}

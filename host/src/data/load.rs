@@ -157,7 +157,20 @@ impl Raw {
             self.shape
         );
         let normalize = if self.is_text { Normalize::None } else { recipe.input.normalize };
-        let normalization = Normalization::measure(&self.inputs, &splits.train, channels, normalize);
+        let outliers = recipe.input.outliers;
+        let normalization = Normalization::measure(&self.inputs, &splits.train, channels, normalize, outliers);
+        for limit in &normalization.limits {
+            let name = self.channels.get(limit.channel).cloned().unwrap_or_else(|| limit.channel.to_string());
+            let [least, greatest] = limit.range;
+            say(&format!(
+                "warning: input {name}: {} of {} training values lie far outside of all others (sample {} has {}): they are \
+                 clipped to {least:.4} ... {greatest:.4} (input.outliers = \"keep\" takes them as they are)",
+                limit.count,
+                splits.train.len(),
+                limit.sample,
+                limit.value
+            ));
+        }
         let mut nets = recipe.all_teachers().chain(&recipe.assistant).chain([&recipe.student]);
         let mask = nets.all(|net| net.fusion != Fusion::Sum);
         let names: &[String] = if self.channels.len() == self.inputs.row_len() { &self.channels } else { &[] };

@@ -70,16 +70,29 @@ impl<'a> Run<'a> {
         Ok(teachers)
     }
 
-    /// Returns what the teachers say of the samples that figures are of, head by head; nothing where they do not reach them.
-    pub(super) fn said(&self, teachers: &[Teacher]) -> Result<Vec<Option<Vec<f32>>>> {
+    /// Returns what the teachers say of some samples, head by head; nothing where they do not reach them.
+    pub(super) fn said(&self, teachers: &[Teacher], samples: &[usize]) -> Result<Vec<Option<Vec<f32>>>> {
         let mut said = vec![None; self.data.targets.len()];
         for teacher in teachers {
-            let Some(logits) = teacher.logits(self.data, self.evaluation(), None)? else { continue };
+            let Some(logits) = teacher.logits(self.data, samples, None)? else { continue };
             for (&head, logits) in teacher.heads.iter().zip(logits) {
                 said[head] = Some(logits);
             }
         }
         Ok(said)
+    }
+
+    /// Returns what the teachers reach on the validation split, head by head.
+    pub(super) fn figures_on_validation(&self, teachers: &[Teacher]) -> Result<Vec<Option<f64>>> {
+        let validation = &self.data.splits.validation;
+        if validation.is_empty() {
+            return Ok(Vec::new());
+        }
+        let said = self.said(teachers, validation)?;
+        let figures = self.data.targets.iter().zip(&said).map(|(target, logits)| {
+            logits.as_ref().and_then(|logits| metrics::measure(target, validation, logits).selection())
+        });
+        Ok(figures.collect())
     }
 
     /// Measures the teachers by what they said.

@@ -81,6 +81,15 @@ impl Work {
         Self { left: Cell::new(MAX_WORK) }
     }
 
+    /// Takes operations of a plain loop, which are slower each than those of a matrix product.
+    ///
+    /// # Errors
+    ///
+    /// As [`Work::spend`].
+    pub(super) fn spend_slow(&self, sizes: &[usize]) -> Result<()> {
+        self.spend(&[sizes, &[SLOW]].concat())
+    }
+
     /// Takes a number of operations, the product of some sizes.
     ///
     /// # Errors
@@ -144,7 +153,9 @@ fn one(tensor: Result<Tensor>) -> Result<Vec<Tensor>> {
 }
 
 /// The largest number of operations of a batch: 8.6 billion a sample for a batch of 16.
-const MAX_WORK: u64 = 1 << 37;
+const MAX_WORK: u64 = if cfg!(fuzzing) { 1 << 26 } else { 1 << 37 };
+/// What an operation of a plain loop counts.
+const SLOW: usize = 8;
 
 const fn operator(
     name: &'static str,

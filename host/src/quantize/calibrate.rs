@@ -22,7 +22,9 @@ pub(super) struct Ranges {
 
 impl Ranges {
     /// Runs the network on some samples, its weights as they will be on the board, and looks at every tensor.
-    pub(super) fn measure(net: &Net, lowered: &Lowered, data: &Dataset, samples: &[usize]) -> Result<Self> {
+    ///
+    /// `cut` is the share of the input's values that is left out at each end of its range.
+    pub(super) fn measure(net: &Net, lowered: &Lowered, data: &Dataset, samples: &[usize], cut: f64) -> Result<Self> {
         let weights = Fake::weights_alone(lowered);
         let hook = Parts { weights, seen: RefCell::new(BTreeMap::new()) };
         let mut seen: Vec<Vec<f32>> = vec![Vec::new(); lowered.shapes.len()];
@@ -66,6 +68,9 @@ impl Ranges {
                 if exact(tensor) { whole } else { least_error(values, whole) }
             })
             .collect();
+        if cut > 0.0 {
+            ranges[usize::from(INPUT_TENSOR)] = without_ends(&seen[usize::from(INPUT_TENSOR)], cut);
+        }
         share_ranges(lowered, &mut ranges);
         Ok(Self { ranges })
     }
@@ -124,6 +129,16 @@ impl Hook for Parts {
         self.seen.borrow_mut().entry((node, part)).or_default().extend(values);
         Ok(value)
     }
+}
+
+/// Returns the range of values, with 0, without a share of them at each end.
+fn without_ends(values: &[f32], cut: f64) -> [f32; 2] {
+    let mut values = values.to_vec();
+    values.sort_unstable_by(f32::total_cmp);
+    let left_out = (values.len() as f64 * cut).ceil() as usize;
+    let least = values.get(left_out).copied().unwrap_or_default();
+    let greatest = values.len().checked_sub(left_out + 1).and_then(|at| values.get(at)).copied().unwrap_or_default();
+    [least.min(0.0), greatest.max(0.0)]
 }
 
 /// Returns the part of a range whose 256 steps represent the values with the least squared error.
@@ -186,6 +201,14 @@ mod tests {
             assert_eq!(attar_device::dequantize(quantization.zero_point, quantization), 0.0);
             assert!(quantization.scale.is_normal(), "{range:?}");
         }
+    }
+
+    #[test]
+    fn a_share_is_left_out_at_each_end() {
+        let values: Vec<f32> = (-500..500).map(|n| n as f32).collect();
+        assert_eq!(without_ends(&values, 0.01), [-490.0, 489.0]);
+        assert_eq!(without_ends(&values, 0.0001), [-499.0, 498.0]);
+        assert_eq!(without_ends(&[3.0, 4.0], 0.9), [0.0, 0.0]);
     }
 
     #[test]

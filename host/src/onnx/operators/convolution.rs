@@ -64,7 +64,7 @@ pub(super) fn transposed(attributes: &mut Attributes) -> Result<Run> {
         let bias = bias_of(inputs.optional(2), outputs)?;
         let output = [&[shape[0], outputs], &windows.input[3 - kernel.len()..]].concat();
         let mut y = vec![0.0; count(&output)?];
-        work.spend(&[x.len().max(1), channels.each[0].max(1), windows.taps()])?;
+        work.spend_slow(&[x.len().max(1), channels.each[0].max(1), windows.taps()])?;
         work.spend(&[y.len()])?;
         let sample = (channels.outputs * windows.outputs(), outputs * windows.inputs());
         if y.is_empty() {

@@ -137,7 +137,7 @@ pub(super) fn einsum(attributes: &mut Attributes) -> Result<Run> {
         let order: Vec<char> = output.iter().copied().chain(summed).collect();
         let all: Vec<usize> = order.iter().map(size).collect::<Result<_>>()?;
         let len = count(&shape)?;
-        work.spend(&[&all[..], &[terms.len()]].concat())?;
+        work.spend_slow(&[&all[..], &[terms.len()]].concat())?;
         let mut steps = Vec::new();
         for (place, term) in terms.iter().enumerate() {
             let strides = strides_of(inputs.floats(place)?.0);

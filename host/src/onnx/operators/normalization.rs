@@ -166,7 +166,7 @@ pub(super) fn local_response(attributes: &mut Attributes) -> Result<Run> {
         let (shape, x) = inputs.floats(0)?;
         ensure!(shape.len() > 2, "an input of shape {shape:?} has no channels");
         let (channels, plane) = (shape[1], shape[2..].iter().product::<usize>());
-        work.spend(&[x.len(), size.min(channels).max(1)])?;
+        work.spend_slow(&[x.len(), size.min(channels).max(1)])?;
         let mut y = x.to_vec();
         let sample = (channels * plane).max(1);
         for (y, x) in y.chunks_exact_mut(sample).zip(x.chunks_exact(sample)) {

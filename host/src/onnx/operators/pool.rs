@@ -39,7 +39,7 @@ pub(super) fn average(attributes: &mut Attributes) -> Result<Run> {
                 window * windows.strides[axis] + tap * windows.dilations[axis]
                     < windows.input[axis] + windows.before[axis] + windows.behind[axis]
             };
-            work.spend(&[windows.outputs(), windows.taps()])?;
+            work.spend_slow(&[windows.outputs(), windows.taps()])?;
             for (at, depth, row, column) in super::convolution::positions(windows.output) {
                 let places = [depth, row, column];
                 let taps =
@@ -74,7 +74,7 @@ fn pooled(inputs: &Inputs, work: &Work, window: &Window, pool: &Pool<'_>) -> Res
     let windows: Windows = window.over(shape, None)?;
     let output = windows.shape(shape[0], shape[1], shape.len() - 2);
     let len = count(&output)?;
-    work.spend(&[len, windows.taps()])?;
+    work.spend_slow(&[len, windows.taps()])?;
     let mut y = Vec::with_capacity(len);
     let mut sums = vec![0.0; windows.outputs()];
     for channel in x.chunks_exact(windows.inputs().max(1)) {

@@ -130,7 +130,7 @@ fn product(
     work: &Work,
 ) -> Result<(Vec<usize>, Vec<i64>)> {
     let Operands { sizes: [m, n, k], places, shape } = Operands::new(a_shape, b_shape)?;
-    work.spend(&[places.len(), m, n, k.max(1)])?;
+    work.spend_slow(&[places.len(), m, n, k.max(1)])?;
     let mut y = Vec::with_capacity(count(&shape)?);
     for (left, right) in places {
         let (a, b) = (&a[left * m * k..], &b[right * k * n..]);
@@ -185,7 +185,7 @@ fn convolved(
     );
     let output = windows.shape(shape[0], channels.outputs, shape.len() - 2);
     let len = count(&output)?;
-    work.spend(&[len, channels.each[0].max(1), windows.taps()])?;
+    work.spend_slow(&[len, channels.each[0].max(1), windows.taps()])?;
     let mut y = vec![0i64; len];
     for (index, y) in y.chunks_exact_mut(windows.outputs().max(1)).enumerate() {
         let (sample, channel) = (index / channels.outputs, index % channels.outputs);

@@ -33,7 +33,7 @@ pub(super) fn joined(parts: &[&Data]) -> Result<Data> {
 /// Returns the elements of a new shape, each from the place that a function of its coordinates gives.
 fn gathered(x: &Tensor, shape: Vec<usize>, work: &Work, place: impl Fn(&[usize]) -> usize) -> Result<Tensor> {
     let len = count(&shape)?;
-    work.spend(&[len, shape.len().max(1)])?;
+    work.spend_slow(&[len, shape.len().max(1)])?;
     let mut at = vec![0usize; shape.len()];
     let mut first = true;
     let places = (0..len).map(|_| {
