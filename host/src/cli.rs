@@ -169,14 +169,28 @@ impl Common {
     }
 }
 
-/// Returns the command as it was given, for a shell.
+/// Returns the command as it was given, for a shell; of paths from elsewhere only their names, since the page of a run is
+/// shared and its user's folders are not.
 fn command() -> String {
     let quoted = |word: String| {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
         if !word.is_empty() && word.chars().all(is_plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
     };
-    let words = std::env::args_os().skip(1).map(|word| quoted(word.to_string_lossy().into_owned()));
+    let words = std::env::args_os().skip(1).map(|word| quoted(without_folders(&word.to_string_lossy())));
     std::iter::once("attar".to_string()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+/// Returns a word of a command, in which a path that is absolute or goes up is replaced by its last part.
+fn without_folders(word: &str) -> String {
+    let (key, value) = word.split_once('=').map_or(("", word), |(key, _)| word.split_at(key.len() + 1));
+    let path = Path::new(value.trim_matches(['"', '\'']));
+    let leaves = path.is_absolute() || path.components().any(|part| part == std::path::Component::ParentDir);
+    if !leaves {
+        return word.into();
+    }
+    let is_home = dirs::home_dir().is_some_and(|home| home == path);
+    let name = path.file_name().filter(|_| !is_home).map_or("DIR".into(), |name| name.to_string_lossy());
+    format!("{key}{name}")
 }
 
 /// Returns the bytes of a model file.
@@ -237,5 +251,31 @@ fn print_as_it_is(line: &str) -> Result<()> {
     match writeln!(anstream::stdout(), "{line}") {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => Ok(other?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_do_not_name_the_folders_of_their_user() {
+        let words = [
+            ("distill", "distill"),
+            ("recipes/a.toml", "recipes/a.toml"),
+            ("/home/jane/a.toml", "a.toml"),
+            ("--data=/home/jane/data/", "--data=data"),
+            ("../jane/data", "data"),
+            ("../..", "DIR"),
+            ("/", "DIR"),
+            ("student.epochs=3", "student.epochs=3"),
+            ("data.file=\"/home/jane/x.csv\"", "data.file=x.csv"),
+        ];
+        for (word, expected) in words {
+            assert_eq!(without_folders(word), expected, "{word}");
+        }
+        if let Some(home) = dirs::home_dir().filter(|home| home.is_absolute()) {
+            assert_eq!(without_folders(&home.to_string_lossy()), "DIR");
+        }
     }
 }

@@ -26,6 +26,7 @@ use crate::page::{self, Evidence};
 use crate::progress::say;
 use crate::quantize::{Agreement, Quantizer};
 use crate::random;
+use crate::recipe::limits::{COMPUTED_VALUES, check_product};
 use crate::recipe::{self, Recipe};
 use crate::report::{ModelFigures, Report, SCHEMA, StudentFigures};
 use crate::teacher::Teacher;
@@ -101,7 +102,6 @@ pub fn run(recipe: &Recipe, places: &Places) -> Result<Report> {
     let Exported { bytes, agreement } = exported;
     let verify = vec![verify::on_host(&bytes, &verify::samples_of(&bytes, run.data, run.evaluation())?)?];
     let student = Student::parse(&bytes)?;
-    let path = places.out.join(STUDENT_FILE);
     let report = Report {
         schema: SCHEMA,
         dataset: recipe.name.clone(),
@@ -110,7 +110,7 @@ pub fn run(recipe: &Recipe, places: &Places) -> Result<Report> {
         teacher,
         students,
         model: ModelFigures {
-            file: path.display().to_string(),
+            file: STUDENT_FILE.into(),
             bytes: bytes.len(),
             flash_bytes: bytes.len(),
             arena_bytes: student.model().arena_bytes(),
@@ -451,6 +451,9 @@ impl Run<'_> {
         let heads: Vec<(String, usize)> = targets.map(|target| (target.name.clone(), target.outputs)).collect();
         let facts = audience.and_then(|audience| self.data.facts.input(audience));
         let graph = net::build(how, self.data.input_shape, facts, &heads)?;
+        let batch = how.batch.min(self.data.splits.train.len());
+        let what = format!("{}: batch x values of all layers", stage.name);
+        check_product(&what, &[batch, graph.values()], COMPUTED_VALUES)?;
         let every = self.recipe.signal.as_ref().map_or(1, |signal| signal.every);
         ensure!(
             every == 1 || stage.role() == "teacher" || !graph.is_streamed(),
@@ -513,7 +516,7 @@ impl Run<'_> {
         files::write_checked(&path, bytes, |written| {
             let read = fs::read(written)?;
             let student = Student::parse(&read)?;
-            let mut arena = vec![0; student.model().arena_bytes()];
+            let mut arena = engine::arena(&student)?;
             student.self_test(&mut arena)?;
             // Those of the training split: what is tested may be unlike all that ranges were measured on, as faults are.
             let train = &self.data.splits.train;

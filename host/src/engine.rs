@@ -1,7 +1,7 @@
 //! The device engine on the workstation: the reference that a board has to equal, run over whole data sets.
 
 use anyhow::{Result, ensure};
-use attar_device::{Facts, Session, Student, dequantize};
+use attar_device::{Facts, Session, Step, Student, dequantize};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
@@ -9,6 +9,34 @@ use crate::data::Dataset;
 use crate::metrics::{self, HeadMetrics};
 use crate::progress::check_stopped;
 use crate::random;
+
+/// Returns the arena of a student, full of zeros.
+///
+/// # Errors
+///
+/// When it asks for more than [`MOST_ARENA`]: a file of 200 bytes can say that it needs 2 GiB.
+pub fn arena(student: &Student<'_>) -> Result<Vec<i8>> {
+    let bytes = student.model().arena_bytes();
+    ensure!(bytes <= MOST_ARENA, "the model asks for an arena of {bytes} bytes, expected at most {MOST_ARENA}");
+    Ok(vec![0; bytes])
+}
+
+/// Bytes of the largest arena that this program gives a model; microcontrollers have up to some MiB.
+pub const MOST_ARENA: usize = 64 << 20;
+
+/// Goes through the operators of a session that has taken an input; Ctrl-C is heeded between them.
+///
+/// # Errors
+///
+/// When the work was stopped.
+pub fn finish(session: &mut Session<'_>) -> Result<()> {
+    loop {
+        check_stopped()?;
+        if session.step() == Step::Done {
+            return Ok(());
+        }
+    }
+}
 
 /// Which facts a student is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +67,7 @@ pub fn predict(student: &Student<'_>, data: &Dataset, samples: &[usize], given: 
     let chunks: Vec<Vec<Vec<f32>>> = pairs
         .par_chunks(CHUNK)
         .map(|pairs| {
-            check_stopped()?;
-            let mut arena = vec![0; student.model().arena_bytes()];
+            let mut arena = arena(student)?;
             let mut session = Session::new(*student.model(), &mut arena)?;
             let mut logits = vec![Vec::new(); student.model().heads().count()];
             for &(sample, donor) in pairs {
@@ -85,7 +112,8 @@ pub fn run_series(session: &mut Session<'_>, input: &[f32], facts: &Facts<'_>) -
     );
     session.reset();
     for window in input.chunks_exact(len) {
-        session.run(window, facts)?;
+        session.load(window, facts)?;
+        finish(session)?;
     }
     Ok(())
 }

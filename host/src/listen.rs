@@ -9,6 +9,7 @@ use attar_shared::{Checksum, Signal};
 use serde::{Deserialize, Serialize};
 
 use crate::data::recordings::{self, Shape};
+use crate::engine;
 use crate::progress::check_stopped;
 
 /// The most classes that a detection tells apart; the firmware has as many.
@@ -70,7 +71,7 @@ pub fn signal_of<'a>(student: &Student<'a>) -> Result<Signal<'a>> {
 /// When the model has no front-end, a sample does not fit, or the work was stopped.
 pub fn listen(student: &Student<'_>, samples: &[i16], facts: &Facts<'_>) -> Result<Heard> {
     let signal = signal_of(student)?;
-    let (mut memory, mut arena) = (vec![0; signal.words as usize], vec![0; student.model().arena_bytes()]);
+    let (mut memory, mut arena) = (vec![0; signal.words as usize], engine::arena(student)?);
     let mut stream = Stream::new(student, &mut memory, &mut arena)?;
     let first = student.model().heads().next().and_then(|head| student.model().tensor(head.tensor));
     let classes = first.map_or(0, |tensor| tensor.shape.len());
@@ -85,6 +86,7 @@ pub fn listen(student: &Student<'_>, samples: &[i16], facts: &Facts<'_>) -> Resu
     let (mut features, mut outputs) = (Checksum::new(), Checksum::new());
     let mut rest = samples;
     while stream.fill(&mut rest)? {
+        check_stopped()?;
         stream.front_end().features().iter().for_each(|feature| features.add(feature.to_bits().to_le_bytes()));
         if let Some(answers) = stream.run(facts)? {
             runs += 1;
@@ -106,7 +108,6 @@ pub fn listen(student: &Student<'_>, samples: &[i16], facts: &Facts<'_>) -> Resu
         }
         hops += 1;
         if hops % HOPS == 0 {
-            check_stopped()?;
             heard.sums.push(Sums { hops, runs, features: features.value(), outputs: outputs.value() });
         }
     }

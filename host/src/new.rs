@@ -178,13 +178,19 @@ fn scale(recipe: Option<&Recipe>) -> String {
     }
 }
 
-/// Returns where the crate takes the engine from: the source beside this program, where there is one, or crates.io.
-fn source_of_device() -> String {
+/// Returns the folder of the engine's source, beside this program or where `ATTAR_DEVICE` says; without one a crate takes the engine
+/// from crates.io.
+pub fn engine_source() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../device");
     let beside = std::env::var_os("ATTAR_DEVICE").map_or(beside, PathBuf::from);
-    match beside.canonicalize() {
-        Ok(path) if path.join("Cargo.toml").exists() => format!("path = {:?}", path.display().to_string()),
-        _ => format!("version = {:?}", env!("CARGO_PKG_VERSION")),
+    beside.canonicalize().ok().filter(|path| path.join("Cargo.toml").exists())
+}
+
+/// Returns where the crate takes the engine from, as its Cargo.toml says it.
+fn source_of_device() -> String {
+    match engine_source() {
+        Some(path) => format!("path = {:?}", path.display().to_string()),
+        None => format!("version = {:?}", env!("CARGO_PKG_VERSION")),
     }
 }
 

@@ -19,6 +19,7 @@ pub fn stop_on_ctrl_c() -> Result<()> {
         if STOPPED.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
         }
+        eprintln!("stopping at the next good place; press Ctrl-C again to end at once");
     })?;
     Ok(())
 }
@@ -46,7 +47,7 @@ pub struct Stopped;
 
 impl std::fmt::Display for Stopped {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("stopped; the same command goes on from the last whole epoch")
+        f.write_str("stopped")
     }
 }
 

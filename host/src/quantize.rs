@@ -22,6 +22,7 @@ use rand::seq::SliceRandom;
 use crate::data::{Dataset, Target};
 use crate::engine;
 use crate::net::Net;
+use crate::progress::check_stopped;
 use crate::random;
 use crate::recipe;
 pub use agreement::{Agreement, LayerAgreement};
@@ -355,11 +356,12 @@ fn rows_of_embeddings(net: &Net, program: &Program) -> Result<Vec<Vec<u8>>> {
 /// Runs the engine on some samples, for the self-test vectors.
 fn answers(bytes: &[u8], data: &Dataset, samples: &[usize]) -> Result<Vec<Vector>> {
     let student = Student::parse(bytes)?;
-    let mut arena = vec![0; student.model().arena_bytes()];
+    let mut arena = engine::arena(&student)?;
     let mut session = Session::new(*student.model(), &mut arena)?;
     let mut vectors = Vec::new();
     let len = student.model().input_shape().len();
     for &sample in samples {
+        check_stopped()?;
         let facts = engine::facts_of(&student, data, sample)?;
         session.reset();
         // Of a series the first step.

@@ -4,6 +4,7 @@
 //! one that is.
 
 mod distill;
+pub mod limits;
 mod net;
 mod quantize;
 mod read;

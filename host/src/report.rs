@@ -86,7 +86,7 @@ pub struct StudentFigures {
 /// Figures of the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelFigures {
-    /// Where it is.
+    /// Its name in the run folder; where that is, is nobody's business that the report is given to.
     pub file: String,
     /// Its length.
     pub bytes: usize,

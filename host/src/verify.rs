@@ -5,7 +5,7 @@ mod qemu;
 mod serial;
 
 use anyhow::{Context, Result, bail, ensure};
-use attar_device::{Facts, Session, Step, Student};
+use attar_device::{Facts, Session, Student};
 use rand::Rng;
 
 pub use cost::{bare_program, engine_cost, flash_bytes};
@@ -13,9 +13,10 @@ pub use qemu::{BOARDS, Board, on_qemu, stream_on_qemu};
 pub use serial::{on_line, on_serial};
 
 use crate::data::Dataset;
+use crate::engine;
 use crate::nearest;
-use crate::progress::check_stopped;
 use crate::random;
+use crate::recipe::limits::{COMPUTED_VALUES, check_product};
 use crate::report::VerifyFigures;
 
 /// One sample in raw units: what a board would measure, and the facts as [`Facts::set_raw`] takes them.
@@ -80,18 +81,18 @@ impl Answer {
 ///
 /// When a sample does not fit the student.
 pub fn answers(student: &Student<'_>, samples: &[Sample]) -> Result<Vec<Answer>> {
-    let mut arena = vec![0; student.model().arena_bytes()];
+    let mut arena = engine::arena(student)?;
     let mut session = Session::new(*student.model(), &mut arena)?;
     samples
         .iter()
         .enumerate()
         .map(|(index, sample)| {
-            check_stopped()?;
             if sample.starts {
                 session.reset();
             }
             let facts = facts_of(student, sample)?;
-            session.run(&sample.input, &facts).with_context(|| format!("sample {index}"))?;
+            session.load(&sample.input, &facts).with_context(|| format!("sample {index}"))?;
+            engine::finish(&mut session)?;
             Answer::of(&session, &sample.input, &facts)
         })
         .collect()
@@ -110,7 +111,8 @@ pub fn on_host(bytes: &[u8], samples: &[Sample]) -> Result<VerifyFigures> {
     let offset = 1 - shifted.as_ptr() as usize % 2;
     shifted[offset..][..bytes.len()].copy_from_slice(bytes);
     let other = Student::parse(&shifted[offset..][..bytes.len()])?;
-    let mut arena = vec![0x55; other.model().arena_bytes()];
+    let mut arena = engine::arena(&other)?;
+    arena.fill(0x55);
     other.self_test(&mut arena)?;
     let mut mismatches = 0;
     let mut rest = expected.iter();
@@ -120,7 +122,7 @@ pub fn on_host(bytes: &[u8], samples: &[Sample]) -> Result<VerifyFigures> {
         for (sample, expected) in series.iter().zip(&mut rest) {
             let facts = facts_of(&other, sample)?;
             session.load(&sample.input, &facts)?;
-            while session.step() == Step::More {}
+            engine::finish(&mut session)?;
             mismatches += expected.mismatches(&Answer::of(&session, &sample.input, &facts)?);
         }
     }
@@ -161,6 +163,7 @@ pub fn random_samples(bytes: &[u8], count: usize, seed: u64) -> Result<Vec<Sampl
     let model = student.model();
     let input = model.input().context("the model has no input")?;
     let (channels, len) = (usize::from(model.input_shape().channels), model.input_shape().len());
+    check_product("--samples x values of an input", &[count, len], COMPUTED_VALUES / 4)?;
     let mut random = random::stream(seed, "verify");
     let held = model.tensors().any(|tensor| tensor.held);
     let vectors: Vec<&[u8]> = model.tests().map(|test| test.input).collect();

@@ -174,8 +174,9 @@ fn bad_recipes_are_refused_with_file_line_and_advice() {
         fails(folder, &["distill", "r.toml", "--out", "out"], expected);
         assert!(!folder.join("out/student.attar").exists());
     };
-    fails(folder, &["distill", "none.toml"], &["cannot read the recipe none.toml"]);
-    distill("", &["r.toml", "missing field `data`"]);
+    fails(folder, &["distill", "none.toml"], &["the recipe: cannot read none.toml"]);
+    distill("", &["r.toml: is empty"]);
+    distill("# nothing", &["r.toml", "missing field `data`"]);
     distill("[data", &["r.toml:1"]);
     distill(&crate::toys::SMALL.replace("separable", "seperable"), &["r.toml:", "did you mean `separable`"]);
     distill(&crate::toys::SMALL.replace("\"bearing\"\nsamples", "\"bearings\"\nsamples"), &["did you mean `bearing`"]);
@@ -369,7 +370,7 @@ fn failure_to_write_leaves_the_old_student_as_it_was() {
     fs::write(folder.join("r.toml"), crate::toys::SMALL).unwrap();
     // A file stands where the run folder should be.
     fs::write(folder.join("out"), "in the way").unwrap();
-    fails(folder, &["distill", "r.toml", "--out", "out"], &["cannot write"]);
+    fails(folder, &["distill", "r.toml", "--out", "out"], &["--out: out is a file, expected a folder"]);
     assert_eq!(fs::read_to_string(folder.join("out")).unwrap(), "in the way");
 
     // /dev/full takes nothing: a run folder on a full disk, as far as a test can have one without privileges, is a place

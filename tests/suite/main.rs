@@ -14,6 +14,7 @@ mod field;
 mod format;
 mod gradients;
 mod hostile;
+mod limits;
 mod nets;
 mod page;
 mod parity;

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use attar::distill::{self, Places};
 use attar::files;
-use attar::progress::say;
+use attar::progress::{Stopped, say};
 use attar::recipe::Recipe;
 use attar::report::Report;
 use clap::Args;
@@ -53,6 +53,12 @@ pub(super) fn distill(arguments: &Arguments) -> Result<()> {
     if arguments.folds { folds(&recipe, &data, &arguments.common) } else { perform(&recipe, data, &arguments.common) }
 }
 
+/// Says how a run goes on that was stopped.
+fn advised(error: anyhow::Error) -> anyhow::Error {
+    let is_stopped = error.is::<Stopped>();
+    if is_stopped { anyhow!("stopped; the same command goes on from the last whole epoch") } else { error }
+}
+
 /// Returns the folder of the run.
 fn out_folder(recipe: &Recipe, common: &Common) -> Result<PathBuf> {
     let out = common.out.clone().unwrap_or_else(|| Path::new("runs").join(&recipe.name));
@@ -72,7 +78,7 @@ fn folds(recipe: &Recipe, data: &Path, common: &Common) -> Result<()> {
         let mut fold = recipe.clone();
         fold.data.split.hold_out = Some(vec![group.clone()]);
         let places = Places { data: data.into(), out: place, device: common.device()?, command: super::command() };
-        reports.push(distill::run(&fold, &places)?);
+        reports.push(distill::run(&fold, &places).map_err(advised)?);
     }
     let figures = Folds { groups: &groups, students: of_folds(&reports), reports: &reports };
     if common.json { print_json(&figures) } else { print(&figures.table(&recipe.name)) }
@@ -151,12 +157,12 @@ pub(super) fn demo(arguments: &DemoArguments) -> Result<()> {
 fn perform(recipe: &Recipe, data: PathBuf, common: &Common) -> Result<()> {
     let out = out_folder(recipe, common)?;
     let places = Places { data, out, device: common.device()?, command: super::command() };
-    let report = distill::run(recipe, &places)?;
-    if common.json { print_json(&report) } else { print(&summary(&report)) }
+    let report = distill::run(recipe, &places).map_err(advised)?;
+    if common.json { print_json(&report) } else { print(&summary(&report, &places.out)) }
 }
 
 /// Returns the table of a run and what its file takes.
-fn summary(report: &Report) -> String {
+fn summary(report: &Report, out: &Path) -> String {
     let names = report.students.first().map(|student| figure_names(&student.metrics)).unwrap_or_default();
     let mut header = vec!["", "parameters"];
     header.extend(names.iter().map(String::as_str));
@@ -185,7 +191,7 @@ fn summary(report: &Report) -> String {
         if gains.is_empty() { String::new() } else { format!("\n{gains}\n") },
         format!(
             "{}: {} bytes of flash, {} bytes of arena, {} MACs",
-            model.file,
+            out.join(&model.file).display(),
             grouped(model.flash_bytes as u64),
             grouped(model.arena_bytes as u64),
             grouped(u64::from(model.macs))
@@ -200,8 +206,7 @@ fn summary(report: &Report) -> String {
             agreement.samples
         ));
     }
-    let page = Path::new(&model.file).with_file_name(attar::page::PAGE_FILE);
-    lines.push(format!("page: {}", page.display()));
+    lines.push(format!("page: {}", out.join(attar::page::PAGE_FILE).display()));
     lines.extend(report.verify.iter().map(|verify| {
         format!(
             "verify: {} mismatches ({} samples on {})",

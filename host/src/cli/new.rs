@@ -33,14 +33,25 @@ pub(super) fn new(arguments: &Arguments) -> Result<()> {
     new::firmware(&arguments.folder, board, &bytes, recipe.as_ref())?;
     let folder = arguments.folder.display();
     if arguments.json {
-        return print_json(&json!({"folder": folder.to_string(), "board": board.name, "target": board.target}));
+        return print_json(
+            &json!({"folder": folder.to_string(), "board": board.name, "target": board.target, "engine": new::engine_source()}),
+        );
     }
     let target = &board.target;
     let run = if board.is_simulated() { "runs it in QEMU" } else { "flashes it and shows what it says" };
     let listens = "\n  cargo run --release --bin listen   hears the sensor of src/sensor.rs, which is yours to write";
     let listens = if hears { listens } else { "" };
+    let engine = new::engine_source().map(|source| {
+        format!(
+            "\n\nits Cargo.toml takes the engine from {}, a path of this machine: for others write version = {:?} in the place of \
+             path there, or give them the source and set ATTAR_DEVICE to its folder before attar new",
+            source.display(),
+            env!("CARGO_PKG_VERSION")
+        )
+    });
     print(&format!(
-        "{folder}: a firmware for {}\n\n  rustup target add {target}   once\n  cd '{folder}'\n  cargo build --release\n  cargo run --release   {run}\n  cargo run --release --bin verify   answers `attar verify student.attar --on serial:PORT`{listens}",
-        board.title
+        "{folder}: a firmware for {}\n\n  rustup target add {target}   once\n  cd '{folder}'\n  cargo build --release\n  cargo run --release   {run}\n  cargo run --release --bin verify   answers `attar verify student.attar --on serial:PORT`{listens}{}",
+        board.title,
+        engine.unwrap_or_default()
     ))
 }

@@ -68,7 +68,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     };
     let file = arguments.input.as_ref().map_or("--text".into(), |path| path.display().to_string());
     let common = facts_of(&student, &arguments.facts)?;
-    let mut arena = vec![0; student.model().arena_bytes()];
+    let mut arena = engine::arena(&student).with_context(|| format!("{}", arguments.model.display()))?;
     let mut session = Session::new(*student.model(), &mut arena)?;
     let mut answers = Vec::new();
     let mut clamped = 0;
@@ -88,8 +88,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
             Inputs::Numbers(inputs) if samples.series => {
                 engine::run_series(&mut session, &inputs[index], &facts).with_context(sample)?;
             }
-            Inputs::Numbers(inputs) => drop(session.run(&inputs[index], &facts).with_context(sample)?),
-            Inputs::Texts(texts) => drop(session.run_text(&texts[index], &facts).with_context(sample)?),
+            Inputs::Numbers(inputs) => {
+                session.load(&inputs[index], &facts).with_context(sample)?;
+                engine::finish(&mut session)?;
+            }
+            Inputs::Texts(texts) => {
+                session.load_text(&texts[index], &facts).with_context(sample)?;
+                engine::finish(&mut session)?;
+            }
         }
         let beyond = match &samples.inputs {
             Inputs::Numbers(inputs) => facts.known(&inputs[index]).clamped(),

@@ -14,6 +14,7 @@ use crate::facts::Audience;
 use crate::files;
 use crate::metrics::{self, HeadMetrics};
 use crate::progress::say;
+use crate::recipe::limits::{COMPUTED_VALUES, check_product};
 use crate::recipe::{self, Arch, Distill};
 use crate::report::{self, TeacherFigures};
 use crate::teacher::Teacher;
@@ -159,6 +160,12 @@ impl<'a> Run<'a> {
         let learners = recipe.assistant.iter().map(|net| net.epochs);
         let longest = learners.chain([recipe.student.epochs, recipe.quantize.aware_epochs]).max();
         let views = data.views(longest.unwrap_or(1));
+        let outputs = data.targets.iter().map(|target| target.outputs).sum();
+        check_product(
+            "views (augment.views, epochs) x samples x outputs",
+            &[views, data.len(), outputs],
+            COMPUTED_VALUES,
+        )?;
         let keys: Vec<&str> = teachers.iter().map(|teacher| teacher.key.as_str()).collect();
         let train = &data.splits.train;
         let key = json!([

@@ -111,6 +111,12 @@ pub enum Op {
     },
 }
 
+/// Weights of a network: 1 GiB of f32, of which training keeps several copies.
+const MOST_WEIGHTS: usize = 1 << 28;
+
+/// Values of a layer for one sample.
+const MOST_VALUES: usize = 1 << 26;
+
 impl Graph {
     /// Adds a node and returns its index.
     ///
@@ -143,6 +149,45 @@ impl Graph {
             Op::Bag { grams, channels } => Some(vec![grams.buckets as usize, *channels]),
             _ => None,
         }
+    }
+
+    /// Returns the values of all results of one sample.
+    pub fn values(&self) -> usize {
+        self.nodes.iter().map(|node| node.shape.iter().product::<usize>()).fold(0, usize::saturating_add)
+    }
+
+    /// Checks that weights and results fit a workstation, before any of them is allocated.
+    ///
+    /// # Errors
+    ///
+    /// Names the layer that does not.
+    pub fn check_size(&self) -> Result<()> {
+        let mut all = 0usize;
+        for (index, node) in self.nodes.iter().enumerate() {
+            let product = |sizes: &[usize]| sizes.iter().fold(1usize, |all, &size| all.saturating_mul(size));
+            let of_rows = |parts: &[(Range<usize>, usize)]| {
+                parts.iter().fold(0usize, |all, (run, width)| all.saturating_add(run.len().saturating_mul(*width)))
+            };
+            let weights = match &node.op {
+                Op::Gru { units } => product(&[3, *units, units.saturating_add(self.nodes[node.inputs[0]].shape[2])]),
+                Op::Embedding { parts } => of_rows(parts),
+                _ => self.weight_shape(index).map_or(0, |shape| product(&shape)),
+            };
+            all = all.saturating_add(weights);
+            ensure!(
+                all <= MOST_WEIGHTS,
+                "layer {:?} has {weights} weights, the network up to it {all}, expected at most {MOST_WEIGHTS}: take smaller layers",
+                node.name
+            );
+            let values = product(&node.shape);
+            ensure!(
+                values <= MOST_VALUES,
+                "layer {:?} has {values} values, {:?}, expected at most {MOST_VALUES}: take fewer channels",
+                node.name,
+                node.shape
+            );
+        }
+        Ok(())
     }
 
     /// Returns how many parameters a node has: weights and bias, or what takes their place.

@@ -53,6 +53,7 @@ pub fn build(net: &Net, input: [usize; 3], facts: Option<FactInput>, heads: &[(S
     if facts.is_some_and(|facts| graph.readers(facts).next().is_none()) {
         bail!("the facts enter nowhere: put a layer of kind \"facts\" into layers, or say fuse_at");
     }
+    graph.check_size()?;
     Ok(graph)
 }
 

@@ -253,7 +253,7 @@ fn shown(data: &Dataset, samples: &[usize], said: &Said<'_>, student: &[Vec<f32>
     let of_wrong = wrong.len().min(budget / 2);
     let chosen = wrong.iter().take(of_wrong).chain(right.iter().take(budget - of_wrong));
     let with_facts = said.student.model().header().fact_count > 0;
-    let mut arena = vec![0; said.student.model().arena_bytes()];
+    let mut arena = engine::arena(said.student)?;
     let mut session = Session::new(*said.student.model(), &mut arena)?;
     let input_len = said.student.model().input_shape().len();
     let mut all = Vec::new();

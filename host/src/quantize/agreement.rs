@@ -51,7 +51,7 @@ impl Quantizer<'_> {
         let bytes = File::new(program, self.data, false)?.encode(self.data, &rows, &[])?;
         let student = Student::parse(&bytes)?;
         let hook = Seen { fake: self.fake(net)?, parts: RefCell::new(BTreeMap::new()) };
-        let mut arena = vec![0; student.model().arena_bytes()];
+        let mut arena = engine::arena(&student)?;
         let mut session = Session::new(*student.model(), &mut arena)?;
         let mut totals = vec![(0.0f64, 0usize); self.lowered.stages.len()];
         let mut equal = vec![0usize; self.lowered.heads.len()];

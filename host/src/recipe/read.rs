@@ -75,6 +75,7 @@ impl Recipe {
     fn check(&self) -> Result<()> {
         // The default folder of the run is called so.
         files::check_component("name", &self.name)?;
+        self.check_limits()?;
         ensure!(!self.heads.is_empty(), "there is no [[heads]]: say what the network answers");
         ensure!(self.heads.len() <= attar_shared::MAX_HEADS, "{} heads, at most 8 fit a model", self.heads.len());
         let on_board = self.facts.iter().filter(|fact| !fact.privileged).count();
@@ -162,15 +163,18 @@ impl Recipe {
     fn check_distill(&self) -> Result<()> {
         let distill = &self.distill;
         let terms = distill.terms();
+        // Also where no loss uses it.
+        let temperature = distill.temperature.map_or([1.0; 2], super::Scheduled::ends);
+        if let Some(bad) = temperature.into_iter().find(|t| !(*t > 0.0 && t.is_finite())) {
+            bail!("distill.temperature is {bad}, expected more than 0");
+        }
         let teachers: Vec<&Net> = self.all_teachers().collect();
         for term in &terms {
             term.check_keys()?;
             let ends = term.temperature.map_or([1.0; 2], super::Scheduled::ends);
-            ensure!(
-                ends.iter().all(|&t| t > 0.0 && t.is_finite()),
-                "distill.temperature is {}, expected more than 0",
-                ends.iter().copied().fold(f64::INFINITY, f64::min)
-            );
+            if let Some(bad) = ends.into_iter().find(|t| !(*t > 0.0 && t.is_finite())) {
+                bail!("distill.losses: temperature is {bad}, expected more than 0");
+            }
             let constants =
                 [("alpha", term.alpha), ("beta", term.beta), ("gamma", term.gamma), ("warm_up", term.warm_up)];
             for (name, value) in constants {
@@ -186,8 +190,18 @@ impl Recipe {
             ensure!(bad.is_none(), "distill.{name} is {}, expected 0 or more", bad.unwrap_or_default());
         }
         for head in &self.heads {
-            ensure!(head.temperature.is_none_or(|t| t > 0.0), "head {:?}: temperature is not above 0", head.name);
-            ensure!(head.weight >= 0.0 && head.weight.is_finite(), "head {:?}: weight is {}", head.name, head.weight);
+            ensure!(
+                head.temperature.is_none_or(|t| t > 0.0 && t.is_finite()),
+                "head {:?}: temperature is {}, expected more than 0",
+                head.name,
+                head.temperature.unwrap_or_default()
+            );
+            ensure!(
+                head.weight >= 0.0 && head.weight.is_finite(),
+                "head {:?}: weight is {}, expected 0 or more",
+                head.name,
+                head.weight
+            );
             ensure!(
                 head.loss == super::RegressionLoss::Mse || head.kind == HeadKind::Regression,
                 "head {:?}: loss belongs to heads of kind \"regression\"",
@@ -207,7 +221,8 @@ impl Recipe {
                 || self.augment.is_any() && rule.when.names().any(|name| self.input.columns.contains_key(name))
                 || self.augment.pace.as_ref().is_some_and(|pace| rule.when.names().any(|name| name == pace.fact));
             ensure!(!varied, "distill.rules: {:?} depends on what [augment] changes", rule.when.text());
-            ensure!(rule.strength > 0.0 && rule.strength.is_finite(), "distill.rules: strength is {}", rule.strength);
+            let good = rule.strength > 0.0 && rule.strength.is_finite();
+            ensure!(good, "distill.rules: strength is {}, expected more than 0", rule.strength);
             ensure!(!terms.is_empty(), "distill.rules change what a teacher says, but distill.method is \"none\"");
         }
         ensure!(
@@ -305,6 +320,7 @@ impl Recipe {
 
 impl Net {
     fn check(&self) -> Result<()> {
+        self.check_limits()?;
         let stages = self.channels.len();
         let cnn = matches!(self.arch, Arch::Cnn | Arch::Cnn1d);
         let stage_keys = [&self.channels, &self.kernel, &self.stride, &self.pool];
@@ -332,6 +348,7 @@ impl Net {
         ensure!(!onnx || self.file.is_some(), "arch \"onnx\" needs file = \"FILE.onnx\"");
         let good = |x: &f32| x.is_finite() && *x != 0.0;
         ensure!(good(&self.divide), "divide is {}, expected a number other than 0", self.divide);
+        ensure!(self.mean.iter().all(|x| x.is_finite()), "mean holds {:?}, expected finite numbers", self.mean);
         ensure!(self.deviation.iter().all(good), "deviation holds {:?}, expected numbers other than 0", self.deviation);
         let saved = self.arch == Arch::Saved;
         ensure!(!(onnx || saved) || self.ensemble == 1, "ensemble belongs to networks that are trained here");
@@ -503,6 +520,17 @@ epochs = 3
             ("student.width=4", "width and depth belong to"),
             ("student.arch=layers", "needs layers"),
             ("distill.temperature=0", "temperature is 0"),
+            ("distill.temperature=nan", "temperature is NaN"),
+            ("distill.temperature={ start = 1, end = nan }", "temperature is NaN"),
+            ("data.samples=100000000000", "data.samples is 100000000000, expected at most"),
+            ("data.samples=100000000", "data.samples x input.shape: 100000000 x 4 values, expected at most"),
+            ("input.shape=[65535, 65535, 65535]", "input.shape: 65535 x 65535 x 65535 values"),
+            ("student.batch=100000000", "batch is 100000000, expected at most"),
+            ("student.epochs=100000000", "epochs is 100000000, expected at most"),
+            ("teacher.ensemble=100000000", "ensemble is 100000000, expected at most"),
+            ("name=..", "name is \"..\", expected the name of a folder"),
+            ("name=/abs", "name is \"/abs\", expected the name of a folder"),
+            ("name=../../x", "expected the name of a folder"),
             ("data.file=x.csv", "belongs to format \"csv\""),
             ("compare.seeds=0", "seeds is 0"),
         ] {

@@ -89,6 +89,9 @@ impl Recipe {
             data.split.hold_out.as_ref().is_none_or(|groups| !groups.is_empty()),
             "data.split.hold_out is empty: name the groups that are tested on, or leave it out for a share"
         );
+        if let Some(signal) = &self.signal {
+            signal.check()?;
+        }
         if let Some(signal) = &self.signal
             && signal.detection.is_some()
         {
@@ -101,11 +104,46 @@ impl Recipe {
             !recorded || self.input.shape.is_empty(),
             "input.shape belongs to other formats: windows and features of [signal] make the shape of recordings"
         );
+        self.check_unused()?;
         let by_name = data.format == Format::Commands && data.split.group.as_deref() == Some("name");
         ensure!(
             data.format == Format::Csv || recorded || by_name || data.split.group.is_none(),
             "data.split.group belongs to formats \"csv\" and \"recordings\"; of format \"commands\" it is \"name\""
         );
+        Ok(())
+    }
+
+    /// Checks that no key is there that the format does not read: what is written down has to count.
+    fn check_unused(&self) -> Result<()> {
+        let format = self.data.format;
+        let made = matches!(format, Format::Bearing | Format::Commands | Format::Random);
+        let columns = matches!(format, Format::Csv | Format::Recordings);
+        let (data, input) = (&self.data, &self.input);
+        let rules = [
+            (
+                "input.shape",
+                !input.shape.is_empty(),
+                matches!(format, Format::Arrays | Format::Random),
+                "arrays and random",
+            ),
+            ("input.columns", !input.columns.is_empty(), columns, "csv and recordings"),
+            ("data.samples", data.samples.is_some(), made, "bearing, commands and random"),
+            ("data.seed", data.seed != 0, made, "bearing, commands and random"),
+        ];
+        for (key, given, is_read, formats) in rules {
+            ensure!(!given || is_read, "{key} belongs to format {formats}: leave it out");
+        }
+        for head in &self.heads {
+            let name = &head.name;
+            ensure!(
+                head.outputs.is_none() || format == Format::Random,
+                "head {name:?}: outputs belongs to format \"random\", others have as many as their data: leave it out"
+            );
+            ensure!(
+                columns || (head.column.is_none() && head.columns.is_empty()),
+                "head {name:?}: column and columns belong to formats \"csv\" and \"recordings\": leave them out"
+            );
+        }
         Ok(())
     }
 

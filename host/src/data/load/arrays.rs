@@ -144,6 +144,9 @@ pub fn read_array(path: &Path, member: Option<&str>) -> Result<Array> {
     }
 }
 
+/// Classes that the format has room for.
+const MOST_CLASSES: usize = 65_535;
+
 fn target_from_array(head: &Head, mut array: Array, labelled: usize, file: &str) -> Result<Target> {
     let width = array.row_len();
     if head.partial {
@@ -169,6 +172,11 @@ fn target_from_array(head: &Head, mut array: Array, labelled: usize, file: &str)
         HeadKind::Class => {
             ensure!(width == 1, "{file}: a class head takes one index for each sample, the file has {width}");
             let greatest = array.values.iter().fold(0.0f32, |a, &b| a.max(b)) as usize;
+            ensure!(
+                greatest < MOST_CLASSES,
+                "{file}: head {:?} has class {greatest}, expected below {MOST_CLASSES}",
+                head.name
+            );
             let classes = if head.labels.is_empty() { greatest + 1 } else { head.labels.len() };
             ensure!(classes >= 2, "{file}: head {:?} has one class, expected two or more", head.name);
             for (sample, &class) in array.values.iter().enumerate() {

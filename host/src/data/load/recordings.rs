@@ -16,6 +16,7 @@ use super::{Raw, fingerprint, indices_of, target_from_columns};
 use crate::facts::GivenFact;
 use crate::progress::say;
 use crate::random;
+use crate::recipe::limits::{COMPUTED_VALUES, MADE_VALUES, check_product};
 use crate::recipe::signal::{Layout, Noise, Signal, Span};
 use crate::recipe::{HeadKind, Recipe};
 use crate::signal::{Color, Design, Extractor, noise};
@@ -32,11 +33,6 @@ pub(super) fn from_recordings(recipe: &Recipe, folder: &Path) -> Result<Raw> {
         full_scale: how.full_scale.unwrap_or(1.0),
         along: &along,
     };
-    ensure!(
-        how.full_scale.is_none_or(|scale| scale.is_finite() && scale > 0.0),
-        "signal.full_scale is {}, expected what the greatest sample stands for, above 0",
-        shape.full_scale
-    );
     let found = recordings::find(folder, pattern)?;
     if found.iter().any(|(path, _)| recordings::is_csv(path)) {
         ensure!(
@@ -170,6 +166,11 @@ impl Heard {
             Layout::Series => [1, windows, features],
             Layout::Image => [windows, features, 1],
         };
+        check_product(
+            "samples (signal.step) x windows (signal.hop) x features",
+            &[clips.cuts.len(), windows, features],
+            COMPUTED_VALUES,
+        )?;
         let inputs = Array::new(vec![clips.cuts.len(), windows * features], clips.features()?)?;
         Ok(Self { design, clips, inputs, shape })
     }
@@ -214,6 +215,7 @@ pub(super) fn from_simulator(
     let length = length.samples("signal.length", how.rate)?;
     let settle = how.settle.as_ref().map_or(Ok(0), |span| span.samples("signal.settle", how.rate))?;
     let values = settle + length;
+    check_product("data.samples x signal.length + settle", &[count, values], MADE_VALUES)?;
     let mut windows = bearing::vibrations(count, seed, settings, values);
     let vibration = std::mem::take(&mut windows.samples);
     let scale = 32_768.0 / full_scale as f32;
@@ -270,6 +272,9 @@ fn columns_of(recipe: &Recipe) -> Vec<String> {
     all
 }
 
+/// Samples that recordings are cut into; of each is known where it comes from.
+const MOST_CUTS: usize = 1 << 22;
+
 /// Adds recordings of noise, each of the group of another recording; `length` is in samples of each channel. What other heads would
 /// say of them is unknown.
 fn add_noise(all: &mut Vec<Recording>, recipe: &Recipe, how: &Noise, length: usize) -> Result<()> {
@@ -286,6 +291,7 @@ fn add_noise(all: &mut Vec<Recording>, recipe: &Recipe, how: &Noise, length: usi
     let recorded = all.len();
     let count = (recorded as f64 * how.share).round() as usize;
     let mut random = random::stream(recipe.seed, "noise recordings");
+    check_product("recordings of noise (signal.noise.share) x signal.length", &[count, length], MADE_VALUES)?;
     for index in 0..count {
         let (db, color) = (random.random_range(how.db[0]..=how.db[1]), Color::draw(&mut random));
         let channels = recipe.signal.as_ref().map_or(1, |signal| signal.channels);
@@ -360,6 +366,14 @@ fn cut(
         anyhow::bail!(
             "neither data.files nor a column of the recordings has {missing:?}{near}; there are {}",
             names.join(", ")
+        );
+    }
+    if let Some(step) = step {
+        let count = |one: &Recording| (one.samples.len() / how.channels).saturating_sub(length) / step + 1;
+        let samples: usize = all.iter().map(count).sum();
+        ensure!(
+            samples <= MOST_CUTS,
+            "signal.step is {step}, which makes {samples} samples, expected at most {MOST_CUTS}"
         );
     }
     let (mut cuts, mut rows, mut places, mut blocks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
