@@ -201,8 +201,8 @@ pub fn components_of(names: &[String]) -> Vec<String> {
             }
             if encoded.len() > LONGEST_NAME {
                 let hash = hex(&Sha256::digest(name));
-                let start = encoded.floor_char_boundary(LONGEST_NAME / 2);
-                encoded = format!("{}~{}", &encoded[..start], &hash[..16]);
+                let start: String = encoded.chars().take(LONGEST_NAME / 8).collect();
+                encoded = format!("{start}~{}", &hash[..16]);
             }
             let mut unique = encoded.clone();
             let mut count = 1;
