@@ -211,24 +211,22 @@ impl<'a> Cursor<'a> {
         if name.is_empty() { Err(Defect::EmptyName) } else { Ok(name) }
     }
 
-    /// Reads `count` names. That they differ is not checked: it would take a square of their number, and nothing depends on
-    /// it, since [`Strings::position`] takes the first.
-    pub(crate) fn names(&mut self, count: u16) -> Result<Strings<'a>, Defect> {
+    /// Reads `count` names, or passes over names that have been checked before.
+    ///
+    /// That they differ is not checked: it would take a square of their number, and nothing depends on it, since
+    /// [`Strings::position`] takes the first.
+    #[inline(never)]
+    pub(crate) fn names(&mut self, count: u16, check: bool) -> Result<Strings<'a>, Defect> {
         let names = Strings { bytes: self.rest, count };
         for _ in 0..count {
-            self.name()?;
+            if check {
+                self.name()?;
+            } else {
+                let len = self.u8()?;
+                self.take(usize::from(len))?;
+            }
         }
         Ok(names)
-    }
-
-    /// Reads `count` names that have been checked before.
-    pub(crate) fn strings(&mut self, count: u16) -> Result<Strings<'a>, Defect> {
-        let strings = Strings { bytes: self.rest, count };
-        for _ in 0..count {
-            let len = self.u8()?;
-            self.take(usize::from(len))?;
-        }
-        Ok(strings)
     }
 
     /// Returns what is not read yet.

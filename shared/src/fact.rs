@@ -58,7 +58,7 @@ impl<'a> Gazetteer<'a> {
         if !(1..=MAX_FEATURES).contains(&usize::from(count)) {
             return Err(Defect::Count);
         }
-        let features = if check { cursor.names(count)? } else { cursor.strings(count)? };
+        let features = cursor.names(count, check)?;
         let words = cursor.u8()?;
         if !(1..=MAX_WORDS).contains(&words) {
             return Err(Defect::Count);
@@ -322,7 +322,7 @@ impl<'a> Fact<'a> {
                 if !(1..=MAX_VALUES).contains(&usize::from(count)) {
                     return Err(Defect::Count);
                 }
-                let values = if check { cursor.names(count)? } else { cursor.strings(count)? };
+                let values = cursor.names(count, check)?;
                 let numbers = usize::from(cursor.u8()?) * usize::from(count);
                 let table = if check { cursor.numbers_or_missing(numbers)? } else { cursor.f32s(numbers)? };
                 let encoder = match encoder {

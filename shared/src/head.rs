@@ -61,7 +61,7 @@ impl<'a> Head<'a> {
         let len = len_of(tensor).ok_or(Defect::InputIndex)?;
         let name = cursor.name()?;
         let count = cursor.u16()?;
-        let labels = if check { cursor.names(count)? } else { cursor.strings(count)? };
+        let labels = cursor.names(count, check)?;
         let outputs = if kind == HeadKind::Binary { 2 } else { len };
         if count != 0 && labels.len() != outputs {
             return Err(Defect::Count);

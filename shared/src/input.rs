@@ -44,7 +44,7 @@ impl<'a> Input<'a> {
         if names != 0 && names != channel_count {
             return Err(Defect::Count);
         }
-        let channels = if check { cursor.names(names)? } else { cursor.strings(names)? };
+        let channels = cursor.names(names, check)?;
         let signal = if kind == SIGNAL && parts::has_signal(PARTS) {
             // The record and its tables begin at a multiple of four bytes.
             cursor.zeros(padding(section.len().wrapping_sub(cursor.rest().len())))?;

@@ -76,7 +76,9 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
         }
         model.check_input_and_facts()?;
         model.check_heads()?;
-        let scratch_end = model.check_operators()?;
+        // Counted here, so that the frames of both do not lie on each other.
+        let work = model.work_around();
+        let scratch_end = model.check_operators(work)?;
         model.check_memory(scratch_end)?;
         model.check_tests()?;
         Ok(model)
@@ -363,12 +365,13 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
         cursor.finish().map_err(|defect| ParseError::Head(self.header().head_count, defect))
     }
 
-    /// Checks the operators and returns the greatest end of what they lay out beside the tensors.
+    /// Checks the operators, and the header's work, of which they find so much before them; returns the greatest end of what
+    /// they lay out beside the tensors.
     #[inline(never)]
-    fn check_operators(&self) -> Result<u32, ParseError> {
+    fn check_operators(&self, mut work: u64) -> Result<u32, ParseError> {
         let mut place = 0u32;
         let mut set = if parts::has_signal(PARTS) { self.signal().map_or(0, |signal| signal.parts()) } else { 0 };
-        let (mut macs, mut work) = (0u64, self.work_around());
+        let mut macs = 0u64;
         let mut scratch_end = 0;
         for index in 0..self.header().operator_count {
             let refused = |defect| ParseError::Operator(index, defect);
@@ -390,17 +393,19 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
             set |= parts::of_operator(operator.kind(), operator.addend.is_some());
             let input = self.shape(operator.inputs().first().copied().unwrap_or(0));
             let output = self.shape(operator.output);
-            macs = macs.wrapping_add(operator.macs(input, output));
-            work = work.saturating_add(operator.work(input, output));
+            let (own, steps) = operator.costs::<PARTS>(input, output);
+            macs = macs.wrapping_add(own);
+            // At most 2^59 each: what does not fit 32 bits is refused before a sum wraps.
+            work = work.wrapping_add(steps);
+            if work > u64::from(u32::MAX) {
+                return Err(ParseError::Header(Defect::TooLarge));
+            }
             if let Some((start, len)) = self.scratch(operator, input) {
                 scratch_end = start.saturating_add(len).max(scratch_end);
             }
         }
         if usize::try_from(place) != Ok(self.weights.len()) {
             return Err(ParseError::Weights(Defect::Padding));
-        }
-        if work > u64::from(u32::MAX) {
-            return Err(ParseError::Header(Defect::TooLarge));
         }
         let header = self.header();
         if set != u64::from(header.operator_set) || macs != u64::from(header.macs) || work != u64::from(header.work) {
@@ -451,12 +456,6 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
         work.saturating_add(columns * names)
     }
 
-    /// Returns the tensors of the heads.
-    fn head_tensors(&self) -> [Option<u16>; MAX_HEADS] {
-        let mut heads = self.heads();
-        core::array::from_fn(|_| heads.next().map(|head| head.tensor))
-    }
-
     /// Returns the shape of a tensor, or that of none.
     // A whole tensor would stay on the caller's stack.
     #[inline(never)]
@@ -479,12 +478,14 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
     #[inline(never)]
     fn check_memory(&self, scratch_end: u32) -> Result<(), ParseError> {
         let mut end = scratch_end;
-        let heads = self.head_tensors();
+        // Where there is no head, no tensor's index.
+        let mut heads = [u16::MAX; MAX_HEADS];
+        heads.iter_mut().zip(self.heads()).for_each(|(place, head)| *place = head.tensor);
         for index in 0..self.header().tensor_count {
             let refused = |defect| ParseError::Tensor(index, defect);
             let tensor = self.decode_tensor(index).map_err(refused)?;
             end = end.max(tensor.end());
-            if self.last_use(index, tensor.held || heads.contains(&Some(index))) != Some(tensor.last_use) {
+            if self.last_use(index, tensor.held || heads.contains(&index)) != Some(tensor.last_use) {
                 return Err(refused(Defect::LastUse));
             }
             if tensor.held && self.written_by(index).is_none() {

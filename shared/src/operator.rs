@@ -222,7 +222,7 @@ impl<'a> Operator<'a> {
     ///
     /// For the shapes of a parsed model they fit; others may wrap.
     pub fn macs(&self, input: Shape, output: Shape) -> u64 {
-        if self.kind().has_channels() { self.steps(input, output) } else { 0 }
+        self.costs::<{ parts::ALL_PARTS }>(input, output).0
     }
 
     /// Returns the steps of one run, for the shape of the first input and that of the output: the multiply-accumulates of
@@ -231,22 +231,29 @@ impl<'a> Operator<'a> {
     ///
     /// For the shapes of a parsed model they fit; others may wrap.
     pub fn work(&self, input: Shape, output: Shape) -> u64 {
-        let added = if self.addend.is_some() { output.len() as u64 } else { 0 };
-        self.steps(input, output).wrapping_add(added)
+        self.costs::<{ parts::ALL_PARTS }>(input, output).1
     }
 
-    /// Returns the steps of one run without those of an addend.
-    fn steps(&self, input: Shape, output: Shape) -> u64 {
-        let each = match self.parameters {
-            Parameters::Dense(_) => input.len() as u64,
-            Parameters::Convolution(window, _) => (window.taps() as u64).wrapping_mul(u64::from(input.channels)),
-            Parameters::Depthwise(window, _) | Parameters::AveragePool(window, _) | Parameters::MaxPool(window) => {
-                window.taps() as u64
+    /// Returns the multiply-accumulates and the steps of one run.
+    #[inline(always)]
+    pub(crate) fn costs<const PARTS: u64>(&self, input: Shape, output: Shape) -> (u64, u64) {
+        // Of an output, 32 bits are enough: weights fill the file, taps are at most 65,535 on an axis.
+        let (each, weighted) = match self.parameters {
+            Parameters::Dense(_) => (input.len() as u32, true),
+            Parameters::Convolution(window, _) => {
+                ((window.taps() as u32).wrapping_mul(u32::from(input.channels)), true)
             }
-            Parameters::Bag(bag) => bag.grams.most(input.len()) as u64,
-            _ => 1,
+            Parameters::Depthwise(window, _) => (window.taps() as u32, true),
+            Parameters::AveragePool(window, _) | Parameters::MaxPool(window) => (window.taps() as u32, false),
+            Parameters::Bag(bag) if parts::has_operator(PARTS, Kind::Bag) => {
+                (bag.grams.most(input.len()) as u32, false)
+            }
+            _ => (1, false),
         };
-        each.wrapping_mul(output.len() as u64)
+        let values = output.len() as u32;
+        let steps = u64::from(each).wrapping_mul(values.into());
+        let added = if parts::has_addend(PARTS) && self.addend.is_some() { values } else { 0 };
+        (if weighted { steps } else { 0 }, steps.wrapping_add(added.into()))
     }
 
     /// Decodes a record and finds its parameters, whose sizes follow from the shapes of its tensors.

@@ -160,9 +160,10 @@ impl Window {
         let (mut before, mut after) = (0, 0);
         // The bounds of a row are linear in y between paddings, as those of a pixel are in x; at a turn of the next row, which
         // bounds this one, too. So there are a few rows to look at, however many the output has.
-        for y in rows.turns().into_iter().flat_map(|y| [y, (y - 1).max(0)]) {
+        for place in 0..2 * TURNS {
+            let y = rows.turn(place / 2).saturating_sub((place % 2) as i32).max(0);
             let line = y * columns.count;
-            for x in columns.turns() {
+            for x in (0..TURNS).map(|place| columns.turn(place)) {
                 // The first byte that this pixel or a later one in its row reads; the end of what it or an earlier one does.
                 let first = rows.first(y) * row + columns.first(x) * depth;
                 let end = rows.last(y) * row + (columns.last(x) + 1) * depth;
@@ -181,6 +182,9 @@ impl Window {
         }
     }
 }
+
+/// How many outputs [`Axis::turn`] has.
+const TURNS: usize = 6;
 
 /// One axis of a window.
 struct Axis {
@@ -215,12 +219,16 @@ impl Axis {
         (output * self.stride - self.pad + self.reach).min(self.len - 1)
     }
 
-    /// The outputs at which a bound that is linear between paddings can be greatest.
-    fn turns(&self) -> [i32; 6] {
+    /// One of the outputs at which a bound that is linear between paddings can be greatest.
+    fn turn(&self, place: usize) -> i32 {
         let stride = self.stride.max(1);
-        let left = self.pad / stride;
-        let right = (self.len - 1 + self.pad - self.reach).div_euclid(stride);
-        [0, left, left + 1, right, right + 1, self.count - 1].map(|output| output.max(0).min(self.count - 1))
+        let output = match place {
+            0 => 0,
+            1 | 2 => self.pad / stride + (place - 1) as i32,
+            3 | 4 => (self.len - 1 + self.pad - self.reach).div_euclid(stride) + (place - 3) as i32,
+            _ => self.count,
+        };
+        output.max(0).min(self.count - 1)
     }
 }
 
