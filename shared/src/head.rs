@@ -83,10 +83,10 @@ impl<'a> Head<'a> {
 }
 
 /// The greatest gain of a regression, 2^54: a tensor's values stay below 2^72, so that products stay below 2^126.
-const MAX_GAIN: f32 = 18_014_398_509_481_984.0;
+const MAX_GAIN: f32 = f32::from_bits((127 + 54) << 23);
 
 /// The greatest offset of a regression, 2^126, so that no sum is infinite.
-const MAX_OFFSET: f32 = 8.507_059_2e37;
+const MAX_OFFSET: f32 = f32::from_bits((127 + 126) << 23);
 
 /// A head of a model that is to be written; see [`Head`].
 #[derive(Debug, Clone, Copy)]
