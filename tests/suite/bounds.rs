@@ -315,7 +315,7 @@ const EACH_STEP: u64 = 200;
 const EACH_ANSWER: u64 = 1_500;
 
 /// Those that do not depend on the work: the records of operators, facts and heads are read at each run.
-const EACH_RUN: u64 = 10_000_000;
+const EACH_RUN: u64 = 16_000_000;
 
 #[test]
 fn a_run_takes_instructions_in_proportion_to_its_work() {
