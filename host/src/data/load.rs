@@ -23,7 +23,7 @@ use crate::progress::say;
 use crate::random;
 use crate::recipe::{Format, Fusion, Head, HeadKind, Normalize, Recipe, RegressionLoss};
 use crate::signal::Design;
-pub use arrays::read_array;
+pub use arrays::{member_of, read_array};
 use facts::Source;
 use recordings::Heard;
 pub use recordings::groups;

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use regex_lite::Regex;
 
 use super::csv::Table;
+use super::wav::Wav;
 use crate::progress::check_stopped;
 use crate::signal::Extractor;
 use vary::Cut;
@@ -157,80 +158,23 @@ pub fn read(path: &Path, shape: &Shape<'_>) -> Result<(Vec<i16>, Cells)> {
     Ok((samples, cells))
 }
 
-/// Reads a WAV file of integers of 8 to 32 bits or floats; all become 16 bits, the greatest of a file its own greatest.
+/// Reads a WAV file; all samples become 16 bits, full scale stays full scale.
 fn read_wav(path: &Path, shape: &Shape<'_>) -> Result<Vec<i16>> {
     let name = path.display();
-    ensure!(fs::metadata(path).map_or(1, |file| file.len()) > 0, "{name}: is empty");
-    let convert = "convert it (ffmpeg -i IN -c:a pcm_s16le OUT)";
-    let mut reader = hound::WavReader::open(path).map_err(|error| match error {
-        hound::Error::IoError(error) => anyhow::anyhow!("{name}: cannot be read as WAV: {error}"),
-        other => anyhow::anyhow!("{name}: is no WAV file that can be read: {other}: {convert}"),
-    })?;
-    let spec = reader.spec();
-    // Where a sample has fewer bits than room, files differ in which end they stand at.
-    let room = container_bits(path);
+    let wav = Wav::open(path).with_context(|| format!("{name}"))?;
     ensure!(
-        room.is_none_or(|room| room == spec.bits_per_sample),
-        "{name}: keeps samples of {} bits in {}: {convert}",
-        spec.bits_per_sample,
-        room.unwrap_or_default()
-    );
-    ensure!(
-        f64::from(spec.sample_rate) == shape.rate,
+        f64::from(wav.rate) == shape.rate,
         "{name}: has {} samples a second, signal.rate is {}: convert it (ffmpeg -i IN -ar RATE OUT), or change the rate of all",
-        spec.sample_rate,
+        wav.rate,
         shape.rate
     );
     ensure!(
-        usize::from(spec.channels) == shape.channels,
+        usize::from(wav.channels) == shape.channels,
         "{name}: has {} channels, signal.channels is {}: convert it (ffmpeg -i IN -ac CHANNELS OUT), or change the channels of all",
-        spec.channels,
+        wav.channels,
         shape.channels
     );
-    let promised = reader.len();
-    // A header may lie: no more is asked for than the file can hold.
-    let held = fs::metadata(path).map_or(0, |file| file.len() as usize);
-    let mut samples = Vec::with_capacity((promised as usize).min(held));
-    let cut = |got: usize, error: hound::Error| match error {
-        hound::Error::IoError(error) => {
-            anyhow::anyhow!("{name}: ends after {got} of {promised} samples that its header promises: {error}")
-        }
-        other => anyhow::anyhow!("{name}: {other}: {convert}"),
-    };
-    match spec.sample_format {
-        hound::SampleFormat::Int => {
-            for sample in reader.samples::<i32>() {
-                let sample = sample.map_err(|error| cut(samples.len(), error))?;
-                let bits = i32::from(spec.bits_per_sample) - 16;
-                let value = if bits >= 0 { sample >> bits } else { sample << -bits };
-                samples.push(value.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16);
-            }
-        }
-        hound::SampleFormat::Float => {
-            for sample in reader.samples::<f32>() {
-                let sample = sample.map_err(|error| cut(samples.len(), error))?;
-                ensure!(sample.is_finite(), "{name}: sample {} is not finite", samples.len());
-                samples.push((sample * 32_768.0).round() as i16);
-            }
-        }
-    }
-    ensure!(
-        samples.len().is_multiple_of(shape.channels),
-        "{name}: {} samples are no whole number for {} channels",
-        samples.len(),
-        shape.channels
-    );
-    Ok(samples)
-}
-
-/// Returns the bits that a WAV file has room for in each sample, where its header says so.
-fn container_bits(path: &Path) -> Option<u16> {
-    let mut header = [0; 64];
-    let count = fs::File::open(path).and_then(|mut file| std::io::Read::read(&mut file, &mut header)).ok()?;
-    // Of the chunk: its name and length, format, channels, samples and bytes a second, bytes of all channels.
-    let chunk = header[..count].windows(24).find(|bytes| bytes.starts_with(b"fmt "))?;
-    let number = |at: usize| u16::from_le_bytes([chunk[at], chunk[at + 1]]);
-    number(20).checked_mul(8)?.checked_div(number(10))
+    wav.samples().with_context(|| format!("{name}"))
 }
 
 fn read_csv(path: &Path, shape: &Shape<'_>) -> Result<(Vec<i16>, Cells)> {

@@ -66,8 +66,7 @@ struct Part {
 impl Part {
     /// Adds inputs that have neither labels nor facts.
     fn append_unlabelled(&mut self, reference: &str, folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-        let (file, member) = reference.split_once('#').map_or((reference, None), |(file, member)| (file, Some(member)));
-        let path = folder.join(file);
+        let (path, member) = member_of(folder, reference);
         let inputs = read_array(&path, member)?;
         files.push(path);
         ensure!(!inputs.shape.is_empty(), "data.unlabelled = {reference:?}: holds a single number, expected samples");
@@ -101,8 +100,7 @@ impl Part {
 
 fn read_part(recipe: &Recipe, part: &Arrays, folder: &Path, files: &mut Vec<PathBuf>) -> Result<Part> {
     let mut read = |reference: &str| {
-        let (file, member) = reference.split_once('#').map_or((reference, None), |(file, member)| (file, Some(member)));
-        let path = folder.join(file);
+        let (path, member) = member_of(folder, reference);
         files.push(path.clone());
         read_array(&path, member)
     };
@@ -133,13 +131,23 @@ fn read_part(recipe: &Recipe, part: &Arrays, folder: &Path, files: &mut Vec<Path
 ///
 /// When the file cannot be read or is broken.
 pub fn read_array(path: &Path, member: Option<&str>) -> Result<Array> {
-    match path.extension().and_then(|extension| extension.to_str()) {
+    let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
+    match ending.as_deref() {
         Some("npy" | "npz") => npy::read(path, member),
         Some("safetensors") => safetensors::read(path, member),
+        Some("csv") => bail!("{}: a table is read by data.format = \"csv\", not as an array", path.display()),
         _ => {
             ensure!(member.is_none(), "{}: only .npz and .safetensors files have members", path.display());
             idx::read(path)
         }
+    }
+}
+
+/// Returns file and member of a reference such as `data.npz#x`; a file whose own name has the `#` is itself.
+pub fn member_of<'a>(folder: &Path, reference: &'a str) -> (PathBuf, Option<&'a str>) {
+    match reference.rsplit_once('#') {
+        Some((file, member)) if !folder.join(reference).exists() => (folder.join(file), Some(member)),
+        _ => (folder.join(reference), None),
     }
 }
 
