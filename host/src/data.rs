@@ -11,6 +11,7 @@ mod load;
 pub mod npy;
 pub mod recordings;
 pub mod safetensors;
+mod screen;
 mod split;
 pub mod wav;
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use attar::data::csv::Table;
+use attar::data::csv::{Dialect, Table};
 use attar::data::read_array;
 use attar::progress::say;
 use attar::recipe::Recipe;
@@ -137,7 +137,7 @@ fn read_samples(path: &Path, student: &Student<'_>, recipe: Option<&Recipe>) -> 
         let inputs = array.values.chunks_exact(got).take(rows).map(<[f32]>::to_vec).collect();
         return Ok(Samples { inputs: Inputs::Numbers(inputs), facts: Vec::new(), series });
     }
-    let table = Table::read(path)?;
+    let table = Table::read(path, &Dialect::default())?;
     let has = |name: &str| table.columns().iter().any(|column| column == name);
     // A column is called as in the model, or as in the data that the model is of.
     let of_fact = |name: &str| {

@@ -5,6 +5,7 @@ mod facts;
 mod recordings;
 mod texts;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,17 +15,19 @@ use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 use sha2::{Digest, Sha256};
 
-use super::csv::Table;
+use super::csv::{Column, Dialect, Table};
 use super::dataset::Moments;
 use super::recordings::Clips;
+use super::screen::Screen;
 use super::{Array, Augment, Dataset, Normalization, Splits, Target, bearing};
 use crate::facts::{Audience, FactSchema, GivenFact, Surroundings, Value};
 use crate::progress::say;
 use crate::random;
-use crate::recipe::{Format, Fusion, Head, HeadKind, Normalize, Recipe, RegressionLoss};
+use crate::recipe::{Format, Fusion, Head, HeadKind, MissingRows, Normalize, Recipe, RegressionLoss};
 use crate::signal::Design;
+use crate::{listed, shortened};
 pub use arrays::{member_of, read_array};
-use facts::Source;
+use facts::{Source, from_column};
 use recordings::Heard;
 pub use recordings::groups;
 
@@ -47,6 +50,9 @@ pub fn load(recipe: &Recipe, folder: &Path) -> Result<Dataset> {
         Format::Commands => texts::from_commands(&asked, folder)?,
         Format::Recordings => recordings::from_recordings(&asked, folder)?,
     };
+    if recipe.data.format == Format::Arrays {
+        raw.screen();
+    }
     for head in own {
         let place = recipe.heads.iter().position(|other| other.name == head.name).unwrap_or(0);
         let head = Head { kind: HeadKind::Regression, ..head };
@@ -100,6 +106,38 @@ impl Raw {
             made_from: None,
             unlabelled: 0,
             fingerprint,
+        }
+    }
+
+    /// Says what is worth a word about the channels of the inputs, and about numbers among facts and targets.
+    fn screen(&self) {
+        let place = |sample: usize| format!("sample {sample}");
+        let channels = self.shape[2];
+        let mut screens = vec![Screen::default(); channels];
+        for (at, &value) in self.inputs.values.iter().enumerate() {
+            screens[at % channels].add(at / self.inputs.row_len(), value);
+        }
+        let of_channel = |channel: usize| self.inputs.values.iter().skip(channel).step_by(channels).copied().collect();
+        let mut remarks: Vec<String> = screens
+            .iter()
+            .enumerate()
+            .filter_map(|(channel, screen)| {
+                let name = if channels == 1 { "the input".into() } else { format!("column {channel} of the input") };
+                screen.remark(&name, &place, || of_channel(channel))
+            })
+            .collect();
+        for target in self.targets.iter().filter(|target| target.kind == HeadKind::Regression) {
+            for output in 0..target.outputs {
+                let numbers = || target.values.iter().skip(output).step_by(target.outputs);
+                let mut screen = Screen::default();
+                numbers().enumerate().for_each(|(sample, &value)| screen.add(sample, value));
+                let name = format!("output {output} of head {:?}", target.name);
+                remarks.extend(screen.remark(&name, &place, || numbers().copied().collect()));
+            }
+        }
+        remarks.iter().take(MOST_REMARKS).for_each(|remark| say(remark));
+        if remarks.len() > MOST_REMARKS {
+            say(&format!("warning: and {} columns more of that kind", remarks.len() - MOST_REMARKS));
         }
     }
 
@@ -174,6 +212,7 @@ impl Raw {
             names,
             units: &recipe.input.units,
             folder,
+            dialect: &Dialect::of(&recipe.data)?.beside(),
             train: &splits.train,
             pace: pace.map(|pace| (pace.fact.as_str(), [1.0 / (1.0 + pace.by as f32), 1.0 + pace.by as f32])),
         };
@@ -257,7 +296,12 @@ impl Target {
 
 fn from_csv(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let path = folder.join(recipe.data.file.as_deref().context("data.file is missing")?);
-    let table = Table::read(&path)?;
+    let dialect = Dialect::of(&recipe.data)?;
+    let mut table = Table::read(&path, &dialect)?;
+    if recipe.data.missing_rows == MissingRows::Drop {
+        table.drop_missing(&recipe.input.columns.values().collect::<Vec<_>>())?;
+    }
+    let table = table;
     let rows = table.rows();
     let channels: Vec<String> = recipe.input.columns.keys().cloned().collect();
     let inputs = match &recipe.input.text {
@@ -266,23 +310,33 @@ fn from_csv(recipe: &Recipe, folder: &Path) -> Result<Raw> {
             texts::array_of(&column.texts(), recipe.input.length, |row| column.place(row))?
         }
         None => {
-            let columns: Vec<Vec<f32>> =
-                recipe.input.columns.values().map(|name| table.column(name)?.numbers()).collect::<Result<_>>()?;
+            let columns: Vec<Vec<f32>> = recipe
+                .input
+                .columns
+                .values()
+                .map(|name| {
+                    let column = table.column(name)?;
+                    let numbers = column.numbers()?;
+                    column.remark(&numbers).iter().for_each(|remark| say(remark));
+                    Ok(numbers)
+                })
+                .collect::<Result<_>>()?;
             let values = (0..rows).flat_map(|row| columns.iter().map(move |column| column[row])).collect();
             Array::new(vec![rows, columns.len()], values)?
         }
     };
 
-    let source = Source { folder, samples: rows, table: Some(&table) };
+    let source = Source { folder, samples: rows, table: Some(&table), dialect: &dialect.beside() };
     let (facts, mut files) = source.facts(recipe, |fact| {
         let column = table.column(fact.column.as_ref().unwrap_or(&fact.name))?;
-        GivenFact::read(fact, &column.texts(), |row| column.place(row))
+        from_column(fact, column, None)
     })?;
     let targets = recipe.heads.iter().map(|head| target_from_columns(&table, head)).collect::<Result<_>>()?;
     let groups = match &recipe.data.split.group {
         None => None,
         Some(name) => Some(indices_of(table.column(name)?.texts())),
     };
+    say(&format!("{}: {rows} rows; {}", path.display(), matched(recipe)));
     let is_text = recipe.input.text.is_some();
     let shape = if is_text { [1, inputs.row_len(), 1] } else { [1, 1, inputs.row_len()] };
     files.insert(0, path);
@@ -290,33 +344,75 @@ fn from_csv(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     Ok(Raw { is_text, channels, groups, ..Raw::new(inputs, shape, facts, targets, fingerprint) })
 }
 
+/// Returns which columns of a table are what, in words.
+fn matched(recipe: &Recipe) -> String {
+    let pair = |name: &str, column: &str| {
+        if name == column { format!("{name:?}") } else { format!("{name} = {column:?}") }
+    };
+    let inputs: Vec<String> = match &recipe.input.text {
+        Some(text) => vec![pair(&recipe.input.name, text)],
+        None => recipe.input.columns.iter().map(|(name, column)| pair(name, column)).collect(),
+    };
+    let in_table =
+        recipe.facts.iter().filter(|fact| !fact.kind.is_computed() && fact.constant.is_none() && fact.file.is_none());
+    let facts: Vec<String> =
+        in_table.map(|fact| pair(&fact.name, fact.column.as_ref().unwrap_or(&fact.name))).collect();
+    let heads: Vec<String> = recipe
+        .heads
+        .iter()
+        .map(|head| {
+            let columns: Vec<&String> = head.column.iter().chain(&head.columns).collect();
+            match columns.as_slice() {
+                [one] => pair(&head.name, one),
+                _ => format!("{} = {}", head.name, listed(&columns)),
+            }
+        })
+        .collect();
+    let parts = [("input", inputs), ("facts", facts), ("heads", heads)];
+    let parts = parts.iter().filter(|(_, names)| !names.is_empty());
+    parts.map(|(what, names)| format!("{what} {}", listed(names))).collect::<Vec<_>>().join("; ")
+}
+
 fn target_from_columns(table: &Table, head: &Head) -> Result<Target> {
     if head.kind == HeadKind::Class {
         let column = table.column(head.column.as_ref().context("a class head has one column")?)?;
-        let texts: Vec<&str> = column.texts().into_iter().collect();
+        let texts = column.texts();
         let mut labels = head.labels.clone();
-        if labels.is_empty() {
-            labels = texts.iter().filter(|text| !text.is_empty()).map(|text| text.to_string()).collect();
+        let of_data = labels.is_empty();
+        if of_data {
+            labels = texts.iter().filter(|text| !column.is_missing(text)).map(|text| text.to_string()).collect();
             labels.sort_unstable();
-            labels.dedup();
+            // True and TRUE are one class.
+            labels.dedup_by(|a, b| a == b || truth(a).is_some_and(|truth_a| truth(b) == Some(truth_a)));
         }
         if let Some(rest) = head.rest.as_ref().filter(|rest| !labels.contains(rest)) {
             labels.push(rest.clone());
         }
         let rest = head.rest.as_ref().and_then(|rest| labels.iter().position(|label| label == rest));
         ensure!(labels.len() >= 2, "head {:?} has {} class, expected two or more", head.name, labels.len());
+        let places: BTreeMap<&str, usize> =
+            labels.iter().enumerate().rev().map(|(class, label)| (label.as_str(), class)).collect();
+        let class_of = |text: &str| {
+            let same = |label: &String| truth(text).is_some_and(|truth_of| truth(label) == Some(truth_of));
+            places.get(text).copied().or_else(|| labels.iter().position(same))
+        };
         let mut values = Vec::with_capacity(texts.len());
         for (row, text) in texts.iter().enumerate() {
-            if text.is_empty() && head.partial {
+            let class = class_of(text);
+            // A marker may be a class by its name.
+            let missing = text.is_empty() || (class.is_none() && column.is_missing(text));
+            if missing && head.partial {
                 values.push(f32::NAN);
                 continue;
             }
-            let class = labels.iter().position(|label| label == text).or(rest).with_context(|| {
+            let class = class.or(rest).with_context(|| {
                 format!(
-                    "{}: head {:?} has no class {text:?}, expected one of {}",
+                    "{}: head {:?} has no class {:?}, expected one of {}{}",
                     column.place(row),
                     head.name,
-                    labels.join(", ")
+                    shortened(text),
+                    listed(&labels),
+                    if missing { ": with partial = true it is a label that is not known" } else { "" }
                 )
             })?;
             values.push(class as f32);
@@ -334,20 +430,15 @@ fn target_from_columns(table: &Table, head: &Head) -> Result<Target> {
     let mut columns = Vec::new();
     for name in &names {
         let column = table.column(name)?;
-        let numbers: Vec<f32> = if head.partial {
+        let numbers: Vec<f32> = if head.kind != HeadKind::Regression {
+            truths(column, head)?
+        } else if head.partial {
             column.numbers_or_missing()?.into_iter().map(|value| value.unwrap_or(f32::NAN)).collect()
         } else {
             column.numbers()?
         };
-        if head.kind != HeadKind::Regression
-            && let Some(row) = numbers.iter().position(|&value| value != 0.0 && value != 1.0 && !value.is_nan())
-        {
-            bail!(
-                "{}: column {name:?} holds {}, a {} head takes 0 and 1",
-                column.place(row),
-                numbers[row],
-                if head.kind == HeadKind::Binary { "binary" } else { "multilabel" }
-            );
+        if head.kind == HeadKind::Regression {
+            column.remark(&numbers).iter().for_each(|remark| say(remark));
         }
         columns.push(numbers);
     }
@@ -362,6 +453,52 @@ fn target_from_columns(table: &Table, head: &Head) -> Result<Target> {
     Ok(Target::new(head, columns.len(), labels, values))
 }
 
+/// Returns the cells of a column of a binary or multilabel head as 0 and 1: numbers, the labels of a binary head, or true and
+/// false in any case.
+fn truths(column: Column<'_>, head: &Head) -> Result<Vec<f32>> {
+    let labels: &[String] = if head.kind == HeadKind::Binary { &head.labels } else { &[] };
+    // With such labels a cell would say one thing and its label another.
+    let turned = labels.iter().enumerate().find(|(index, label)| {
+        let number = label.parse().ok().or_else(|| truth(label).map(|truth| f32::from(u8::from(truth))));
+        number.is_some_and(|number: f32| number != *index as f32)
+    });
+    if let Some((index, label)) = turned {
+        bail!("head {:?}: labels name what is {index} {label:?}: name no first and yes second", head.name);
+    }
+    let read = |(row, text): (usize, &str)| {
+        if head.partial && column.is_missing(text) {
+            return Ok(f32::NAN);
+        }
+        let number = text.parse::<f32>().ok().filter(|number| *number == 0.0 || *number == 1.0);
+        let label = || labels.iter().position(|label| label == text).map(|class| class as f32);
+        let word = || truth(text).map(|truth| f32::from(u8::from(truth)));
+        number.or_else(label).or_else(word).with_context(|| {
+            let expected = match labels {
+                [no, yes] => format!("{no:?} and {yes:?}"),
+                _ if head.kind == HeadKind::Binary => "texts that labels = [\"NO\", \"YES\"] names".into(),
+                _ => "true and false".into(),
+            };
+            format!(
+                "{}: column {:?} holds {:?}, a {} head takes 0 and 1, or {expected}",
+                column.place(row),
+                shortened(column.name()),
+                shortened(text),
+                if head.kind == HeadKind::Binary { "binary" } else { "multilabel" }
+            )
+        })
+    };
+    column.texts().into_iter().enumerate().map(read).collect()
+}
+
+/// Returns what a text says, if it is true or false in any case.
+fn truth(text: &str) -> Option<bool> {
+    match text {
+        _ if text.eq_ignore_ascii_case("true") => Some(true),
+        _ if text.eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
+    }
+}
+
 fn from_simulator(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let samples = recipe.data.samples.context("data.samples is missing")?;
     let settings = bearing::Settings::default();
@@ -372,7 +509,7 @@ fn from_simulator(recipe: &Recipe, folder: &Path) -> Result<Raw> {
             (windows, Some((how, vibration)))
         }
     };
-    let source = Source { folder, samples, table: None };
+    let source = Source { folder, samples, table: None, dialect: &Dialect::of(&recipe.data)?.beside() };
     let (facts, files) = source.facts(recipe, |fact| match (fact.name.as_str(), fact.kind.value()) {
         ("rpm", Value::Number) => {
             let column = windows.rpm.iter().map(|&rpm| Some(rpm)).collect();
@@ -428,7 +565,7 @@ fn from_noise(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let mut random = random::stream(recipe.data.seed, "random data");
     let mut normal = |count: usize| -> Vec<f32> { (0..count).map(|_| StandardNormal.sample(&mut random)).collect() };
     let inputs = Array::new(vec![samples, width], normal(samples * width))?;
-    let source = Source { folder, samples, table: None };
+    let source = Source { folder, samples, table: None, dialect: &Dialect::of(&recipe.data)?.beside() };
     let (facts, files) = source.facts(recipe, |fact| {
         let number = fact.kind.value() == Value::Number;
         ensure!(number, "fact {:?}: random data have facts of kind \"number\"", fact.name);
@@ -462,7 +599,7 @@ fn channels_last(shape: &[usize]) -> Result<[usize; 3]> {
 
 /// Returns the group of each text: equal texts share an index.
 fn indices_of<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<usize> {
-    let mut seen = std::collections::BTreeMap::new();
+    let mut seen = BTreeMap::new();
     texts
         .into_iter()
         .map(|text| {
@@ -481,3 +618,6 @@ fn fingerprint(files: &[PathBuf]) -> Result<String> {
     }
     Ok(crate::files::hex(&hash.finalize()))
 }
+
+/// More warnings about columns than that say no more.
+const MOST_REMARKS: usize = 5;

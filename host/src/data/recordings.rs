@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use regex_lite::Regex;
 
-use super::csv::Table;
+use super::csv::{Dialect, Table};
 use super::wav::Wav;
 use crate::progress::check_stopped;
 use crate::signal::Extractor;
@@ -153,7 +153,17 @@ fn expression_of(part: &str) -> Result<(Regex, Vec<String>)> {
 /// When it cannot be read, is empty, ends too early, or has another rate or other channels than it should; the message names the
 /// file and what to do.
 pub fn read(path: &Path, shape: &Shape<'_>) -> Result<(Vec<i16>, Cells)> {
-    let (samples, cells) = if is_csv(path) { read_csv(path, shape)? } else { (read_wav(path, shape)?, Cells::new()) };
+    read_as(path, shape, &Dialect::default())
+}
+
+/// Returns the recording in a file; a CSV is written in a dialect.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_as(path: &Path, shape: &Shape<'_>, dialect: &Dialect) -> Result<(Vec<i16>, Cells)> {
+    let (samples, cells) =
+        if is_csv(path) { read_csv(path, shape, dialect)? } else { (read_wav(path, shape)?, Cells::new()) };
     ensure!(!samples.is_empty(), "{}: has no samples", path.display());
     Ok((samples, cells))
 }
@@ -177,8 +187,8 @@ fn read_wav(path: &Path, shape: &Shape<'_>) -> Result<Vec<i16>> {
     wav.samples().with_context(|| format!("{name}"))
 }
 
-fn read_csv(path: &Path, shape: &Shape<'_>) -> Result<(Vec<i16>, Cells)> {
-    let table = Table::read(path)?;
+fn read_csv(path: &Path, shape: &Shape<'_>, dialect: &Dialect) -> Result<(Vec<i16>, Cells)> {
+    let table = Table::read(path, dialect)?;
     let columns = shape.columns.iter().map(|name| table.column(name)?.numbers()).collect::<Result<Vec<_>>>()?;
     let scale = 32_768.0 / shape.full_scale;
     let value = |x: f32| (f64::from(x) * scale).round() as i16;

@@ -31,7 +31,7 @@ impl Phrases {
             }
             Some(file) => {
                 let path = at.folder.join(file);
-                let csv = Csv::read(&path).with_context(|| format!("fact {:?}", fact.name))?;
+                let csv = Csv::read(&path, at.dialect).with_context(|| format!("fact {:?}", fact.name))?;
                 files.push(path.clone());
                 let names = csv.columns();
                 ensure!(

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::super::csv::Dialect;
 use super::super::{Array, Target, idx, npy, safetensors};
 use super::facts::Source;
 use super::{Raw, channels_last, fingerprint};
@@ -41,7 +42,8 @@ pub(super) fn from_arrays(recipe: &Recipe, folder: &Path) -> Result<Raw> {
         .zip(part.heads)
         .map(|(head, array)| target_from_array(head, array, labelled, &train.heads[&head.name]))
         .collect::<Result<_>>()?;
-    let source = Source { folder, samples: part.inputs.rows(), table: None };
+    let source =
+        Source { folder, samples: part.inputs.rows(), table: None, dialect: &Dialect::of(&recipe.data)?.beside() };
     let mut arrays = part.facts.into_iter();
     let (facts, tables) = source.facts(recipe, |fact| {
         let file = &train.facts[&fact.name];
