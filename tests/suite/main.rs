@@ -22,6 +22,7 @@ mod recordings;
 mod signals;
 mod signature;
 mod store;
+mod tables;
 mod texts;
 mod toys;
 mod trust;

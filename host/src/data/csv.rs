@@ -49,10 +49,14 @@ impl Table {
         let bytes = fs::read(path).with_context(|| format!("cannot read {name}"))?;
         let (text, encoding) = dialect.decode(bytes).with_context(|| format!("{name}"))?;
         ensure!(!text.trim().is_empty(), "{name}: is empty");
+        let dialect_skips: Vec<String> = dialect.skip.iter().map(u64::to_string).collect();
         let (dialect, mut notes) = dialect.found(&text).with_context(|| format!("{name}"))?;
         notes.extend(encoding);
+        if !dialect_skips.is_empty() {
+            notes.push(format!("line {} left out as said", listed(&dialect_skips)));
+        }
         if !notes.is_empty() {
-            say_once(&format!("found in the table: {}", notes.join(", ")), &format!("({name})"));
+            say_once(&format!("how the table is read: {}", notes.join(", ")), &format!("({name})"));
         }
         let mut columns: Vec<String> = Vec::new();
         let (mut rows, mut lines) = (Vec::new(), Vec::new());
@@ -252,15 +256,21 @@ impl<'a> Column<'a> {
 
     /// Returns what is worth a word about numbers that this column holds; NaN is one that is missing.
     pub fn remark(&self, numbers: &[f32]) -> Option<String> {
-        let mut screen = Screen::default();
-        numbers.iter().enumerate().for_each(|(row, &value)| screen.add(row, value));
-        let place = |row: usize| self.place(row);
-        let column = format!("{}: column {:?}", self.table.path.display(), shortened(self.name()));
-        screen.remark(&column, &place, || numbers.to_vec())
+        Screen::of(numbers).remark(&self.full_name(), &|row| self.place(row), || numbers.to_vec())
+    }
+
+    /// As [`Column::remark`], of readings that are none alone: a few samples may well have one value.
+    pub fn odd_reading(&self, numbers: &[f32]) -> Option<String> {
+        Screen::of(numbers).odd_reading(&self.full_name(), &|row| self.place(row), || numbers.to_vec())
+    }
+
+    fn full_name(&self) -> String {
+        format!("{}: column {:?}", self.table.path.display(), shortened(self.name()))
     }
 
     fn number(&self, row: usize, text: &str) -> Result<f32> {
         let number = self.plain(text).and_then(|text| text.parse().ok()).filter(|number: &f32| number.is_finite());
+        let number = number.filter(|_| !self.table.dialect.is_marker(text));
         number.with_context(|| {
             format!(
                 "{}: column {:?} holds {:?}, expected a finite number{}",

@@ -46,6 +46,13 @@ impl Screen {
         }
     }
 
+    /// Measures numbers.
+    pub(super) fn of(numbers: &[f32]) -> Self {
+        let mut screen = Self::default();
+        numbers.iter().enumerate().for_each(|(at, &value)| screen.add(at, value));
+        screen
+    }
+
     /// Returns what is worth a word: `column` is what the message calls the column, `place` where a sample stands, and `numbers` are
     /// all of them.
     pub(super) fn remark(
@@ -62,15 +69,31 @@ impl Screen {
             let advice = if low.abs() > EXACT { LOST } else { "it says nothing; leave it out" };
             return Some(format!("warning: {column} is {low} in all of {} rows: {advice}", self.count));
         }
+        let is_lost = low.abs().max(high.abs()) > EXACT / 1000.0 * (high - low);
+        let lost = || is_lost.then(|| format!("warning: {column} lies from {low} to {high}: {LOST}"));
+        self.odd_reading(column, place, numbers).or_else(lost)
+    }
+
+    /// As [`Screen::remark`], of numbers that stand for no reading.
+    pub(super) fn odd_reading(
+        &self,
+        column: &str,
+        place: &dyn Fn(usize) -> String,
+        numbers: impl FnOnce() -> Vec<f32>,
+    ) -> Option<String> {
+        if self.count < FEW {
+            return None;
+        }
+        let (low, high) = (self.low.value, -self.high.value);
         let candidates = [(self.low, low, self.low.next, high), (self.high, high, low, -self.high.next)];
-        let apart = candidates.into_iter().filter(|&(_, value, from, to)| {
+        let apart = candidates.into_iter().filter_map(|(end, value, from, to)| {
             // The other end may be another such reading.
             let from = if is_sentinel(from) && value > to { self.low.next } else { from };
             let to = if is_sentinel(to) && value < from { -self.high.next } else { to };
             let gap = if value < from { from - value } else { value - to };
-            to > from && gap > to - from
+            (to > from && gap > to - from && 4 * end.count < self.count).then_some((end, value, from, to))
         });
-        let apart: Vec<_> = apart.filter(|(end, ..)| 4 * end.count < self.count).collect();
+        let apart: Vec<_> = apart.collect();
         let known = apart.iter().find(|(_, value, ..)| is_sentinel(*value));
         let lone = known.or_else(|| {
             let far = apart.first()?;
@@ -81,17 +104,13 @@ impl Screen {
             let beyond = (first - far.1).max(far.1 - third);
             (third > first && beyond > FAR * (third - first)).then_some(far)
         });
-        if let Some((end, value, from, to)) = lone {
-            let times = if end.count == 1 { "once".into() } else { format!("{} times, first", end.count) };
-            return Some(format!(
-                "warning: {column} is {value} {times} ({}), far from all else, which lies from {from} to {to}: if that is no \
-                 reading, leave those samples out, or say data.missing = [\"{value}\"] of a table",
-                place(end.first)
-            ));
-        }
-        let spread = high - low;
-        (low.abs().max(high.abs()) > EXACT / 1000.0 * spread)
-            .then(|| format!("warning: {column} lies from {low} to {high}: {LOST}"))
+        let (end, value, from, to) = lone?;
+        let times = if end.count == 1 { "once".into() } else { format!("{} times, first", end.count) };
+        Some(format!(
+            "warning: {column} is {value} {times} ({}), far from all else, which lies from {from} to {to}: if that is no reading, \
+             leave those samples out, or say data.missing = [\"{value}\"] of a table",
+            place(end.first)
+        ))
     }
 }
 
@@ -119,9 +138,7 @@ mod tests {
     use super::*;
 
     fn remark(numbers: &[f32]) -> String {
-        let mut screen = Screen::default();
-        numbers.iter().enumerate().for_each(|(at, &value)| screen.add(at, value));
-        screen.remark("x", &|at| format!("sample {at}"), || numbers.to_vec()).unwrap_or_default()
+        Screen::of(numbers).remark("x", &|at| format!("sample {at}"), || numbers.to_vec()).unwrap_or_default()
     }
 
     /// A hundred numbers from 0 to 1, none of them far from the next.
