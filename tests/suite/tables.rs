@@ -216,6 +216,92 @@ fn odd_readings_are_told_of() {
     assert!(!said.contains("column \"b\""), "{said}");
 }
 
+/// A column of times is held against the rate, and a signal of a few steps is told of.
+#[test]
+fn recordings_are_held_against_their_own_times() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let recipe = "[data]\nformat = \"recordings\"\nfiles = \"{word}_*.csv\"\n[input]\ncolumns = { x = \"x\" }\n[signal]\nrate = 8000\n\
+         full_scale = 1.0\nwindow = 256\nhop = 128\nfeatures = [{ kind = \"mel\", bands = 8 }]\n[[heads]]\nname = \"word\"\n\
+         kind = \"class\"\ncolumn = \"word\"\n[student]\narch = \"cnn1d\"\nchannels = [4]\nepochs = 1\n[distill]\nmethod = \"none\"\n";
+    fs::write(folder.join("r.toml"), recipe).unwrap();
+    let write = |header: &str, level: f64, time: &dyn Fn(usize) -> f64| {
+        for (index, word) in (0..8).map(|index| (index, ["high", "low"][index % 2])) {
+            let step = if word == "high" { 1.1 } else { 0.3 };
+            let rows = (0..600).map(|n| format!("{},{}\n", time(n), level * (step * (n + index) as f64).sin()));
+            fs::write(folder.join(format!("{word}_{index}.csv")), format!("{header},x\n{}", rows.collect::<String>()))
+                .unwrap();
+        }
+    };
+    let load = || {
+        let recipe = Recipe::read(&folder.join("r.toml"), &[]).unwrap();
+        data::load(&recipe, folder).map(|data| data.len()).map_err(|error| format!("{error:#}"))
+    };
+    let seconds = |n: usize| n as f64 / 8000.0;
+    for (header, unit) in [("time", 1.0), ("Time [s]", 1.0), ("t_ms", 1e3), ("timestamp (us)", 1e6)] {
+        write(header, 0.5, &|n| 1_700_000_000.0 + seconds(n) * unit);
+        assert_eq!(load(), Ok(8), "{header}");
+    }
+    // In whole milliseconds, of which eight samples have one; and as a count.
+    write("t_ms", 0.5, &|n| (seconds(n) * 1e3).floor());
+    assert_eq!(load(), Ok(8));
+    write("t", 0.5, &|n| n as f64);
+    assert_eq!(load(), Ok(8));
+    write("time [ms]", 0.5, &|n| 2.0 * seconds(n) * 1e3);
+    assert!(
+        load()
+            .unwrap_err()
+            .contains("high_0.csv:2: column \"time [ms]\" has 4000.0 samples a second, signal.rate is 8000")
+    );
+    write("time", 0.5, &|n| seconds(if n == 300 { 10 } else { n }));
+    assert!(load().unwrap_err().contains("high_0.csv:302: column \"time\" goes backwards"));
+    write("time", 0.005, &|n| seconds(n) + if n < 400 { 0.0 } else { 1.0 });
+    let said = text(&in_folder(folder, &["distill", "r.toml", "--out", "run"]).stderr);
+    assert!(said.contains("gaps in their column \"time\"") && said.contains(".csv:402, from 0.0498"), "{said}");
+    assert!(said.contains("8 recordings stay below 1 % of signal.full_scale"), "{said}");
+    write("time [s]", 0.0002, &seconds);
+    let odd =
+        text(&in_folder(folder, &["distill", "r.toml", "--out", "run", "--set", "signal.full_scale=0.001"]).stderr);
+    assert!(!odd.contains("recordings stay") && !odd.contains("gaps"), "{odd}");
+}
+
+/// Labels of arrays that are counted from 1 leave a class that nothing is known of.
+#[test]
+fn classes_without_samples_and_arrays_of_archives_are_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let npy = |kind: &str, shape: &str, data: Vec<u8>| {
+        let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}");
+        [b"\x93NUMPY\x01\0".as_slice(), &(header.len() as u16).to_le_bytes(), header.as_bytes(), &data].concat()
+    };
+    fs::write(
+        folder.join("x.npy"),
+        npy("<f4", "(60, 2)", (0..120).flat_map(|n| (n as f32).sin().to_le_bytes()).collect()),
+    )
+    .unwrap();
+    fs::write(folder.join("y.npy"), npy("|u1", "(60,)", (0..60).map(|n| 1 + n % 3).collect())).unwrap();
+    let recipe = "[data]\nformat = \"arrays\"\ntrain = { input = \"x.npy\", heads = { y = \"y.npy\" } }\n[[heads]]\nname = \"y\"\n\
+         kind = \"class\"\n[student]\narch = \"mlp\"\nhidden = [4]\nepochs = 1\n[distill]\nmethod = \"none\"\n";
+    fs::write(folder.join("r.toml"), recipe).unwrap();
+    let said = text(&in_folder(folder, &["distill", "r.toml", "--out", "run"]).stderr);
+    assert!(
+        said.contains("y: no sample has class 0: the student will not know it: labels of arrays are counted from 0"),
+        "{said}"
+    );
+    let values: Vec<u8> = (0..4).flat_map(|n| (n as f32 / 10.0).to_le_bytes()).collect();
+    let entry = |name: &str, at: usize| {
+        format!("\"{name}\":{{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[{at},{}]}}", at + 16)
+    };
+    let header = format!("{{{},{}}}", entry("a", 0), entry("b", 16));
+    let tensors = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &values, &values].concat();
+    fs::write(folder.join("two.safetensors"), tensors).unwrap();
+    fails(folder, &["run", "run/student.attar", "--input", "two.safetensors"], &["holds a, b; choose one"]);
+    let one = in_folder(folder, &["run", "run/student.attar", "--input", "two.safetensors#b"]);
+    assert!(one.status.success() && text(&one.stdout).lines().count() == 2, "{}", text(&one.stderr));
+    fs::write(folder.join("x.foo"), b"no array at all").unwrap();
+    fails(folder, &["run", "run/student.attar", "--input", "x.foo"], &["x.foo: is of no type that is known", ".npz"]);
+}
+
 /// Public reports of what goes wrong, as files.
 #[test]
 fn tables_of_the_cases_are_read_or_refused_with_what_to_do() {

@@ -13,7 +13,7 @@ use regex_lite::Regex;
 
 use super::csv::{Dialect, Table};
 use super::wav::Wav;
-use crate::progress::check_stopped;
+use crate::progress::{check_stopped, say_once};
 use crate::signal::Extractor;
 use vary::Cut;
 pub use vary::Variation;
@@ -190,6 +190,7 @@ fn read_wav(path: &Path, shape: &Shape<'_>) -> Result<Vec<i16>> {
 fn read_csv(path: &Path, shape: &Shape<'_>, dialect: &Dialect) -> Result<(Vec<i16>, Cells)> {
     let table = Table::read(path, dialect)?;
     let columns = shape.columns.iter().map(|name| table.column(name)?.numbers()).collect::<Result<Vec<_>>>()?;
+    check_time(&table, shape)?;
     let scale = 32_768.0 / shape.full_scale;
     let value = |x: f32| (f64::from(x) * scale).round() as i16;
     let samples = (0..table.rows()).flat_map(|row| columns.iter().map(move |column| value(column[row]))).collect();
@@ -199,6 +200,92 @@ fn read_csv(path: &Path, shape: &Shape<'_>, dialect: &Dialect) -> Result<(Vec<i1
         .collect::<Result<_>>()?;
     Ok((samples, cells))
 }
+
+/// Holds the rate of a recording against its own column of times, if it has one: refuses times that go backwards and another rate
+/// in a unit that the column names; gaps are said.
+fn check_time(table: &Table, shape: &Shape<'_>) -> Result<()> {
+    let is_free = |name: &String| !shape.columns.contains(name) && !shape.along.contains(name);
+    let found = table.columns().iter().filter(|name| is_free(name)).find_map(|name| Some((name, unit_of_time(name)?)));
+    let Some((name, unit)) = found else { return Ok(()) };
+    let column = table.column(name)?;
+    let Ok(times) = column.wide_numbers() else {
+        say_once(
+            &format!("warning: column {name:?} holds no numbers, and signal.rate is not held against it"),
+            &format!("({} the first)", column.place(0)),
+        );
+        return Ok(());
+    };
+    let steps: Vec<f64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    if let Some(row) = steps.iter().position(|&step| step < 0.0) {
+        bail!(
+            "{}: column {name:?} goes backwards, from {} to {}: sort the rows, or make two recordings of them",
+            column.place(row + 1),
+            times[row],
+            times[row + 1]
+        );
+    }
+    let mut sorted = steps.clone();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let (Some(&median), Some(first), Some(last)) = (sorted.get(sorted.len() / 2), times.first(), times.last()) else {
+        return Ok(());
+    };
+    let long = sorted.iter().filter(|&&step| step > 1.5 * median).count();
+    // Times in few digits are steps of nothing and of one in turns; then their mean alone is known.
+    let has_gaps = median > 0.0 && long * 20 < steps.len();
+    let typical = if has_gaps {
+        let short = sorted.iter().filter(|&&step| step <= 1.5 * median);
+        short.sum::<f64>() / (steps.len() - long) as f64
+    } else {
+        (last - first) / steps.len() as f64
+    };
+    let agrees = |unit: f64| (typical * unit * shape.rate - 1.0).abs() < 0.02;
+    match unit {
+        Some(unit) => ensure!(
+            agrees(unit),
+            "{}: column {name:?} has {:.1} samples a second, signal.rate is {}",
+            column.place(0),
+            1.0 / (typical * unit),
+            shape.rate
+        ),
+        // Without a unit it may count the samples.
+        None if typical == 1.0 || UNITS.iter().any(|&(_, unit)| agrees(unit)) => {}
+        None => say_once(
+            &format!(
+                "warning: column {name:?} rises by {typical} a sample, which is no signal.rate of {} in s, ms, us or ns",
+                shape.rate
+            ),
+            &format!("({} the first)", column.place(0)),
+        ),
+    }
+    if let Some(row) = steps.iter().position(|&step| has_gaps && step > 1.5 * typical) {
+        say_once(
+            &format!("warning: recordings have gaps in their column {name:?}, over which samples are joined"),
+            &format!(
+                "({}, from {} to {}, the first of {long} in it)",
+                column.place(row + 1),
+                times[row],
+                times[row + 1]
+            ),
+        );
+    }
+    Ok(())
+}
+
+/// Returns the unit in a column's name, if it is one of times.
+fn unit_of_time(name: &str) -> Option<Option<f64>> {
+    let name = name.to_lowercase();
+    let mut words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let is_time = words.next().is_some_and(|word| ["time", "t", "timestamp", "times"].contains(&word));
+    let unit = words.next().and_then(|word| UNITS.iter().find(|(names, _)| names.contains(&word)));
+    is_time.then_some(unit.map(|(_, unit)| *unit))
+}
+
+const UNITS: [(&[&str], f64); 4] = [
+    (&["s", "sec", "seconds"], 1.0),
+    (&["ms", "milliseconds"], 1e-3),
+    (&["us", "µs", "μs", "microseconds"], 1e-6),
+    (&["ns", "nanoseconds"], 1e-9),
+];
 
 /// Recordings cut into samples of one length, and the front-end that makes features of them.
 #[derive(Debug)]
@@ -280,7 +367,7 @@ impl Clips {
         Ok(rows.concat())
     }
 
-    /// Returns what is worth a word about the recordings: those that are silent, and those that are clipped.
+    /// Returns what is worth a word about the recordings: those that are silent, clipped, or of a few steps.
     pub fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         let silent = self.recordings.iter().filter(|one| one.samples.iter().all(|&x| x == one.samples[0]));
@@ -288,6 +375,18 @@ impl Clips {
             let full = one.samples.iter().filter(|&&x| x == i16::MAX || x == i16::MIN).count();
             full * 1000 > one.samples.len()
         });
+        let changes = |one: &&Recording| one.samples.iter().any(|&x| x != one.samples[0]);
+        let is_faint = |one: &&Recording| one.samples.iter().all(|&x| x.unsigned_abs() < FAINT);
+        let has_few_levels = |one: &&Recording| {
+            let mut levels = std::collections::BTreeSet::new();
+            !one.samples.iter().any(|&x| {
+                levels.insert(x);
+                levels.len() >= FEW_LEVELS
+            })
+        };
+        let (changing, tables) = (|| self.recordings.iter().filter(changes), |one: &&Recording| is_csv(&one.path));
+        let faint = changing().filter(|one| tables(one) && is_faint(one));
+        let coarse = changing().filter(|one| has_few_levels(one) && !(tables(one) && is_faint(one)));
         let mut say = |what: &str, which: Vec<&Recording>| {
             if let Some(first) = which.first() {
                 remarks.push(format!("warning: {} recordings {what}, {} the first", which.len(), first.path.display()));
@@ -295,6 +394,17 @@ impl Clips {
         };
         say("never change: the sensor was off", silent.collect());
         say("are clipped: more than one sample in a thousand is at full scale", clipped.collect());
+        say(
+            "stay below 1 % of signal.full_scale, of which 16 bits leave a few steps: take a smaller one",
+            faint.collect(),
+        );
+        say("have fewer than 16 different samples", coarse.collect());
         remarks
     }
 }
+
+/// A hundredth of full scale.
+const FAINT: u16 = 328;
+
+/// Fewer levels than that make a signal of steps.
+const FEW_LEVELS: usize = 16;
