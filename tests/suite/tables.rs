@@ -210,7 +210,7 @@ fn odd_readings_are_told_of() {
          [distill]\nmethod = \"none\"\n";
     fs::write(folder.join("r.toml"), recipe).unwrap();
     let said = text(&in_folder(folder, &["distill", "r.toml", "--out", "run"]).stderr);
-    assert!(said.contains("column \"a\" is -999 once (d.csv:122), far from all else"), "{said}");
+    assert!(said.contains("column \"a\" is -999 once (line 122), far from all else"), "{said}");
     assert!(said.contains("column \"time\" ") && said.contains("subtract an offset"), "{said}");
     assert!(said.contains("column \"c\" is 7 in all of 200 rows"), "{said}");
     assert!(!said.contains("column \"b\""), "{said}");

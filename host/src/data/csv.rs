@@ -256,12 +256,17 @@ impl<'a> Column<'a> {
 
     /// Returns what is worth a word about numbers that this column holds; NaN is one that is missing.
     pub fn remark(&self, numbers: &[f32]) -> Option<String> {
-        Screen::of(numbers).remark(&self.full_name(), &|row| self.place(row), || numbers.to_vec())
+        Screen::of(numbers).remark(&self.full_name(), &|row| self.line_name(row), || numbers.to_vec())
     }
 
     /// As [`Column::remark`], of readings that are none alone: a few samples may well have one value.
     pub fn odd_reading(&self, numbers: &[f32]) -> Option<String> {
-        Screen::of(numbers).odd_reading(&self.full_name(), &|row| self.place(row), || numbers.to_vec())
+        Screen::of(numbers).odd_reading(&self.full_name(), &|row| self.line_name(row), || numbers.to_vec())
+    }
+
+    /// Returns where a row stands in a file that was named.
+    fn line_name(&self, row: usize) -> String {
+        if self.table.places.is_empty() { format!("line {}", self.line(row)) } else { self.place(row) }
     }
 
     fn full_name(&self) -> String {
