@@ -288,6 +288,16 @@ fn classes_without_samples_and_arrays_of_archives_are_told_of() {
         said.contains("y: no sample has class 0: the student will not know it: labels of arrays are counted from 0"),
         "{said}"
     );
+    fs::write(
+        folder.join("y.npy"),
+        npy("<u4", "(60,)", (0..60).flat_map(|_| 4_000_000_000u32.to_le_bytes()).collect()),
+    )
+    .unwrap();
+    fails(
+        folder,
+        &["distill", "r.toml", "--out", "other"],
+        &["y.npy: head \"y\" has class 4000000000", "at most 65535"],
+    );
     let values: Vec<u8> = (0..4).flat_map(|n| (n as f32 / 10.0).to_le_bytes()).collect();
     let entry = |name: &str, at: usize| {
         format!("\"{name}\":{{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[{at},{}]}}", at + 16)

@@ -55,6 +55,9 @@ impl Tables {
         if let Some(text) = &self.comment {
             dialect.comment(text).context("--comment")?;
         }
+        // Of the recipe's lines those around the header are the same in other files.
+        let lines = dialect.skip.iter().copied().enumerate();
+        dialect.skip = lines.filter(|(before, line)| *line <= *before as u64 + 2).map(|(_, line)| line).collect();
         if !self.skip.is_empty() {
             dialect.skip = self.skip.iter().copied().filter(|line| *line > 0).collect();
         }

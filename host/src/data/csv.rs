@@ -53,7 +53,7 @@ impl Table {
         let (dialect, mut notes) = dialect.found(&text).with_context(|| format!("{name}"))?;
         notes.extend(encoding);
         if !dialect_skips.is_empty() {
-            notes.push(format!("line {} left out as said", listed(&dialect_skips)));
+            notes.push(format!("lines left out (data.skip): {}", listed(&dialect_skips)));
         }
         if !notes.is_empty() {
             say_once(&format!("how the table is read: {}", notes.join(", ")), &format!("({name})"));
@@ -84,6 +84,11 @@ impl Table {
             lines.push(line);
         }
         ensure!(!rows.is_empty(), "{name}: has a header and no row");
+        if let Some(line) = dialect.skip.difference(&reader.skipped).next() {
+            bail!(
+                "{name}: has no line {line} that data.skip could leave out; it ends before, or a cell in quotes holds the line"
+            );
+        }
         Ok(Self { path: path.into(), columns, rows, lines, places: Vec::new(), dialect })
     }
 
@@ -300,7 +305,11 @@ impl<'a> Column<'a> {
         let is_number = |text: &str| text.len() < 64 && text.parse::<f32>().is_ok_and(f32::is_finite);
         let dialect = &self.table.dialect;
         if dialect.is_missing(text) {
-            return Some("an input that is missing: data.missing_rows = \"drop\" leaves such rows out".into());
+            return Some(
+                "data.missing_rows = \"drop\" leaves out rows with a missing input (format \"csv\"), partial = true in a head is \
+                 for missing labels"
+                    .into(),
+            );
         }
         if dialect.decimal_comma && text.contains('.') {
             return Some("data.decimal is \",\", and a point may stand between thousands".into());
@@ -436,6 +445,10 @@ mod tests {
         assert_eq!(latin.columns(), ["\u{b0}C", "b"]);
         let skipped = said(|dialect| dialect.skip_lines(&[1, 3]).unwrap(), b"title\na,b\nV,s\n1,2\n").unwrap();
         assert_eq!((skipped.column("a").unwrap().line(0), skipped.rows()), (4, 1));
+        for lines in [&[9][..], &[3]] {
+            let error = said(|dialect| dialect.skip_lines(lines).unwrap(), b"a,b\n1,\"x\ny\"\n3,4\n").unwrap_err();
+            assert!(format!("{error:#}").contains("that data.skip could leave out"), "{error:#}");
+        }
         let commented = said(|dialect| dialect.comment("%").unwrap(), b"%x\na,b\n%y,z\n1,2\n").unwrap();
         assert_eq!(commented.column("b").unwrap().numbers().unwrap(), [2.0]);
         let text = b"a,b\n1,x\n-999.0,y\n,z\n4,?\n";

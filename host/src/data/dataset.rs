@@ -11,7 +11,7 @@ use crate::facts::{Audience, FactColumn, FactSchema};
 use crate::net::Net;
 use crate::recipe::{HeadKind, Normalize, RegressionLoss};
 use crate::signal::Design;
-use crate::{listed, nearest};
+use crate::{listed, nearest, shortened};
 
 /// Samples with their facts and targets, all in raw units.
 #[derive(Debug)]
@@ -197,11 +197,18 @@ impl Dataset {
                 remarks.push(format!("warning: {}: no sample of the training split has class {names}", target.name));
             }
             let names = || target.labels.iter().map(String::as_str);
-            for (class, &count) in counts.iter().enumerate().filter(|(_, count)| (1..FEW_OF_A_CLASS).contains(*count)) {
+            let few: Vec<(usize, usize)> =
+                counts.iter().copied().enumerate().filter(|(_, count)| (1..FEW_OF_A_CLASS).contains(count)).collect();
+            for &(class, count) in few.iter().take(MOST_LINES) {
                 let name = target.labels.get(class).map_or("", String::as_str);
                 let near = nearest(name, names().filter(|other| *other != name));
                 let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
-                remarks.push(format!("warning: {}: class {name:?} has {count} samples{near}", target.name));
+                let shown = shortened(name);
+                remarks.push(format!("warning: {}: class {shown:?} has {count} samples{near}", target.name));
+            }
+            if few.len() > MOST_LINES {
+                let more = few.len() - MOST_LINES;
+                remarks.push(format!("warning: {}: and {more} classes more have as few", target.name));
             }
         }
         remarks
@@ -380,6 +387,9 @@ impl Moments {
 
 /// Fewer samples than that make no figure.
 const FEW_SAMPLES: usize = 20;
+
+/// Classes of few samples that are named.
+const MOST_LINES: usize = 5;
 
 /// Fewer samples of a class than that teach nothing of it.
 const FEW_OF_A_CLASS: usize = 4;

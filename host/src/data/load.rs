@@ -51,7 +51,7 @@ pub fn load(recipe: &Recipe, folder: &Path) -> Result<Dataset> {
         Format::Recordings => recordings::from_recordings(&asked, folder)?,
     };
     if recipe.data.format == Format::Arrays {
-        raw.screen();
+        raw.screen(&asked);
     }
     for head in own {
         let place = recipe.heads.iter().position(|other| other.name == head.name).unwrap_or(0);
@@ -110,7 +110,8 @@ impl Raw {
     }
 
     /// Says what is worth a word about the channels of the inputs, and about numbers among facts and targets.
-    fn screen(&self) {
+    fn screen(&self, recipe: &Recipe) {
+        let file = recipe.data.train.as_ref().map_or("", |train| train.input.as_str());
         let place = |sample: usize| format!("sample {sample}");
         let channels = self.shape[2];
         let mut screens = vec![Screen::default(); channels];
@@ -122,7 +123,7 @@ impl Raw {
             .iter()
             .enumerate()
             .filter_map(|(channel, screen)| {
-                let name = if channels == 1 { "the input".into() } else { format!("column {channel} of the input") };
+                let name = if channels == 1 { file.into() } else { format!("{file}: column {channel}") };
                 screen.remark(&name, &place, || of_channel(channel))
             })
             .collect();
@@ -134,6 +135,12 @@ impl Raw {
                 let name = format!("output {output} of head {:?}", target.name);
                 remarks.extend(screen.remark(&name, &place, || numbers().copied().collect()));
             }
+        }
+        let set = recipe.facts.iter().filter(|fact| !fact.kind.is_computed()).zip(&self.facts);
+        for (fact, given) in set.filter(|(fact, _)| fact.kind.name() == "number" && fact.constant.is_none()) {
+            let numbers: Vec<f32> = given.column.iter().map(|value| value.unwrap_or(f32::NAN)).collect();
+            let name = format!("fact {:?}", fact.name);
+            remarks.extend(Screen::of(&numbers).remark(&name, &place, || numbers.clone()));
         }
         remarks.iter().take(MOST_REMARKS).for_each(|remark| say(remark));
         if remarks.len() > MOST_REMARKS {
@@ -390,6 +397,13 @@ fn target_from_columns(table: &Table, head: &Head) -> Result<Target> {
         }
         let rest = head.rest.as_ref().and_then(|rest| labels.iter().position(|label| label == rest));
         ensure!(labels.len() >= 2, "head {:?} has {} class, expected two or more", head.name, labels.len());
+        ensure!(
+            labels.len() <= MOST_CLASSES,
+            "head {:?}: column {:?} holds {} different texts, at most {MOST_CLASSES} classes are told apart: is it a regression?",
+            head.name,
+            column.name(),
+            labels.len()
+        );
         let places: BTreeMap<&str, usize> =
             labels.iter().enumerate().rev().map(|(class, label)| (label.as_str(), class)).collect();
         let class_of = |text: &str| {
@@ -621,3 +635,6 @@ fn fingerprint(files: &[PathBuf]) -> Result<String> {
 
 /// More warnings about columns than that say no more.
 const MOST_REMARKS: usize = 5;
+
+/// A model has no head of more.
+const MOST_CLASSES: usize = 65_535;

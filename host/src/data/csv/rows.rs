@@ -21,6 +21,8 @@ pub(super) struct Rows<'a> {
     skip: &'a BTreeSet<u64>,
     /// The first blank line since the last row.
     pub(super) blank: Option<u64>,
+    /// Lines that were left out because the dialect names them.
+    pub(super) skipped: BTreeSet<u64>,
     /// Whether a cell without quotes around it has one within.
     pub(super) stray: bool,
 }
@@ -37,6 +39,7 @@ impl<'a> Rows<'a> {
             comment: dialect.comment,
             skip: &dialect.skip,
             blank: None,
+            skipped: BTreeSet::new(),
             stray: false,
         }
     }
@@ -51,7 +54,11 @@ impl<'a> Rows<'a> {
         self.blank = None;
         loop {
             let Some(byte) = self.peek() else { return Ok(None) };
-            if self.skip.contains(&self.line) || Some(byte) == self.comment {
+            let skipped = self.skip.contains(&self.line);
+            if skipped || Some(byte) == self.comment {
+                if skipped {
+                    self.skipped.insert(self.line);
+                }
                 self.at += self.rest().find(['\n', '\r']).unwrap_or(self.rest().len());
                 self.end_line();
             } else if byte == b'\n' || byte == b'\r' {

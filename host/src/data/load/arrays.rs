@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::super::csv::Dialect;
 use super::super::{Array, Target, idx, npy, safetensors};
 use super::facts::Source;
-use super::{Raw, channels_last, fingerprint};
+use super::{MOST_CLASSES, Raw, channels_last, fingerprint};
 use crate::facts::GivenFact;
 use crate::recipe::{Arrays, Head, HeadKind, Recipe};
 
@@ -178,7 +178,12 @@ fn target_from_array(head: &Head, mut array: Array, labelled: usize, file: &str)
         HeadKind::Class => {
             ensure!(width == 1, "{file}: a class head takes one index for each sample, the file has {width}");
             let greatest = array.values.iter().fold(0.0f32, |a, &b| a.max(b)) as usize;
-            let classes = if head.labels.is_empty() { greatest + 1 } else { head.labels.len() };
+            let classes = if head.labels.is_empty() { greatest.saturating_add(1) } else { head.labels.len() };
+            ensure!(
+                classes <= MOST_CLASSES,
+                "{file}: head {:?} has class {greatest}, at most {MOST_CLASSES} classes are told apart: number them from 0",
+                head.name
+            );
             ensure!(classes >= 2, "{file}: head {:?} has one class, expected two or more", head.name);
             for (sample, &class) in array.values.iter().enumerate() {
                 ensure!(
