@@ -3,6 +3,7 @@
 //! stdout carries results, stderr progress and errors. Exit status 0 is success, 1 failure, 2 wrong usage.
 
 mod budget;
+mod columns;
 mod compare;
 mod distill;
 mod doctor;

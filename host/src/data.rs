@@ -11,10 +11,12 @@ mod load;
 pub mod npy;
 pub mod recordings;
 pub mod safetensors;
+mod screen;
 mod split;
+pub mod wav;
 
 pub use array::Array;
 pub use augment::{Augment, Mix};
 pub use dataset::{Batch, Dataset, Normalization, Target};
-pub use load::{groups, load, read_array};
+pub use load::{groups, load, member_of, read_array};
 pub use split::Splits;

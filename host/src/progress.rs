@@ -1,7 +1,9 @@
 //! Progress on stderr: a bar on a terminal, plain lines elsewhere; and Ctrl-C, which stops at the next good place.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -52,6 +54,16 @@ impl std::fmt::Display for Stopped {
 }
 
 impl std::error::Error for Stopped {}
+
+/// Says a line on stderr, and what it is of behind it, unless the line was said before: of a thousand files that are alike it is
+/// said once.
+pub fn say_once(line: &str, of: &str) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut lines = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    if lines.insert(line.to_string()) {
+        say(&format!("{line} {of}"));
+    }
+}
 
 /// Says a line on stderr.
 pub fn say(line: &str) {

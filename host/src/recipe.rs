@@ -110,6 +110,44 @@ pub struct Data {
     /// bearing, commands, random: the seed of the simulator, apart from that of the training.
     #[serde(default)]
     pub seed: u64,
+    /// CSV files: what stands between cells, as in `";"` or `"tab"`; the default is found from the first lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<String>,
+    /// CSV files: what stands before the decimals of a number, `"."` or `","`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decimal: Option<String>,
+    /// CSV files: the encoding, as in `"windows-1252"`; the default is that of the byte order mark, or UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
+    /// CSV files: lines that begin with this character are left out; at the head of a file those with `#` are anyway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// CSV files: lines that are left out, counted from 1, such as one of units below the header.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skip: Vec<u64>,
+    /// CSV files: cells that stand for nothing, as text or as number, beside empty ones, NA, NaN and null.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+    /// csv: what becomes of a row with a missing input: `refuse` or `drop`.
+    #[serde(default, skip_serializing_if = "MissingRows::is_refuse")]
+    pub missing_rows: MissingRows,
+}
+
+/// What becomes of a row with a missing input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MissingRows {
+    /// The table is refused.
+    #[default]
+    Refuse,
+    /// The row is left out, and counted.
+    Drop,
+}
+
+impl MissingRows {
+    fn is_refuse(&self) -> bool {
+        *self == Self::Refuse
+    }
 }
 
 /// Where samples come from.

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 
-use attar::data::{csv, idx, npy, safetensors};
+use attar::data::{csv, idx, npy, safetensors, wav};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -50,6 +50,30 @@ unsafe impl GlobalAlloc for Watching {
 #[global_allocator]
 static WATCHING: Watching = Watching;
 
+/// What means something in one of the formats.
+const TOKENS: [&[u8]; 20] = [
+    b"\"",
+    b"\"\"",
+    b",",
+    b";",
+    b"\t",
+    b"|",
+    b"\r",
+    b"\n",
+    b"\n\n",
+    b"#",
+    b"\xef\xbb\xbf",
+    b"\xff\xfe",
+    b"\0",
+    b"sep=;\n",
+    b"{",
+    b"(",
+    b"data",
+    b"fmt ",
+    b"RF64",
+    b"\xfe\xff",
+];
+
 /// Says whether a file is read.
 type Reads = fn(&Path) -> bool;
 
@@ -68,6 +92,8 @@ fn good() -> Vec<(&'static str, Vec<u8>, Reads)> {
     let mut tensors = (entry.len() as u64).to_le_bytes().to_vec();
     tensors.extend(entry.bytes());
     tensors.extend([7; 96]);
+    let mut wav_bytes = b"RIFF\x78\0\0\0WAVELIST\x03\0\0\0abc\0fmt \x10\0\0\0\x01\0\x02\0\x40\x1f\0\0\0\x7d\0\0\x04\0\x10\0data\x50\0\0\0".to_vec();
+    wav_bytes.extend((0..80).map(|value| value as u8));
     let table: String = (0..30).map(|row| format!("{row},{}.5,\"a, b\"\n", row * 7)).collect();
     vec![
         ("x.idx", idx_bytes, |path| idx::read(path).is_ok()),
@@ -75,9 +101,10 @@ fn good() -> Vec<(&'static str, Vec<u8>, Reads)> {
         ("x.npy", npy_bytes, |path| npy::read(path, None).is_ok()),
         ("x.safetensors", tensors, |path| safetensors::read(path, Some("x")).is_ok()),
         ("x.csv", format!("number,other,text\n{table}").into_bytes(), |path| {
-            csv::Table::read(path)
+            csv::Table::read(path, &csv::Dialect::default())
                 .is_ok_and(|table| table.column("number").is_ok_and(|column| column.numbers().is_ok()))
         }),
+        ("x.wav", wav_bytes, |path| wav::Wav::open(path).and_then(wav::Wav::samples).is_ok()),
     ]
 }
 
@@ -90,6 +117,8 @@ fn data_files_that_lie_are_refused_without_panic_and_without_memory() {
     let (mut cases, mut refused) = (0, 0);
     for (name, good, read) in good() {
         let path = folder.path().join(name);
+        // Those whose readers are written here, or guard one, take the place of fuzz targets, which do not link this crate.
+        let count = if ["x.csv", "x.npy", "x.wav"].contains(&name) { 10_000 } else { 1500 };
         let mut random = ChaCha8Rng::seed_from_u64(good.len() as u64);
         let cuts = (0..=good.len()).map(|len| good[..len].to_vec());
         let mut changed = |_| {
@@ -97,10 +126,11 @@ fn data_files_that_lie_are_refused_without_panic_and_without_memory() {
             for _ in 0..random.random_range(1..4) {
                 let place = random.random_range(0..bytes.len());
                 let many = random.random_range(1..9).min(bytes.len() - place);
-                match random.random_range(0..4) {
+                match random.random_range(0..5) {
                     0 => bytes[place] ^= 1 << random.random_range(0..8),
                     1 => bytes[place..place + many].fill([0xff, 0x7f, 0][random.random_range(0..3)]),
                     2 => bytes[place..place + many].fill(b'9'),
+                    3 => drop(bytes.splice(place..place, TOKENS[random.random_range(0..TOKENS.len())].iter().copied())),
                     _ => {
                         bytes.remove(place);
                     }
@@ -108,7 +138,7 @@ fn data_files_that_lie_are_refused_without_panic_and_without_memory() {
             }
             bytes
         };
-        let all: Vec<Vec<u8>> = cuts.chain((0..1500).map(&mut changed)).collect();
+        let all: Vec<Vec<u8>> = cuts.chain((0..count).map(&mut changed)).collect();
         fs::write(&path, &good).unwrap();
         assert!(read(&path), "{name}: the good file is refused");
         for bytes in all {

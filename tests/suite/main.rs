@@ -25,6 +25,7 @@ mod signals;
 mod signature;
 mod specification;
 mod store;
+mod tables;
 mod texts;
 mod toys;
 mod trust;

@@ -148,7 +148,11 @@ fn own_texts_and_phrases_become_a_student() {
     assert!(shown.contains("0: who = electrician") && shown.contains("1: who = fitter"), "{shown}");
     fs::write(folder.path().join("a.txt"), "the belt is loud\nreplace mill soon\n").unwrap();
     fs::write(folder.path().join("a.csv"), "id,Note\n1,the belt is loud\n2,replace mill soon\n").unwrap();
-    for file in ["a.txt", "a.csv"] {
+    // A byte order mark is no letter of the first text.
+    fs::write(folder.path().join("mark.txt"), "\u{feff}the belt is loud\r\nreplace mill soon\r\n").unwrap();
+    let wide = "\u{feff}the belt is loud\nreplace mill soon".encode_utf16().flat_map(u16::to_le_bytes);
+    fs::write(folder.path().join("wide.txt"), wide.collect::<Vec<u8>>()).unwrap();
+    for file in ["a.txt", "a.csv", "mark.txt", "wide.txt"] {
         let again = in_folder(folder.path(), &["run", "run/student.attar", "--input", file]).stdout;
         assert_eq!(String::from_utf8(again).unwrap(), shown, "{file}");
     }

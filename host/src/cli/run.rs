@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use attar::data::csv::Table;
-use attar::data::read_array;
+use attar::data::{member_of, read_array};
 use attar::progress::{one_line, say};
 use attar::recipe::Recipe;
-use attar::{engine, nearest};
+use attar::{engine, listed, nearest};
 use attar_device::{Error, Facts, HeadOutput, Session, Student};
 use attar_shared::{Category, FactKind, HeadKind};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
+use super::columns::{Columns, Tables, fact_cells};
 use super::{parse_model, print, print_json, read_model};
 
 /// Arguments of `run`.
@@ -20,10 +21,10 @@ use super::{parse_model, print, print_json, read_model};
 pub(super) struct Arguments {
     /// The model.
     model: PathBuf,
-    /// The samples in raw units: CSV with a column for each channel or value, npy, npz, safetensors or IDX. A CSV's
-    /// columns named like facts are those facts; they may be called as in the model, or as in the data of its recipe,
-    /// recipe.toml beside it. Of a model over series, a row of a CSV is the next step of one series,
-    /// a row of an array a whole one.
+    /// The samples in raw units: CSV with a column for each channel or value, npy, npz, safetensors or IDX; `FILE#member` picks an
+    /// array of several. The columns of a CSV are called as in the data of the recipe, or as in the model; what was
+    /// matched to what is printed. Of a model over series, a row of a CSV is the next step of one series, a row of an array a
+    /// whole one.
     /// Of a model over texts, a CSV with a column called like its input, or a text file with a text in each line.
     #[arg(long, value_name = "FILE", required_unless_present = "text")]
     input: Option<PathBuf>,
@@ -33,6 +34,14 @@ pub(super) struct Arguments {
     /// A fact for all samples, in its own unit, as in rpm=1772; may be repeated. Those not given are missing.
     #[arg(long = "fact", value_name = "NAME=VALUE")]
     facts: Vec<String>,
+    /// Takes facts for which a CSV has no column as missing, in the place of refusing it.
+    #[arg(long)]
+    missing_facts: bool,
+    /// The recipe that names the columns of the data; the default is recipe.toml beside the model.
+    #[arg(long, value_name = "RECIPE")]
+    recipe: Option<PathBuf>,
+    #[command(flatten)]
+    tables: Tables,
     /// Runs this many samples at most.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -53,21 +62,49 @@ struct Samples {
     facts: Vec<(String, Vec<String>)>,
     /// Whether each is a whole series, which starts afresh.
     series: bool,
+    /// The number of each in its file, where some were left out.
+    numbers: Option<Vec<usize>>,
+}
+
+impl Samples {
+    /// Returns samples without facts of their own.
+    fn new(inputs: Inputs) -> Self {
+        Self { inputs, facts: Vec::new(), series: false, numbers: None }
+    }
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let bytes = read_model(&arguments.model)?;
     let student = parse_model(&arguments.model, &bytes)?;
+    let recipe = match &arguments.recipe {
+        Some(path) => Some(Recipe::read(path, &[])?),
+        None => attar::distill::recipe_beside(&arguments.model)?,
+    };
     let samples = match &arguments.input {
-        Some(path) => read_samples(path, &student, attar::distill::recipe_beside(&arguments.model)?.as_ref())?,
+        Some(path) => read_samples(path, &student, recipe.as_ref(), arguments)?,
         None => {
             let is_text = student.model().input().is_some_and(|input| input.is_text);
             ensure!(is_text, "--text: the model takes numbers: say --input FILE");
-            Samples { inputs: Inputs::Texts(arguments.text.clone()), facts: Vec::new(), series: false }
+            Samples::new(Inputs::Texts(arguments.text.clone()))
         }
     };
     let file = arguments.input.as_ref().map_or("--text".into(), |path| path.display().to_string());
-    let common = facts_of(&student, &arguments.facts)?;
+    let mut common = student.facts();
+    for fact in student.model().facts().filter(|fact| !fact.is_computed()) {
+        if let Some(constant) = constant_of(recipe.as_ref(), fact.name) {
+            set_fact(&mut common, fact.name, &constant)
+                .with_context(|| format!("fact {:?} of the recipe", fact.name))?;
+        }
+    }
+    give_facts(&mut common, &arguments.facts)?;
+    if samples.facts.is_empty() {
+        let unset = student.model().facts().zip(common.values());
+        let unset: Vec<&str> =
+            unset.filter(|(fact, value)| !fact.is_computed() && value.is_none()).map(|(fact, _)| fact.name).collect();
+        if !unset.is_empty() {
+            say(&format!("facts {} are missing in all samples: give them by --fact NAME=VALUE", listed(&unset)));
+        }
+    }
     let mut arena = engine::arena(&student).with_context(|| format!("{}", arguments.model.display()))?;
     let mut session = Session::new(*student.model(), &mut arena)?;
     let mut answers = Vec::new();
@@ -78,12 +115,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     };
     for index in 0..count.min(arguments.limit.unwrap_or(usize::MAX)) {
         let mut facts = common.clone();
+        let number = samples.numbers.as_ref().map_or(index, |numbers| numbers[index]);
+        let sample = || format!("{file}: sample {number}");
         for (name, values) in &samples.facts {
-            if !attar::facts::is_missing(&values[index]) {
-                set_fact(&mut facts, name, &values[index]).with_context(|| format!("{file}: sample {index}"))?;
+            if !is_missing(&facts, name, &values[index]) {
+                set_fact(&mut facts, name, &values[index]).with_context(sample)?;
             }
         }
-        let sample = || format!("{file}: sample {index}");
         match &samples.inputs {
             Inputs::Numbers(inputs) if samples.series => {
                 engine::run_series(&mut session, &inputs[index], &facts).with_context(sample)?;
@@ -106,10 +144,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         if arguments.json {
             let heads: Map<String, Value> =
                 outputs.heads().map(|head| (head.head().name.to_string(), head_json(&head))).collect();
-            answers.push(json!({"sample": index, "heads": heads}));
+            answers.push(json!({"sample": number, "heads": heads}));
         } else {
             let heads: Vec<String> = outputs.heads().map(|head| head_text(&head)).collect();
-            print(&format!("{index}: {}", one_line(&heads.join("; "))))?;
+            print(&format!("{number}: {}", one_line(&heads.join("; "))))?;
         }
     }
     if clamped > 0 {
@@ -121,19 +159,34 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.json { print_json(&answers) } else { Ok(()) }
 }
 
-fn read_samples(path: &Path, student: &Student<'_>, recipe: Option<&Recipe>) -> Result<Samples> {
+/// Returns whether a cell says that a fact is missing; a category may have a value that is called so.
+fn is_missing(facts: &Facts<'_>, name: &str, text: &str) -> bool {
+    let is_value = |fact: attar_shared::Fact<'_>| match fact.kind {
+        FactKind::Category(category) => category.values.iter().any(|value| value == text),
+        _ => false,
+    };
+    attar::facts::is_missing(text) && !facts.model().facts().any(|fact| fact.name == name && is_value(fact))
+}
+
+fn read_samples(path: &Path, student: &Student<'_>, recipe: Option<&Recipe>, arguments: &Arguments) -> Result<Samples> {
     let model = student.model();
     let expected = model.input_shape().len();
-    let is_csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+    let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
+    let is_csv = ending.is_some_and(|ending| ending == "csv" || ending == "tsv");
     let text = model.input().filter(|input| input.is_text);
+    let dialect = arguments.tables.dialect(recipe)?;
     if text.is_some() && !is_csv {
-        let lines = attar::files::read_regular(path)?;
-        let lines = String::from_utf8(lines).with_context(|| format!("cannot read {} as texts", path.display()))?;
-        let texts = lines.lines().map(String::from).collect();
-        return Ok(Samples { inputs: Inputs::Texts(texts), facts: Vec::new(), series: false });
+        let cannot = || format!("cannot read {} as texts", path.display());
+        let (lines, _) = dialect.decode(attar::files::read_regular(path)?).with_context(cannot)?;
+        ensure!(!lines.is_empty(), "{}: it is empty", cannot());
+        return Ok(Samples::new(Inputs::Texts(lines.lines().map(String::from).collect())));
     }
     if !is_csv {
-        let array = read_array(path, None)?;
+        let (file, member) = match path.to_str().map(|name| member_of(Path::new(""), name)) {
+            Some((file, member)) => (Path::new(file), member),
+            None => (path, None),
+        };
+        let array = read_array(file, member)?;
         // One sample may come without the dimension that counts samples.
         let single = array.values.len() == expected;
         let (rows, got) = if single { (1, expected) } else { (array.rows(), array.row_len()) };
@@ -141,59 +194,101 @@ fn read_samples(path: &Path, student: &Student<'_>, recipe: Option<&Recipe>) -> 
         let series = got != expected && got.is_multiple_of(expected) && model.tensors().any(|tensor| tensor.held);
         ensure!(got == expected || series, "{}: a sample has {got} values, the model takes {expected}", path.display());
         let inputs = array.values.chunks_exact(got).take(rows).map(<[f32]>::to_vec).collect();
-        return Ok(Samples { inputs: Inputs::Numbers(inputs), facts: Vec::new(), series });
+        return Ok(Samples { series, ..Samples::new(Inputs::Numbers(inputs)) });
     }
-    let table = Table::read(path)?;
-    let has = |name: &str| table.columns().iter().any(|column| column == name);
-    // A column is called as in the model, or as in the data that the model is of.
-    let of_fact = |name: &str| {
-        let in_recipe = recipe.and_then(|recipe| recipe.facts.iter().find(|fact| fact.name == name)?.column.clone());
-        in_recipe.filter(|column| !has(name) && has(column)).unwrap_or(name.to_string())
-    };
-    let of_input = |name: &str| {
-        let in_recipe = recipe.and_then(|recipe| recipe.input.columns.get(name));
-        in_recipe.filter(|_| !has(name)).cloned().unwrap_or(name.to_string())
-    };
-    let facts: Vec<(String, Vec<String>)> = model
-        .facts()
-        .filter(|fact| !fact.is_computed() && has(&of_fact(fact.name)))
-        .map(|fact| {
-            let column = table.column(&of_fact(fact.name))?;
-            Ok((fact.name.to_string(), column.texts().into_iter().map(String::from).collect()))
-        })
-        .collect::<Result<_>>()?;
-    if let Some(input) = text {
-        let texts = table.column(input.name)?.texts().into_iter().map(String::from).collect();
-        return Ok(Samples { inputs: Inputs::Texts(texts), facts, series: false });
-    }
+    let mut table = Table::read(path, &dialect)?;
+    let mut columns = Columns::new(path, &table, &arguments.tables, recipe)?;
+    let set = model.facts().filter(|fact| !fact.is_computed());
+    let of_facts: Vec<_> = set.filter_map(|fact| Some((fact, columns.fact(fact.name)?))).collect();
+    let absent = columns.absent().to_vec();
+    let mut input = |name: &str| columns.input(name).unwrap_or_else(|| name.into());
     let names: Vec<String> = match model.input() {
-        Some(input) if !input.channels.is_empty() => input.channels.iter().map(of_input).collect(),
-        _ => table
-            .columns()
-            .iter()
-            .filter(|name| !facts.iter().any(|(fact, _)| of_fact(fact) == **name))
-            .cloned()
-            .collect(),
+        Some(text) if text.is_text => vec![input(text.name)],
+        Some(numbers) if !numbers.channels.is_empty() => numbers.channels.iter().map(input).collect(),
+        _ => columns.in_order(),
     };
-    let columns: Vec<Vec<f32>> = names.iter().map(|name| table.column(name)?.numbers()).collect::<Result<_>>()?;
+    columns.say()?;
     ensure!(
-        columns.len() == expected,
+        text.is_some() || names.len() == expected,
         "{}: a row has {} values, the model takes {expected}",
         path.display(),
-        columns.len()
+        names.len()
     );
+    check_absent(path, &absent, recipe, arguments)?;
+    let drops = text.is_none() && arguments.tables.drops(recipe);
+    let rows = table.rows();
+    let numbers = if drops { Some(table.drop_missing(&names.iter().collect::<Vec<_>>())?) } else { None };
+    ensure!(
+        table.rows() == rows || !model.tensors().any(|tensor| tensor.held),
+        "{}: the rows are the steps of one series, and none can be left out",
+        path.display()
+    );
+    let facts = of_facts
+        .into_iter()
+        .map(|(fact, column)| {
+            let is_number = matches!(fact.kind, FactKind::Number { .. });
+            let cells = fact_cells(table.column(&column)?, is_number, columns.recipe_fact(fact.name))?;
+            Ok((fact.name.to_string(), cells))
+        })
+        .collect::<Result<_>>()?;
+    if text.is_some() {
+        let texts = table.column(&names[0])?.texts().into_iter().map(String::from).collect();
+        return Ok(Samples { facts, ..Samples::new(Inputs::Texts(texts)) });
+    }
+    let columns: Vec<Vec<f32>> = names
+        .iter()
+        .map(|name| {
+            let column = table.column(name)?;
+            let numbers = column.numbers()?;
+            column.odd_reading(&numbers).iter().for_each(|remark| say(remark));
+            Ok(numbers)
+        })
+        .collect::<Result<_>>()?;
     let inputs = (0..table.rows()).map(|row| columns.iter().map(|column| column[row]).collect()).collect();
-    Ok(Samples { inputs: Inputs::Numbers(inputs), facts, series: false })
+    Ok(Samples { facts, numbers, ..Samples::new(Inputs::Numbers(inputs)) })
+}
+
+/// Refuses a table without columns for facts that nothing else sets, unless they are meant to be missing.
+fn check_absent(
+    path: &Path,
+    absent: &[(String, String)],
+    recipe: Option<&Recipe>,
+    arguments: &Arguments,
+) -> Result<()> {
+    let given =
+        |name: &str| arguments.facts.iter().any(|pair| pair.split_once('=').is_some_and(|(own, _)| own.trim() == name));
+    let unset = absent.iter().filter(|(name, _)| !given(name) && constant_of(recipe, name).is_none());
+    let shown: Vec<&String> = unset.map(|(_, shown)| shown).collect();
+    if shown.is_empty() {
+        return Ok(());
+    }
+    let facts = format!("{}: has no column for the facts {}", path.display(), listed(&shown));
+    ensure!(arguments.missing_facts, "{facts}: add them, give them to all samples by --fact, or say --missing-facts");
+    say(&format!("{facts}: they are missing in all samples"));
+    Ok(())
+}
+
+/// Returns what a fact is for every sample by its recipe.
+fn constant_of(recipe: Option<&Recipe>, name: &str) -> Option<String> {
+    let fact = recipe?.facts.iter().find(|fact| fact.name == name)?;
+    let text = fact.constant.as_ref()?.text();
+    let is_date = fact.kind.name() == "date";
+    Some(if is_date { fact.kind.read(&text).map_or(text, |day| day.to_string()) } else { text })
 }
 
 /// Returns the facts that are given as `name=value`.
 pub(super) fn facts_of<'a>(student: &Student<'a>, pairs: &[String]) -> Result<Facts<'a>> {
     let mut facts = student.facts();
+    give_facts(&mut facts, pairs)?;
+    Ok(facts)
+}
+
+fn give_facts(facts: &mut Facts<'_>, pairs: &[String]) -> Result<()> {
     for pair in pairs {
         let (name, value) = pair.split_once('=').with_context(|| format!("--fact {pair}: expected name=value"))?;
-        set_fact(&mut facts, name.trim(), value.trim()).with_context(|| format!("--fact {pair}"))?;
+        set_fact(facts, name.trim(), value.trim()).with_context(|| format!("--fact {pair}"))?;
     }
-    Ok(facts)
+    Ok(())
 }
 
 pub(super) fn set_fact(facts: &mut Facts<'_>, name: &str, value: &str) -> Result<()> {

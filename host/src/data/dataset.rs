@@ -8,10 +8,10 @@ use rand_chacha::ChaCha8Rng;
 use super::recordings::Clips;
 use super::{Array, Augment, Splits};
 use crate::facts::{Audience, FactColumn, FactSchema};
-use crate::nearest;
 use crate::net::Net;
 use crate::recipe::{HeadKind, Normalize, Outliers, RegressionLoss};
 use crate::signal::Design;
+use crate::{listed, nearest, shortened};
 
 /// Samples with their facts and targets, all in raw units.
 #[derive(Debug)]
@@ -162,20 +162,70 @@ impl Dataset {
         if (1..FEW_SAMPLES).contains(&test.len()) {
             remarks.push(format!("warning: the test split has {} samples: its figures say little", test.len()));
         }
+        let always = |target: &Target, output: usize, value: f32| {
+            let mut values = target.values.iter().skip(output).step_by(target.outputs).filter(|value| !value.is_nan());
+            values.clone().next().is_some() && values.all(|&other| other == value)
+        };
+        for target in
+            self.targets.iter().filter(|target| matches!(target.kind, HeadKind::Binary | HeadKind::Multilabel))
+        {
+            for output in 0..target.outputs {
+                if let Some(value) = [0.0, 1.0].into_iter().find(|&value| always(target, output, value)) {
+                    let of = if target.outputs == 1 { String::new() } else { format!(" of output {output}") };
+                    remarks.push(format!(
+                        "warning: {}: every label{of} is {value}: there is nothing to learn",
+                        target.name
+                    ));
+                }
+            }
+        }
         for target in self.targets.iter().filter(|target| target.kind == HeadKind::Class) {
             let mut counts = vec![0usize; target.outputs];
-            let classes = target.values.iter().filter(|class| **class >= 0.0);
-            for &class in classes {
-                if let Some(count) = counts.get_mut(class as usize) {
+            let mut in_training = counts.clone();
+            let class_of = |value: f32| if value >= 0.0 { Some(value as usize) } else { None };
+            for &class in &target.values {
+                if let Some(count) = class_of(class).and_then(|class| counts.get_mut(class)) {
                     *count += 1;
                 }
             }
+            for &sample in &self.splits.train {
+                if let Some(count) = class_of(target.values[sample]).and_then(|class| in_training.get_mut(class)) {
+                    *count += 1;
+                }
+            }
+            let name_of = |class: usize| target.labels.get(class).cloned().unwrap_or_else(|| class.to_string());
+            let empty: Vec<String> = (0..target.outputs).filter(|&class| counts[class] == 0).map(name_of).collect();
+            if !empty.is_empty() {
+                let advice = match (target.labels.is_empty(), counts[0]) {
+                    (true, 0) => ": labels of arrays are counted from 0",
+                    _ => "",
+                };
+                remarks.push(format!(
+                    "warning: {}: no sample has class {}: the student will not know {}{advice}",
+                    target.name,
+                    listed(&empty),
+                    if empty.len() == 1 { "it" } else { "them" }
+                ));
+            }
+            let untrained = (0..target.outputs).filter(|&class| counts[class] > 0 && in_training[class] == 0);
+            let untrained: Vec<String> = untrained.map(name_of).collect();
+            if !untrained.is_empty() {
+                let names = listed(&untrained);
+                remarks.push(format!("warning: {}: no sample of the training split has class {names}", target.name));
+            }
             let names = || target.labels.iter().map(String::as_str);
-            for (class, &count) in counts.iter().enumerate().filter(|(_, count)| (1..FEW_OF_A_CLASS).contains(*count)) {
+            let few: Vec<(usize, usize)> =
+                counts.iter().copied().enumerate().filter(|(_, count)| (1..FEW_OF_A_CLASS).contains(count)).collect();
+            for &(class, count) in few.iter().take(MOST_LINES) {
                 let name = target.labels.get(class).map_or("", String::as_str);
                 let near = nearest(name, names().filter(|other| *other != name));
                 let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
-                remarks.push(format!("warning: {}: class {name:?} has {count} samples{near}", target.name));
+                let shown = shortened(name);
+                remarks.push(format!("warning: {}: class {shown:?} has {count} samples{near}", target.name));
+            }
+            if few.len() > MOST_LINES {
+                let more = few.len() - MOST_LINES;
+                remarks.push(format!("warning: {}: and {more} classes more have as few", target.name));
             }
         }
         remarks
@@ -405,6 +455,9 @@ const LOOK: usize = 100_000;
 
 /// Fewer samples than that make no figure.
 const FEW_SAMPLES: usize = 20;
+
+/// Classes of few samples that are named.
+const MOST_LINES: usize = 5;
 
 /// Fewer samples of a class than that teach nothing of it.
 const FEW_OF_A_CLASS: usize = 4;

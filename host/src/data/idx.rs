@@ -30,7 +30,8 @@ fn parse(mut source: impl Read, len: Result<usize, usize>) -> Result<Array> {
     source.read_exact(&mut magic).context("is too short for an IDX header")?;
     let [0, 0, code, dimensions] = magic else {
         bail!(
-            "is not an IDX file, for it starts with {magic:02x?}; .csv, .npy, .npz and .safetensors are known by those endings"
+            "is of no type that is known: IDX files, plain or in gzip, begin with two zeros, this one with {magic:02x?}; \
+             .csv, .npy, .npz and .safetensors are known by those endings"
         )
     };
     let kind = Kind::of(code).with_context(|| format!("has the unknown element type {code:#04x}"))?;
@@ -155,7 +156,7 @@ mod tests {
         let error = |bytes: &[u8]| format!("{:#}", read_bytes(bytes).unwrap_err());
         assert!(error(&[SMALL.as_slice(), &[0]].concat()).contains("7 of 6 bytes"));
         assert!(error(&gzip(&[SMALL.as_slice(), &[0; 100_000]].concat())).contains("more than the 6 bytes"));
-        assert!(error(b"PK\x03\x04 a zip file").contains("not an IDX file"));
+        assert!(error(b"PK\x03\x04 a zip file").contains("of no type that is known"));
         assert!(error(&[0, 0, 7, 1, 0, 0, 0, 1, 1]).contains("unknown element type"));
         assert!(error(&[0, 0, 8, 2, 255, 255, 255, 255, 255, 255, 255, 255]).contains("too large"));
     }

@@ -3,8 +3,10 @@
 mod arrays;
 mod facts;
 mod recordings;
+mod targets;
 mod texts;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,20 +15,22 @@ use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 use sha2::{Digest, Sha256};
 
-use super::csv::Table;
+use super::csv::{Dialect, Table};
 use super::dataset::Moments;
 use super::recordings::Clips;
+use super::screen::Screen;
 use super::{Array, Augment, Dataset, Normalization, Splits, Target, bearing};
 use crate::facts::{Audience, FactSchema, GivenFact, Surroundings, Value};
-use crate::files;
 use crate::progress::say;
 use crate::random;
-use crate::recipe::{Format, Fusion, Head, HeadKind, Normalize, Recipe, RegressionLoss};
+use crate::recipe::{Format, Fusion, Head, HeadKind, MissingRows, Normalize, Recipe, RegressionLoss};
 use crate::signal::Design;
-pub use arrays::read_array;
-use facts::Source;
+use crate::{files, listed};
+pub use arrays::{member_of, read_array};
+use facts::{Source, from_column};
 use recordings::Heard;
 pub use recordings::groups;
+use targets::target_from_columns;
 
 /// Returns the data that a recipe names, below `folder`.
 ///
@@ -47,6 +51,9 @@ pub fn load(recipe: &Recipe, folder: &Path) -> Result<Dataset> {
         Format::Commands => texts::from_commands(&asked, folder)?,
         Format::Recordings => recordings::from_recordings(&asked, folder)?,
     };
+    if recipe.data.format == Format::Arrays {
+        raw.screen(&asked);
+    }
     for head in own {
         let place = recipe.heads.iter().position(|other| other.name == head.name).unwrap_or(0);
         let head = Head { kind: HeadKind::Regression, ..head };
@@ -100,6 +107,45 @@ impl Raw {
             made_from: None,
             unlabelled: 0,
             fingerprint,
+        }
+    }
+
+    /// Says what is worth a word about the channels of the inputs, and about numbers among facts and targets.
+    fn screen(&self, recipe: &Recipe) {
+        let file = recipe.data.train.as_ref().map_or("", |train| train.input.as_str());
+        let place = |sample: usize| format!("sample {sample}");
+        let channels = self.shape[2];
+        let mut screens = vec![Screen::default(); channels];
+        for (at, &value) in self.inputs.values.iter().enumerate() {
+            screens[at % channels].add(at / self.inputs.row_len(), value);
+        }
+        let of_channel = |channel: usize| self.inputs.values.iter().skip(channel).step_by(channels).copied().collect();
+        let mut remarks: Vec<String> = screens
+            .iter()
+            .enumerate()
+            .filter_map(|(channel, screen)| {
+                let name = if channels == 1 { file.into() } else { format!("{file}: column {channel}") };
+                screen.remark(&name, &place, || of_channel(channel))
+            })
+            .collect();
+        for target in self.targets.iter().filter(|target| target.kind == HeadKind::Regression) {
+            for output in 0..target.outputs {
+                let numbers = || target.values.iter().skip(output).step_by(target.outputs);
+                let mut screen = Screen::default();
+                numbers().enumerate().for_each(|(sample, &value)| screen.add(sample, value));
+                let name = format!("output {output} of head {:?}", target.name);
+                remarks.extend(screen.remark(&name, &place, || numbers().copied().collect()));
+            }
+        }
+        let set = recipe.facts.iter().filter(|fact| !fact.kind.is_computed()).zip(&self.facts);
+        for (fact, given) in set.filter(|(fact, _)| fact.kind.name() == "number" && fact.constant.is_none()) {
+            let numbers: Vec<f32> = given.column.iter().map(|value| value.unwrap_or(f32::NAN)).collect();
+            let name = format!("fact {:?}", fact.name);
+            remarks.extend(Screen::of(&numbers).remark(&name, &place, || numbers.clone()));
+        }
+        remarks.iter().take(MOST_REMARKS).for_each(|remark| say(remark));
+        if remarks.len() > MOST_REMARKS {
+            say(&format!("warning: and {} columns more of that kind", remarks.len() - MOST_REMARKS));
         }
     }
 
@@ -187,6 +233,7 @@ impl Raw {
             names,
             units: &recipe.input.units,
             folder,
+            dialect: &Dialect::of(&recipe.data)?.beside(),
             train: &splits.train,
             pace: pace.map(|pace| (pace.fact.as_str(), [1.0 / (1.0 + pace.by as f32), 1.0 + pace.by as f32])),
         };
@@ -271,7 +318,12 @@ impl Target {
 fn from_csv(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let file = recipe.data.file.as_deref().context("data.file is missing")?;
     let path = files::below(folder, file).context("data.file")?;
-    let table = Table::read(&path)?;
+    let dialect = Dialect::of(&recipe.data)?;
+    let mut table = Table::read(&path, &dialect)?;
+    if recipe.data.missing_rows == MissingRows::Drop {
+        table.drop_missing(&recipe.input.columns.values().collect::<Vec<_>>())?;
+    }
+    let table = table;
     let rows = table.rows();
     let channels: Vec<String> = recipe.input.columns.keys().cloned().collect();
     let inputs = match &recipe.input.text {
@@ -280,23 +332,33 @@ fn from_csv(recipe: &Recipe, folder: &Path) -> Result<Raw> {
             texts::array_of(&column.texts(), recipe.input.length, |row| column.place(row))?
         }
         None => {
-            let columns: Vec<Vec<f32>> =
-                recipe.input.columns.values().map(|name| table.column(name)?.numbers()).collect::<Result<_>>()?;
+            let columns: Vec<Vec<f32>> = recipe
+                .input
+                .columns
+                .values()
+                .map(|name| {
+                    let column = table.column(name)?;
+                    let numbers = column.numbers()?;
+                    column.remark(&numbers).iter().for_each(|remark| say(remark));
+                    Ok(numbers)
+                })
+                .collect::<Result<_>>()?;
             let values = (0..rows).flat_map(|row| columns.iter().map(move |column| column[row])).collect();
             Array::new(vec![rows, columns.len()], values)?
         }
     };
 
-    let source = Source { folder, samples: rows, table: Some(&table) };
+    let source = Source { folder, samples: rows, table: Some(&table), dialect: &dialect.beside() };
     let (facts, mut files) = source.facts(recipe, |fact| {
         let column = table.column(fact.column.as_ref().unwrap_or(&fact.name))?;
-        GivenFact::read(fact, &column.texts(), |row| column.place(row))
+        from_column(fact, column, None)
     })?;
     let targets = recipe.heads.iter().map(|head| target_from_columns(&table, head)).collect::<Result<_>>()?;
     let groups = match &recipe.data.split.group {
         None => None,
         Some(name) => Some(indices_of(table.column(name)?.texts())),
     };
+    say(&format!("{}: {rows} rows; {}", path.display(), matched(recipe)));
     let is_text = recipe.input.text.is_some();
     let shape = if is_text { [1, inputs.row_len(), 1] } else { [1, 1, inputs.row_len()] };
     files.insert(0, path);
@@ -304,76 +366,33 @@ fn from_csv(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     Ok(Raw { is_text, channels, groups, ..Raw::new(inputs, shape, facts, targets, fingerprint) })
 }
 
-fn target_from_columns(table: &Table, head: &Head) -> Result<Target> {
-    if head.kind == HeadKind::Class {
-        let column = table.column(head.column.as_ref().context("a class head has one column")?)?;
-        let texts: Vec<&str> = column.texts().into_iter().collect();
-        let mut labels = head.labels.clone();
-        if labels.is_empty() {
-            labels = texts.iter().filter(|text| !text.is_empty()).map(|text| text.to_string()).collect();
-            labels.sort_unstable();
-            labels.dedup();
-        }
-        if let Some(rest) = head.rest.as_ref().filter(|rest| !labels.contains(rest)) {
-            labels.push(rest.clone());
-        }
-        let rest = head.rest.as_ref().and_then(|rest| labels.iter().position(|label| label == rest));
-        ensure!(labels.len() >= 2, "head {:?} has {} class, expected two or more", head.name, labels.len());
-        let mut values = Vec::with_capacity(texts.len());
-        for (row, text) in texts.iter().enumerate() {
-            if text.is_empty() && head.partial {
-                values.push(f32::NAN);
-                continue;
+/// Returns which columns of a table are what, in words.
+fn matched(recipe: &Recipe) -> String {
+    let pair = |name: &str, column: &str| {
+        if name == column { format!("{name:?}") } else { format!("{name} = {column:?}") }
+    };
+    let inputs: Vec<String> = match &recipe.input.text {
+        Some(text) => vec![pair(&recipe.input.name, text)],
+        None => recipe.input.columns.iter().map(|(name, column)| pair(name, column)).collect(),
+    };
+    let in_table =
+        recipe.facts.iter().filter(|fact| !fact.kind.is_computed() && fact.constant.is_none() && fact.file.is_none());
+    let facts: Vec<String> =
+        in_table.map(|fact| pair(&fact.name, fact.column.as_ref().unwrap_or(&fact.name))).collect();
+    let heads: Vec<String> = recipe
+        .heads
+        .iter()
+        .map(|head| {
+            let columns: Vec<&String> = head.column.iter().chain(&head.columns).collect();
+            match columns.as_slice() {
+                [one] => pair(&head.name, one),
+                _ => format!("{} = {}", head.name, listed(&columns)),
             }
-            let class = labels.iter().position(|label| label == text).or(rest).with_context(|| {
-                format!(
-                    "{}: head {:?} has no class {text:?}, expected one of {}",
-                    column.place(row),
-                    head.name,
-                    labels.join(", ")
-                )
-            })?;
-            values.push(class as f32);
-        }
-        return Ok(Target::new(head, labels.len(), labels, values));
-    }
-    let names: Vec<&String> =
-        if head.columns.is_empty() { head.column.iter().collect() } else { head.columns.iter().collect() };
-    ensure!(
-        head.kind != HeadKind::Binary || names.len() == 1,
-        "head {:?} is binary and names {} columns, expected one",
-        head.name,
-        names.len()
-    );
-    let mut columns = Vec::new();
-    for name in &names {
-        let column = table.column(name)?;
-        let numbers: Vec<f32> = if head.partial {
-            column.numbers_or_missing()?.into_iter().map(|value| value.unwrap_or(f32::NAN)).collect()
-        } else {
-            column.numbers()?
-        };
-        if head.kind != HeadKind::Regression
-            && let Some(row) = numbers.iter().position(|&value| value != 0.0 && value != 1.0 && !value.is_nan())
-        {
-            bail!(
-                "{}: column {name:?} holds {}, a {} head takes 0 and 1",
-                column.place(row),
-                numbers[row],
-                if head.kind == HeadKind::Binary { "binary" } else { "multilabel" }
-            );
-        }
-        columns.push(numbers);
-    }
-    let mut labels = head.labels.clone();
-    if labels.is_empty() {
-        labels = match head.kind {
-            HeadKind::Binary => vec!["no".into(), "yes".into()],
-            _ => names.iter().map(|name| name.to_string()).collect(),
-        };
-    }
-    let values = (0..table.rows()).flat_map(|row| columns.iter().map(move |column| column[row])).collect();
-    Ok(Target::new(head, columns.len(), labels, values))
+        })
+        .collect();
+    let parts = [("input", inputs), ("facts", facts), ("heads", heads)];
+    let parts = parts.iter().filter(|(_, names)| !names.is_empty());
+    parts.map(|(what, names)| format!("{what} {}", listed(names))).collect::<Vec<_>>().join("; ")
 }
 
 fn from_simulator(recipe: &Recipe, folder: &Path) -> Result<Raw> {
@@ -386,7 +405,7 @@ fn from_simulator(recipe: &Recipe, folder: &Path) -> Result<Raw> {
             (windows, Some((how, vibration)))
         }
     };
-    let source = Source { folder, samples, table: None };
+    let source = Source { folder, samples, table: None, dialect: &Dialect::of(&recipe.data)?.beside() };
     let (facts, files) = source.facts(recipe, |fact| match (fact.name.as_str(), fact.kind.value()) {
         ("rpm", Value::Number) => {
             let column = windows.rpm.iter().map(|&rpm| Some(rpm)).collect();
@@ -442,7 +461,7 @@ fn from_noise(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let mut random = random::stream(recipe.data.seed, "random data");
     let mut normal = |count: usize| -> Vec<f32> { (0..count).map(|_| StandardNormal.sample(&mut random)).collect() };
     let inputs = Array::new(vec![samples, width], normal(samples * width))?;
-    let source = Source { folder, samples, table: None };
+    let source = Source { folder, samples, table: None, dialect: &Dialect::of(&recipe.data)?.beside() };
     let (facts, files) = source.facts(recipe, |fact| {
         let number = fact.kind.value() == Value::Number;
         ensure!(number, "fact {:?}: random data have facts of kind \"number\"", fact.name);
@@ -476,7 +495,7 @@ fn channels_last(shape: &[usize]) -> Result<[usize; 3]> {
 
 /// Returns the group of each text: equal texts share an index.
 fn indices_of<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<usize> {
-    let mut seen = std::collections::BTreeMap::new();
+    let mut seen = BTreeMap::new();
     texts
         .into_iter()
         .map(|text| {
@@ -495,3 +514,9 @@ fn fingerprint(files: &[PathBuf]) -> Result<String> {
     }
     Ok(files::hex(&hash.finalize()))
 }
+
+/// More warnings about columns than that say no more.
+const MOST_REMARKS: usize = 5;
+
+/// A model has no head of more.
+const MOST_CLASSES: usize = 65_535;

@@ -11,9 +11,10 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use regex_lite::Regex;
 
-use super::csv::Table;
+use super::csv::{Dialect, Table};
+use super::wav::Wav;
 use crate::files;
-use crate::progress::check_stopped;
+use crate::progress::{check_stopped, say_once};
 use crate::signal::Extractor;
 use vary::Cut;
 pub use vary::Variation;
@@ -161,91 +162,44 @@ fn expression_of(part: &str) -> Result<(Regex, Vec<String>)> {
 /// When it cannot be read, is empty, ends too early, or has another rate or other channels than it should; the message names the
 /// file and what to do.
 pub fn read(path: &Path, shape: &Shape<'_>) -> Result<(Vec<i16>, Cells)> {
-    let (samples, cells) = if is_csv(path) { read_csv(path, shape)? } else { (read_wav(path, shape)?, Cells::new()) };
+    read_as(path, shape, &Dialect::default())
+}
+
+/// Returns the recording in a file; a CSV is written in a dialect.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_as(path: &Path, shape: &Shape<'_>, dialect: &Dialect) -> Result<(Vec<i16>, Cells)> {
+    let (samples, cells) =
+        if is_csv(path) { read_csv(path, shape, dialect)? } else { (read_wav(path, shape)?, Cells::new()) };
     ensure!(!samples.is_empty(), "{}: has no samples", path.display());
     Ok((samples, cells))
 }
 
-/// Reads a WAV file of integers of 8 to 32 bits or floats; all become 16 bits, the greatest of a file its own greatest.
+/// Reads a WAV file; all samples become 16 bits, full scale stays full scale.
 fn read_wav(path: &Path, shape: &Shape<'_>) -> Result<Vec<i16>> {
     let name = path.display();
-    ensure!(fs::metadata(path).map_or(1, |file| file.len()) > 0, "{name}: is empty");
-    let convert = "convert it (ffmpeg -i IN -c:a pcm_s16le OUT)";
-    let file = std::io::BufReader::new(files::open_regular(path)?);
-    let mut reader = hound::WavReader::new(file).map_err(|error| match error {
-        hound::Error::IoError(error) => anyhow::anyhow!("{name}: cannot be read as WAV: {error}"),
-        other => anyhow::anyhow!("{name}: is no WAV file that can be read: {other}: {convert}"),
-    })?;
-    let spec = reader.spec();
-    // Where a sample has fewer bits than room, files differ in which end they stand at.
-    let room = container_bits(path);
+    let wav = Wav::open(path).with_context(|| format!("{name}"))?;
     ensure!(
-        room.is_none_or(|room| room == spec.bits_per_sample),
-        "{name}: keeps samples of {} bits in {}: {convert}",
-        spec.bits_per_sample,
-        room.unwrap_or_default()
-    );
-    ensure!(
-        f64::from(spec.sample_rate) == shape.rate,
+        f64::from(wav.rate) == shape.rate,
         "{name}: has {} samples a second, signal.rate is {}: convert it (ffmpeg -i IN -ar RATE OUT), or change the rate of all",
-        spec.sample_rate,
+        wav.rate,
         shape.rate
     );
     ensure!(
-        usize::from(spec.channels) == shape.channels,
+        usize::from(wav.channels) == shape.channels,
         "{name}: has {} channels, signal.channels is {}: convert it (ffmpeg -i IN -ac CHANNELS OUT), or change the channels of all",
-        spec.channels,
+        wav.channels,
         shape.channels
     );
-    let promised = reader.len();
-    // A header may lie: no more is asked for than the file can hold.
-    let held = fs::metadata(path).map_or(0, |file| file.len() as usize);
-    let mut samples = Vec::with_capacity((promised as usize).min(held));
-    let cut = |got: usize, error: hound::Error| match error {
-        hound::Error::IoError(error) => {
-            anyhow::anyhow!("{name}: ends after {got} of {promised} samples that its header promises: {error}")
-        }
-        other => anyhow::anyhow!("{name}: {other}: {convert}"),
-    };
-    match spec.sample_format {
-        hound::SampleFormat::Int => {
-            for sample in reader.samples::<i32>() {
-                let sample = sample.map_err(|error| cut(samples.len(), error))?;
-                let bits = i32::from(spec.bits_per_sample) - 16;
-                let value = if bits >= 0 { sample >> bits } else { sample << -bits };
-                samples.push(value.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16);
-            }
-        }
-        hound::SampleFormat::Float => {
-            for sample in reader.samples::<f32>() {
-                let sample = sample.map_err(|error| cut(samples.len(), error))?;
-                ensure!(sample.is_finite(), "{name}: sample {} is not finite", samples.len());
-                samples.push((sample * 32_768.0).round() as i16);
-            }
-        }
-    }
-    ensure!(
-        samples.len().is_multiple_of(shape.channels),
-        "{name}: {} samples are no whole number for {} channels",
-        samples.len(),
-        shape.channels
-    );
-    Ok(samples)
+    wav.samples().with_context(|| format!("{name}"))
 }
 
-/// Returns the bits that a WAV file has room for in each sample, where its header says so.
-fn container_bits(path: &Path) -> Option<u16> {
-    let mut header = [0; 64];
-    let count = fs::File::open(path).and_then(|mut file| std::io::Read::read(&mut file, &mut header)).ok()?;
-    // Of the chunk: its name and length, format, channels, samples and bytes a second, bytes of all channels.
-    let chunk = header[..count].windows(24).find(|bytes| bytes.starts_with(b"fmt "))?;
-    let number = |at: usize| u16::from_le_bytes([chunk[at], chunk[at + 1]]);
-    number(20).checked_mul(8)?.checked_div(number(10))
-}
-
-fn read_csv(path: &Path, shape: &Shape<'_>) -> Result<(Vec<i16>, Cells)> {
-    let table = Table::read(path)?;
+fn read_csv(path: &Path, shape: &Shape<'_>, dialect: &Dialect) -> Result<(Vec<i16>, Cells)> {
+    let table = Table::read(path, dialect)?;
     let columns = shape.columns.iter().map(|name| table.column(name)?.numbers()).collect::<Result<Vec<_>>>()?;
+    check_time(&table, shape)?;
     let scale = 32_768.0 / shape.full_scale;
     let value = |x: f32| (f64::from(x) * scale).round() as i16;
     let samples = (0..table.rows()).flat_map(|row| columns.iter().map(move |column| value(column[row]))).collect();
@@ -255,6 +209,92 @@ fn read_csv(path: &Path, shape: &Shape<'_>) -> Result<(Vec<i16>, Cells)> {
         .collect::<Result<_>>()?;
     Ok((samples, cells))
 }
+
+/// Holds the rate of a recording against its own column of times, if it has one: refuses times that go backwards and another rate
+/// in a unit that the column names; gaps are said.
+fn check_time(table: &Table, shape: &Shape<'_>) -> Result<()> {
+    let is_free = |name: &String| !shape.columns.contains(name) && !shape.along.contains(name);
+    let found = table.columns().iter().filter(|name| is_free(name)).find_map(|name| Some((name, unit_of_time(name)?)));
+    let Some((name, unit)) = found else { return Ok(()) };
+    let column = table.column(name)?;
+    let Ok(times) = column.wide_numbers() else {
+        say_once(
+            &format!("warning: column {name:?} holds no numbers, and signal.rate is not held against it"),
+            &format!("({} the first)", column.place(0)),
+        );
+        return Ok(());
+    };
+    let steps: Vec<f64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    if let Some(row) = steps.iter().position(|&step| step < 0.0) {
+        bail!(
+            "{}: column {name:?} goes backwards, from {} to {}: sort the rows, or make two recordings of them",
+            column.place(row + 1),
+            times[row],
+            times[row + 1]
+        );
+    }
+    let mut sorted = steps.clone();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let (Some(&median), Some(first), Some(last)) = (sorted.get(sorted.len() / 2), times.first(), times.last()) else {
+        return Ok(());
+    };
+    let long = sorted.iter().filter(|&&step| step > 1.5 * median).count();
+    // Times in few digits are steps of nothing and of one in turns; then their mean alone is known.
+    let has_gaps = median > 0.0 && long * 20 < steps.len();
+    let typical = if has_gaps {
+        let short = sorted.iter().filter(|&&step| step <= 1.5 * median);
+        short.sum::<f64>() / (steps.len() - long) as f64
+    } else {
+        (last - first) / steps.len() as f64
+    };
+    let agrees = |unit: f64| (typical * unit * shape.rate - 1.0).abs() < 0.02;
+    match unit {
+        Some(unit) => ensure!(
+            agrees(unit),
+            "{}: column {name:?} has {:.1} samples a second, signal.rate is {}",
+            column.place(0),
+            1.0 / (typical * unit),
+            shape.rate
+        ),
+        // Without a unit it may count the samples.
+        None if typical == 1.0 || UNITS.iter().any(|&(_, unit)| agrees(unit)) => {}
+        None => say_once(
+            &format!(
+                "warning: column {name:?} rises by {typical} a sample, which is no signal.rate of {} in s, ms, us or ns",
+                shape.rate
+            ),
+            &format!("({} the first)", column.place(0)),
+        ),
+    }
+    if let Some(row) = steps.iter().position(|&step| has_gaps && step > 1.5 * typical) {
+        say_once(
+            &format!("warning: recordings have gaps in their column {name:?}, over which samples are joined"),
+            &format!(
+                "({}, from {} to {}, the first of {long} in it)",
+                column.place(row + 1),
+                times[row],
+                times[row + 1]
+            ),
+        );
+    }
+    Ok(())
+}
+
+/// Returns the unit in a column's name, if it is one of times.
+fn unit_of_time(name: &str) -> Option<Option<f64>> {
+    let name = name.to_lowercase();
+    let mut words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let is_time = words.next().is_some_and(|word| ["time", "t", "timestamp", "times"].contains(&word));
+    let unit = words.next().and_then(|word| UNITS.iter().find(|(names, _)| names.contains(&word)));
+    is_time.then_some(unit.map(|(_, unit)| *unit))
+}
+
+const UNITS: [(&[&str], f64); 4] = [
+    (&["s", "sec", "seconds"], 1.0),
+    (&["ms", "milliseconds"], 1e-3),
+    (&["us", "µs", "μs", "microseconds"], 1e-6),
+    (&["ns", "nanoseconds"], 1e-9),
+];
 
 /// Recordings cut into samples of one length, and the front-end that makes features of them.
 #[derive(Debug)]
@@ -336,7 +376,7 @@ impl Clips {
         Ok(rows.concat())
     }
 
-    /// Returns what is worth a word about the recordings: those that are silent, and those that are clipped.
+    /// Returns what is worth a word about the recordings: those that are silent, clipped, or of a few steps.
     pub fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         let silent = self.recordings.iter().filter(|one| one.samples.iter().all(|&x| x == one.samples[0]));
@@ -344,6 +384,18 @@ impl Clips {
             let full = one.samples.iter().filter(|&&x| x == i16::MAX || x == i16::MIN).count();
             full * 1000 > one.samples.len()
         });
+        let changes = |one: &&Recording| one.samples.iter().any(|&x| x != one.samples[0]);
+        let is_faint = |one: &&Recording| one.samples.iter().all(|&x| x.unsigned_abs() < FAINT);
+        let has_few_levels = |one: &&Recording| {
+            let mut levels = std::collections::BTreeSet::new();
+            !one.samples.iter().any(|&x| {
+                levels.insert(x);
+                levels.len() >= FEW_LEVELS
+            })
+        };
+        let (changing, tables) = (|| self.recordings.iter().filter(changes), |one: &&Recording| is_csv(&one.path));
+        let faint = changing().filter(|one| tables(one) && is_faint(one));
+        let coarse = changing().filter(|one| has_few_levels(one) && !(tables(one) && is_faint(one)));
         let mut say = |what: &str, which: Vec<&Recording>| {
             if let Some(first) = which.first() {
                 remarks.push(format!("warning: {} recordings {what}, {} the first", which.len(), first.path.display()));
@@ -351,6 +403,17 @@ impl Clips {
         };
         say("never change: the sensor was off", silent.collect());
         say("are clipped: more than one sample in a thousand is at full scale", clipped.collect());
+        say(
+            "stay below 1 % of signal.full_scale, of which 16 bits leave a few steps: take a smaller one",
+            faint.collect(),
+        );
+        say("have fewer than 16 different samples", coarse.collect());
         remarks
     }
 }
+
+/// A hundredth of full scale.
+const FAINT: u16 = 328;
+
+/// Fewer levels than that make a signal of steps.
+const FEW_LEVELS: usize = 16;

@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::EncoderKind;
-use crate::nearest;
+use crate::{nearest, shortened};
 
 /// All kinds, in the order in which errors list them.
 const KINDS: [&dyn Kind; 7] = [
@@ -65,7 +65,7 @@ pub trait Kind: Sync {
     /// Says what the cell should hold.
     fn read(&self, text: &str) -> Result<f32> {
         let number = text.parse().ok().filter(|number: &f32| number.is_finite());
-        number.with_context(|| format!("holds {text:?}, expected a finite number"))
+        number.with_context(|| format!("holds {:?}, expected a finite number", shortened(text)))
     }
 }
 

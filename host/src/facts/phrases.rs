@@ -32,7 +32,7 @@ impl Phrases {
             }
             Some(file) => {
                 let path = files::below(at.folder, file).with_context(|| format!("fact {:?}: file", fact.name))?;
-                let csv = Csv::read(&path).with_context(|| format!("fact {:?}", fact.name))?;
+                let csv = Csv::read(&path, at.dialect).with_context(|| format!("fact {:?}", fact.name))?;
                 files.push(path.clone());
                 let names = csv.columns();
                 ensure!(

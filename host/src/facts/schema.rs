@@ -12,9 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::phrases::Phrases;
 use super::{Encoder, Fact, Scope, Value};
 use crate::data::Array;
-use crate::data::csv::Table as Csv;
-use crate::files;
-use crate::nearest;
+use crate::data::csv::{Dialect, Table as Csv};
+use crate::{files, nearest, shortened};
 
 /// The values of one fact, a sample each; `None` is missing. A category's is the index of its value, a flag's 0 or 1.
 pub type FactColumn = Vec<Option<f32>>;
@@ -98,6 +97,8 @@ pub struct Surroundings<'a> {
     pub units: &'a BTreeMap<String, String>,
     /// What table files are relative to.
     pub folder: &'a Path,
+    /// How they are written.
+    pub dialect: &'a Dialect,
     /// Phrases with a feature each, which gazetteers without a file take.
     pub phrases: &'a [(String, String)],
     /// The samples that encoders are measured on.
@@ -108,7 +109,7 @@ pub struct Surroundings<'a> {
 
 /// Returns whether a cell says that there is nothing: empty, NA, NaN or null.
 pub fn is_missing(text: &str) -> bool {
-    ["", "na", "n/a", "nan", "null"].contains(&text.to_lowercase().as_str())
+    ["", "na", "n/a", "nan", "null"].iter().any(|word| word.eq_ignore_ascii_case(text))
 }
 
 impl GivenFact {
@@ -117,10 +118,11 @@ impl GivenFact {
     /// # Errors
     ///
     /// When a cell holds what the fact cannot be.
-    pub fn read(fact: &Fact, cells: &[&str], place: impl Fn(usize) -> String) -> Result<Self> {
+    pub fn read(fact: &Fact, cells: &[impl AsRef<str>], place: impl Fn(usize) -> String) -> Result<Self> {
         let mut values = fact.values.clone();
+        let cells = || cells.iter().map(AsRef::as_ref);
         if fact.kind.is_category() && values.is_empty() {
-            values = cells.iter().filter(|text| !text.is_empty()).map(|text| text.to_string()).collect();
+            values = cells().filter(|text| !is_missing(text)).map(String::from).collect();
             values.sort_unstable();
             values.dedup();
         }
@@ -130,16 +132,15 @@ impl GivenFact {
             }
             match values.iter().position(|value| value == text) {
                 Some(index) => Ok(Some(index as f32)),
-                None if text.is_empty() => Ok(None),
+                None if is_missing(text) => Ok(None),
                 None => {
                     let near = nearest(text, values.iter().map(String::as_str));
                     let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
-                    bail!("has no value {text:?}{near}")
+                    bail!("has no value {:?}{near}", shortened(text))
                 }
             }
         };
-        let column = cells
-            .iter()
+        let column = cells()
             .enumerate()
             .map(|(row, text)| read(text).map_err(|error| anyhow!("{}: fact {:?} {error:#}", place(row), fact.name)))
             .collect::<Result<_>>()?;
@@ -192,7 +193,7 @@ impl FactSchema {
                 scope.learn(&fact.name, &[], of.values.clone());
             }
             let table = match &fact.table {
-                Some(_) => read_table(fact, &of.values, at.folder, &mut files)?,
+                Some(_) => read_table(fact, &of.values, at, &mut files)?,
                 None => Vec::new(),
             };
             ensure!(table.len() <= 255, "fact {:?}: its table has {} columns, at most 255 fit", fact.name, table.len());
@@ -502,7 +503,7 @@ impl attar_device::Scope for Row<'_> {
 fn read_table(
     fact: &Fact,
     values: &[String],
-    folder: &Path,
+    at: &Surroundings<'_>,
     files: &mut Vec<PathBuf>,
 ) -> Result<Vec<(String, Vec<f32>)>> {
     let Some(table) = &fact.table else { return Ok(Vec::new()) };
@@ -519,8 +520,8 @@ fn read_table(
             })
             .collect();
     };
-    let path = files::below(folder, file).with_context(|| format!("fact {:?}: table.file", fact.name))?;
-    let csv = Csv::read(&path).with_context(|| format!("fact {:?}", fact.name))?;
+    let path = files::below(at.folder, file).with_context(|| format!("fact {:?}: table.file", fact.name))?;
+    let csv = Csv::read(&path, at.dialect).with_context(|| format!("fact {:?}", fact.name))?;
     files.push(path.clone());
     let key = table.key.clone().unwrap_or_else(|| csv.columns()[0].clone());
     let keys = csv.column(&key).with_context(|| format!("fact {:?}", fact.name))?.texts();

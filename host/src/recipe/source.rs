@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Arch, Format, HeadKind, LayerKind, Net, Normalize, Recipe};
+use super::{Arch, Format, HeadKind, LayerKind, MissingRows, Net, Normalize, Recipe};
+use crate::data::csv::Dialect;
 
 impl Recipe {
     /// Checks that each format finds the keys that it needs, and none that it does not use.
@@ -71,6 +72,7 @@ impl Recipe {
             data.format == Format::Arrays || (data.train.is_none() && data.test.is_none() && data.unlabelled.is_none()),
             "data.train, data.test and data.unlabelled belong to format \"arrays\""
         );
+        self.check_tables()?;
         self.check_text()?;
         ensure!(data.format == Format::Csv || data.file.is_none(), "data.file belongs to format \"csv\"");
         let recorded = data.format == Format::Recordings;
@@ -144,6 +146,38 @@ impl Recipe {
                 "head {name:?}: column and columns belong to formats \"csv\" and \"recordings\": leave them out"
             );
         }
+        Ok(())
+    }
+
+    /// Checks that what is said of tables can be, and that there are any.
+    fn check_tables(&self) -> Result<()> {
+        let data = &self.data;
+        Dialect::of(data)?;
+        let reads_tables = matches!(data.format, Format::Csv | Format::Recordings);
+        for (key, is_set) in [
+            ("delimiter", data.delimiter.is_some()),
+            ("comment", data.comment.is_some()),
+            ("skip", !data.skip.is_empty()),
+        ] {
+            ensure!(reads_tables || !is_set, "data.{key} belongs to formats \"csv\" and \"recordings\"");
+        }
+        // What facts are read from is a table whatever the data are.
+        let has_tables = reads_tables || self.facts.iter().any(|fact| fact.file.is_some() || fact.table.is_some());
+        for (key, is_set) in [
+            ("decimal", data.decimal.is_some()),
+            ("encoding", data.encoding.is_some()),
+            ("missing", !data.missing.is_empty()),
+        ] {
+            ensure!(has_tables || !is_set, "data.{key} is of CSV files, and the recipe reads none");
+        }
+        ensure!(
+            data.format == Format::Csv || data.missing_rows == MissingRows::Refuse,
+            "data.missing_rows belongs to format \"csv\""
+        );
+        ensure!(
+            self.input.text.is_none() || data.missing_rows == MissingRows::Refuse,
+            "data.missing_rows is of numbers, the input is a text"
+        );
         Ok(())
     }
 

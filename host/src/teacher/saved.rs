@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::data::{Dataset, read_array};
+use crate::data::{Dataset, member_of, read_array};
 use crate::recipe;
 
 /// The logits of each head for every sample, as far as they were saved.
@@ -34,8 +34,7 @@ impl Saved {
         for &head in heads {
             let target = &data.targets[head];
             let mut read = |reference: &str| -> Result<(usize, Vec<f32>)> {
-                let (file, member) =
-                    reference.split_once('#').map_or((reference, None), |(file, member)| (file, Some(member)));
+                let (file, member) = member_of(folder, reference);
                 let path = crate::files::below(folder, file)?;
                 let array = read_array(&path, member)?;
                 ensure!(

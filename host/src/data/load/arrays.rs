@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::super::csv::Dialect;
 use super::super::{Array, Target, idx, npy, safetensors};
 use super::facts::Source;
-use super::{Raw, channels_last, fingerprint};
+use super::{MOST_CLASSES, Raw, channels_last, fingerprint};
 use crate::facts::GivenFact;
 use crate::files;
 use crate::recipe::{Arrays, Head, HeadKind, Recipe};
@@ -42,7 +43,8 @@ pub(super) fn from_arrays(recipe: &Recipe, folder: &Path) -> Result<Raw> {
         .zip(part.heads)
         .map(|(head, array)| target_from_array(head, array, labelled, &train.heads[&head.name]))
         .collect::<Result<_>>()?;
-    let source = Source { folder, samples: part.inputs.rows(), table: None };
+    let source =
+        Source { folder, samples: part.inputs.rows(), table: None, dialect: &Dialect::of(&recipe.data)?.beside() };
     let mut arrays = part.facts.into_iter();
     let (facts, tables) = source.facts(recipe, |fact| {
         let file = &train.facts[&fact.name];
@@ -67,7 +69,7 @@ struct Part {
 impl Part {
     /// Adds inputs that have neither labels nor facts.
     fn append_unlabelled(&mut self, reference: &str, folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-        let (file, member) = reference.split_once('#').map_or((reference, None), |(file, member)| (file, Some(member)));
+        let (file, member) = member_of(folder, reference);
         let path = files::below(folder, file).context("data.unlabelled")?;
         let inputs = read_array(&path, member)?;
         files.push(path);
@@ -102,7 +104,7 @@ impl Part {
 
 fn read_part(recipe: &Recipe, part: &Arrays, folder: &Path, files: &mut Vec<PathBuf>) -> Result<Part> {
     let mut read = |reference: &str| {
-        let (file, member) = reference.split_once('#').map_or((reference, None), |(file, member)| (file, Some(member)));
+        let (file, member) = member_of(folder, reference);
         let path = files::below(folder, file).context("data.train and data.test")?;
         files.push(path.clone());
         read_array(&path, member)
@@ -134,9 +136,11 @@ fn read_part(recipe: &Recipe, part: &Arrays, folder: &Path, files: &mut Vec<Path
 ///
 /// When the file cannot be read or is broken.
 pub fn read_array(path: &Path, member: Option<&str>) -> Result<Array> {
-    match path.extension().and_then(|extension| extension.to_str()) {
+    let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
+    match ending.as_deref() {
         Some("npy" | "npz") => npy::read(path, member),
         Some("safetensors") => safetensors::read(path, member),
+        Some("csv") => bail!("{}: a table is read by data.format = \"csv\", not as an array", path.display()),
         _ => {
             ensure!(member.is_none(), "{}: only .npz and .safetensors files have members", path.display());
             idx::read(path)
@@ -144,8 +148,13 @@ pub fn read_array(path: &Path, member: Option<&str>) -> Result<Array> {
     }
 }
 
-/// Classes that the format has room for.
-const MOST_CLASSES: usize = 65_535;
+/// Returns file and member of a reference such as `data.npz#x`; a file whose own name has the `#` is itself.
+pub fn member_of<'a>(folder: &Path, reference: &'a str) -> (&'a str, Option<&'a str>) {
+    match reference.rsplit_once('#') {
+        Some((file, member)) if !folder.join(reference).exists() => (file, Some(member)),
+        _ => (reference, None),
+    }
+}
 
 fn target_from_array(head: &Head, mut array: Array, labelled: usize, file: &str) -> Result<Target> {
     let width = array.row_len();
@@ -172,12 +181,12 @@ fn target_from_array(head: &Head, mut array: Array, labelled: usize, file: &str)
         HeadKind::Class => {
             ensure!(width == 1, "{file}: a class head takes one index for each sample, the file has {width}");
             let greatest = array.values.iter().fold(0.0f32, |a, &b| a.max(b)) as usize;
+            let classes = if head.labels.is_empty() { greatest.saturating_add(1) } else { head.labels.len() };
             ensure!(
-                greatest < MOST_CLASSES,
-                "{file}: head {:?} has class {greatest}, expected below {MOST_CLASSES}",
+                classes <= MOST_CLASSES,
+                "{file}: head {:?} has class {greatest}, at most {MOST_CLASSES} classes are told apart: number them from 0",
                 head.name
             );
-            let classes = if head.labels.is_empty() { greatest + 1 } else { head.labels.len() };
             ensure!(classes >= 2, "{file}: head {:?} has one class, expected two or more", head.name);
             for (sample, &class) in array.values.iter().enumerate() {
                 ensure!(

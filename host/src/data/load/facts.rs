@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::data::csv::Table;
-use crate::facts::{Fact, GivenFact};
+use crate::data::csv::{Column, Dialect, Table};
+use crate::facts::{Fact, GivenFact, Value};
 use crate::files;
 use crate::nearest;
+use crate::progress::say;
 use crate::recipe::Recipe;
 
 /// Where facts are looked for.
@@ -18,6 +19,27 @@ pub(super) struct Source<'a> {
     pub(super) samples: usize,
     /// The data's own table, if they are one.
     pub(super) table: Option<&'a Table>,
+    /// How tables beside the data are written.
+    pub(super) dialect: &'a Dialect,
+}
+
+/// Reads a fact from a column; `rows` are the rows of the samples, where those are not all of them in their order.
+pub(super) fn from_column(fact: &Fact, column: Column<'_>, rows: Option<&[usize]>) -> Result<GivenFact> {
+    // A day is written with other signs.
+    let is_number = fact.kind.value() == Value::Number && fact.kind.name() != "date";
+    let cells = column.cells(is_number)?;
+    let given = match rows {
+        None => GivenFact::read(fact, &cells, |row| column.place(row))?,
+        Some(rows) => {
+            let cells: Vec<&str> = rows.iter().map(|&row| &*cells[row]).collect();
+            return GivenFact::read(fact, &cells, |sample| column.place(rows[sample]));
+        }
+    };
+    if is_number {
+        let numbers: Vec<f32> = given.column.iter().map(|value| value.unwrap_or(f32::NAN)).collect();
+        column.remark(&numbers).iter().for_each(|remark| say(remark));
+    }
+    Ok(given)
 }
 
 impl Source<'_> {
@@ -52,18 +74,17 @@ impl Source<'_> {
 
     /// Reads a fact from a table beside the data.
     fn beside(&self, fact: &Fact, path: &Path) -> Result<GivenFact> {
-        let table = Table::read(path).with_context(|| format!("fact {:?}", fact.name))?;
+        let table = Table::read(path, self.dialect).with_context(|| format!("fact {:?}", fact.name))?;
         let column = table.column(fact.column.as_ref().unwrap_or(&fact.name))?;
-        let cells = column.texts();
         let Some(key) = &fact.key else {
             ensure!(
-                cells.len() == self.samples,
+                table.rows() == self.samples,
                 "{}: has {} rows for {} samples: name the column that both have in common, key = \"COLUMN\"",
                 path.display(),
-                cells.len(),
+                table.rows(),
                 self.samples
             );
-            return GivenFact::read(fact, &cells, |row| column.place(row));
+            return from_column(fact, column, None);
         };
         let own = self.table.with_context(|| format!("fact {:?}: key belongs to data of format \"csv\"", fact.name))?;
         let known = table.column(key)?.texts();
@@ -83,7 +104,6 @@ impl Source<'_> {
                 })
             })
             .collect::<Result<Vec<usize>>>()?;
-        let cells: Vec<&str> = rows.iter().map(|&row| cells[row]).collect();
-        GivenFact::read(fact, &cells, |sample| column.place(rows[sample]))
+        from_column(fact, column, Some(&rows))
     }
 }

@@ -8,12 +8,11 @@ use rand::Rng;
 use rayon::prelude::*;
 
 use super::super::bearing;
-use super::super::csv::Table;
+use super::super::csv::{Dialect, Table};
 use super::super::recordings::{self, Clips, Recording, Shape, Variation};
 use super::super::{Array, Target};
-use super::facts::Source;
+use super::facts::{Source, from_column};
 use super::{Raw, fingerprint, indices_of, target_from_columns};
-use crate::facts::GivenFact;
 use crate::progress::say;
 use crate::random;
 use crate::recipe::limits::{COMPUTED_VALUES, MADE_VALUES, check_product};
@@ -25,6 +24,7 @@ pub(super) fn from_recordings(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let how = recipe.signal.as_ref().context("[signal] is missing: say how the recordings become features")?;
     let pattern = recipe.data.files.as_deref().context("data.files is missing")?;
     let along = columns_of(recipe);
+    let dialect = Dialect::of(&recipe.data)?;
     let columns: Vec<String> = recipe.input.columns.values().cloned().collect();
     let shape = Shape {
         rate: how.rate,
@@ -51,7 +51,7 @@ pub(super) fn from_recordings(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let mut all = found
         .into_par_iter()
         .map(|(path, fields)| {
-            let (samples, cells) = recordings::read(&path, &shape)?;
+            let (samples, cells) = recordings::read_as(&path, &shape, &dialect)?;
             Ok(Recording { path, fields, samples, cells })
         })
         .collect::<Result<Vec<_>>>()?;
@@ -67,17 +67,17 @@ pub(super) fn from_recordings(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     if let Some(noise) = &how.noise {
         add_noise(&mut all, recipe, noise, length)?;
     }
-    let Cut { cuts, table, blocks } = cut(&all, &along, folder, how, length, recipe)?;
+    let Cut { cuts, table, blocks } = cut(&all, &along, &dialect, folder, how, length, recipe)?;
 
     let targets: Vec<Target> =
         recipe.heads.iter().map(|head| target_from_columns(&table, head)).collect::<Result<_>>()?;
     let background = background_of(how, &targets)?;
     let samples = cuts.len();
     let heard = Heard::new(how, all, cuts, length, background)?;
-    let source = Source { folder, samples, table: Some(&table) };
+    let source = Source { folder, samples, table: Some(&table), dialect: &dialect.beside() };
     let (facts, mut fact_files) = source.facts(recipe, |fact| {
         let column = table.column(fact.column.as_ref().unwrap_or(&fact.name))?;
-        GivenFact::read(fact, &column.texts(), |row| column.place(row))
+        from_column(fact, column, None)
     })?;
     // Samples of one recording have too much in common to be on two sides.
     let cut_once = heard.clips.cuts.windows(2).all(|pair| pair[0].0 != pair[1].0);
@@ -237,6 +237,7 @@ pub fn groups(recipe: &Recipe, folder: &Path) -> Result<Vec<String>> {
     let (Some(pattern), Some(group)) = (&recipe.data.files, &recipe.data.split.group) else {
         anyhow::bail!("folds need groups of recordings: say data.format = \"recordings\" and data.split.group");
     };
+    let dialect = Dialect::of(&recipe.data)?;
     let mut names = BTreeSet::new();
     for (path, fields) in recordings::find(folder, pattern)? {
         match fields.get(group) {
@@ -244,7 +245,7 @@ pub fn groups(recipe: &Recipe, folder: &Path) -> Result<Vec<String>> {
                 names.insert(name.clone());
             }
             None if recordings::is_csv(&path) => {
-                names.extend(Table::read(&path)?.column(group)?.texts().into_iter().map(String::from));
+                names.extend(Table::read(&path, &dialect)?.column(group)?.texts().into_iter().map(String::from));
             }
             None => anyhow::bail!("data.split.group: data.files {pattern:?} has no {{{group}}}"),
         }
@@ -342,6 +343,7 @@ struct Cut {
 fn cut(
     all: &[Recording],
     along: &[String],
+    dialect: &Dialect,
     folder: &Path,
     how: &Signal,
     length: usize,
@@ -422,5 +424,5 @@ fn cut(
         "every sample of the recordings is left out, since {} changes in it: take a shorter signal.length",
         changing.keys().copied().chain((straddling > 0).then_some("data.split.block")).collect::<Vec<_>>().join(" or ")
     );
-    Ok(Cut { cuts, table: Table::of(folder, names, rows, places), blocks })
+    Ok(Cut { cuts, table: Table::of(folder, names, rows, places, dialect), blocks })
 }

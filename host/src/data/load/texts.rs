@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
+use super::super::csv::Dialect;
 use super::super::{Array, Target, commands};
 use super::facts::Source;
 use super::{Raw, fingerprint, indices_of};
@@ -33,7 +34,7 @@ pub(super) fn from_commands(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let commands = commands::generate(samples, recipe.data.seed);
     let texts: Vec<&str> = commands.iter().map(|command| command.text.as_str()).collect();
     let inputs = array_of(&texts, recipe.input.length, |sample| format!("command {sample}"))?;
-    let source = Source { folder, samples, table: None };
+    let source = Source { folder, samples, table: None, dialect: &Dialect::of(&recipe.data)?.beside() };
     let (facts, files) = source.facts(recipe, |fact| {
         anyhow::bail!("the commands have no fact of their own but a gazetteer, fact {:?} is none", fact.name)
     })?;

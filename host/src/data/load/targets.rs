@@ -1,0 +1,145 @@
+//! Targets from the columns of a table: classes, truths and numbers.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::super::Target;
+use super::super::csv::{Column, Table};
+use super::MOST_CLASSES;
+use crate::progress::say;
+use crate::recipe::{Head, HeadKind};
+use crate::{listed, shortened};
+
+pub(super) fn target_from_columns(table: &Table, head: &Head) -> Result<Target> {
+    if head.kind == HeadKind::Class {
+        let column = table.column(head.column.as_ref().context("a class head has one column")?)?;
+        let texts = column.texts();
+        let mut labels = head.labels.clone();
+        let of_data = labels.is_empty();
+        if of_data {
+            labels = texts.iter().filter(|text| !column.is_missing(text)).map(|text| text.to_string()).collect();
+            labels.sort_unstable();
+            // True and TRUE are one class.
+            labels.dedup_by(|a, b| a == b || truth(a).is_some_and(|truth_a| truth(b) == Some(truth_a)));
+        }
+        if let Some(rest) = head.rest.as_ref().filter(|rest| !labels.contains(rest)) {
+            labels.push(rest.clone());
+        }
+        let rest = head.rest.as_ref().and_then(|rest| labels.iter().position(|label| label == rest));
+        ensure!(labels.len() >= 2, "head {:?} has {} class, expected two or more", head.name, labels.len());
+        ensure!(
+            labels.len() <= MOST_CLASSES,
+            "head {:?}: column {:?} holds {} different texts, at most {MOST_CLASSES} classes are told apart: is it a regression?",
+            head.name,
+            column.name(),
+            labels.len()
+        );
+        let places: BTreeMap<&str, usize> =
+            labels.iter().enumerate().rev().map(|(class, label)| (label.as_str(), class)).collect();
+        let class_of = |text: &str| {
+            let same = |label: &String| truth(text).is_some_and(|truth_of| truth(label) == Some(truth_of));
+            places.get(text).copied().or_else(|| labels.iter().position(same))
+        };
+        let mut values = Vec::with_capacity(texts.len());
+        for (row, text) in texts.iter().enumerate() {
+            let class = class_of(text);
+            // A marker may be a class by its name.
+            let missing = text.is_empty() || (class.is_none() && column.is_missing(text));
+            if missing && head.partial {
+                values.push(f32::NAN);
+                continue;
+            }
+            let class = class.or(rest).with_context(|| {
+                format!(
+                    "{}: head {:?} has no class {:?}, expected one of {}{}",
+                    column.place(row),
+                    head.name,
+                    shortened(text),
+                    listed(&labels),
+                    if missing { ": with partial = true it is a label that is not known" } else { "" }
+                )
+            })?;
+            values.push(class as f32);
+        }
+        return Ok(Target::new(head, labels.len(), labels, values));
+    }
+    let names: Vec<&String> =
+        if head.columns.is_empty() { head.column.iter().collect() } else { head.columns.iter().collect() };
+    ensure!(
+        head.kind != HeadKind::Binary || names.len() == 1,
+        "head {:?} is binary and names {} columns, expected one",
+        head.name,
+        names.len()
+    );
+    let mut columns = Vec::new();
+    for name in &names {
+        let column = table.column(name)?;
+        let numbers: Vec<f32> = if head.kind != HeadKind::Regression {
+            truths(column, head)?
+        } else if head.partial {
+            column.numbers_or_missing()?.into_iter().map(|value| value.unwrap_or(f32::NAN)).collect()
+        } else {
+            column.numbers()?
+        };
+        if head.kind == HeadKind::Regression {
+            column.remark(&numbers).iter().for_each(|remark| say(remark));
+        }
+        columns.push(numbers);
+    }
+    let mut labels = head.labels.clone();
+    if labels.is_empty() {
+        labels = match head.kind {
+            HeadKind::Binary => vec!["no".into(), "yes".into()],
+            _ => names.iter().map(|name| name.to_string()).collect(),
+        };
+    }
+    let values = (0..table.rows()).flat_map(|row| columns.iter().map(move |column| column[row])).collect();
+    Ok(Target::new(head, columns.len(), labels, values))
+}
+
+/// Returns the cells of a column of a binary or multilabel head as 0 and 1: numbers, the labels of a binary head, or true and
+/// false in any case.
+fn truths(column: Column<'_>, head: &Head) -> Result<Vec<f32>> {
+    let labels: &[String] = if head.kind == HeadKind::Binary { &head.labels } else { &[] };
+    // With such labels a cell would say one thing and its label another.
+    let turned = labels.iter().enumerate().find(|(index, label)| {
+        let number = label.parse().ok().or_else(|| truth(label).map(|truth| f32::from(u8::from(truth))));
+        number.is_some_and(|number: f32| number != *index as f32)
+    });
+    if let Some((index, label)) = turned {
+        bail!("head {:?}: labels name what is {index} {label:?}: name no first and yes second", head.name);
+    }
+    let read = |(row, text): (usize, &str)| {
+        if head.partial && column.is_missing(text) {
+            return Ok(f32::NAN);
+        }
+        let number = text.parse::<f32>().ok().filter(|number| *number == 0.0 || *number == 1.0);
+        let label = || labels.iter().position(|label| label == text).map(|class| class as f32);
+        let word = || truth(text).map(|truth| f32::from(u8::from(truth)));
+        number.or_else(label).or_else(word).with_context(|| {
+            let expected = match labels {
+                [no, yes] => format!("{no:?} and {yes:?}"),
+                _ if head.kind == HeadKind::Binary => "texts that labels = [\"NO\", \"YES\"] names".into(),
+                _ => "true and false".into(),
+            };
+            format!(
+                "{}: column {:?} holds {:?}, a {} head takes 0 and 1, or {expected}",
+                column.place(row),
+                shortened(column.name()),
+                shortened(text),
+                if head.kind == HeadKind::Binary { "binary" } else { "multilabel" }
+            )
+        })
+    };
+    column.texts().into_iter().enumerate().map(read).collect()
+}
+
+/// Returns what a text says, if it is true or false in any case.
+fn truth(text: &str) -> Option<bool> {
+    match text {
+        _ if text.eq_ignore_ascii_case("true") => Some(true),
+        _ if text.eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
+    }
+}
