@@ -183,10 +183,15 @@ pub(super) fn key_of(how: &Signal) -> Result<String> {
 
 /// Returns the class that is no detection.
 pub(super) fn background_of(how: &Signal, targets: &[Target]) -> Result<Option<u16>> {
-    let Some(label) = how.detection.as_ref().and_then(|detection| detection.background.as_ref()) else {
-        return Ok(None);
-    };
+    let Some(detection) = &how.detection else { return Ok(None) };
     let first = targets.first().context("there is no head")?;
+    ensure!(
+        first.kind == HeadKind::Class,
+        "signal.detection: the first head, {:?}, is of kind {:?}, expected \"class\": only classes are detected",
+        first.name,
+        first.kind
+    );
+    let Some(label) = &detection.background else { return Ok(None) };
     let place = first.labels.iter().position(|other| other == label);
     let place = place.with_context(|| format!("signal.detection.background: the first head has no class {label:?}"))?;
     Ok(Some(place as u16))
@@ -425,4 +430,36 @@ fn cut(
         changing.keys().copied().chain((straddling > 0).then_some("data.split.block")).collect::<Vec<_>>().join(" or ")
     );
     Ok(Cut { cuts, table: Table::of(folder, names, rows, places, dialect), blocks })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn detections_of_a_head_that_has_no_classes_are_refused() {
+        let text = r#"
+            rate = 4000
+            window = 48
+            hop = 20
+            features = [{ kind = "samples" }]
+            detection = { smooth = "100 ms", on = 0.6, off = 0.3, background = "quiet" }
+        "#;
+        let how: Signal = toml::from_str(text).unwrap();
+        let target = |kind| Target {
+            name: "wear".into(),
+            kind,
+            labels: vec!["hum".into(), "quiet".into()],
+            outputs: 2,
+            values: Vec::new(),
+            scaling: Vec::new(),
+            weight: 1.0,
+            loss: crate::recipe::RegressionLoss::default(),
+            temperature: None,
+        };
+        assert_eq!(background_of(&how, &[target(HeadKind::Class)]).unwrap(), Some(1));
+        let error = background_of(&how, &[target(HeadKind::Regression)]).unwrap_err().to_string();
+        let expected = "signal.detection: the first head, \"wear\", is of kind Regression, expected \"class\": only classes are detected";
+        assert_eq!(error, expected);
+    }
 }
