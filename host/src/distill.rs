@@ -27,7 +27,7 @@ use crate::page::{self, Evidence};
 use crate::progress::say;
 use crate::quantize::{Agreement, Quantizer};
 use crate::random;
-use crate::recipe::{self, Recipe};
+use crate::recipe::{self, HeadKind, Recipe};
 use crate::report::{ModelFigures, Report, SCHEMA, StudentFigures, recall_warnings};
 use crate::teacher::Teacher;
 use crate::train::{self, Epoch, Objective};
@@ -97,7 +97,10 @@ pub fn run(recipe: &Recipe, places: &Places) -> Result<Report> {
         }
     }
     let (students, exported) = run.students(answers.as_ref())?;
-    let Exported { bytes, agreement } = exported;
+    let Exported { bytes, mut agreement } = exported;
+    // The greatest of several numbers is no answer but of a head of classes.
+    let is_class = |head: &String| data.targets.iter().any(|one| one.name == *head && one.kind == HeadKind::Class);
+    agreement.equal_argmax.retain(|head, _| is_class(head));
     let verify = vec![verify::on_host(&bytes, &verify::samples_of(&bytes, run.data, run.evaluation())?)?];
     let student = Student::parse(&bytes)?;
     let path = places.out.join(STUDENT_FILE);
