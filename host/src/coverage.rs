@@ -26,7 +26,7 @@ pub struct FactCoverage {
     pub unseen: usize,
     /// number: the least and the greatest value of training, as the student has them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub range: Option<[f32; 2]>,
+    pub range: Option<[f64; 2]>,
     /// What it is in every training sample, if it is the same in all.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub constant_in_training: Option<String>,
@@ -45,7 +45,7 @@ pub fn facts(data: &Dataset, samples: &[usize]) -> Vec<FactCoverage> {
         let train = &data.splits.train;
         let name = |value: Option<f32>| named(value, &fact.unit, fact.value, &fact.values);
         coverage.constant_in_training = only(train.iter().map(|&sample| column[sample])).map(name);
-        coverage.constant = constant(column, samples, coverage.range).map(name);
+        coverage.constant = constant(column, samples, bounded(range)).map(name);
         if matches!(fact.value, Value::Category | Value::Flag) {
             let mut trained = vec![false; fact.values.len().max(2)];
             for value in train.iter().filter_map(|&sample| column[sample]) {
@@ -72,7 +72,7 @@ pub fn facts_of_student(student: &Student<'_>, data: &Dataset, samples: &[usize]
         };
         let coverage = of_column(column, samples, bounded(range));
         let name = |value: Option<f32>| named(value, &known.unit, known.value, &known.values);
-        let constant = constant(column, samples, coverage.range).map(name);
+        let constant = constant(column, samples, bounded(range)).map(name);
         FactCoverage { name: fact.name.into(), unit: known.unit.clone(), constant, ..coverage }
     })
     .collect()
@@ -86,6 +86,7 @@ pub fn fact_warnings(facts: &[FactCoverage], split: &str) -> Vec<String> {
         let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
         let share = |count: usize| 100.0 * count as f64 / (*samples).max(1) as f64;
         if let (Some([least, greatest]), true) = (fact.range, share(*clamped) >= CLAMPED) {
+            let [least, greatest] = [least, greatest].map(|end| end as f32);
             warnings.push(format!(
                 "fact {name:?}: {clamped} of {samples} samples of the {split} split ({:.1} %) are outside the range of training, \
                  {least} to {greatest}{unit}, and are clamped to it: figures with this fact are of the clamped values",
@@ -183,7 +184,8 @@ fn of_column(column: &FactColumn, samples: &[usize], range: Option<[f32; 2]>) ->
         samples: samples.len(),
         missing: values().filter(Option::is_none).count(),
         clamped: values().flatten().filter(|&value| is_outside(value)).count(),
-        range,
+        // In double precision JSON has the same digits whichever way it is written.
+        range: range.map(|ends| ends.map(f64::from)),
         ..FactCoverage::default()
     }
 }
@@ -239,7 +241,7 @@ mod tests {
     #[test]
     fn clamped_constant_and_unseen_facts_are_counted() {
         let mut data = loaded();
-        let [least, greatest] = facts(&data, &data.splits.test)[0].range.unwrap();
+        let [least, greatest] = facts(&data, &data.splits.test)[0].range.unwrap().map(|end| end as f32);
         let test = data.splits.test.clone();
         for (place, &sample) in test.iter().enumerate() {
             data.fact_columns[0][sample] = Some(greatest + 1.0 + place as f32);

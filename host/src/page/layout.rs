@@ -414,7 +414,7 @@ fn facts(run: &Run) -> Markup {
                 thead { tr { th { "fact" } th { "range of training" } th { "clamped" } th { "value not trained on" } th { "missing" } th { "always" } } }
                 tbody { @for fact in &run.report.facts { tr {
                     th { (fact.name) }
-                    td { @if let Some([least, greatest]) = fact.range { (least) " to " (greatest) " " (fact.unit) } @else { "-" } }
+                    td { @if let Some([least, greatest]) = fact.range { (least as f32) " to " (greatest as f32) " " (fact.unit) } @else { "-" } }
                     @for count in [fact.clamped, fact.unseen, fact.missing] {
                         td { (format!("{:.1} %", count as f64 / fact.samples.max(1) as f64 * 100.0)) } }
                     td { (fact.constant.as_deref().unwrap_or("-")) }
