@@ -16,6 +16,7 @@ use candle_core::Device;
 use serde_json::json;
 
 use crate::budget;
+use crate::coverage;
 use crate::data::{self, Dataset};
 use crate::engine::{self, FactsGiven};
 use crate::facts::Audience;
@@ -27,8 +28,8 @@ use crate::progress::say;
 use crate::quantize::{Agreement, Quantizer};
 use crate::random;
 use crate::recipe::limits::{COMPUTED_VALUES, check_product};
-use crate::recipe::{self, Recipe};
-use crate::report::{ModelFigures, Report, SCHEMA, StudentFigures};
+use crate::recipe::{self, HeadKind, Recipe};
+use crate::report::{ModelFigures, Report, SCHEMA, StudentFigures, recall_warnings};
 use crate::teacher::Teacher;
 use crate::train::{self, Epoch, Objective};
 use crate::verify;
@@ -71,6 +72,12 @@ pub fn run(recipe: &Recipe, places: &Places) -> Result<Report> {
         say("warning: there is no test split: all figures are of the samples that were trained on");
     }
     data.remarks().iter().for_each(|remark| say(remark));
+    let evaluation = if data.splits.test.is_empty() { &data.splits.train } else { &data.splits.test };
+    let facts = coverage::facts(&data, evaluation);
+    let split = if data.splits.test.is_empty() { "training" } else { "test" };
+    let mut warnings = coverage::class_warnings(&data, evaluation);
+    warnings.extend(coverage::fact_warnings(&facts, split));
+    warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     rules::check(recipe, &data)?;
     budget::check(recipe, &data)?;
     let mut run = Run {
@@ -99,9 +106,18 @@ pub fn run(recipe: &Recipe, places: &Places) -> Result<Report> {
         }
     }
     let (students, exported) = run.students(answers.as_ref())?;
-    let Exported { bytes, agreement } = exported;
+    let Exported { bytes, mut agreement } = exported;
+    // The greatest of several numbers is no answer but of a head of classes.
+    let is_class = |head: &String| data.targets.iter().any(|one| one.name == *head && one.kind == HeadKind::Class);
+    agreement.equal_argmax.retain(|head, _| is_class(head));
     let verify = vec![verify::on_host(&bytes, &verify::samples_of(&bytes, run.data, run.evaluation())?)?];
     let student = Student::parse(&bytes)?;
+    let mut networks: Vec<(String, &serde_json::Value)> = Vec::new();
+    networks.extend(teacher.iter().map(|teacher| ("teacher".into(), &teacher.metrics)));
+    networks.extend(
+        students.iter().map(|student| (format!("student ({}, {})", student.name, student.precision), &student.metrics)),
+    );
+    warnings.extend(recall_warnings(&networks));
     let report = Report {
         schema: SCHEMA,
         dataset: recipe.name.clone(),
@@ -118,6 +134,8 @@ pub fn run(recipe: &Recipe, places: &Places) -> Result<Report> {
         },
         quantization: Some(agreement),
         verify,
+        facts,
+        warnings,
     };
     let said = page::Said { teacher: &said, student: &student, model: &bytes };
     let evidence = Evidence::gather(&places.command, &data, run.evaluation(), &said, recipe.seed)?;

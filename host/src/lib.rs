@@ -8,6 +8,7 @@
 pub mod boards;
 pub mod budget;
 pub mod build;
+pub mod coverage;
 pub mod data;
 pub mod distill;
 pub mod engine;

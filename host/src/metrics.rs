@@ -31,6 +31,36 @@ pub struct HeadMetrics {
     /// multilabel: each label by itself.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub labels: BTreeMap<String, HeadMetrics>,
+    /// class: each class; binary: each of the two answers; multilabel: the yes of each label, at one half.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub classes: BTreeMap<String, ClassFigures>,
+}
+
+/// The figures of one class.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClassFigures {
+    /// How many samples are of the class.
+    pub samples: usize,
+    /// The share of them that are answered with it; absent when there are none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub recall: Option<f64>,
+    /// The share of its answers that are right; absent when it is never answered.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub precision: Option<f64>,
+}
+
+impl ClassFigures {
+    /// Counts the pairs of answer and truth.
+    fn of(pairs: impl Iterator<Item = (bool, bool)>) -> Self {
+        let (mut samples, mut answered, mut both) = (0, 0, 0);
+        for (predicted, actual) in pairs {
+            samples += usize::from(actual);
+            answered += usize::from(predicted);
+            both += usize::from(predicted && actual);
+        }
+        let share_of = |whole: usize| (whole > 0).then(|| share(both, whole));
+        Self { samples, recall: share_of(samples), precision: share_of(answered) }
+    }
 }
 
 impl HeadMetrics {
@@ -39,7 +69,18 @@ impl HeadMetrics {
     ///
     /// Absent when no label is known.
     pub fn selection(&self) -> Option<f64> {
-        self.average_precision.or(self.accuracy).or(self.cosine).or(self.r2)
+        self.named_selection().map(|(_, figure)| figure)
+    }
+
+    /// Returns the same with its name.
+    pub fn named_selection(&self) -> Option<(&'static str, f64)> {
+        let named = [
+            ("average_precision", self.average_precision),
+            ("accuracy", self.accuracy),
+            ("cosine", self.cosine),
+            ("r2", self.r2),
+        ];
+        named.into_iter().find_map(|(name, figure)| Some((name, figure?)))
     }
 }
 
@@ -115,28 +156,49 @@ fn measure_known(target: &Target, samples: &[usize], logits: &[f32]) -> HeadMetr
             let f1 = (0..target.outputs).map(|class| {
                 f1_of(predicted.iter().zip(&actual).map(|(&predicted, &actual)| (predicted == class, actual == class)))
             });
+            // One pass over the samples: a head may have thousands of classes.
+            let mut counts = vec![(0usize, 0usize, 0usize); target.outputs];
+            for (&predicted, &actual) in predicted.iter().zip(&actual) {
+                counts[actual].0 += 1;
+                counts[predicted].1 += 1;
+                counts[actual].2 += usize::from(predicted == actual);
+            }
+            let share_of = |part: usize, whole: usize| (whole > 0).then(|| share(part, whole));
+            let classes = counts.iter().enumerate().map(|(class, &(samples, answered, both))| {
+                let figures =
+                    ClassFigures { samples, recall: share_of(both, samples), precision: share_of(both, answered) };
+                (target.output_name(class), figures)
+            });
             HeadMetrics {
                 accuracy: Some(share(right, samples.len())),
                 f1: Some(f1.sum::<f64>() / target.outputs as f64),
+                classes: classes.collect(),
                 ..HeadMetrics::default()
             }
         }
         HeadKind::Binary => {
-            one_label(samples.iter().map(|&sample| target.row(sample)[0] > 0.5), rows.map(|row| row[0]))
+            let actual = || samples.iter().map(|&sample| target.row(sample)[0] > 0.5);
+            let pairs = || rows.clone().map(|row| row[0] >= 0.0).zip(actual());
+            let classes = [
+                (target.answer_name(false), ClassFigures::of(pairs().map(|(predicted, actual)| (!predicted, !actual)))),
+                (target.answer_name(true), ClassFigures::of(pairs())),
+            ];
+            HeadMetrics { classes: classes.into(), ..one_label(actual(), rows.clone().map(|row| row[0])) }
         }
         HeadKind::Multilabel => {
-            let labels: Vec<HeadMetrics> = (0..target.outputs)
+            let (labels, classes): (Vec<HeadMetrics>, Vec<ClassFigures>) = (0..target.outputs)
                 .map(|label| {
                     let rows = samples.iter().zip(logits.chunks_exact(target.outputs));
                     let known = rows.filter(|&(&sample, _)| !target.row(sample)[label].is_nan());
                     let pairs: Vec<(bool, f32)> =
                         known.map(|(&sample, row)| (target.row(sample)[label] > 0.5, row[label])).collect();
                     if pairs.is_empty() {
-                        return HeadMetrics::default();
+                        return (HeadMetrics::default(), ClassFigures::default());
                     }
-                    one_label(pairs.iter().map(|pair| pair.0), pairs.iter().map(|pair| pair.1))
+                    let figures = one_label(pairs.iter().map(|pair| pair.0), pairs.iter().map(|pair| pair.1));
+                    (figures, ClassFigures::of(pairs.iter().map(|&(actual, logit)| (logit >= 0.0, actual))))
                 })
-                .collect();
+                .unzip();
             let mean = |figure: fn(&HeadMetrics) -> Option<f64>| {
                 let known: Vec<f64> = labels.iter().filter_map(figure).collect();
                 (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
@@ -145,8 +207,9 @@ fn measure_known(target: &Target, samples: &[usize], logits: &[f32]) -> HeadMetr
                 accuracy: mean(|m| m.accuracy),
                 f1: mean(|m| m.f1),
                 average_precision: mean(|m| m.average_precision),
+                classes: classes.into_iter().enumerate().map(|(at, one)| (target.output_name(at), one)).collect(),
                 labels: (0..target.outputs)
-                    .map(|label| target.labels.get(label).cloned().unwrap_or(format!("{label}")))
+                    .map(|label| target.output_name(label))
                     .zip(labels.iter().cloned())
                     .collect(),
                 ..HeadMetrics::default()
@@ -290,6 +353,40 @@ mod tests {
         let directions = Target { loss: RegressionLoss::Cosine, ..target(HeadKind::Regression, &[3.0, 4.0]) };
         let figures = measure(&directions, &[0], &[0.6, 0.8]);
         assert!((figures.selection().unwrap() - 1.0).abs() < 1e-6, "{figures:?}");
+    }
+
+    fn with_labels(kind: HeadKind, labels: &[&str], outputs: usize, values: &[f32]) -> Target {
+        Target {
+            name: "y".into(),
+            kind,
+            labels: labels.iter().map(|label| label.to_string()).collect(),
+            outputs,
+            values: values.to_vec(),
+            scaling: vec![[0.0, 1.0]; outputs],
+            weight: 1.0,
+            loss: RegressionLoss::Mse,
+            temperature: None,
+        }
+    }
+
+    /// Accuracy hides a class that is never answered; its recall does not.
+    #[test]
+    fn recall_and_precision_are_of_each_class() {
+        let target = with_labels(HeadKind::Class, &["a", "b"], 3, &[0.0, 0.0, 1.0, f32::NAN]);
+        let figures = measure(&target, &[0, 1, 2, 3], &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
+        let of = |name: &str| figures.classes[name].clone();
+        assert_eq!(of("a"), ClassFigures { samples: 2, recall: Some(0.5), precision: Some(0.5) });
+        assert_eq!(of("b"), ClassFigures { samples: 1, recall: Some(0.0), precision: Some(0.0) });
+        assert_eq!(of("2"), ClassFigures { samples: 0, recall: None, precision: None });
+        // A rare yes that is never answered.
+        let target = with_labels(HeadKind::Binary, &[], 1, &[0.0, 0.0, 0.0, 1.0]);
+        let figures = measure(&target, &[0, 1, 2, 3], &[-1.0, -1.0, -1.0, -0.5]);
+        assert_eq!(figures.classes["yes"], ClassFigures { samples: 1, recall: Some(0.0), precision: None });
+        assert_eq!(figures.classes["no"], ClassFigures { samples: 3, recall: Some(1.0), precision: Some(0.75) });
+        let target = with_labels(HeadKind::Multilabel, &["a", "b"], 2, &[1.0, 0.0, 0.0, f32::NAN]);
+        let figures = measure(&target, &[0, 1], &[-1.0, 1.0, -1.0, 1.0]);
+        assert_eq!(figures.classes["a"], ClassFigures { samples: 1, recall: Some(0.0), precision: None });
+        assert_eq!(figures.classes["b"], ClassFigures { samples: 0, recall: None, precision: Some(0.0) });
     }
 
     #[test]

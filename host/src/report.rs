@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+use crate::coverage::FactCoverage;
 use crate::data::Dataset;
 use crate::metrics::HeadMetrics;
 use crate::quantize::Agreement;
@@ -33,6 +34,12 @@ pub struct Report {
     pub quantization: Option<Agreement>,
     /// Comparisons of the file's outputs.
     pub verify: Vec<VerifyFigures>,
+    /// The facts of the board in the samples that figures are of, against those that were trained on.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub facts: Vec<FactCoverage>,
+    /// What the figures do not show by themselves: classes that are never answered, facts that are clamped or never change.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub warnings: Vec<String>,
 }
 
 /// Figures of the teacher.
@@ -73,6 +80,9 @@ pub struct StudentFigures {
     /// The first head's accuracy from each seed, for a test of differences.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub accuracies: Vec<f64>,
+    /// What checkpoints are chosen by, of the first head, from each seed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub selection: Option<Selection>,
     /// fusion "prior": what each head takes of what the facts alone say, the mean over the seeds.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub priors: BTreeMap<String, f64>,
@@ -81,6 +91,17 @@ pub struct StudentFigures {
     /// The deviation of each of them over the seeds, n - 1 in the denominator; 0 for one seed.
     #[serde(default)]
     pub deviations: Value,
+}
+
+/// The figure that a network is chosen by, for a test of differences.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Selection {
+    /// The head.
+    pub head: String,
+    /// The name of the figure, as in the head's metrics.
+    pub figure: String,
+    /// What it is from each seed.
+    pub values: Vec<f64>,
 }
 
 /// Figures of the file.
@@ -171,12 +192,68 @@ impl StudentFigures {
             deviation,
             seeds: seeds.len(),
             accuracies,
+            selection: Selection::of_seeds(data, seeds),
             priors: BTreeMap::new(),
             metrics: over_seeds(&metrics, &|numbers| mean_and_deviation(numbers).0.unwrap_or_default()),
             deviations: over_seeds(&metrics, &|numbers| mean_and_deviation(numbers).1),
         }
     }
 }
+
+impl Selection {
+    /// Returns that of the first head; nothing where a seed has no such figure.
+    fn of_seeds(data: &Dataset, seeds: &[Vec<HeadMetrics>]) -> Option<Self> {
+        let named: Vec<(&str, f64)> =
+            seeds.iter().map(|heads| heads.first()?.named_selection()).collect::<Option<_>>()?;
+        let &(figure, _) = named.first()?;
+        let is_one = named.iter().all(|(name, _)| *name == figure);
+        let head = &data.targets.first()?.name;
+        is_one.then(|| Self {
+            head: head.clone(),
+            figure: figure.into(),
+            values: named.iter().map(|(_, value)| *value).collect(),
+        })
+    }
+}
+
+/// Returns the classes that some networks find less often than in one of ten samples, a line each, those that the last network
+/// finds least first. `networks` are names and what [`metrics_value`] returns.
+pub fn recall_warnings(networks: &[(String, &Value)]) -> Vec<String> {
+    let Some((_, Value::Object(heads))) = networks.last() else { return Vec::new() };
+    let mut warnings = Vec::new();
+    for head in heads.keys() {
+        let of = |metrics: &Value, class: &str, figure: &str| metrics[head]["classes"][class][figure].as_f64();
+        let classes = heads[head]["classes"].as_object().into_iter().flat_map(|classes| classes.keys());
+        let mut lines: Vec<(f64, f64, String)> = Vec::new();
+        for class in classes {
+            let poor: Vec<String> = networks
+                .iter()
+                .filter_map(|(name, metrics)| {
+                    let recall = of(metrics, class, "recall").filter(|&recall| recall < POOR)?;
+                    let never = if of(metrics, class, "precision").is_none() { " (never answered)" } else { "" };
+                    Some(format!("{:.1} %{never} of {name}", 100.0 * recall))
+                })
+                .collect();
+            let Some((_, last)) = networks.last().filter(|_| !poor.is_empty()) else { continue };
+            let samples = of(last, class, "samples").unwrap_or_default();
+            let line = format!("head {head:?}: recall of {class:?} ({samples} samples): {}", poor.join(", "));
+            lines.push((of(last, class, "recall").unwrap_or_default(), -samples, line));
+        }
+        lines.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        let more = lines.len().saturating_sub(LISTED);
+        warnings.extend(lines.into_iter().take(LISTED).map(|(_, _, line)| line));
+        if more > 0 {
+            warnings.push(format!("head {head:?}: the recall of {more} more is below {:.0} %", 100.0 * POOR));
+        }
+    }
+    warnings
+}
+
+/// A lower recall is worth a warning.
+const POOR: f64 = 0.1;
+
+/// The most classes of a head that are warned of one by one.
+const LISTED: usize = 8;
 
 /// How sure the difference between two students is.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -223,7 +300,11 @@ pub fn metrics_value(data: &Dataset, heads: &[HeadMetrics]) -> Value {
         if let Some(object) = value.as_object_mut()
             && let Some(Value::Object(labels)) = object.remove("labels")
         {
-            object.extend(labels);
+            for (label, figures) in labels {
+                // A label may be called as a figure is, which it must not replace.
+                let key = if object.contains_key(&label) { format!("label {label}") } else { label };
+                object.insert(key, figures);
+            }
         }
         (target.name.clone(), value)
     });
@@ -249,9 +330,21 @@ fn over_seeds(values: &[Value], of: &impl Fn(&[f64]) -> f64) -> Value {
                 let members: Vec<Value> = values.iter().filter_map(|value| value.get(key).cloned()).collect();
                 (key.clone(), over_seeds(&members, of))
             };
-            Value::Object(first.keys().map(member).collect())
+            // A figure that one seed lacks, as the precision of a class that it never answers, is that of the others.
+            let mut keys: Vec<&String> = first.keys().collect();
+            for key in values.iter().skip(1).filter_map(Value::as_object).flat_map(|object| object.keys()) {
+                if !keys.contains(&key) {
+                    keys.push(key);
+                }
+            }
+            Value::Object(keys.into_iter().map(member).collect())
         }
-        Some(Value::Number(_)) => Value::from(of(&values.iter().filter_map(Value::as_f64).collect::<Vec<f64>>())),
+        Some(Value::Number(number)) => {
+            let over = of(&values.iter().filter_map(Value::as_f64).collect::<Vec<f64>>());
+            // A count that is the same from every seed stays one.
+            let count = number.as_u64().filter(|&count| count as f64 == over);
+            count.map_or_else(|| Value::from(over), Value::from)
+        }
         Some(other) => other.clone(),
         None => Value::Null,
     }
@@ -281,10 +374,29 @@ mod tests {
     }
 
     #[test]
+    fn classes_that_are_hardly_found_are_named_with_the_networks() {
+        let good = serde_json::json!({"y": {"classes": {"a": {"samples": 9, "recall": 1.0, "precision": 0.9},
+            "b": {"samples": 4, "recall": 0.75, "precision": 0.9}, "c": {"samples": 0}}}});
+        let poor = serde_json::json!({"y": {"classes": {"a": {"samples": 9, "recall": 1.0, "precision": 0.5},
+            "b": {"samples": 4, "recall": 0.0}, "c": {"samples": 0}}}});
+        let warnings = recall_warnings(&[("the teacher".into(), &good), ("the student".into(), &poor)]);
+        assert_eq!(warnings, ["head \"y\": recall of \"b\" (4 samples): 0.0 % (never answered) of the student"]);
+        assert!(recall_warnings(&[("the teacher".into(), &good)]).is_empty());
+        let many: serde_json::Map<String, Value> =
+            (0..20).map(|class| (class.to_string(), serde_json::json!({"samples": 1, "recall": 0.0}))).collect();
+        let many = serde_json::json!({"y": {"classes": many}});
+        let warnings = recall_warnings(&[("the student".into(), &many)]);
+        assert!(warnings.len() == 9 && warnings[8].contains("12 more"), "{warnings:?}");
+    }
+
+    #[test]
     fn means_go_through_nested_objects() {
         let values = [serde_json::json!({"a": {"f1": 0.5}}), serde_json::json!({"a": {"f1": 1.0}})];
         let mean = |numbers: &[f64]| mean_and_deviation(numbers).0.unwrap();
         assert_eq!(over_seeds(&values, &mean), serde_json::json!({"a": {"f1": 0.75}}));
+        // What one seed lacks is the mean of the others, and a count stays a count.
+        let values = [serde_json::json!({"n": 3}), serde_json::json!({"n": 3, "precision": 0.5})];
+        assert_eq!(over_seeds(&values, &mean), serde_json::json!({"n": 3, "precision": 0.5}));
         assert_eq!(mean_and_deviation(&[1.0, 3.0]), (Some(2.0), 2f64.sqrt()));
         assert_eq!(mean_and_deviation(&[]), (None, 0.0));
     }

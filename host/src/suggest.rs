@@ -1,5 +1,7 @@
 //! Names and texts of data in messages: the nearest right one, and as little of long ones as says enough.
 
+use crate::progress::one_line;
+
 /// Returns the candidate that is nearest to a misspelt name, if one is near enough to be meant.
 pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     /// A distance takes the product of both lengths.
@@ -21,12 +23,12 @@ pub fn listed<S: AsRef<str>>(names: &[S]) -> String {
     format!("{}{more}", shown.join(", "))
 }
 
-/// Returns a text of data for a message: its first 60 characters.
+/// Returns a text of data for a message: its first 60 characters, in one line.
 pub fn shortened(text: &str) -> String {
     const MOST: usize = 60;
     match text.char_indices().nth(MOST) {
-        None => text.into(),
-        Some((end, _)) => format!("{}... ({} bytes)", &text[..end], text.len()),
+        None => one_line(text).into_owned(),
+        Some((end, _)) => format!("{}... ({} bytes)", one_line(&text[..end]), text.len()),
     }
 }
 

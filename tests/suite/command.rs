@@ -80,6 +80,30 @@ fn runs_are_compared_with_the_first() {
     fails(folder.path(), &["compare", "small.toml"], &["small.toml", "not a report"]);
 }
 
+/// A regression is tested by the figure that its checkpoints are chosen by.
+#[test]
+fn regressions_are_compared_by_their_own_figure() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = "[data]\nformat = \"random\"\nsamples = 200\n[input]\nshape = [3]\n[[heads]]\nname = \"y\"\n\
+        kind = \"regression\"\noutputs = 1\n[student]\narch = \"mlp\"\nhidden = [4]\n[distill]\nmethod = \"none\"\n";
+    fs::write(folder.path().join("r.toml"), recipe).unwrap();
+    for (out, epochs) in [("a", "1"), ("b", "8")] {
+        let epochs = format!("student.epochs={epochs}");
+        let output = in_folder(folder.path(), &["distill", "r.toml", "--out", out, "--seeds", "3", "--set", &epochs]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let table = text(&output.stdout);
+        let row = table.lines().find(|line| line.starts_with("student, labels, int8")).unwrap();
+        assert_eq!(row.matches(" ± ").count(), 2, "rmse and r2 are means of seeds: {table}");
+    }
+    let rows = json(&in_folder(folder.path(), &["compare", "a", "b", "--json"]));
+    let against = &rows[3]["against"];
+    assert!(rows[3]["figure"] == "y r2" && against["p"].is_number() && against["paired"] == true, "{rows}");
+    let r2 = |row: usize| rows[row]["student"]["metrics"]["y"]["r2"].as_f64().unwrap();
+    assert!((against["difference"].as_f64().unwrap() - (r2(3) - r2(1))).abs() < 1e-9, "{rows}");
+    let table = text(&in_folder(folder.path(), &["compare", "a", "b"]).stdout);
+    assert!(table.contains("y r2") && table.contains("difference and p: of y r2"), "{table}");
+}
+
 /// One command tells what labels, teacher, facts and integers each bring.
 #[test]
 fn ablation_shows_every_step() {

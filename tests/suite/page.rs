@@ -171,6 +171,9 @@ fn page_is_written_with_a_run_and_anew() {
         assert!(page.contains(part), "no {part}");
     }
     assert!(page.contains("a &lt;b&gt; run") && !page.contains("a <b> run"), "a text is not escaped");
+    for part in ["class=\"reflow\"", "data-name=\"fault accuracy\"", "each class: the share", "range of training"] {
+        assert!(page.contains(part), "no {part}");
+    }
     // Nothing is fetched from anywhere.
     for part in ["src=\"http", "href=\"http", "@import", "url("] {
         assert!(!page.contains(part), "{part}");

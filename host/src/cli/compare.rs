@@ -7,8 +7,8 @@ use attar::report::{Report, Significance, StudentFigures};
 use clap::Args;
 use serde_json::json;
 
-use super::distill::{figure, figure_names};
-use super::table::{grouped, percent, table};
+use super::distill::{figure, figure_names, figure_of_seeds, is_share};
+use super::table::{grouped, table};
 use super::{print, print_json};
 
 /// Arguments of `compare`.
@@ -33,6 +33,20 @@ struct Row {
     flash_bytes: usize,
 }
 
+impl Row {
+    /// Returns the name of the figure that is tested, with its values from each seed: what checkpoints are chosen by, of the
+    /// first head.
+    fn figure(&self) -> Option<(String, Vec<f64>)> {
+        if let Some(selection) = &self.student.selection {
+            return Some((format!("{} {}", selection.head, selection.figure), selection.values.clone()));
+        }
+        // Earlier reports hold the accuracies of the first head alone.
+        self.student.accuracy?;
+        let name = figure_names(&self.student.metrics).into_iter().find(|name| name.ends_with(" accuracy"))?;
+        Some((name, self.student.accuracies.clone()))
+    }
+}
+
 pub(super) fn compare(arguments: &Arguments) -> Result<()> {
     let mut rows = Vec::new();
     for (place, run) in arguments.runs.iter().enumerate() {
@@ -43,18 +57,19 @@ pub(super) fn compare(arguments: &Arguments) -> Result<()> {
         rows.extend(students.map(|student| Row { run: name.clone(), place, seed, student, flash_bytes }));
     }
     let base = rows.iter().rev().find(|row| row.place == 0).context("the first run has no students")?;
+    let base_figure = base.figure();
     let against = |row: &Row| {
-        // An accuracy is compared with one of the same head alone.
-        let of = |row: &Row| figure_names(&row.student.metrics).into_iter().find(|name| name.ends_with(" accuracy"));
-        let comparable = !std::ptr::eq(row, base) && of(row) == of(base);
-        comparable
-            .then(|| Significance::between(&row.student.accuracies, &base.student.accuracies, row.seed == base.seed))
-            .flatten()
+        // A figure is compared with the same of the same head alone.
+        let (name, values) = row.figure()?;
+        let (_, base_values) = base_figure.as_ref().filter(|(base_name, _)| *base_name == name)?;
+        (!std::ptr::eq(row, base)).then(|| Significance::between(&values, base_values, row.seed == base.seed)).flatten()
     };
     if arguments.json {
-        let rows: Vec<_> =
-            rows.iter().map(|row| json!({"run": row.run, "student": row.student, "against": against(row)})).collect();
-        return print_json(&rows);
+        let of_row = |row: &Row| {
+            let name = row.figure().map(|(name, _)| name);
+            json!({"run": row.run, "student": row.student, "figure": name, "against": against(row)})
+        };
+        return print_json(&rows.iter().map(of_row).collect::<Vec<_>>());
     }
     let mut names: Vec<String> = Vec::new();
     for name in rows.iter().flat_map(|row| figure_names(&row.student.metrics)) {
@@ -62,42 +77,43 @@ pub(super) fn compare(arguments: &Arguments) -> Result<()> {
             names.push(name);
         }
     }
-    // The first head's accuracy has a column of its own.
-    let first = figure_names(&rows[0].student.metrics).into_iter().find(|name| name.ends_with(" accuracy"));
-    names.retain(|name| Some(name) != first.as_ref());
+    // What is tested has a column of its own.
+    let tested = base_figure.as_ref().map(|(name, _)| name.clone());
+    names.retain(|name| Some(name) != tested.as_ref());
+    let in_points = tested.as_deref().is_none_or(is_share);
     let cells: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
             let student = &row.student;
-            let accuracy = student.accuracy.map_or("-".into(), |accuracy| {
-                let spread =
-                    if student.seeds > 1 { format!(" ± {:.2}", student.deviation * 100.0) } else { String::new() };
-                format!("{:.2} %{spread}", accuracy * 100.0)
-            });
             let significance = against(row);
             let mut cells = vec![
                 format!("{}: {}, {} facts, {}", row.run, student.name, student.facts, student.precision),
                 grouped(student.parameters as u64),
                 if student.precision == "f32" { String::new() } else { grouped(row.flash_bytes as u64) },
                 student.seeds.to_string(),
-                accuracy,
-                significance.map_or(String::new(), |s| format!("{:+.2}", s.difference * 100.0)),
+                tested.as_deref().map_or("-".into(), |name| figure_of_seeds(student, name)),
+                significance.map_or(String::new(), |s| match in_points {
+                    true => format!("{:+.2}", s.difference * 100.0),
+                    false => format!("{:+.4}", s.difference),
+                }),
                 significance
                     .and_then(|s| s.p)
                     .map_or(String::new(), |p| if p < 0.001 { "< 0.001".into() } else { format!("{p:.3}") }),
             ];
-            cells.extend(names.iter().map(|name| figure(&student.metrics, name)));
+            cells.extend(names.iter().map(|name| figure_of_seeds(student, name)));
             cells
         })
         .collect();
-    let mut header = vec!["student", "parameters", "flash", "seeds", "accuracy", "points", "p"];
+    let difference = if in_points { "points" } else { "difference" };
+    let mut header = vec!["student", "parameters", "flash", "seeds", tested.as_deref().unwrap_or("-"), difference, "p"];
     header.extend(names.iter().map(String::as_str));
     let note = format!(
-        "points and p: against {}: {}, {}, {}; two-sided t-test, paired where the seeds are the same, otherwise Welch's",
+        "{difference} and p: of {} against {}: {}, {}, {}; two-sided t-test, paired where the seeds are the same, otherwise Welch's",
+        tested.as_deref().unwrap_or("nothing"),
         base.run,
         base.student.name,
         base.student.precision,
-        base.student.accuracy.map_or("which has no accuracy".into(), percent)
+        tested.as_deref().map_or("which has no figure to test".into(), |name| figure(&base.student.metrics, name))
     );
     print(&format!("{}\n\n{note}", table(&header, &cells)))
 }

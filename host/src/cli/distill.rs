@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, ensure};
 use attar::distill::{self, Places};
 use attar::files;
-use attar::progress::{Stopped, say};
+use attar::progress::{Stopped, one_line, say};
 use attar::recipe::Recipe;
-use attar::report::Report;
+use attar::report::{Report, StudentFigures};
 use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
@@ -174,10 +174,7 @@ fn summary(report: &Report, out: &Path) -> String {
     for student in &report.students {
         let facts = if student.facts == "all" && !student.name.contains("facts") { " + facts" } else { "" };
         let name = format!("student, {}{facts}, {}", student.name, student.precision);
-        let mut cells = figures(&student.metrics);
-        if let (Some(cell), Some(_), true) = (cells.first_mut(), student.accuracy, student.seeds > 1) {
-            *cell = format!("{cell} ± {:.1}", student.deviation * 100.0);
-        }
+        let cells = names.iter().map(|name| figure_of_seeds(student, name)).collect();
         rows.push([vec![name, grouped(student.parameters as u64)], cells].concat());
     }
     let seeds = report.students.iter().map(|student| student.seeds).max().unwrap_or(1);
@@ -207,6 +204,7 @@ fn summary(report: &Report, out: &Path) -> String {
         ));
     }
     lines.push(format!("page: {}", out.join(attar::page::PAGE_FILE).display()));
+    lines.extend(report.warnings.iter().map(|warning| format!("warning: {}", one_line(warning))));
     lines.extend(report.verify.iter().map(|verify| {
         format!(
             "verify: {} mismatches ({} samples on {})",
@@ -264,12 +262,52 @@ pub(super) fn figure_names(metrics: &Value) -> Vec<String> {
 
 /// Returns a figure as a table shows it.
 pub(super) fn figure(metrics: &Value, name: &str) -> String {
-    let value = name.rsplit_once(' ').and_then(|(head, figure)| metrics.get(head)?.get(figure)?.as_f64());
-    match value {
-        Some(value) if name.ends_with("rmse") || name.ends_with("r2") || name.ends_with("cosine") => {
-            format!("{value:.4}")
-        }
+    match value_of(metrics, name) {
+        Some(value) if !is_share(name) => format!("{value:.4}"),
         Some(value) => percent(value),
         None => "-".into(),
+    }
+}
+
+/// Returns a student's figure as a table shows it, with its deviation where it is the mean of several seeds.
+pub(super) fn figure_of_seeds(student: &StudentFigures, name: &str) -> String {
+    let figure = figure(&student.metrics, name);
+    match value_of(&student.deviations, name).filter(|_| student.seeds > 1) {
+        Some(deviation) if is_share(name) => format!("{figure} ± {:.1}", deviation * 100.0),
+        Some(deviation) => format!("{figure} ± {deviation:.4}"),
+        None => figure,
+    }
+}
+
+fn value_of(metrics: &Value, name: &str) -> Option<f64> {
+    let (head, figure) = name.rsplit_once(' ')?;
+    metrics.get(head)?.get(figure)?.as_f64()
+}
+
+/// Returns whether a figure is a share, which is shown in percent.
+pub(super) fn is_share(name: &str) -> bool {
+    !["rmse", "r2", "cosine"].iter().any(|figure| name.ends_with(figure))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each figure that is a mean has its deviation beside it, not the first alone.
+    #[test]
+    fn every_figure_of_several_seeds_has_its_deviation() {
+        let student = serde_json::json!({
+            "name": "distilled", "facts": "none", "distilled": true, "precision": "int8", "parameters": 1,
+            "deviation": 0.1, "seeds": 2,
+            "metrics": {"a": {"accuracy": 0.5, "f1": 0.25}, "b": {"rmse": 2.0}},
+            "deviations": {"a": {"accuracy": 0.1, "f1": 0.02}, "b": {"rmse": 0.5}},
+        });
+        let mut student: StudentFigures = serde_json::from_value(student).unwrap();
+        let cells = |student: &StudentFigures| {
+            ["a accuracy", "a f1", "b rmse", "b r2"].map(|name| figure_of_seeds(student, name))
+        };
+        assert_eq!(cells(&student), ["50.0 % ± 10.0", "25.0 % ± 2.0", "2.0000 ± 0.5000", "-"]);
+        student.seeds = 1;
+        assert_eq!(cells(&student), ["50.0 %", "25.0 %", "2.0000", "-"]);
     }
 }

@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
+use attar::coverage;
 use attar::engine::{self, FactsGiven};
 use attar::facts::Audience;
-use attar::report::metrics_value;
+use attar::progress::say;
+use attar::report::{metrics_value, recall_warnings};
 use attar_shared::FactKind;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::table::table;
+use super::table::{grouped, percent, table};
 use super::{parse_model, print, print_json, read_model, recipe_for};
 
 /// Arguments of `eval`.
@@ -79,9 +81,19 @@ pub(super) fn eval(arguments: &Arguments) -> Result<()> {
         let figures = engine::evaluate(&student, &data, samples, given)?;
         rows.push((name, metrics_value(&data, &figures)));
     }
+    let coverage = coverage::facts_of_student(&student, &data, samples);
+    let split = if data.splits.test.is_empty() { "training" } else { "test" };
+    let mut warnings = coverage::fact_warnings(&coverage, split);
+    // What facts are missing or shuffled does not find is not the student's fault.
+    let as_given = rows.first().map(|(_, metrics)| ("the student".to_string(), metrics));
+    warnings.extend(recall_warnings(&as_given.into_iter().collect::<Vec<_>>()));
+    for warning in &warnings {
+        say(&format!("warning: {warning}"));
+    }
     if arguments.json {
         let rows: Map<String, Value> = rows.into_iter().collect();
-        return print_json(&json!({"samples": samples.len(), "metrics": rows}));
+        let all = json!({"samples": samples.len(), "metrics": rows, "facts": coverage, "warnings": warnings});
+        return print_json(&all);
     }
     let mut names: Vec<(String, String)> = Vec::new();
     if let Some((_, Value::Object(heads))) = rows.first() {
@@ -104,8 +116,32 @@ pub(super) fn eval(arguments: &Arguments) -> Result<()> {
         })
         .collect();
     let table = table(&header, &cells);
-    print(&format!("{} on {} samples\n\n{table}{carried}", arguments.model.display(), samples.len()))
+    let classes = classes(&rows);
+    print(&format!("{} on {} samples\n\n{table}{carried}{classes}", arguments.model.display(), samples.len()))
 }
+
+/// Returns recall and precision of each class of the heads with few of them.
+fn classes(rows: &[(String, Value)]) -> String {
+    let Some((_, Value::Object(heads))) = rows.first() else { return String::new() };
+    let mut cells = Vec::new();
+    for (head, figures) in heads {
+        let Some(classes) = figures["classes"].as_object().filter(|classes| classes.len() <= FEW_CLASSES) else {
+            continue;
+        };
+        for (class, figures) in classes {
+            let share = |name: &str| figures[name].as_f64().map_or("-".into(), percent);
+            let samples = figures["samples"].as_u64().unwrap_or_default();
+            cells.push(vec![format!("{head}: {class}"), grouped(samples), share("recall"), share("precision")]);
+        }
+    }
+    if cells.is_empty() {
+        return String::new();
+    }
+    format!("\n\n{}", table(&["class", "samples", "recall", "precision"], &cells))
+}
+
+/// The most classes of a head that are listed one by one; the JSON has all.
+const FEW_CLASSES: usize = 24;
 
 /// Returns which fact carries how much: what the first figure loses when each alone is another sample's.
 fn carried(rows: &[(String, Value)], set: &[(usize, &str)], names: &[(String, String)]) -> String {

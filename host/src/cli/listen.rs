@@ -103,10 +103,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         }
         let count = heard.detections.len();
         print(&format!("{count} detections in {seconds:.1} s"))?;
-        if let Some(Counts { recordings, right, wrong, missed, quiet, again }) = counts {
+        if let Some(Counts { recordings, right, wrong, missed, quiet, again, late }) = counts {
             print(&format!(
                 "of {recordings} recordings {right} heard right, {wrong} wrong, {missed} missed; {quiet} stayed quiet as they \
                  should; {again} were heard more than once"
+            ))?;
+            print(&format!(
+                "a detection is counted once, for the recording that began last before it: {late} came late, in the gap after \
+                 their recording; one that comes after the next recording began counts for the next{}",
+                if arguments.gap > 0.0 { "" } else { " (--gap SECONDS keeps them apart)" }
             ))?;
         }
         if let Some(figures) = &figures {
@@ -133,7 +138,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 struct Counts {
     recordings: usize,
-    /// Those whose first detection, or one that began before and lasts to their end, is their class.
+    /// Those whose first detection is their class.
     right: usize,
     /// Those whose detection is another, and those of the background that made one.
     wrong: usize,
@@ -143,10 +148,11 @@ struct Counts {
     quiet: usize,
     /// Those that made more than one.
     again: usize,
+    /// Detections that came after the end of their recording, in the gap.
+    late: usize,
 }
 
-/// Holds detections against the names of the recordings, if the recipe beside the model says how to read them. A detection is of the
-/// recording that began last before its window ended.
+/// Holds detections against the names of the recordings, if the recipe beside the model says how to read them.
 fn counts(
     arguments: &Arguments,
     student: &Student<'_>,
@@ -179,26 +185,62 @@ fn counts(
     let sample_of = |hop: u32| {
         (hop as usize * usize::from(signal.hop) + usize::from(signal.window)) * signal.decimation() * channels
     };
+    let (ends, detected): (Vec<usize>, Vec<usize>) =
+        detections.iter().map(|one| (sample_of(one.hop), one.class)).unzip();
+    Ok(Some(counted(&classes, rules.background.map(usize::from), &ends, &detected, places)))
+}
+
+/// Counts detections, which are made at `ends`, the samples at which their windows end. Each is of one recording, the one that
+/// began last before it was made; one that lasts into the next recording is not counted there again. What comes in the gap after
+/// a recording is of that recording, and late.
+fn counted(
+    classes: &[usize],
+    background: Option<usize>,
+    ends: &[usize],
+    detected: &[usize],
+    places: &[Range<usize>],
+) -> Counts {
+    let mut counts = Counts { recordings: classes.len(), ..Counts::default() };
     let mut heard = vec![Vec::new(); classes.len()];
-    for one in detections {
-        let before = places.partition_point(|place| place.start < sample_of(one.hop));
-        if let Some(heard) = before.checked_sub(1).and_then(|index| heard.get_mut(index)) {
-            heard.push(one.class);
+    for (&end, &class) in ends.iter().zip(detected) {
+        let before = places.partition_point(|place| place.start < end);
+        let Some(index) = before.checked_sub(1) else { continue };
+        if let (Some(heard), Some(place)) = (heard.get_mut(index), places.get(index)) {
+            heard.push(class);
+            counts.late += usize::from(end > place.end);
         }
     }
-    let mut counts = Counts { recordings: classes.len(), ..Counts::default() };
-    for ((class, heard), place) in classes.into_iter().zip(heard).zip(places) {
-        let is_background = rules.background == Some(class as u16);
-        let lasting = detections.iter().find(|one| {
-            sample_of(one.hop) <= place.start && one.until.is_none_or(|until| sample_of(until) > place.end)
-        });
-        match heard.first().copied().or(lasting.map(|one| one.class)) {
-            None if is_background => counts.quiet += 1,
+    for (&class, heard) in classes.iter().zip(&heard) {
+        match heard.first() {
+            None if background == Some(class) => counts.quiet += 1,
             None => counts.missed += 1,
-            Some(first) if first == class => counts.right += 1,
+            Some(&first) if first == class => counts.right += 1,
             Some(_) => counts.wrong += 1,
         }
         counts.again += usize::from(heard.len() > 1);
     }
-    Ok(Some(counts))
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One detection makes one recording right, however many it lasts through.
+    #[test]
+    fn each_detection_is_of_one_recording() {
+        // Three recordings of the same class joined without a gap, and one detection in the first.
+        let places = [0..100, 100..200, 200..300];
+        let counts = counted(&[1, 1, 1], Some(0), &[50], &[1], &places);
+        assert_eq!((counts.right, counts.missed, counts.wrong, counts.late), (1, 2, 0, 0));
+        // In the gap after a recording it is late, and of that recording; after the next began, it is of the next.
+        let places = [0..100, 150..250];
+        let counts = counted(&[1, 2], Some(0), &[120], &[1], &places);
+        assert_eq!((counts.right, counts.missed, counts.late), (1, 1, 1));
+        let counts = counted(&[1, 2], Some(0), &[151], &[1], &places);
+        assert_eq!((counts.missed, counts.wrong, counts.late), (1, 1, 0));
+        // A second one of a recording is counted as such, and the background stays quiet.
+        let counts = counted(&[1, 0], Some(0), &[50, 60], &[1, 1], &places);
+        assert_eq!((counts.right, counts.quiet, counts.again), (1, 1, 1));
+    }
 }

@@ -319,6 +319,17 @@ impl Target {
         if self.kind == HeadKind::Class { 1 } else { self.outputs }
     }
 
+    /// Returns the name of an output, its number where it has none.
+    pub fn output_name(&self, output: usize) -> String {
+        self.labels.get(output).cloned().unwrap_or_else(|| output.to_string())
+    }
+
+    /// Returns the name of an answer of a binary head.
+    pub fn answer_name(&self, yes: bool) -> String {
+        let names = if self.labels.len() == 2 { self.labels.get(usize::from(yes)).cloned() } else { None };
+        names.unwrap_or_else(|| if yes { "yes" } else { "no" }.into())
+    }
+
     /// Returns whether something of a sample's label is known.
     pub fn is_known(&self, sample: usize) -> bool {
         self.row(sample).iter().any(|value| !value.is_nan())

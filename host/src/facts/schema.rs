@@ -455,7 +455,7 @@ impl SchemaFact {
     }
 
     /// Returns the least and the greatest value that it is brought between.
-    fn range(&self) -> (f32, f32) {
+    pub(crate) fn range(&self) -> (f32, f32) {
         match self.encoder {
             Encoder::Formula(attar_device::Encoding::Number { least, greatest, .. }) => (least, greatest),
             _ => (f32::MIN, f32::MAX),

@@ -12,7 +12,7 @@ use crate::engine::{self, FactsGiven};
 use crate::files;
 use crate::metrics;
 use crate::recipe::HeadKind;
-use crate::report::metrics_value;
+use crate::report::{StudentFigures, metrics_value};
 use crate::verify::Answer;
 
 /// What teacher and student say.
@@ -85,8 +85,14 @@ pub struct Shown {
     pub input: Vec<f32>,
     /// The facts that are set, in the order of the model.
     pub facts: Vec<Option<f32>>,
+    /// Where it comes from, where the data say so: a recording, and the second in it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub place: Option<String>,
     /// Whether the first head is wrong about it.
     pub is_wrong: bool,
+    /// How many samples the first head takes for the same in the place of the same, if it is wrong.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub alike: Option<usize>,
     /// For each head what is true: a class, labels or numbers; what is not known is absent.
     pub truth: Vec<Vec<Option<f32>>>,
     /// For each head the teacher's probabilities or values.
@@ -227,7 +233,7 @@ fn with_facts(student: &Student<'_>, data: &Dataset, samples: &[usize], seed: u6
         return Ok(Vec::new());
     }
     // From all over the split, which may be in some order.
-    let samples: Vec<usize> = samples.iter().copied().step_by(samples.len().div_ceil(MEASURED).max(1)).collect();
+    let samples: Vec<usize> = samples.iter().copied().step_by(measured_step(samples.len())).collect();
     [("true", FactsGiven::True), ("missing", FactsGiven::Missing), ("another sample's", FactsGiven::Shuffled(seed))]
         .into_iter()
         .map(|(name, given)| {
@@ -237,27 +243,25 @@ fn with_facts(student: &Student<'_>, data: &Dataset, samples: &[usize], seed: u6
 }
 
 fn shown(data: &Dataset, samples: &[usize], said: &Said<'_>, student: &[Vec<f32>]) -> Result<Vec<Shown>> {
-    let is_wrong = |place: usize| {
-        let (target, logits) = (&data.targets[0], &student[0][place * data.targets[0].outputs..]);
-        let truth = target.row(samples[place]);
-        match target.kind {
-            HeadKind::Class => {
-                !truth[0].is_nan() && metrics::first_greatest(&logits[..target.outputs]) != truth[0] as usize
-            }
-            HeadKind::Regression | HeadKind::Reconstruction => false,
-            _ => truth.iter().zip(logits).any(|(truth, logit)| !truth.is_nan() && (*truth > 0.5) != (*logit >= 0.0)),
-        }
-    };
-    let (wrong, right): (Vec<usize>, Vec<usize>) = (0..samples.len()).partition(|&place| is_wrong(place));
     let budget = (VALUES / data.inputs.row_len().max(1)).clamp(2, SHOWN);
-    let of_wrong = wrong.len().min(budget / 2);
-    let chosen = wrong.iter().take(of_wrong).chain(right.iter().take(budget - of_wrong));
+    let mistakes: Vec<Option<Mistake>> = (0..samples.len())
+        .map(|place| {
+            let target = data.targets.first()?;
+            let logits = student.first()?.get(place * target.outputs..)?.get(..target.outputs)?;
+            Mistake::of(target, samples[place], logits)
+        })
+        .collect();
+    let wrong = frequent(&mistakes, budget / 2);
+    let right = (0..samples.len()).filter(|&place| mistakes[place].is_none()).take(budget - wrong.len());
+    let right = right.map(|place| (place, None));
+    let chosen: Vec<(usize, Option<usize>)> =
+        wrong.iter().map(|&(place, alike)| (place, Some(alike))).chain(right).collect();
     let with_facts = said.student.model().header().fact_count > 0;
     let mut arena = engine::arena(said.student)?;
     let mut session = Session::new(*said.student.model(), &mut arena)?;
     let input_len = said.student.model().input_shape().len();
     let mut all = Vec::new();
-    for &place in chosen {
+    for (place, alike) in chosen {
         let sample = samples[place];
         let facts = engine::facts_of(said.student, data, sample)?;
         engine::run_series(&mut session, data.input(sample), &facts)?;
@@ -271,7 +275,16 @@ fn shown(data: &Dataset, samples: &[usize], said: &Said<'_>, student: &[Vec<f32>
             index: sample,
             input: data.input(sample).to_vec(),
             facts: if with_facts { data.facts_of(sample).collect() } else { Vec::new() },
-            is_wrong: is_wrong(place),
+            place: data.signal.as_ref().and_then(|(_, clips)| {
+                let &(recording, start) = clips.cuts.get(sample)?;
+                let path = &clips.recordings.get(recording)?.path;
+                // The folder of the data is nobody else's business.
+                let parts: Vec<_> = path.iter().rev().take(2).map(|part| part.to_string_lossy()).collect();
+                let name: Vec<&str> = parts.iter().rev().map(AsRef::as_ref).collect();
+                Some(format!("{}, {:.3} s", name.join("/"), start as f64 / clips.rate))
+            }),
+            is_wrong: mistakes[place].is_some(),
+            alike,
             truth: data.targets.iter().map(|target| target.row(sample).iter().map(|&y| known(y)).collect()).collect(),
             teacher: data
                 .targets
@@ -284,6 +297,94 @@ fn shown(data: &Dataset, samples: &[usize], said: &Said<'_>, student: &[Vec<f32>
         });
     }
     Ok(all)
+}
+
+/// What the first head gets wrong about a sample.
+#[derive(Debug, Clone, PartialEq)]
+struct Mistake {
+    /// What is true and what was said, for each output that is wrong.
+    confusion: Vec<(usize, usize)>,
+    /// The probability of what was said.
+    confidence: f32,
+}
+
+impl Mistake {
+    fn of(target: &Target, sample: usize, logits: &[f32]) -> Option<Self> {
+        let truth = target.row(sample);
+        let said = probabilities(target, logits);
+        match target.kind {
+            HeadKind::Class => {
+                let top = metrics::first_greatest(logits);
+                let actual = truth.first().filter(|class| !class.is_nan()).map(|&class| class as usize)?;
+                (actual != top).then(|| Self { confusion: vec![(actual, top)], confidence: said[top] })
+            }
+            HeadKind::Regression | HeadKind::Reconstruction => None,
+            HeadKind::Binary | HeadKind::Multilabel => {
+                let known = truth.iter().zip(logits).zip(&said).enumerate().filter(|(_, ((y, _), _))| !y.is_nan());
+                let wrong = known.filter(|(_, ((y, logit), _))| (**y > 0.5) != (**logit >= 0.0));
+                let (mut confusion, mut confidence) = (Vec::new(), 0.0f32);
+                for (output, ((&y, _), &said)) in wrong {
+                    confusion.push((2 * output + usize::from(y > 0.5), 2 * output + usize::from(y <= 0.5)));
+                    confidence = confidence.max(said.max(1.0 - said));
+                }
+                (!confusion.is_empty()).then_some(Self { confusion, confidence })
+            }
+        }
+    }
+}
+
+/// Returns the places of some mistakes, those of the most frequent confusion first and of one confusion the most confident first,
+/// each with how often its confusion is made. None fills the list while there are others.
+fn frequent(mistakes: &[Option<Mistake>], most: usize) -> Vec<(usize, usize)> {
+    let mut counts: BTreeMap<&[(usize, usize)], usize> = BTreeMap::new();
+    for mistake in mistakes.iter().flatten() {
+        *counts.entry(&mistake.confusion).or_insert(0) += 1;
+    }
+    let mut all: Vec<(usize, &Mistake)> =
+        mistakes.iter().enumerate().filter_map(|(place, mistake)| Some((place, mistake.as_ref()?))).collect();
+    let count = |mistake: &Mistake| counts.get(mistake.confusion.as_slice()).copied().unwrap_or_default();
+    all.sort_by(|(_, a), (_, b)| {
+        let by_count = count(b).cmp(&count(a)).then_with(|| a.confusion.cmp(&b.confusion));
+        by_count.then_with(|| b.confidence.total_cmp(&a.confidence))
+    });
+    // In their order: first a few of each confusion, then what there is room for.
+    let mut taken: BTreeMap<&[(usize, usize)], usize> = BTreeMap::new();
+    let is_early: Vec<bool> = all
+        .iter()
+        .map(|(_, mistake)| {
+            let taken = taken.entry(&mistake.confusion).or_insert(0);
+            *taken += 1;
+            *taken <= OF_ONE_CONFUSION
+        })
+        .collect();
+    let (early, late): (Vec<usize>, Vec<usize>) = (0..all.len()).partition(|&at| is_early[at]);
+    let mut chosen: Vec<usize> = early.into_iter().chain(late).take(most).collect();
+    chosen.sort_unstable();
+    chosen.into_iter().map(|at| (all[at].0, count(all[at].1))).collect()
+}
+
+/// Returns the step at which samples are taken when there are too many of them.
+fn measured_step(samples: usize) -> usize {
+    samples.div_ceil(MEASURED).max(1)
+}
+
+/// Returns how many samples true, missing and shuffled facts are compared on.
+pub(super) fn measured(samples: usize) -> usize {
+    samples.div_ceil(measured_step(samples))
+}
+
+/// Returns figures of each head by name with their deviations, where they are means of several seeds.
+pub(super) fn figures_of_seeds(student: &StudentFigures) -> Vec<(String, String)> {
+    let deviations = figures(&student.deviations);
+    let with = |(name, text): (String, String)| {
+        let deviation = deviations.iter().find(|(known, _)| *known == name).filter(|_| student.seeds > 1);
+        let text = match deviation {
+            Some((_, deviation)) => format!("{text} ± {}", deviation.trim_end_matches(" %")),
+            None => text,
+        };
+        (name, text)
+    };
+    figures(&student.metrics).into_iter().map(with).collect()
 }
 
 /// Returns figures of each head by name, most telling first, as percent or number.
@@ -327,5 +428,35 @@ pub const MATRIX: usize = 40;
 /// The most points of a regression.
 const POINTS: usize = 400;
 
+/// The most samples of one confusion, as long as there are others.
+const OF_ONE_CONFUSION: usize = 3;
+
 /// The most samples that true, missing and shuffled facts are compared on.
-pub(super) const MEASURED: usize = 2000;
+const MEASURED: usize = 2000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The commonest confusion comes first, wherever it stands in the file, and does not crowd out the others.
+    #[test]
+    fn mistakes_come_by_frequency_and_confidence() {
+        let mistake =
+            |actual: usize, said: usize, confidence: f32| Some(Mistake { confusion: vec![(actual, said)], confidence });
+        let mistakes =
+            [mistake(2, 0, 0.9), None, mistake(0, 1, 0.5), mistake(0, 1, 0.8), mistake(0, 1, 0.7), mistake(0, 1, 0.6)];
+        assert_eq!(frequent(&mistakes, 4), [(3, 4), (4, 4), (5, 4), (0, 1)]);
+        let places: Vec<usize> = frequent(&mistakes, 9).into_iter().map(|(place, _)| place).collect();
+        assert_eq!(places, [3, 4, 5, 2, 0]);
+    }
+
+    /// The page says how many samples were taken, not how many at most.
+    #[test]
+    fn measured_samples_are_those_that_are_taken() {
+        for samples in [0, 1, 1999, 2000, 2001, 3610, 10_000] {
+            assert_eq!(measured(samples), (0..samples).step_by(measured_step(samples)).count());
+            assert!(measured(samples) <= MEASURED);
+        }
+        assert_eq!(measured(3610), 1805);
+    }
+}

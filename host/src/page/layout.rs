@@ -8,7 +8,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::{Value, json};
 
 use super::Run;
-use super::evidence::{HeadEvidence, MEASURED, Shown, View, figures};
+use super::evidence::{HeadEvidence, MATRIX, Shown, View, figures, figures_of_seeds, measured};
 use super::plots::{self, Axis, Series};
 use crate::inspect::{layers, spans};
 use crate::recipe::HeadKind;
@@ -82,10 +82,8 @@ fn tiles(run: &Run) -> Markup {
     let report = &run.report;
     let mut tiles: Vec<(String, String)> = Vec::new();
     if let Some(student) = report.students.last() {
-        for (name, text) in figures(&student.metrics).into_iter().take(2) {
-            let spread = student.accuracy.filter(|_| name.ends_with("accuracy") && student.seeds > 1);
-            let spread = spread.map(|_| format!(" ± {:.1}", student.deviation * 100.0)).unwrap_or_default();
-            tiles.push((format!("student, {}: {name}", student.precision), format!("{text}{spread}")));
+        for (name, text) in figures_of_seeds(student).into_iter().take(2) {
+            tiles.push((format!("student, {}: {name}", student.precision), text));
         }
     }
     if let Some(teacher) = &report.teacher {
@@ -175,8 +173,8 @@ fn students(run: &Run) -> Result<Markup> {
         .first()
         .map(|first| figures(&first.metrics).into_iter().map(|(name, _)| name).collect())
         .unwrap_or_default();
-    let cell = |metrics: &Value, name: &str| {
-        figures(metrics).into_iter().find(|(known, _)| known == name).map_or("-".into(), |(_, text)| text)
+    let cell = |figures: Vec<(String, String)>, name: &str| {
+        figures.into_iter().find(|(known, _)| known == name).map_or("-".into(), |(_, text)| text)
     };
     let mut series: Vec<Series> = Vec::new();
     if let Some(teacher) = &report.teacher
@@ -199,23 +197,21 @@ fn students(run: &Run) -> Result<Markup> {
         Some(plots::points(&series, &x, &y)?)
     };
     Ok(html! {
-        div.scroll { table {
+        @if !report.warnings.is_empty() { ul.warnings { @for warning in &report.warnings { li { (warning) } } } }
+        div.scroll { table.reflow {
             thead { tr { th {} th { "parameters" } th { "bytes" } @for name in &names { th { (name) } } } }
             tbody {
                 @if let Some(teacher) = &report.teacher {
-                    tr { th { "teacher" } td { (grouped(teacher.parameters)) } td { (grouped(teacher.parameters * 4)) }
-                        @for name in &names { td { (cell(&teacher.metrics, name)) } } }
+                    tr { th { "teacher" } td data-name="parameters" { (grouped(teacher.parameters)) }
+                        td data-name="bytes" { (grouped(teacher.parameters * 4)) }
+                        @for name in &names { td data-name=(name) { (cell(figures(&teacher.metrics), name)) } } }
                 }
                 @for student in &report.students {
                     tr {
                         th { (student.name) @if student.facts == "all" { ", facts" } ", " (student.precision) }
-                        td { (grouped(student.parameters)) }
-                        td { (student.bytes.map_or("-".into(), grouped)) }
-                        @for (index, name) in names.iter().enumerate() {
-                            td { (cell(&student.metrics, name))
-                                @if index == 0 && student.accuracy.is_some() && student.seeds > 1 {
-                                    span.spread { " ± " (format!("{:.1}", student.deviation * 100.0)) } } }
-                        }
+                        td data-name="parameters" { (grouped(student.parameters)) }
+                        td data-name="bytes" { (student.bytes.map_or("-".into(), grouped)) }
+                        @for name in &names { td data-name=(name) { (tile(&cell(figures_of_seeds(student), name))) } }
                     }
                 }
             }
@@ -271,10 +267,49 @@ fn heads(run: &Run) -> Result<Markup> {
         parts.push(html! {
             h3 { (head.name) }
             @if !has_points { div.pair { @for (name, view) in &views { (confusion(head, name, view)) } } }
+            (classes(run, head))
             @if let Some(plot) = plot { (plot) }
         });
     }
     Ok(html! { @for part in &parts { (part) } })
+}
+
+/// Recall and precision of each class: of many those that the student finds least.
+fn classes(run: &Run, head: &HeadEvidence) -> Markup {
+    let report = &run.report;
+    let classes_of = |metrics: &'_ Value| metrics[&head.name]["classes"].as_object().cloned().unwrap_or_default();
+    let Some(student) = report.students.last() else { return html! {} };
+    let student = classes_of(&student.metrics);
+    let teacher = report.teacher.as_ref().map(|teacher| classes_of(&teacher.metrics)).unwrap_or_default();
+    let mut rows: Vec<(&String, &Value)> = head.labels.iter().filter_map(|name| student.get_key_value(name)).collect();
+    if rows.is_empty() {
+        return html! {};
+    }
+    let count = rows.len();
+    if count > MATRIX {
+        let recall = |figures: &Value| figures["recall"].as_f64().unwrap_or(f64::INFINITY);
+        rows.sort_by(|a, b| recall(a.1).total_cmp(&recall(b.1)));
+        rows.truncate(MATRIX);
+    }
+    let share = |figures: Option<&Value>, name: &str| {
+        figures.and_then(|figures| figures[name].as_f64()).map_or("-".into(), |share| format!("{:.1} %", share * 100.0))
+    };
+    html! {
+        figure {
+            figcaption { "each class: the share of its samples that is found, and the share of its answers that is right"
+                @if count > MATRIX { "; the " (MATRIX) " of " (count) " that the student finds least" } }
+            div.scroll { table {
+                thead { tr { th { "class" } th { "samples" } th { "recall" } th { "precision" }
+                    @if !teacher.is_empty() { th { "teacher's recall" } th { "teacher's precision" } } } }
+                tbody { @for (name, figures) in rows { tr {
+                    th { (name) } td { (grouped(figures["samples"].as_f64().unwrap_or_default() as usize)) }
+                    td { (share(Some(figures), "recall")) } td { (share(Some(figures), "precision")) }
+                    @if !teacher.is_empty() {
+                        td { (share(teacher.get(name), "recall")) } td { (share(teacher.get(name), "precision")) } }
+                } } }
+            } }
+        }
+    }
 }
 
 fn confusion(head: &HeadEvidence, who: &str, view: &View) -> Markup {
@@ -365,11 +400,25 @@ fn facts(run: &Run) -> Markup {
         rows.first().map(|(_, first)| figures(first).into_iter().map(|(name, _)| name).collect()).unwrap_or_default();
     html! {
         @if !rows.is_empty() {
-            p { "The student, on " (grouped(run.evidence.samples.min(MEASURED))) " samples, with the facts of each, without any, and with those of another sample. What it falls to without \
+            p { "The student, on " (grouped(measured(run.evidence.samples))) " samples, with the facts of each, without any, and with those of another sample. What it falls to without \
                  them is what the signal alone says; what it falls to with wrong ones is how much it trusts them." }
             div.scroll { table {
                 thead { tr { th { "facts" } @for name in &names { th { (name) } } } }
                 tbody { @for (name, metrics) in rows { tr { th { (name) } @for (_, text) in figures(metrics) { td { (text) } } } } }
+            } }
+        }
+        @if !run.report.facts.is_empty() {
+            p { "Each fact in the " (grouped(run.evidence.samples)) " samples of the " (run.evidence.split) " split, against what training has seen: a number \
+                 outside the range of training counts as its nearest end." }
+            div.scroll { table {
+                thead { tr { th { "fact" } th { "range of training" } th { "clamped" } th { "value not trained on" } th { "missing" } th { "always" } } }
+                tbody { @for fact in &run.report.facts { tr {
+                    th { (fact.name) }
+                    td { @if let Some([least, greatest]) = fact.range { (least as f32) " to " (greatest as f32) " " (fact.unit) } @else { "-" } }
+                    @for count in [fact.clamped, fact.unseen, fact.missing] {
+                        td { (format!("{:.1} %", count as f64 / fact.samples.max(1) as f64 * 100.0)) } }
+                    td { (fact.constant.as_deref().unwrap_or("-")) }
+                } } }
             } }
         }
     }
@@ -409,14 +458,15 @@ fn wrong(run: &Run) -> Markup {
     };
     html! {
         @if !shown.is_empty() {
-            p { "Some of them, with what the teacher says of the same sample. A sample that both get wrong may be labelled wrong." }
+            p { "Some of them, the most frequent confusions first, with what the teacher says of the same sample. A sample that both get wrong may be labelled wrong." }
             div.scroll { table {
-                thead { tr { th { "sample" } th { "labelled" } th { "student" } th { "teacher" } } }
+                thead { tr { th { "sample" } th { "labelled" } th { "student" } th { "teacher" } th { "times" } } }
                 tbody { @for (place, shown) in &shown { tr {
-                    th { a href="#try" data-sample=(place) { (shown.index) } }
+                    th { a href="#try" data-sample=(place) { (shown.index) @if let Some(from) = &shown.place { ": " (from) } } }
                     td { (truth(shown)) }
                     td { (shown.student.first().map(|values| said(values)).unwrap_or_default()) }
                     td { @match shown.teacher.first() { Some(Some(values)) => (said(values)), _ => "-" } }
+                    td { (shown.alike.map_or("-".into(), grouped)) }
                 } } }
             } }
         }
@@ -433,11 +483,34 @@ fn listed(names: Vec<String>) -> String {
 
 fn integers(run: &Run) -> Markup {
     let Some(agreement) = &run.report.quantization else { return html! {} };
-    let most = agreement.layers.iter().map(|layer| layer.mean_absolute_difference).fold(0.0, f64::max).max(1e-9);
+    let most = agreement.layers.iter().map(|layer| layer.mean_absolute_difference).fold(0.0, f64::max);
+    // A bar is full at one step at least: differences below are rounding.
+    let most = most.max(1.0);
+    let report = &run.report;
+    let exported = report.students.last();
+    let in_f32 =
+        exported.and_then(|last| report.students.iter().find(|one| one.name == last.name && one.precision == "f32"));
+    // Of other heads than those of classes, no answer is the same as another: their figures are.
+    let others: Vec<String> = exported
+        .zip(in_f32)
+        .map(|(last, first)| {
+            let before = figures(&first.metrics);
+            let is_other = |name: &str| {
+                run.evidence.heads.iter().any(|head| {
+                    head.kind != HeadKind::Class
+                        && name.strip_prefix(&head.name).is_some_and(|rest| rest.starts_with(' '))
+                })
+            };
+            let all = figures(&last.metrics).into_iter().zip(before).filter(|((name, _), _)| is_other(name));
+            all.map(|((name, after), (_, before))| format!("{name}: {before} in f32, {after} in {}", last.precision))
+                .collect()
+        })
+        .unwrap_or_default();
     html! {
         p { "How far the network, rounded as it was in training, and the engine that computes in integers are apart, operator by \
              operator, over " (agreement.samples) " samples: the mean difference in steps of int8."
-            @for (head, share) in &agreement.equal_argmax { " " (head) ": the same answer on " (format!("{:.1} %", share * 100.0)) "." } }
+            @for (head, share) in &agreement.equal_argmax { " " (head) ": the same answer on " (format!("{:.1} %", share * 100.0)) "." }
+            @for text in &others { " " (text) "." } }
         div.scroll { table {
             thead { tr { th { "layer" } th { "bits" } th { "steps apart" } th {} } }
             tbody { @for layer in &agreement.layers { tr {

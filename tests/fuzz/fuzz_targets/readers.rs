@@ -36,6 +36,9 @@ mod facts {
 mod progress {
     pub(crate) fn say(_: &str) {}
     pub(crate) fn say_once(_: &str, _: &str) {}
+    pub(crate) fn one_line(text: &str) -> std::borrow::Cow<'_, str> {
+        text.into()
+    }
 }
 
 mod recipe {
