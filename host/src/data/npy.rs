@@ -76,6 +76,7 @@ fn read_header(source: &mut impl Read, available: u64) -> Result<Vec<u8>> {
     ensure!((1..=3).contains(&major), "is an npy file of version {major}.{}, expected 1 to 3", header[7]);
     if major > 1 {
         source.by_ref().take(2).read_to_end(&mut header).context("is broken")?;
+        ensure!(header.len() == 12, "is truncated in its header");
     }
     let mut len = [0; 4];
     len[..header.len() - 8].copy_from_slice(&header[8..]);
@@ -247,6 +248,8 @@ mod tests {
             assert!(parse(&file("<f4", "False", shape, &[0; 12])).is_err(), "{shape}");
         }
         assert!(format!("{:#}", parse(&file("<c8", "False", "(1,)", &[0; 8])).unwrap_err()).contains("real numbers"));
+        // Version 3 has a longer length, which this file ends within.
+        assert!(parse(b"\x93NUMPY\x03\x01\x00\x00\x00").is_err());
         let mut long = good;
         long[6] = 2;
         long[8..12].copy_from_slice(&u32::MAX.to_le_bytes());

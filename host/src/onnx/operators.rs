@@ -206,7 +206,7 @@ pub(super) static TABLE: &[Operator] = &[
     operator("Einsum", [1, MANY], 1, matrix::einsum),
     operator("Elu", [1, 1], 1, elementwise::elu),
     operator("Equal", [2, 2], 1, broadcast::equal),
-    operator("Erf", [1, 1], 1, |_| unary(|x| libm::erff(x))),
+    operator("Erf", [1, 1], 1, |_| unary(libm::erff)),
     operator("Exp", [1, 1], 1, |_| unary(f32::exp)),
     operator("Expand", [2, 2], 1, shape::expand),
     operator("EyeLike", [1, 1], 1, shape::eye_like),

@@ -234,11 +234,11 @@ impl Layer {
             let mut given = vec![0.0; x.len() / width.max(1) * rows];
             let sizes = [x.len() / width.max(1), rows, width];
             product(&mut given, sizes, Matrix::rows(x, width), Matrix::transposed(weights.input, width), false, false);
-            for sample in 0..batch {
+            for (sample, &len) in lens.iter().enumerate() {
                 let at = (direction * batch + sample) * hidden;
                 let (h, c) = (&mut h[at..][..hidden], &mut c[at..][..hidden]);
-                for step in 0..lens[sample] {
-                    let step = if self.reversed[direction] { lens[sample] - 1 - step } else { step };
+                for step in 0..len {
+                    let step = if self.reversed[direction] { len - 1 - step } else { step };
                     let row = if self.batch_first { sample * steps + step } else { step * batch + sample };
                     self.step(&weights, &given[row * rows..][..rows], h, c);
                     let to = if self.batch_first {

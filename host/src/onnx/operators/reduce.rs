@@ -8,6 +8,9 @@ use super::{Inputs, Run, Work, around, axes_of, axis_of, one, strides_of};
 use crate::onnx::attributes::Attributes;
 use crate::onnx::tensor::{Data, Integer, Tensor, count};
 
+/// A reduction of integers: the first value of a result, and what it and an element come to.
+type Whole = (i64, fn(i64, i64) -> i64);
+
 /// How a reduction treats its axes.
 struct Axes {
     given: Option<Vec<i64>>,
@@ -60,7 +63,7 @@ fn floats(
     start: f64,
     add: fn(f64, f64) -> f64,
     end: fn(f64, usize) -> f64,
-    whole: Option<(i64, fn(i64, i64) -> i64)>,
+    whole: Option<Whole>,
 ) -> Result<Run> {
     let axes = Axes::take(attributes)?;
     Ok(Box::new(move |inputs, work| {

@@ -88,11 +88,10 @@ impl Window {
             behind: [0; 3],
         };
         let pads = self.pads_of(axes)?;
-        for axis in 0..axes {
+        for (axis, &[mut before, mut behind]) in pads.iter().enumerate() {
             let at = 3 - axes + axis;
             let (len, stride) = (windows.input[at], windows.strides[at]);
             let field = field_of(windows.kernel[at], windows.dilations[at])?;
-            let [mut before, mut behind] = pads[axis];
             windows.output[at] = match self.auto {
                 AutoPad::SameUpper | AutoPad::SameLower => {
                     let output = len.div_ceil(stride);
