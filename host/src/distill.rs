@@ -25,7 +25,7 @@ use crate::metrics::HeadMetrics;
 use crate::net::{self, Net};
 use crate::page::{self, Evidence};
 use crate::progress::say;
-use crate::quantize::{Agreement, Quantizer};
+use crate::quantize::{Agreement, Cut, Quantizer};
 use crate::random;
 use crate::recipe::limits::{COMPUTED_VALUES, check_product};
 use crate::recipe::{self, HeadKind, Recipe};
@@ -392,8 +392,8 @@ impl Run<'_> {
         }
     }
 
-    /// Returns the integers of a network. Where they are clearly worse than the network, ranges of the input that leave out
-    /// its ends are tried as well, and the best one is taken.
+    /// Returns the integers of a network. Where they are clearly worse than the network, ranges that leave out their ends
+    /// are tried as well, and the best one is taken.
     fn with_best_input_range(&self, quantizer: &mut Quantizer<'_>, net: &Net, name: &str) -> Result<Vec<u8>> {
         let whole = quantizer.file(net)?;
         let splits = &self.data.splits;
@@ -407,9 +407,10 @@ impl Run<'_> {
         if self.data.is_text || floats - first <= RANGE_LOSS {
             return Ok(whole);
         }
-        let mut best = (first, 0.0, whole);
-        for cut in RANGE_CUTS {
-            quantizer.cut_input(cut);
+        let mut best = (first, Cut::default(), whole);
+        let cuts = RANGE_CUTS.into_iter().flat_map(|share| [false, true].map(|everywhere| Cut { share, everywhere }));
+        for cut in cuts {
+            quantizer.cut_ranges(cut);
             let bytes = quantizer.file(net)?;
             let figure = score(&bytes)?;
             if figure > best.0 + RANGE_LOSS / 2.0 {
@@ -417,12 +418,13 @@ impl Run<'_> {
             }
         }
         let (figure, cut, bytes) = best;
-        quantizer.cut_input(cut);
-        if cut > 0.0 {
+        quantizer.cut_ranges(cut);
+        if cut.share > 0.0 {
             say(&format!(
-                "{name}: the range of the input leaves out {} % of the values at each end, which are clipped: {figure:.4} on \
-                 {} samples, {first:.4} with the whole range, {floats:.4} in f32",
-                100.0 * cut,
+                "{name}: {} out {} % of the values at each end, which are clipped: {figure:.4} on {} samples, {first:.4} with whole \
+                 ranges, {floats:.4} in f32",
+                if cut.everywhere { "all ranges leave" } else { "the range of the input leaves" },
+                100.0 * cut.share,
                 samples.len()
             ));
         }
@@ -640,8 +642,8 @@ const RANGE_LOSS: f64 = 0.02;
 /// What the integers may lose on the samples of the figures without a word.
 const INTEGER_LOSS: f64 = 0.02;
 
-/// Shares of the input's values that ranges leave out at each end.
-const RANGE_CUTS: [f64; 4] = [0.0001, 0.001, 0.01, 0.03];
+/// Shares of the values that ranges leave out at each end.
+const RANGE_CUTS: [f64; 5] = [0.0001, 0.001, 0.01, 0.03, 0.05];
 
 /// Samples that ranges are chosen on.
 const RANGE_SAMPLES: usize = 2000;

@@ -26,6 +26,7 @@ use crate::progress::check_stopped;
 use crate::random;
 use crate::recipe;
 pub use agreement::{Agreement, LayerAgreement};
+pub use calibrate::Cut;
 use calibrate::Ranges;
 pub use fake::Fake;
 use lower::Lowered;
@@ -48,8 +49,7 @@ pub struct Quantizer<'a> {
     data: &'a Dataset,
     how: &'a recipe::Quantize,
     samples: Vec<usize>,
-    /// The share of the input's values that its range leaves out at each end.
-    cut: f64,
+    cut: Cut,
 }
 
 impl<'a> Quantizer<'a> {
@@ -63,19 +63,14 @@ impl<'a> Quantizer<'a> {
         let mut samples = data.splits.train.clone();
         samples.shuffle(&mut random::stream(seed, "calibration"));
         samples.truncate(how.calibration);
-        let mut quantizer = Self { lowered, data, how, samples, cut: 0.0 };
+        let mut quantizer = Self { lowered, data, how, samples, cut: Cut::default() };
         bits::choose(&mut quantizer, net, flash)?;
         Ok(quantizer)
     }
 
-    /// Leaves a share of the input's values out at each end of its range: they are clipped on the board.
-    pub fn cut_input(&mut self, share: f64) {
-        self.cut = share;
-    }
-
-    /// Returns the share of the input's values that its range leaves out at each end.
-    pub fn input_cut(&self) -> f64 {
-        self.cut
+    /// Leaves values out at each end of ranges.
+    pub fn cut_ranges(&mut self, cut: Cut) {
+        self.cut = cut;
     }
 
     /// Returns the network as the board will compute it, with the ranges that it carries or, if none, measured now.
@@ -394,7 +389,8 @@ fn rescale(target: &Target) -> [Vec<f32>; 2] {
     ]
 }
 
-fn head_kind(kind: recipe::HeadKind) -> HeadKind {
+/// Returns the kind that a head has in the format.
+pub fn head_kind(kind: recipe::HeadKind) -> HeadKind {
     match kind {
         recipe::HeadKind::Class => HeadKind::Class,
         recipe::HeadKind::Binary => HeadKind::Binary,

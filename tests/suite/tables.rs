@@ -354,3 +354,47 @@ fn recordings_and_arrays_of_the_cases_are_read() {
     let half = data::read_array(&cases.join("npy/x_f2.npy"), None).unwrap();
     assert!(half.shape == [240, 6] && half.values.iter().all(|value| value.is_finite()));
 }
+
+/// Answers are compared by their place: data whose labels or inputs are others are refused, not measured.
+#[test]
+fn a_model_is_measured_on_its_own_labels_and_inputs_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut random = ChaCha8Rng::seed_from_u64(6);
+    let values: Vec<[f32; 2]> =
+        (0..300).map(|_| [random.random_range(-1.0f32..1.0), random.random_range(-1.0f32..1.0)]).collect();
+    let table = |labels: [&str; 2]| {
+        let rows = values.iter().map(|[a, b]| {
+            format!("{a},{b},{},{}\n", if *a > 0.0 { "P1" } else { "P2" }, labels[usize::from(a + b > 0.0)])
+        });
+        format!("a,b,pump,k\n{}", rows.collect::<String>())
+    };
+    let recipe = |columns: &str, labels: &str| {
+        format!(
+            "[data]\nformat = \"csv\"\nfile = \"d.csv\"\n[input]\ncolumns = {{ {columns} }}\n[[facts]]\nname = \"pump\"\n\
+             kind = \"category\"\n[[heads]]\nname = \"k\"\nkind = \"class\"\ncolumn = \"k\"\n{labels}[student]\narch = \"mlp\"\n\
+             hidden = [8]\nepochs = 2\n[distill]\nmethod = \"none\"\n"
+        )
+    };
+    fs::write(folder.join("d.csv"), table(["idle", "leak"])).unwrap();
+    fs::write(folder.join("r.toml"), recipe("a = \"a\", b = \"b\"", "")).unwrap();
+    let distilled = in_folder(folder, &["distill", "r.toml", "--out", "run"]);
+    assert!(distilled.status.success(), "{}", text(&distilled.stderr));
+    const MODEL: &str = "run/student.attar";
+    assert!(in_folder(folder, &["eval", MODEL, "--data", "."]).status.success());
+    // Written otherwise, the labels are sorted otherwise.
+    fs::create_dir(folder.join("other")).unwrap();
+    fs::write(folder.join("other/d.csv"), table(["idle", "Leak"])).unwrap();
+    let expected = ["head \"k\" has the labels idle, leak in the model, Leak, idle in the data"];
+    fails(folder, &["eval", MODEL, "--data", "other"], &expected);
+    // Named in the recipe they are matched, and what is none of them is refused.
+    fs::write(folder.join("labels.toml"), recipe("a = \"a\", b = \"b\"", "labels = [\"idle\", \"leak\"]\n")).unwrap();
+    let expected = ["no class \"Leak\""];
+    fails(folder, &["eval", MODEL, "--recipe", "labels.toml", "--data", "other"], &expected);
+    fs::write(folder.join("inputs.toml"), recipe("p = \"b\", q = \"a\"", "")).unwrap();
+    let expected = ["the model takes the inputs a, b, the recipe gives p, q"];
+    fails(folder, &["eval", MODEL, "--recipe", "inputs.toml", "--data", "."], &expected);
+    // A fact from both sides has two values.
+    let expected = ["d.csv has a column for this fact, without an empty cell: leave one of them out"];
+    fails(folder, &["run", MODEL, "--input", "d.csv", "--fact", "pump=P2"], &expected);
+}

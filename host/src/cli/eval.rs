@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use attar::coverage;
+use attar::data::Target;
 use attar::engine::{self, FactsGiven};
 use attar::facts::Audience;
+use attar::listed;
 use attar::progress::say;
 use attar::report::{metrics_value, recall_warnings};
-use attar_shared::FactKind;
+use attar_shared::{FactKind, Head};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
@@ -41,6 +43,16 @@ pub(super) fn eval(arguments: &Arguments) -> Result<()> {
     let heads: Vec<&str> = model.heads().map(|head| head.name).collect();
     let targets: Vec<&str> = data.targets.iter().map(|target| target.name.as_str()).collect();
     ensure!(heads == targets, "the model has the heads {heads:?}, the recipe {targets:?}");
+    for (head, target) in model.heads().zip(&data.targets) {
+        check_head(&head, target)?;
+    }
+    let own: Vec<&str> = model.input().map(|input| input.channels.iter().collect()).unwrap_or_default();
+    ensure!(
+        own.is_empty() || data.channels.is_empty() || own == data.channels,
+        "the model takes the inputs {}, the recipe gives {}: they are paired by these names",
+        listed(&own),
+        listed(&data.channels)
+    );
     let facts: Vec<&str> = model.facts().map(|fact| fact.name).collect();
     let known: Vec<&str> = data.facts.seen_by(Audience::Board).iter().map(|fact| fact.name.as_str()).collect();
     ensure!(facts.is_empty() || facts == known, "the model has the facts {facts:?}, the recipe {known:?}");
@@ -142,6 +154,22 @@ fn classes(rows: &[(String, Value)]) -> String {
 
 /// The most classes of a head that are listed one by one; the JSON has all.
 const FEW_CLASSES: usize = 24;
+
+/// Refuses a head of the model that answers something else than the data ask: answers are compared by their place.
+fn check_head(head: &Head<'_>, target: &Target) -> Result<()> {
+    let name = head.name;
+    let kind = attar::quantize::head_kind(target.kind);
+    ensure!(head.kind == kind, "head {name:?} is {:?} in the model, {kind:?} in the recipe", head.kind);
+    let labels: Vec<&str> = head.labels.iter().collect();
+    let same = labels.is_empty() || target.labels.is_empty() || labels == target.labels;
+    ensure!(
+        same,
+        "head {name:?} has the labels {} in the model, {} in the data: name those of the model as labels in the recipe",
+        listed(&labels),
+        listed(&target.labels)
+    );
+    Ok(())
+}
 
 /// Returns which fact carries how much: what the first figure loses when each alone is another sample's.
 fn carried(rows: &[(String, Value)], set: &[(usize, &str)], names: &[(String, String)]) -> String {

@@ -31,7 +31,8 @@ pub(super) struct Arguments {
     /// A text, of a model that reads texts; may be repeated.
     #[arg(long, value_name = "TEXT", conflicts_with = "input")]
     text: Vec<String>,
-    /// A fact for all samples, in its own unit, as in rpm=1772; may be repeated. Those not given are missing.
+    /// A fact for all samples, in its own unit, as in rpm=1772; may be repeated. Where the table has a column for it, it fills the
+    /// column's empty cells. Facts that are not given are missing.
     #[arg(long = "fact", value_name = "NAME=VALUE")]
     facts: Vec<String>,
     /// Takes facts for which a CSV has no column as missing, in the place of refusing it.
@@ -97,6 +98,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         }
     }
     give_facts(&mut common, &arguments.facts)?;
+    for pair in &arguments.facts {
+        let name = pair.split('=').next().unwrap_or_default().trim();
+        let Some((_, values)) = samples.facts.iter().find(|(other, _)| *other == name) else { continue };
+        let empty = values.iter().filter(|value| is_missing(&common, name, value)).count();
+        ensure!(
+            empty > 0,
+            "--fact {pair}: {file} has a column for this fact, without an empty cell: leave one of them out"
+        );
+        say(&format!("--fact {pair} fills {empty} empty cells of {file}; the other {} count", values.len() - empty));
+    }
     if samples.facts.is_empty() {
         let unset = student.model().facts().zip(common.values());
         let unset: Vec<&str> =

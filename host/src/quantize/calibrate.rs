@@ -14,6 +14,15 @@ use crate::data::dataset::FactUse;
 use crate::net::gru::Part;
 use crate::net::{Hook, Mode, Net};
 
+/// The values that ranges leave out: they are clipped on the board.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Cut {
+    /// The share of the values at each end.
+    pub share: f64,
+    /// Whether it is that of every layer, not of the input only; what comes from facts and goes to heads stays whole.
+    pub everywhere: bool,
+}
+
 /// The range of each tensor, `[least, greatest]`; it always holds 0.
 #[derive(Debug)]
 pub(super) struct Ranges {
@@ -23,8 +32,8 @@ pub(super) struct Ranges {
 impl Ranges {
     /// Runs the network on some samples, its weights as they will be on the board, and looks at every tensor.
     ///
-    /// `cut` is the share of the input's values that is left out at each end of its range.
-    pub(super) fn measure(net: &Net, lowered: &Lowered, data: &Dataset, samples: &[usize], cut: f64) -> Result<Self> {
+    /// `cut` says what is left out at each end of ranges.
+    pub(super) fn measure(net: &Net, lowered: &Lowered, data: &Dataset, samples: &[usize], cut: Cut) -> Result<Self> {
         let weights = Fake::weights_alone(lowered);
         let hook = Parts { weights, seen: RefCell::new(BTreeMap::new()) };
         let mut seen: Vec<Vec<f32>> = vec![Vec::new(); lowered.shapes.len()];
@@ -65,12 +74,14 @@ impl Ranges {
             .enumerate()
             .map(|(tensor, values)| {
                 let whole = values.iter().fold([0.0f32, 0.0], |[a, b], &x| [a.min(x), b.max(x)]);
-                if exact(tensor) { whole } else { least_error(values, whole) }
+                let is_cut = tensor == usize::from(INPUT_TENSOR) || (cut.everywhere && !exact(tensor));
+                match (is_cut && cut.share > 0.0, exact(tensor)) {
+                    (true, _) => without_ends(values, cut.share),
+                    (false, true) => whole,
+                    (false, false) => least_error(values, whole),
+                }
             })
             .collect();
-        if cut > 0.0 {
-            ranges[usize::from(INPUT_TENSOR)] = without_ends(&seen[usize::from(INPUT_TENSOR)], cut);
-        }
         share_ranges(lowered, &mut ranges);
         Ok(Self { ranges })
     }
