@@ -93,6 +93,17 @@ impl Teacher {
             got == expected,
             "{at}: gives outputs of {got:?} values, its heads take {expected:?}; name in [teacher] heads which ones it answers"
         );
+        let names: Vec<&str> = onnx.outputs().map(|(name, _)| name).collect();
+        let wanted: Vec<&str> = heads.iter().map(|&head| data.targets[head].name.as_str()).collect();
+        let moved = names != wanted && wanted.iter().all(|name| names.contains(name));
+        ensure!(
+            !moved,
+            "{at}: gives the outputs {names:?} in this order, its heads are {wanted:?}: list them in [teacher] heads in the order \
+             of the outputs"
+        );
+        if data.channels.len() > 1 {
+            say(&format!("{at}: its inputs are the columns in this order: {}", crate::listed(&data.channels)));
+        }
         let input = OnnxInput::new(how, data.input_shape[2])?;
         let mut hash = Sha256::new();
         for file in onnx.files() {
@@ -287,3 +298,35 @@ fn average(nets: &[Net], data: &Dataset, samples: &[usize], view: Option<usize>)
 const ONNX_ROWS: usize = 512;
 /// Samples whose answers say whether an ONNX network gives probabilities.
 const LOOK: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::testing::File;
+    use crate::recipe::Recipe;
+
+    /// Outputs that are called as heads are answers to those heads.
+    #[test]
+    fn outputs_with_the_names_of_heads_are_not_swapped() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let rows: String = (0..40).map(|n| format!("{n},{},{}\n", n % 2, (n / 2) % 2)).collect();
+        std::fs::write(folder.path().join("d.csv"), format!("v,y,z\n{rows}"))?;
+        let net = File::new(&[0, 1]).node("Neg", &["x"], "z", vec![]).node("Abs", &["x"], "y", vec![]).output("z");
+        std::fs::write(folder.path().join("net.onnx"), net.bytes())?;
+        let teacher = |heads: &str| {
+            let text = format!(
+                "[data]\nformat='csv'\nfile='d.csv'\n[input]\ncolumns={{v='v'}}\n[[heads]]\nname='z'\nkind='binary'\ncolumn='z'\n\
+                 [[heads]]\nname='y'\nkind='binary'\ncolumn='y'\n[teacher]\narch='onnx'\nfile='net.onnx'\n[student]\narch='mlp'\n"
+            );
+            let recipe = Recipe::parse(&text, "r.toml", "r", &[])?;
+            let data = crate::data::load(&recipe, folder.path())?;
+            let places = heads.split(',').map(|name| data.targets.iter().position(|target| target.name == name));
+            let places = places.collect::<Option<Vec<usize>>>().context("no such head")?;
+            Teacher::from_files(recipe.teacher.as_ref().context("no teacher")?, &data, folder.path(), places)
+        };
+        teacher("y,z")?;
+        let refused = format!("{:#}", teacher("z,y").err().context("it was taken")?);
+        assert!(refused.contains("list them in [teacher] heads in the order of the outputs"), "{refused}");
+        Ok(())
+    }
+}
