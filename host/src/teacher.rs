@@ -314,11 +314,9 @@ mod tests {
         let net = File::new(&[0, 1]).node("Neg", &["x"], "z", vec![]).node("Abs", &["x"], "y", vec![]).output("z");
         std::fs::write(folder.path().join("net.onnx"), net.bytes())?;
         let teacher = |heads: &str| {
-            let text = format!(
-                "[data]\nformat='csv'\nfile='d.csv'\n[input]\ncolumns={{v='v'}}\n[[heads]]\nname='z'\nkind='binary'\ncolumn='z'\n\
-                 [[heads]]\nname='y'\nkind='binary'\ncolumn='y'\n[teacher]\narch='onnx'\nfile='net.onnx'\n[student]\narch='mlp'\n"
-            );
-            let recipe = Recipe::parse(&text, "r.toml", "r", &[])?;
+            let text = "[data]\nformat='csv'\nfile='d.csv'\n[input]\ncolumns={v='v'}\n[[heads]]\nname='z'\nkind='binary'\ncolumn='z'\n\
+                 [[heads]]\nname='y'\nkind='binary'\ncolumn='y'\n[teacher]\narch='onnx'\nfile='net.onnx'\n[student]\narch='mlp'\n";
+            let recipe = Recipe::parse(text, "r.toml", "r", &[])?;
             let data = crate::data::load(&recipe, folder.path())?;
             let places = heads.split(',').map(|name| data.targets.iter().position(|target| target.name == name));
             let places = places.collect::<Option<Vec<usize>>>().context("no such head")?;
