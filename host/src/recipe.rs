@@ -110,10 +110,10 @@ pub struct Data {
     /// bearing, commands, random: the seed of the simulator, apart from that of the training.
     #[serde(default)]
     pub seed: u64,
-    /// CSV files: what stands between cells, as in `";"` or `"tab"`; the default is found from the first lines.
+    /// CSV files: the delimiter, as in `";"` or `"tab"`; detected from the first lines by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<String>,
-    /// CSV files: what stands before the decimals of a number, `"."` or `","`.
+    /// CSV files: the decimal separator, `"."` or `","`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decimal: Option<String>,
     /// CSV files: the encoding, as in `"windows-1252"`; the default is that of the byte order mark, or UTF-8.

@@ -16,10 +16,10 @@ pub(super) struct Tables {
     /// A column of the CSV by its name in the model, as in hours=hours_per_week; may be repeated.
     #[arg(long = "column", value_name = "NAME=COLUMN")]
     columns: Vec<String>,
-    /// What stands between the cells of the CSV; the default is that of the recipe, or found.
+    /// Delimiter of the CSV. Default: the recipe's, or detected.
     #[arg(long, value_name = "CHARACTER")]
     delimiter: Option<String>,
-    /// What stands before decimals in the CSV, a point or a comma.
+    /// Decimal separator of the CSV: a point or a comma.
     #[arg(long, value_name = "CHARACTER")]
     decimal: Option<String>,
     /// The encoding of the CSV or text file, as in windows-1252.
@@ -31,10 +31,10 @@ pub(super) struct Tables {
     /// A line of the CSV that is left out, counted from 1; may be repeated. 0 reads all that the recipe leaves out.
     #[arg(long, value_name = "LINE")]
     skip: Vec<u64>,
-    /// A cell of the CSV that stands for nothing; may be repeated.
+    /// A marker of missing values in the CSV; may be repeated.
     #[arg(long, value_name = "CELL", allow_hyphen_values = true)]
     missing: Vec<String>,
-    /// Leaves out rows of the CSV with a missing input, in the place of refusing the file.
+    /// Drop rows with a missing input instead of refusing the file.
     #[arg(long)]
     drop_missing_rows: bool,
 }

@@ -43,7 +43,7 @@ pub(super) fn new(arguments: &Arguments) -> Result<()> {
     let listens = if hears { listens } else { "" };
     let engine = new::engine_source().map(|source| {
         format!(
-            "\n\nits Cargo.toml takes the engine from {}, a path of this machine: for others write version = {:?} in the place of \
+            "\n\nits Cargo.toml takes the engine from {}, a path of this machine: to share the crate, write version = {:?} instead of \
              path there, or give them the source and set ATTAR_DEVICE to its folder before attar new",
             source.display(),
             env!("CARGO_PKG_VERSION")

@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     /// column's empty cells. Facts that are not given are missing.
     #[arg(long = "fact", value_name = "NAME=VALUE")]
     facts: Vec<String>,
-    /// Takes facts for which a CSV has no column as missing, in the place of refusing it.
+    /// Treat facts without a column in the CSV as missing instead of refusing the file.
     #[arg(long)]
     missing_facts: bool,
     /// The recipe that names the columns of the data; the default is recipe.toml beside the model.

@@ -240,7 +240,7 @@ impl<'a> Column<'a> {
         self.texts().into_iter().enumerate().map(wide).collect()
     }
 
-    /// Returns whether a cell stands for nothing.
+    /// Returns whether a cell is a missing value.
     pub fn is_missing(&self, text: &str) -> bool {
         self.table.dialect.is_missing(text)
     }

@@ -13,9 +13,9 @@ use crate::shortened;
 /// How a table is written, as far as it is said.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Dialect {
-    /// What stands between cells; otherwise it is found.
+    /// The delimiter; detected if there is none.
     pub delimiter: Option<u8>,
-    /// Whether numbers have a comma in the place of a point.
+    /// Whether the decimal separator is a comma.
     pub decimal_comma: bool,
     /// The encoding; otherwise that of the byte order mark, or UTF-8.
     pub encoding: Option<&'static Encoding>,
@@ -56,7 +56,7 @@ impl Dialect {
         Self { delimiter: None, skip: BTreeSet::new(), comment: None, ..self.clone() }
     }
 
-    /// Sets what stands between cells.
+    /// Sets the delimiter.
     ///
     /// # Errors
     ///
@@ -67,7 +67,7 @@ impl Dialect {
         Ok(())
     }
 
-    /// Sets what stands before the decimals of a number.
+    /// Sets the decimal separator.
     ///
     /// # Errors
     ///
@@ -112,7 +112,7 @@ impl Dialect {
         Ok(())
     }
 
-    /// Returns whether a cell stands for nothing: one of the user's own markers, as text or as number.
+    /// Returns whether a cell is one of the user's markers of missing values, as text or as number.
     pub fn is_marker(&self, text: &str) -> bool {
         let number = |text: &str| text.parse::<f64>().ok();
         self.missing

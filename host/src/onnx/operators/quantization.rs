@@ -108,7 +108,7 @@ fn rounded(x: f32, zero: i64, kind: Integer) -> i64 {
     kind.saturate(f64::from(x.round_ties_even()) + zero as f64)
 }
 
-/// Returns an input of integers less its zero point, which stands for all values or for each along an axis.
+/// Returns an integer input minus its zero point, which is per tensor or per index of an axis.
 fn centred(inputs: &Inputs, at: usize, zero: usize, axis: i64) -> Result<(Vec<usize>, Vec<i64>)> {
     let x = inputs.get(at)?;
     let values = x.as_ints().with_context(|| format!("input {at}"))?;
