@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use anyhow::Result;
-use attar::distill::{self, Places};
+use attar::boards::verify;
 use attar::recipe::Recipe;
-use attar::verify;
+use attar::run::distill::{self, Places};
 use candle_core::Device;
 
 fn main() -> Result<()> {

@@ -1,5 +1,11 @@
 //! Boards: what each has, and the files of a firmware crate for it. A board is a folder in `host/boards`.
 
+pub mod build;
+pub mod estimate;
+pub mod link;
+pub mod scaffold;
+pub mod verify;
+
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -7,8 +13,8 @@ use anyhow::{Context, Result, bail};
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 
-use crate::nearest;
 use crate::recipe::Bytes;
+use crate::support::suggest::nearest;
 
 /// A board.
 #[derive(Debug, Clone, Deserialize)]

@@ -24,8 +24,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use attar::progress;
 use attar::recipe::Recipe;
+use attar::support::progress;
 use candle_core::Device;
 use clap::{Args, Parser, Subcommand};
 
@@ -199,10 +199,10 @@ fn read_model(path: &Path) -> Result<Vec<u8>> {
     /// No board has more.
     const MOST_BYTES: u64 = 1 << 30;
     if path.is_dir() {
-        let model = path.join(attar::distill::STUDENT_FILE);
+        let model = path.join(attar::run::distill::STUDENT_FILE);
         bail!("{} is a folder: name the model in it, as in {}", path.display(), model.display());
     }
-    attar::files::read_at_most(path, MOST_BYTES)
+    attar::support::files::read_at_most(path, MOST_BYTES)
 }
 
 /// Returns the student in the bytes of a file, or what is wrong with it.
@@ -214,7 +214,7 @@ fn parse_model<'a>(path: &Path, bytes: &'a [u8]) -> Result<attar_device::Student
 fn recipe_for(model: &Path, bytes: &[u8], named: Option<&Path>) -> Result<Recipe> {
     let mut recipe = match named {
         Some(path) => Recipe::read(path, &[])?,
-        None => attar::distill::recipe_beside(model)?.with_context(|| {
+        None => attar::run::distill::recipe_beside(model)?.with_context(|| {
             format!("there is no recipe.toml beside {}: name the recipe with --recipe", model.display())
         })?,
     };

@@ -2,18 +2,12 @@
 
 pub mod array;
 mod augment;
-pub mod bearing;
-pub mod commands;
-pub mod csv;
 pub mod dataset;
-pub mod idx;
 mod load;
-pub mod npy;
+pub mod readers;
 pub mod recordings;
-pub mod safetensors;
 mod screen;
 mod split;
-pub mod wav;
 
 pub use array::Array;
 pub use augment::{Augment, Mix};

@@ -1,38 +1,38 @@
 //! Attar: from a teacher, data and facts to a student of a few kilobytes that runs on a board bit for bit as here.
 //!
-//! The way of a run: [`recipe::Recipe`] → [`data::load`] → [`distill::run`] (which trains a teacher and students by
-//! [`train`], makes integers of a student by [`quantize`] and checks the file) → [`report::Report`].
+//! The way of a run: [`recipe::Recipe`] → [`data::load`] → [`run::distill`] (which trains a teacher and students by
+//! [`train`], makes integers of a student by [`compile`] and checks the file) → [`run::report::Report`].
+//!
+//! The modules stand in order: each may use those above it, never one below.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
-pub mod boards;
-pub mod budget;
-pub mod build;
-pub mod coverage;
-pub mod data;
-pub mod distill;
-pub mod engine;
-pub mod estimate;
-pub mod facts;
-pub mod files;
-pub mod inspect;
-pub mod link;
-pub mod listen;
-pub mod metrics;
-pub mod net;
-pub mod new;
-pub mod onnx;
-pub mod page;
-pub mod progress;
-pub mod quantize;
-pub mod random;
-pub mod recipe;
-pub mod report;
-pub mod sign;
-pub mod signal;
-mod suggest;
-pub mod teacher;
-pub mod train;
-pub mod verify;
+pub mod support;
 
-pub use suggest::{listed, nearest, shortened};
+pub mod facts;
+
+pub mod recipe;
+
+pub mod signal;
+
+pub mod net;
+
+pub mod data;
+
+pub mod metrics;
+
+pub mod losses;
+
+pub mod train;
+
+pub mod onnx;
+
+pub mod teachers;
+
+pub mod student;
+
+pub mod compile;
+
+pub mod boards;
+
+pub mod run;

@@ -417,3 +417,9 @@ fn kept(count: usize, share: f64, random: &mut ChaCha8Rng) -> Vec<f32> {
     let kept = 1.0 / (1.0 - share as f32);
     (0..count).map(|_| if random.random::<f64>() < share { 0.0 } else { kept }).collect()
 }
+
+/// Returns a tensor of a column of targets.
+pub(crate) fn rows(values: Vec<f32>, width: usize, like: &Tensor) -> Result<Tensor> {
+    let count = values.len() / width.max(1);
+    Ok(Tensor::from_vec(values, (count, width), like.device())?)
+}

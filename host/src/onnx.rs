@@ -86,7 +86,7 @@ impl Network {
     /// When the file cannot be read or is no whole ONNX network, and when it has an operator, an attribute, an element
     /// type, an input or an output that is not supported; the message names the node.
     pub fn read(path: &Path) -> Result<Self> {
-        Self::decode(path, &crate::files::read_at_most(path, MAX_BYTES)?)
+        Self::decode(path, &crate::support::files::read_at_most(path, MAX_BYTES)?)
     }
 
     /// As [`Network::read`], from bytes; weights in other files are beside `path`.

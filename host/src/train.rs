@@ -1,7 +1,6 @@
 //! Training: one loop for teachers and students, which can be stopped after any epoch and goes on with the same bytes.
 
 mod checkpoint;
-pub mod loss;
 mod optimizer;
 mod schedule;
 
@@ -12,18 +11,18 @@ use candle_core::{Tensor, Var};
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use crate::losses::{Features, Moment, Objective, Outputs, Soft};
 pub use checkpoint::{load_tensors, save_tensors};
-pub use loss::{Features, Moment, Objective, Outputs, Soft};
 pub use optimizer::Optimizer;
 
+use crate::compile::Quantizer;
 use crate::data::Dataset;
 use crate::data::dataset::FactUse;
 use crate::metrics::{self, HeadMetrics};
 use crate::net::{Hook, Mode, Net, Tape};
-use crate::progress::{Progress, check_stopped};
-use crate::quantize::Quantizer;
-use crate::random;
 use crate::recipe;
+use crate::support::progress::{Progress, check_stopped};
+use crate::support::random;
 use checkpoint::Checkpoint;
 
 /// What a network is trained with.
@@ -369,9 +368,3 @@ fn validate(net: &Net, task: &Task<'_>, hook: Option<&dyn Hook>) -> Result<Optio
 
 /// Samples in a pass that does not train.
 const PREDICT_BATCH: usize = 256;
-
-/// Returns a tensor of a column of targets.
-pub(crate) fn rows(values: Vec<f32>, width: usize, like: &Tensor) -> Result<Tensor> {
-    let count = values.len() / width.max(1);
-    Ok(Tensor::from_vec(values, (count, width), like.device())?)
-}

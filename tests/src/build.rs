@@ -1,6 +1,6 @@
 //! Builds models operator by operator, for tests that want a graph of their own.
 
-use attar::quantize::plan::{self, Plan, Step};
+use attar::compile::plan::{self, Plan, Step};
 use attar_shared::{
     Clamp, Definition, FactDefinition, HeadDefinition, InputDefinition, Kind, OperatorDefinition, Quantization, Shape,
     Tensor, TestDefinition, Window, WriteError,

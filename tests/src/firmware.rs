@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-use attar::build::Build;
-use attar::verify::Board;
+use attar::boards::build::Build;
+use attar::boards::verify::Board;
 
 use crate::root;
 

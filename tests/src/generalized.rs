@@ -3,10 +3,11 @@
 
 use anyhow::Result;
 use attar::data::{self, Dataset};
+use attar::losses::{Objective, Soft};
 use attar::net::{self, Net};
-use attar::random;
 use attar::recipe::{Distill, HeadKind, Method, Recipe, Scheduled};
-use attar::train::{self, Objective, Soft, Task};
+use attar::support::random;
+use attar::train::{self, Task};
 use candle_core::Device;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;

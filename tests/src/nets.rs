@@ -1,11 +1,12 @@
 //! Networks whose size and speed are published.
 
 use anyhow::Result;
+use attar::compile;
 use attar::data::{self, Dataset};
 use attar::facts::Audience;
 use attar::net::{self, Net};
 use attar::recipe::Recipe;
-use attar::{quantize, random};
+use attar::support::random;
 use candle_core::Device;
 
 /// The reference networks of MLPerf Tiny (mlcommons/tiny), untrained, with random data in the place of their data sets.
@@ -131,5 +132,5 @@ pub fn untrained(recipe: &Recipe, data: &Dataset) -> Result<Vec<u8>> {
     let heads: Vec<(String, usize)> = data.targets.iter().map(|target| (target.name.clone(), target.outputs)).collect();
     let graph = net::build(&recipe.student, data.input_shape, data.facts.input(Audience::Board), &heads)?;
     let net = Net::new(graph, &mut random::stream(recipe.seed, "untrained"), &Device::Cpu)?;
-    quantize::quantize(&net, data, &recipe.quantize, 0)
+    compile::quantize(&net, data, &recipe.quantize, 0)
 }

@@ -1,10 +1,10 @@
 //! Front-ends in double precision, from their published formulas and without the engine: what its features are held against.
 
-use attar::listen::StreamFigures;
+use attar::boards::verify;
 use attar::recipe::signal::{Signal, Statistic};
 use attar::signal::design::{Block, Design, Step};
 use attar::signal::{Color, noise};
-use attar::verify;
+use attar::student::stream::StreamFigures;
 use attar_shared::Arithmetic;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result, anyhow};
-use attar::verify::{find_board, flash_bytes};
+use attar::boards::verify::{find_board, flash_bytes};
 use attar_shared::SIGNATURE_BYTES;
 use ed25519_dalek::{Signer, SigningKey};
 

@@ -11,12 +11,12 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use attar::boards::estimate::{self, Estimate};
+use attar::boards::link::Link;
 use attar::boards::{self, boards};
-use attar::estimate::{self, Estimate};
-use attar::link::Link;
-use attar::listen;
+use attar::student::stream;
 
-use attar::verify::{answers, on_line, random_samples};
+use attar::boards::verify::{answers, on_line, random_samples};
 use attar_device::Student;
 use attar_device::link::{Cost, Responder, Word};
 use attar_shared::{Arithmetic, Model};
@@ -117,7 +117,7 @@ fn new_crates_listen_in_qemu() {
             (state >> 16) as i16 / 64
         })
         .collect();
-    let heard = listen::listen(&student, &samples, &student.facts()).unwrap();
+    let heard = stream::listen(&student, &samples, &student.facts()).unwrap();
     let counts = format!("{} hops, {} detections", heard.sums.last().unwrap().hops, heard.detections.len());
     assert!(said.unwrap().contains(&counts), "{counts}");
 }

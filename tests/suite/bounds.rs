@@ -4,7 +4,7 @@
 use std::fs;
 
 use attar::boards;
-use attar::estimate::Estimate;
+use attar::boards::estimate::Estimate;
 use attar_device::{EmbeddedStudent, Student};
 use attar_shared::text::Grams;
 use attar_shared::{

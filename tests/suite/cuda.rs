@@ -4,12 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use attar::data;
-use attar::distill::{self, Places};
 use attar::facts::Audience;
+use attar::losses::{Moment, Objective};
 use attar::net::{self, Net};
-use attar::random;
 use attar::recipe::{HeadKind, Recipe};
-use attar::train::{self, Moment, Objective, Optimizer, Step, Task};
+use attar::run::distill::{self, Places};
+use attar::support::random;
+use attar::train::{self, Optimizer, Step, Task};
 use candle_core::{Device, Tensor};
 
 use crate::toys::{SMALL, small_recipe};

@@ -3,7 +3,7 @@
 use attar::data;
 use attar::data::dataset::FactUse;
 use attar::facts::Audience;
-use attar::random;
+use attar::support::random;
 use attar_device::{Session, Student, dequantize};
 use candle_core::Device;
 
@@ -21,7 +21,7 @@ fn board_sees_what_the_network_was_trained_on() {
     let mut saturated = 0;
     for sample in 0..50 {
         let batch = data.batch(&[sample], FactUse::AsKnown(Audience::Board), &Device::Cpu).unwrap();
-        let facts = attar::engine::facts_of(&student, &data, sample).unwrap();
+        let facts = attar::student::engine::facts_of(&student, &data, sample).unwrap();
         session.load(data.input(sample), &facts).unwrap();
         for (tensor, expected) in [(0, batch.input), (1, batch.facts.unwrap())] {
             let quantization = student.model().tensor(tensor).unwrap().quantization;

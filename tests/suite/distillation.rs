@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use attar::distill::{self, Places};
 use attar::recipe::Recipe;
-use attar::report::Report;
+use attar::run::distill::{self, Places};
+use attar::run::report::Report;
 use attar_tests::generalized::{self, Kind};
 use attar_tests::{real_data, root};
 use candle_core::Device;
@@ -296,7 +296,7 @@ fn onnx_teacher_gives_the_logits_of_its_framework() {
     let recipe = Recipe::read(&root().join("host/recipes/fashion-mnist-onnx.toml"), &[]).unwrap();
     let data = attar::data::load(&recipe, folder).unwrap();
     let teacher =
-        attar::teacher::Teacher::from_files(recipe.teacher.as_ref().unwrap(), &data, folder, vec![0]).unwrap();
+        attar::teachers::Teacher::from_files(recipe.teacher.as_ref().unwrap(), &data, folder, vec![0]).unwrap();
     let test = &data.splits.test[..2000];
     let got = teacher.logits(&data, test, None).unwrap().unwrap().remove(0);
     let expected = attar::data::read_array(&teachers.join("fashion-resnet-test-logits.npy"), None).unwrap();
@@ -306,7 +306,7 @@ fn onnx_teacher_gives_the_logits_of_its_framework() {
     let checked = |sets: &[&str]| {
         let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
         let recipe = Recipe::read(&root().join("host/recipes/fashion-mnist-onnx.toml"), &sets).unwrap();
-        attar::teacher::Teacher::from_files(recipe.teacher.as_ref().unwrap(), &data, folder, vec![0])
+        attar::teachers::Teacher::from_files(recipe.teacher.as_ref().unwrap(), &data, folder, vec![0])
     };
     const CHECK: &str = "teacher.test_check=teachers/fashion-resnet-test-logits.npy";
     checked(&[CHECK]).unwrap();
@@ -370,7 +370,7 @@ fn probabilities_are_not_taken_for_logits() {
         let recipe = parse(text, sets);
         let data = attar::data::load(&recipe, folder.path()).unwrap();
         let teacher =
-            attar::teacher::Teacher::from_files(recipe.teacher.as_ref().unwrap(), &data, folder.path(), vec![0])
+            attar::teachers::Teacher::from_files(recipe.teacher.as_ref().unwrap(), &data, folder.path(), vec![0])
                 .unwrap();
         teacher.logits(&data, &[0, 1, 2, 3], None).unwrap().unwrap().remove(0)
     };
@@ -386,7 +386,7 @@ fn probabilities_are_not_taken_for_logits() {
     assert_eq!(teacher(&["teacher.logits.kind=softmax.npy", "teacher.outputs=probabilities"]), found);
     let recipe = parse(text, &["teacher.outputs=probabilities"]);
     let data = attar::data::load(&recipe, folder.path()).unwrap();
-    let error = attar::teacher::Teacher::from_files(recipe.teacher.as_ref().unwrap(), &data, folder.path(), vec![0]);
+    let error = attar::teachers::Teacher::from_files(recipe.teacher.as_ref().unwrap(), &data, folder.path(), vec![0]);
     assert!(format!("{:#}", error.unwrap_err()).contains("is no probability"));
 }
 
@@ -467,8 +467,10 @@ fn the_best_seed_on_validation_is_shipped() {
             let data = attar::data::load(&recipe, Path::new("")).unwrap();
             let bytes = fs::read(out.join("student.attar")).unwrap();
             let student = attar_device::Student::parse(&bytes).unwrap();
-            let given = attar::engine::FactsGiven::True;
-            attar::engine::evaluate(&student, &data, &data.splits.validation, given).unwrap()[0].selection().unwrap()
+            let given = attar::student::engine::FactsGiven::True;
+            attar::student::engine::evaluate(&student, &data, &data.splits.validation, given).unwrap()[0]
+                .selection()
+                .unwrap()
         };
         let (first, best) = (figure(1), figure(3));
         assert!(best >= first, "seed {base}: {best} is shipped where the first seed has {first}");

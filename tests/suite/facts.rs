@@ -4,13 +4,13 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
+use attar::boards::verify;
 use attar::data;
 use attar::data::dataset::FactUse;
-use attar::distill::{self, Places};
 use attar::facts::Audience;
 use attar::recipe::Recipe;
-use attar::report::Report;
-use attar::verify;
+use attar::run::distill::{self, Places};
+use attar::run::report::Report;
 use attar_device::Student;
 use candle_core::Device;
 use rand::{Rng, SeedableRng};
@@ -114,7 +114,7 @@ fn rules_and_tables_are_computed_on_the_board() {
     // Training has computed what the board computes.
     let data = data::load(&parse(RECIPE, &[]), folder.path()).unwrap();
     for sample in 0..50 {
-        let known = attar::engine::facts_of(&student, &data, sample).unwrap().known(data.input(sample));
+        let known = attar::student::engine::facts_of(&student, &data, sample).unwrap().known(data.input(sample));
         let expected: Vec<_> = data.fact_columns.iter().map(|column| column[sample]).collect();
         assert_eq!(known.values().collect::<Vec<_>>(), expected);
     }
@@ -269,7 +269,7 @@ fn facts_are_hidden_with_what_is_computed_from_them() {
     let folder = tempfile::tempdir().unwrap();
     write_data(folder.path());
     let data = data::load(&parse(&RECIPE.replace("dropout = 0", "dropout = 0.5"), &[]), folder.path()).unwrap();
-    let mut random = attar::random::stream(1, "test");
+    let mut random = attar::support::random::stream(1, "test");
     let samples: Vec<usize> = (0..300).collect();
     let facts = FactUse::Dropped(Audience::Board, 0.9, &mut random);
     let rows = data.fact_rows(&samples, facts).unwrap();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 
-use attar::link::{Link, Sent};
+use attar::boards::link::{Link, Sent};
 use attar_device::store::MAX_TRIALS;
 use attar_tests::firmware::{self, Program, known_key};
 use attar_tests::line::{Line, Noise};
@@ -26,7 +26,7 @@ fn checksum(model: &[u8]) -> u32 {
 static FIRMWARE: LazyLock<PathBuf> = LazyLock::new(|| {
     let student = root().join("tests/golden/everything.attar");
     let program = Program { name: "field", features: "field", student: &student, key: &known_key() };
-    let board = attar::verify::find_board("mps2-an386").unwrap();
+    let board = attar::boards::verify::find_board("mps2-an386").unwrap();
     firmware::build(board, program, Path::new(env!("CARGO_TARGET_TMPDIR"))).unwrap()
 });
 

@@ -3,10 +3,10 @@
 use attar::data;
 use attar::data::dataset::FactUse;
 use attar::facts::Audience;
+use attar::losses::{Moment, Objective, Outputs, Soft};
 use attar::net::{self, Mode, Net};
-use attar::random;
 use attar::recipe::{Distill, Method, Recipe, Scheduled};
-use attar::train::{Moment, Objective, Outputs, Soft};
+use attar::support::random;
 use candle_core::{Device, Tensor};
 
 use crate::toys::small_recipe;

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 
-use attar::data::{csv, idx, npy, safetensors, wav};
+use attar::data::readers::{csv, idx, npy, safetensors, wav};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -207,7 +207,7 @@ fn onnx_files_that_lie_are_refused_or_read() {
         }
         fs::write(&path, &bytes).unwrap();
         LARGEST.set(0);
-        let result = std::panic::catch_unwind(|| attar::teacher::Onnx::load(&path, [28, 28, 1]).is_ok());
+        let result = std::panic::catch_unwind(|| attar::teachers::Onnx::load(&path, [28, 28, 1]).is_ok());
         assert!(result.is_ok(), "case {case}: reading panics");
         assert!(LARGEST.get() < 256 << 20, "case {case}: reading allocates {} bytes", LARGEST.get());
         refused += usize::from(matches!(result, Ok(false)));

@@ -2,8 +2,12 @@
 
 use std::fs;
 
+use attar::boards::verify;
+use attar::compile;
+use attar::data;
+use attar::net;
 use attar::recipe::{Quantize, Recipe};
-use attar::{data, net, quantize, random, verify};
+use attar::support::random;
 use attar_device::{Session, Student};
 use attar_shared::Kind;
 use attar_tests::nets::{FIGURES, REFERENCES};
@@ -169,7 +173,7 @@ fn dropping_dead_channels_changes_no_output() {
             bias.set(&Tensor::from_vec(biases, channels, &Device::Cpu).unwrap()).unwrap();
         }
         let export = |drop_dead: bool| {
-            quantize::quantize(&net, &data, &Quantize { drop_dead, ..recipe.quantize.clone() }, 0).unwrap()
+            compile::quantize(&net, &data, &Quantize { drop_dead, ..recipe.quantize.clone() }, 0).unwrap()
         };
         let (whole, dropped) = (export(false), export(true));
         let samples = verify::random_samples(&whole, 40, seed).unwrap();
@@ -216,7 +220,7 @@ fn passes_change_no_output_of_random_networks() {
         }
         let export = |fuse: bool, drop_dead: bool, overlap: bool| {
             let how = Quantize { fuse, drop_dead, overlap, ..recipe.quantize.clone() };
-            quantize::quantize(&net, &data, &how, 0).unwrap()
+            compile::quantize(&net, &data, &how, 0).unwrap()
         };
         let plain = export(false, false, false);
         let samples = verify::random_samples(&plain, 12, seed).unwrap();
@@ -379,7 +383,8 @@ fn integers_of_a_recurrent_network_follow_it() {
     let net = net::Net::new(graph, &mut random::stream(0, "untrained"), &Device::Cpu).unwrap();
     let samples: Vec<usize> = (0..data.len()).collect();
     let floats = attar::train::predict(&net, &data, &samples).unwrap();
-    let integers = attar::engine::predict(&student, &data, &samples, attar::engine::FactsGiven::True).unwrap();
+    let integers =
+        attar::student::engine::predict(&student, &data, &samples, attar::student::engine::FactsGiven::True).unwrap();
     let spread = floats[0].iter().fold(0.0f32, |most, x| most.max(x.abs()));
     let apart = floats[0].iter().zip(&integers[0]).map(|(a, b)| (a - b).abs()).sum::<f32>() / floats[0].len() as f32;
     assert!(apart < 0.03 * spread, "integers are {apart} from the network, whose outputs reach {spread}");

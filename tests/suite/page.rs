@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use attar::distill;
-use attar::page::Evidence;
-use attar::verify::{Sample, answers, random_samples};
+use attar::boards::verify::{Sample, answers, random_samples};
+use attar::run::distill;
+use attar::run::page::Evidence;
 use attar_device::Student;
 use attar_tests::{models, root};
 use sha2::{Digest, Sha256};
@@ -145,8 +145,8 @@ fn engine_of_the_page_is_of_these_sources() {
     files.sort_by_key(|path| path.strip_prefix(root()).unwrap().to_path_buf().into_os_string());
     let mut hash = Sha256::new();
     files.iter().for_each(|path| hash.update(fs::read(path).unwrap()));
-    let sources = attar::files::hex(&hash.finalize());
-    let engine = attar::files::hex(&Sha256::digest(fs::read(root().join("host/page/student.wasm")).unwrap()));
+    let sources = attar::support::files::hex(&hash.finalize());
+    let engine = attar::support::files::hex(&Sha256::digest(fs::read(root().join("host/page/student.wasm")).unwrap()));
     let kept = fs::read_to_string(root().join("host/page/student.sources")).unwrap();
     assert_eq!(format!("{sources}\n{engine}\n"), kept, "the engine has changed: run host/page/build");
 }

@@ -61,7 +61,7 @@ fn compare_all_tensors(bytes: &[u8], seed: u64) {
             before = plain.zeros();
         }
         let is_text = model.input().unwrap().is_text;
-        let text = attar::verify::random_samples(bytes, 1, seed + round).unwrap().remove(0).input;
+        let text = attar::boards::verify::random_samples(bytes, 1, seed + round).unwrap().remove(0).input;
         // Raw values that fill the int8 range and leave it at both ends, and runs of extremes.
         let raw: Vec<f32> = (0..model.input_shape().len())
             .map(|_| match round {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use attar::verify::{self, random_samples};
+use attar::boards::verify::{self, random_samples};
 use attar_tests::nets::REFERENCES;
 use attar_tests::{models, root};
 use object::{Object, ObjectSymbol};

@@ -1,8 +1,8 @@
 //! Real data, where they are: the engine against the specification on every test image, and a recipe on a real table.
 
+use attar::boards::verify;
 use attar::data;
 use attar::recipe::Recipe;
-use attar::verify;
 use attar_device::Student;
 use attar_tests::{real_data, reference, root};
 

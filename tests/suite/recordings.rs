@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use attar::data::{self, bearing};
+use attar::data;
+use attar::data::readers::bearing;
 use attar::recipe::Recipe;
 use attar::signal::{Color, noise};
 use attar_tests::root;

@@ -3,11 +3,11 @@
 
 use std::fs;
 
+use attar::boards::verify;
 use attar::data;
-use attar::listen;
 use attar::signal::design::Design;
 use attar::signal::{Color, Extractor, noise};
-use attar::verify;
+use attar::student::stream;
 use attar_device::signal::{Detector, Stream};
 use attar_device::{Step, Student};
 use attar_shared::{Arithmetic, Defect, Detection, Model, ParseError, Signal};
@@ -204,7 +204,7 @@ fn window_of_one_sine_has_its_amplitude_where_its_frequency_is() {
 /// What a student answers at each run, for samples that come in pieces.
 fn answers(model: &[u8], samples: &[i16], mut piece: impl FnMut() -> usize) -> Vec<Vec<i8>> {
     let student = Student::parse(model).unwrap();
-    let signal = listen::signal_of(&student).unwrap();
+    let signal = stream::signal_of(&student).unwrap();
     let (mut memory, mut arena) = (vec![9; signal.words as usize], vec![9; student.model().arena_bytes()]);
     let mut stream = Stream::new(&student, &mut memory, &mut arena).unwrap();
     let facts = student.facts();
@@ -332,7 +332,7 @@ fn design_of(text: &str) -> anyhow::Result<Design> {
 
 fn figures_of(model: &[u8], samples: &[i16]) -> u32 {
     let student = Student::parse(model).unwrap();
-    listen::listen(&student, samples, &student.facts()).unwrap().sums.last().unwrap().hops
+    stream::listen(&student, samples, &student.facts()).unwrap().sums.last().unwrap().hops
 }
 
 #[test]

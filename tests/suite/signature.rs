@@ -136,7 +136,7 @@ fn keys_in_pem_are_read_when_compiled_or_refused() {
     const GOOD: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n";
     // The first test vector of RFC 8032.
     let bytes = PublicKey::from_pem(GOOD).bytes();
-    assert_eq!(attar::files::hex(&bytes), "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
+    assert_eq!(attar::support::files::hex(&bytes), "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
     assert_eq!(PublicKey::from_pem(&GOOD.replace('\n', "\r\n")).bytes(), bytes);
     let bad = [
         "",

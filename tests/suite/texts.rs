@@ -6,9 +6,9 @@ use std::fs;
 use std::path::Path;
 
 use attar::data;
-use attar::distill::{self, Places};
 use attar::recipe::Recipe;
-use attar::report::Report;
+use attar::run::distill::{self, Places};
+use attar::run::report::Report;
 use attar_device::{Error, Student};
 use candle_core::Device;
 
@@ -46,7 +46,7 @@ fn gazetteer_tells_unseen_names() {
 fn names_stay_on_one_side() {
     let text = include_str!("../../host/recipes/commands.toml");
     let data = data::load(&recipe(text, &["data.samples=3000"]), Path::new("")).unwrap();
-    let commands = data::commands::generate(3000, 0);
+    let commands = data::readers::commands::generate(3000, 0);
     let names = |samples: &[usize]| {
         let named = samples.iter().map(|&sample| commands[sample].name.as_str()).filter(|name| !name.is_empty());
         named.collect::<std::collections::BTreeSet<_>>()

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use attar::distill::{self, Places};
 use attar::recipe::Recipe;
+use attar::run::distill::{self, Places};
 use attar_tests::root;
 use candle_core::Device;
 use rand::Rng;
@@ -74,7 +74,7 @@ fn integers_agree_with_the_network_that_was_trained_as_if_in_them() {
     let aware = "quantize.aware_epochs=2";
     let (eight, bytes) = run(&[aware]);
     let (four, few_bytes) = run(&[aware, "quantize.weights=int4"]);
-    let last = |report: &attar::report::Report| report.students.last().unwrap().precision.clone();
+    let last = |report: &attar::run::report::Report| report.students.last().unwrap().precision.clone();
     assert_eq!((last(&eight), last(&four)), ("int8".into(), "int4".into()));
     for report in [&eight, &four] {
         let agreement = report.quantization.as_ref().unwrap();
@@ -159,7 +159,7 @@ fn killed_run_goes_on_to_the_same_bytes() {
     };
     let output = run(&whole.path().join("run")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let mut random = attar::random::stream(20, "moments");
+    let mut random = attar::support::random::stream(20, "moments");
     let mut kills = 0;
     while kills < 20 {
         let mut child = run(&cut.path().join("run")).stderr(std::process::Stdio::null()).spawn().unwrap();

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use attar::verify::find_board;
+use attar::boards::verify::find_board;
 use attar_device::{Error, Student};
 use attar_tests::firmware::{self, Program, known_key};
 use attar_tests::{models, root, trust, with_checksum};

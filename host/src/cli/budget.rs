@@ -5,11 +5,11 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use attar::boards::build::Build;
+use attar::boards::estimate::{CYCLES_AN_INSTRUCTION, Estimate};
+use attar::boards::scaffold::{self, Size};
 use attar::boards::{self, Board, boards};
-use attar::build::Build;
-use attar::estimate::{CYCLES_AN_INSTRUCTION, Estimate};
-use attar::new::{self, Size};
-use attar::progress::{check_stopped, say};
+use attar::support::progress::{check_stopped, say};
 use clap::Args;
 use serde_json::json;
 
@@ -169,7 +169,7 @@ fn built(board: &Board, bytes: &[u8]) -> Result<Size> {
     if place.exists() {
         fs::remove_dir_all(&place).with_context(|| format!("cannot remove {}", place.display()))?;
     }
-    new::firmware(&place, board, bytes, None)?;
+    scaffold::firmware(&place, board, bytes, None)?;
     say(&format!("building the firmware for {} ({})", board.name, board.target));
     let (target, features, cache) = (board.target.as_str(), "", cache.join("target"));
     // The lock that comes along has the boards' crates; where the engine comes from differs from machine to machine.

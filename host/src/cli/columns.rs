@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use attar::data::csv::{Column, Dialect, Table};
+use attar::data::readers::csv::{Column, Dialect, Table};
 use attar::facts::Fact;
-use attar::progress::say;
 use attar::recipe::{MissingRows, Recipe};
-use attar::{listed, shortened};
+use attar::support::progress::say;
+use attar::support::suggest::{listed, shortened};
 use clap::Args;
 
 /// How a CSV is written: as the keys of `[data]` of the same names say.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use attar::report::{Report, Significance, StudentFigures};
+use attar::run::report::{Report, Significance, StudentFigures};
 use clap::Args;
 use serde_json::json;
 
@@ -120,7 +120,7 @@ pub(super) fn compare(arguments: &Arguments) -> Result<()> {
 
 fn read(run: &Path) -> Result<Report> {
     let path = if run.is_dir() { run.join("report.json") } else { run.to_path_buf() };
-    let text = attar::files::read_regular(&path)
+    let text = attar::support::files::read_regular(&path)
         .and_then(|bytes| Ok(String::from_utf8(bytes)?))
         .with_context(|| format!("cannot read {}: is it the folder of a finished run?", path.display()))?;
     let report: Report =

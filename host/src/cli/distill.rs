@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use attar::distill::{self, Places};
-use attar::files;
-use attar::progress::{Stopped, one_line, say};
 use attar::recipe::Recipe;
-use attar::report::{Report, StudentFigures};
+use attar::run::distill::{self, Places};
+use attar::run::report::{Report, StudentFigures};
+use attar::support::files;
+use attar::support::progress::{Stopped, one_line, say};
 use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
@@ -203,7 +203,7 @@ fn summary(report: &Report, out: &Path) -> String {
             agreement.samples
         ));
     }
-    lines.push(format!("page: {}", out.join(attar::page::PAGE_FILE).display()));
+    lines.push(format!("page: {}", out.join(attar::run::page::PAGE_FILE).display()));
     lines.extend(report.warnings.iter().map(|warning| format!("warning: {}", one_line(warning))));
     lines.extend(report.verify.iter().map(|verify| {
         format!(

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use anyhow::Result;
 use attar::boards::boards;
-use attar::progress::one_line;
-use attar::verify::BOARDS;
+use attar::boards::verify::BOARDS;
+use attar::support::progress::one_line;
 use clap::Args;
 use serde::Serialize;
 

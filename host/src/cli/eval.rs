@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use attar::coverage;
 use attar::data::Target;
-use attar::engine::{self, FactsGiven};
 use attar::facts::Audience;
-use attar::listed;
-use attar::progress::say;
-use attar::report::{metrics_value, recall_warnings};
+use attar::run::coverage;
+use attar::run::report::{metrics_value, recall_warnings};
+use attar::student::engine::{self, FactsGiven};
+use attar::support::progress::say;
+use attar::support::suggest::listed;
 use attar_shared::{FactKind, Head};
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -158,7 +158,7 @@ const FEW_CLASSES: usize = 24;
 /// Refuses a head of the model that answers something else than the data ask: answers are compared by their place.
 fn check_head(head: &Head<'_>, target: &Target) -> Result<()> {
     let name = head.name;
-    let kind = attar::quantize::head_kind(target.kind);
+    let kind = attar::compile::head_kind(target.kind);
     ensure!(head.kind == kind, "head {name:?} is {:?} in the model, {kind:?} in the recipe", head.kind);
     let labels: Vec<&str> = head.labels.iter().collect();
     let same = labels.is_empty() || target.labels.is_empty() || labels == target.labels;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use attar::inspect::{layers, shape, stages_and_features};
-use attar::progress::one_line;
+use attar::student::inspect::{layers, shape, stages_and_features};
+use attar::support::progress::one_line;
 use attar_shared::{Arithmetic, FactKind, Model, Shape};
 use clap::Args;
 use serde_json::{Value, json};

@@ -4,10 +4,11 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
+use attar::boards::verify;
 use attar::data::recordings;
-use attar::progress::{one_line, say};
 use attar::signal::{Color, noise};
-use attar::{listen, verify};
+use attar::student::stream;
+use attar::support::progress::{one_line, say};
 use attar_device::Student;
 use clap::Args;
 use serde::Serialize;
@@ -42,7 +43,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let bytes = read_model(&arguments.model)?;
     let student = parse_model(&arguments.model, &bytes)?;
-    let signal = listen::signal_of(&student)?;
+    let signal = stream::signal_of(&student)?;
     let facts = facts_of(&student, &arguments.facts)?;
     let board = match arguments.on.strip_prefix("qemu:") {
         Some(board) => Some(verify::find_board(board)?),
@@ -51,12 +52,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     };
     ensure!((0.0..=3600.0).contains(&arguments.gap), "--gap is {}, expected seconds up to 3600", arguments.gap);
     let channels = usize::from(signal.channels);
-    let mut random = attar::random::stream(0, "gaps");
+    let mut random = attar::support::random::stream(0, "gaps");
     let mut samples = Vec::new();
     let mut places = Vec::new();
     for (index, path) in arguments.recordings.iter().enumerate() {
         // Read before a gap is made, since a file bears out the rate.
-        let recording = listen::read(&student, path)?;
+        let recording = stream::read(&student, path)?;
         let between = (arguments.gap * f64::from(signal.rate)).round() as usize;
         match index % 2 {
             0 => samples.extend(std::iter::repeat_n(0, between * channels)),
@@ -68,7 +69,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         places.push(samples.len()..samples.len() + recording.len());
         samples.extend(recording);
     }
-    let heard = listen::listen(&student, &samples, &facts)?;
+    let heard = stream::listen(&student, &samples, &facts)?;
     let seconds = samples.len() as f64 / f64::from(signal.channels) / f64::from(signal.rate);
     let hop = f64::from(signal.hop) * signal.decimation() as f64 / f64::from(signal.rate);
     let window = f64::from(signal.window) * signal.decimation() as f64 / f64::from(signal.rate);
@@ -156,11 +157,11 @@ struct Counts {
 fn counts(
     arguments: &Arguments,
     student: &Student<'_>,
-    detections: &[listen::Detection],
+    detections: &[stream::Detection],
     places: &[Range<usize>],
 ) -> Result<Option<Counts>> {
-    let signal = listen::signal_of(student)?;
-    let recipe = attar::distill::recipe_beside(&arguments.model)?;
+    let signal = stream::signal_of(student)?;
+    let recipe = attar::run::distill::recipe_beside(&arguments.model)?;
     let Some((Some(pattern), Some(head))) = recipe.as_ref().map(|recipe| (&recipe.data.files, recipe.heads.first()))
     else {
         return Ok(None);

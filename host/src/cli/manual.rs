@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use attar::files;
+use attar::support::files;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 

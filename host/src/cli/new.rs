@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use attar::{boards, new};
+use attar::boards;
+use attar::boards::scaffold;
 use clap::Args;
 use serde_json::json;
 
@@ -29,19 +30,19 @@ pub(super) fn new(arguments: &Arguments) -> Result<()> {
     let board = boards::find(&arguments.board)?;
     let bytes = read_model(&arguments.model)?;
     let hears = parse_model(&arguments.model, &bytes)?.model().signal().is_some();
-    let recipe = attar::distill::recipe_beside(&arguments.model)?;
-    new::firmware(&arguments.folder, board, &bytes, recipe.as_ref())?;
+    let recipe = attar::run::distill::recipe_beside(&arguments.model)?;
+    scaffold::firmware(&arguments.folder, board, &bytes, recipe.as_ref())?;
     let folder = arguments.folder.display();
     if arguments.json {
         return print_json(
-            &json!({"folder": folder.to_string(), "board": board.name, "target": board.target, "engine": new::engine_source()}),
+            &json!({"folder": folder.to_string(), "board": board.name, "target": board.target, "engine": scaffold::engine_source()}),
         );
     }
     let target = &board.target;
     let run = if board.is_simulated() { "runs it in QEMU" } else { "flashes it and shows what it says" };
     let listens = "\n  cargo run --release --bin listen   hears the sensor of src/sensor.rs, which is yours to write";
     let listens = if hears { listens } else { "" };
-    let engine = new::engine_source().map(|source| {
+    let engine = scaffold::engine_source().map(|source| {
         format!(
             "\n\nits Cargo.toml takes the engine from {}, a path of this machine: to share the crate, write version = {:?} instead of \
              path there, or give them the source and set ATTAR_DEVICE to its folder before attar new",

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use attar::page;
+use attar::run::page;
 use clap::Args;
 use serde_json::json;
 

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use attar::data::csv::Table;
+use attar::data::readers::csv::Table;
 use attar::data::{member_of, read_array};
-use attar::progress::{one_line, say};
 use attar::recipe::Recipe;
-use attar::{engine, listed, nearest};
+use attar::student::engine;
+use attar::support::progress::{one_line, say};
+use attar::support::suggest::{listed, nearest};
 use attar_device::{Error, Facts, HeadOutput, Session, Student};
 use attar_shared::{Category, FactKind, HeadKind};
 use clap::Args;
@@ -79,7 +80,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let student = parse_model(&arguments.model, &bytes)?;
     let recipe = match &arguments.recipe {
         Some(path) => Some(Recipe::read(path, &[])?),
-        None => attar::distill::recipe_beside(&arguments.model)?,
+        None => attar::run::distill::recipe_beside(&arguments.model)?,
     };
     let samples = match &arguments.input {
         Some(path) => read_samples(path, &student, recipe.as_ref(), arguments)?,
@@ -188,7 +189,7 @@ fn read_samples(path: &Path, student: &Student<'_>, recipe: Option<&Recipe>, arg
     let dialect = arguments.tables.dialect(recipe)?;
     if text.is_some() && !is_csv {
         let cannot = || format!("cannot read {} as texts", path.display());
-        let (lines, _) = dialect.decode(attar::files::read_regular(path)?).with_context(cannot)?;
+        let (lines, _) = dialect.decode(attar::support::files::read_regular(path)?).with_context(cannot)?;
         ensure!(!lines.is_empty(), "{}: it is empty", cannot());
         return Ok(Samples::new(Inputs::Texts(lines.lines().map(String::from).collect())));
     }

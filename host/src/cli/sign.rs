@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use attar::{files, sign};
+use attar::student::sign;
+use attar::support::files;
 use clap::Args;
 
 use super::{parse_model, print, print_json, read_model};

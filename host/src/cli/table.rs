@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use attar::progress::one_line;
+use attar::support::progress::one_line;
 
 /// Returns a table; columns but the first are set flush right.
 pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
-use attar::link::{self, BAUD};
+use attar::boards::link::{self, BAUD};
 use attar_device::link::Hello;
 use clap::Args;
 

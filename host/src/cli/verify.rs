@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use attar::verify;
+use attar::boards::verify;
 use clap::Args;
 
 use super::table::grouped;

@@ -11,7 +11,7 @@ use crate::facts::{Audience, FactColumn, FactSchema};
 use crate::net::Net;
 use crate::recipe::{HeadKind, Normalize, Outliers, RegressionLoss};
 use crate::signal::Design;
-use crate::{listed, nearest, shortened};
+use crate::support::suggest::{listed, nearest, shortened};
 
 /// Samples with their facts and targets, all in raw units.
 #[derive(Debug)]

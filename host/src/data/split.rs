@@ -3,7 +3,7 @@
 use rand::Rng;
 use rand::seq::SliceRandom;
 
-use crate::random;
+use crate::support::random;
 
 /// Indices of samples; every sample is in exactly one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::EncoderKind;
-use crate::{nearest, shortened};
+use crate::support::suggest::{nearest, shortened};
 
 /// All kinds, in the order in which errors list them.
 const KINDS: [&dyn Kind; 7] = [

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::expression::Expression;
 use super::kinds::{KindName, Value};
-use crate::nearest;
+use crate::support::suggest::nearest;
 
 /// `[[facts]]`: something that is known beside the input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::phrases::Phrases;
 use super::{Encoder, Fact, Scope, Value};
 use crate::data::Array;
-use crate::data::csv::{Dialect, Table as Csv};
-use crate::{files, nearest, shortened};
+use crate::data::readers::csv::{Dialect, Table as Csv};
+use crate::support::files;
+use crate::support::suggest::{nearest, shortened};
 
 /// The values of one fact, a sample each; `None` is missing. A category's is the index of its value, a flag's 0 or 1.
 pub type FactColumn = Vec<Option<f32>>;

@@ -7,7 +7,7 @@ use anyhow::{Result, bail, ensure};
 use super::expression::Entry;
 use super::expression::units::Unit;
 use super::{Fact, Value};
-use crate::nearest;
+use crate::support::suggest::nearest;
 
 /// Names with what stands behind them.
 #[derive(Debug, Clone, Default)]

@@ -349,8 +349,9 @@ mod tests {
 
     use super::*;
     use crate::facts::Audience;
+    use crate::net;
     use crate::recipe::Recipe;
-    use crate::{net, random};
+    use crate::support::random;
 
     /// Every family, with facts, dropout, pools and watched layers: values, gradients and moments are candle's.
     #[test]

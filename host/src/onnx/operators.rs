@@ -96,7 +96,7 @@ impl Work {
     ///
     /// When the batch has used up what it may take, or the program was asked to stop.
     pub(super) fn spend(&self, sizes: &[usize]) -> Result<()> {
-        crate::progress::check_stopped()?;
+        crate::support::progress::check_stopped()?;
         let cost = sizes.iter().try_fold(1u64, |all, &size| all.checked_mul(size as u64));
         let left = cost.and_then(|cost| self.left.get().checked_sub(cost));
         let left = left.with_context(|| format!("the network takes more than {MAX_WORK} operations a batch"))?;

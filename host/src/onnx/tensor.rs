@@ -341,7 +341,7 @@ impl Folder {
     /// Returns the path of a file that a constant names; a name that leads out of the folder is refused.
     pub(super) fn place(&self, constant: &proto::Constant) -> Result<PathBuf> {
         let name = value_of(constant, "location").context("names no external file")?;
-        crate::files::below(&self.path, name)
+        crate::support::files::below(&self.path, name)
     }
 
     fn read(&self, constant: &proto::Constant, expected: usize) -> Result<Vec<u8>> {
@@ -352,7 +352,7 @@ impl Folder {
                 .map(|text| text.parse::<u64>().ok().with_context(|| format!("has the {key} {text:?}")))
                 .transpose()
         };
-        let mut file = crate::files::open_regular(&path).with_context(|| {
+        let mut file = crate::support::files::open_regular(&path).with_context(|| {
             format!(
                 "{at}: cannot read the external weights: put the file beside the network, or export it with them inside"
             )

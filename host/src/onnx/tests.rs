@@ -205,7 +205,7 @@ fn changed_files_do_not_panic() -> Result<()> {
         .node("Reshape", &["f", "shape"], "g", vec![])
         .node("Softmax", &["g"], "y", vec![])
         .bytes();
-    let mut random = crate::random::stream(7, "onnx files");
+    let mut random = crate::support::random::stream(7, "onnx files");
     let mut taken = 0;
     for _ in 0..20_000 {
         let mut bytes = whole.clone();

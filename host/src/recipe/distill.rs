@@ -218,7 +218,7 @@ impl Loss {
     }
 }
 
-/// The losses against the teacher; formulas and sources are in [`crate::train::loss`].
+/// The losses against the teacher; formulas and sources are in [`crate::losses`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LossKind {

@@ -136,7 +136,8 @@ mod tests {
     use toml::Value;
 
     use super::*;
-    use crate::{data, net};
+    use crate::data;
+    use crate::net;
 
     /// Keys that few recipes hold, with one of each format.
     const RANDOM: &str = r#"

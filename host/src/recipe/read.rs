@@ -6,8 +6,8 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::{Arch, Format, Fusion, HeadKind, Net, Recipe, Schedule, Weights};
 use crate::facts::{self, EncoderKind, Fact, Scope, Value};
-use crate::files;
-use crate::nearest;
+use crate::support::files;
+use crate::support::suggest::nearest;
 
 impl Recipe {
     /// Returns the recipe in a file, after each of `sets`, `key.path=value`, has been put into it.

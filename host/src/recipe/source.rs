@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 
 use super::{Arch, Format, HeadKind, LayerKind, MissingRows, Net, Normalize, Recipe};
-use crate::data::csv::Dialect;
+use crate::data::readers::csv::Dialect;
 
 impl Recipe {
     /// Checks that each format finds the keys that it needs, and none that it does not use.

@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 
 use super::{Epoch, Optimizer};
-use crate::files;
 use crate::net::Net;
 use crate::recipe;
+use crate::support::files;
 
 /// The state between two epochs.
 pub(super) struct Checkpoint {

@@ -6,8 +6,18 @@
 
 #[path = "../../../host/src"]
 mod host {
-    pub(crate) mod files;
     pub(crate) mod onnx;
+}
+
+#[path = "../../../host/src/support"]
+mod support {
+    pub(crate) mod files;
+
+    pub(crate) mod progress {
+        pub(crate) fn check_stopped() -> anyhow::Result<()> {
+            Ok(())
+        }
+    }
 }
 
 #[path = "../../../host/src/net/ops"]
@@ -15,17 +25,11 @@ mod kernels {
     pub(crate) mod gemm;
 }
 
-pub(crate) use host::{files, onnx};
+pub(crate) use host::onnx;
 
 mod net {
     pub(crate) mod ops {
         pub(crate) use crate::kernels::gemm;
-    }
-}
-
-mod progress {
-    pub(crate) fn check_stopped() -> anyhow::Result<()> {
-        Ok(())
     }
 }
 

@@ -7,37 +7,37 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-#[path = "../../../host/src"]
-mod host {
+#[path = "../../../host/src/support"]
+mod support {
     pub(crate) mod files;
     pub(crate) mod suggest;
+
+    pub(crate) mod progress {
+        pub(crate) fn say(_: &str) {}
+        pub(crate) fn say_once(_: &str, _: &str) {}
+        pub(crate) fn one_line(text: &str) -> std::borrow::Cow<'_, str> {
+            text.into()
+        }
+    }
 }
 
 #[path = "../../../host/src/data"]
 mod data {
     pub(crate) mod array;
-    pub(crate) mod csv;
-    pub(crate) mod npy;
     pub(crate) mod screen;
-    pub(crate) mod wav;
+
+    pub(crate) mod readers {
+        pub(crate) mod csv;
+        pub(crate) mod npy;
+        pub(crate) mod wav;
+    }
 
     pub(crate) use array::Array;
 }
 
-pub(crate) use host::files;
-pub(crate) use host::suggest::{listed, nearest, shortened};
-
 mod facts {
     pub(crate) fn is_missing(text: &str) -> bool {
         ["", "na", "n/a", "nan", "null"].iter().any(|word| word.eq_ignore_ascii_case(text))
-    }
-}
-
-mod progress {
-    pub(crate) fn say(_: &str) {}
-    pub(crate) fn say_once(_: &str, _: &str) {}
-    pub(crate) fn one_line(text: &str) -> std::borrow::Cow<'_, str> {
-        text.into()
     }
 }
 
@@ -58,11 +58,11 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let Some((&choice, bytes)) = bytes.split_first() else { return };
     match choice % 8 {
         0 => {
-            let _ = data::npy::read(&written("x.npy", bytes), None);
+            let _ = data::readers::npy::read(&written("x.npy", bytes), None);
         }
         1 => {
-            let _ = data::npy::read(&written("x.npz", bytes), None);
-            let _ = data::npy::read(&written("x.npz", bytes), Some("x"));
+            let _ = data::readers::npy::read(&written("x.npz", bytes), None);
+            let _ = data::readers::npy::read(&written("x.npz", bytes), Some("x"));
         }
         2 => wav(bytes),
         _ => table(choice / 8, bytes),
@@ -70,7 +70,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
 });
 
 fn wav(bytes: &[u8]) {
-    if let Ok(wav) = data::wav::Wav::open(&written("x.wav", bytes)) {
+    if let Ok(wav) = data::readers::wav::Wav::open(&written("x.wav", bytes)) {
         let _ = wav.samples();
     }
 }
@@ -86,8 +86,8 @@ fn table(keys: u8, bytes: &[u8]) {
         skip: if keys & 16 != 0 { vec![2] } else { Vec::new() },
         missing: some(16, "?").into_iter().collect(),
     };
-    let Ok(dialect) = data::csv::Dialect::of(&keys) else { return };
-    let Ok(table) = data::csv::Table::read(&written("x.csv", bytes), &dialect) else { return };
+    let Ok(dialect) = data::readers::csv::Dialect::of(&keys) else { return };
+    let Ok(table) = data::readers::csv::Table::read(&written("x.csv", bytes), &dialect) else { return };
     for name in table.columns() {
         if let Ok(column) = table.column(name) {
             let texts = column.texts().len();

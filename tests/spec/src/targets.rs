@@ -9,7 +9,8 @@ use attar_shared::{Code, FactKind, Model, SIGNATURE_BYTES, Signature};
 
 use crate::definition::rewritten;
 use crate::flash::Flash;
-use crate::{reference, with_checksum};
+use crate::reference;
+use crate::with_checksum;
 
 /// A target.
 pub type Target = fn(&[u8]);

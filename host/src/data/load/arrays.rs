@@ -4,13 +4,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::super::csv::Dialect;
-use super::super::{Array, Target, idx, npy, safetensors};
+use super::super::{Array, Target};
 use super::facts::Source;
 use super::{MOST_CLASSES, Raw, channels_last, fingerprint};
+use crate::data::readers::csv::Dialect;
+use crate::data::readers::idx;
+use crate::data::readers::npy;
+use crate::data::readers::safetensors;
 use crate::facts::GivenFact;
-use crate::files;
 use crate::recipe::{Arrays, Head, HeadKind, Recipe};
+use crate::support::files;
 
 pub(super) fn from_arrays(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let train = recipe.data.train.as_ref().context("data.train is missing")?;

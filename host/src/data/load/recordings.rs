@@ -7,18 +7,18 @@ use anyhow::{Context, Result, ensure};
 use rand::Rng;
 use rayon::prelude::*;
 
-use super::super::bearing;
-use super::super::csv::{Dialect, Table};
 use super::super::recordings::{self, Clips, Recording, Shape, Variation};
 use super::super::{Array, Target};
 use super::facts::{Source, from_column};
 use super::{Raw, fingerprint, indices_of, target_from_columns};
-use crate::progress::say;
-use crate::random;
+use crate::data::readers::bearing;
+use crate::data::readers::csv::{Dialect, Table};
 use crate::recipe::limits::{COMPUTED_VALUES, MADE_VALUES, check_product};
 use crate::recipe::signal::{Layout, Noise, Signal, Span};
 use crate::recipe::{HeadKind, Recipe};
 use crate::signal::{Color, Design, Extractor, noise};
+use crate::support::progress::say;
+use crate::support::random;
 
 pub(super) fn from_recordings(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let how = recipe.signal.as_ref().context("[signal] is missing: say how the recordings become features")?;
@@ -368,7 +368,7 @@ fn cut(
     names.sort_unstable();
     names.dedup();
     if let Some(missing) = along.iter().find(|name| !names.contains(name)) {
-        let near = crate::nearest(missing, names.iter().map(String::as_str));
+        let near = crate::support::suggest::nearest(missing, names.iter().map(String::as_str));
         let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
         anyhow::bail!(
             "neither data.files nor a column of the recordings has {missing:?}{near}; there are {}",

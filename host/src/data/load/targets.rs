@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::super::Target;
-use super::super::csv::{Column, Table};
 use super::MOST_CLASSES;
-use crate::progress::say;
+use crate::data::readers::csv::{Column, Table};
 use crate::recipe::{Head, HeadKind};
-use crate::{listed, shortened};
+use crate::support::progress::say;
+use crate::support::suggest::{listed, shortened};
 
 pub(super) fn target_from_columns(table: &Table, head: &Head) -> Result<Target> {
     if head.kind == HeadKind::Class {

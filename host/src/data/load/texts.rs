@@ -4,10 +4,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-use super::super::csv::Dialect;
-use super::super::{Array, Target, commands};
+use super::super::{Array, Target};
 use super::facts::Source;
 use super::{Raw, fingerprint, indices_of};
+use crate::data::readers::commands;
+use crate::data::readers::csv::Dialect;
 use crate::recipe::{HeadKind, Recipe};
 
 /// Returns the bytes of texts as int8, zeros after them, `[samples, length]`; the length is that of the longest when it is

@@ -8,7 +8,7 @@ use attar_shared::{Binary, Unary};
 use super::units::Unit;
 use super::{Expression, Node, Term};
 use crate::facts::{Scope, Value};
-use crate::nearest;
+use crate::support::suggest::nearest;
 
 /// What stands behind a name.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use pest::iterators::{Pair, Pairs};
 use pest::pratt_parser::{Assoc, Op, PrattParser};
 
 use super::{Expression, Node, Term};
-use crate::nearest;
+use crate::support::suggest::nearest;
 
 #[derive(pest_derive::Parser)]
 #[grammar = "facts/expression/grammar.pest"]

@@ -23,7 +23,7 @@ impl Kind for Flag {
         match text.to_lowercase().as_str() {
             "1" | "1.0" | "true" | "yes" => Ok(1.0),
             "0" | "0.0" | "false" | "no" => Ok(0.0),
-            _ => bail!("holds {:?}, which is neither 0 nor 1", crate::shortened(text)),
+            _ => bail!("holds {:?}, which is neither 0 nor 1", crate::support::suggest::shortened(text)),
         }
     }
 }

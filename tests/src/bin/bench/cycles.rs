@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use attar::verify::{Board, bare_program, find_board};
+use attar::boards::verify::{Board, bare_program, find_board};
 use attar_tests::nets::REFERENCES;
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
 use serde_json::{Value, json};

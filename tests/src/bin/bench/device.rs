@@ -8,7 +8,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use attar::verify::{self, engine_cost, find_board, random_samples};
+use attar::boards::verify::{self, engine_cost, find_board, random_samples};
 use attar_device::{Session, Student};
 use attar_tests::nets::{FIGURES, REFERENCES};
 use attar_tests::root;

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use attar::distill::{self, Places};
+use attar::boards::verify;
 use attar::facts::EncoderKind;
 use attar::recipe::{Fusion, Recipe};
-use attar::verify;
+use attar::run::distill::{self, Places};
 use attar_tests::root;
 use candle_core::Device;
 use serde_json::{Value, json};

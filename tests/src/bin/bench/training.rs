@@ -6,10 +6,12 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use attar::data;
+use attar::losses::{Moment, Objective};
 use attar::net::{self, Net};
 use attar::recipe::{HeadKind, Recipe};
-use attar::train::{self, Moment, Objective, Optimizer, Step, Task};
-use attar::{data, random};
+use attar::support::random;
+use attar::train::{self, Optimizer, Step, Task};
 use attar_tests::root;
 use candle_core::Device;
 use serde_json::{Value, json};

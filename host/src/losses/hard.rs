@@ -1,0 +1,198 @@
+//! Losses against the labels.
+
+use anyhow::Result;
+use candle_core::Tensor;
+use candle_nn::ops::log_softmax;
+
+use crate::data::{Mix, Target};
+use crate::net::rows;
+use crate::recipe::{HeadKind, RegressionLoss};
+
+/// Returns the loss against the labels over the samples whose label is known, or nothing when none is.
+///
+/// Cross-entropy for a class; the stable binary cross-entropy, mean over the known labels, for binary and multilabel; for a
+/// regression the mean of (z - y)², with y of mean 0 and deviation 1, or the loss that the head asks for.
+///
+/// # Errors
+///
+/// When shapes do not fit or the device fails.
+pub fn hard(target: &Target, samples: &[usize], logits: &Tensor) -> Result<Option<Tensor>> {
+    let pairs: Vec<(usize, usize)> = samples.iter().copied().enumerate().collect();
+    weighed(target, &pairs, None, logits)
+}
+
+/// As [`hard`], for samples that may be mixed with others: each label counts by its sample's share.
+pub(super) fn mixed(
+    target: &Target,
+    samples: &[usize],
+    mix: Option<&[Mix]>,
+    logits: &Tensor,
+) -> Result<Option<Tensor>> {
+    let Some(mix) = mix else { return hard(target, samples, logits) };
+    let own: Vec<(usize, usize)> = samples.iter().copied().enumerate().collect();
+    let other: Vec<(usize, usize)> = mix.iter().map(|mix| mix.partner).enumerate().collect();
+    let shares: Vec<f32> = mix.iter().map(|mix| mix.share).collect();
+    let rest: Vec<f32> = mix.iter().map(|mix| 1.0 - mix.share).collect();
+    Ok(match (weighed(target, &own, Some(&rest), logits)?, weighed(target, &other, Some(&shares), logits)?) {
+        (Some(own), Some(other)) => Some((own + other)?),
+        (own, other) => own.or(other),
+    })
+}
+
+/// The loss of rows of `logits` against samples, each row by a weight; means are over the known ones.
+fn weighed(
+    target: &Target,
+    pairs: &[(usize, usize)],
+    weights: Option<&[f32]>,
+    logits: &Tensor,
+) -> Result<Option<Tensor>> {
+    let known: Vec<(usize, usize)> = pairs.iter().copied().filter(|&(_, sample)| target.is_known(sample)).collect();
+    if known.is_empty() {
+        return Ok(None);
+    }
+    let all = known.len() == logits.dim(0)?;
+    let logits = if all {
+        logits.clone()
+    } else {
+        let rows: Vec<u32> = known.iter().map(|&(row, _)| row as u32).collect();
+        logits.index_select(&Tensor::from_vec(rows, known.len(), logits.device())?, 0)?
+    };
+    let weights = match weights {
+        Some(weights) => Some(rows(known.iter().map(|&(row, _)| weights[row]).collect(), 1, &logits)?),
+        None => None,
+    };
+    let weigh = |terms: Tensor| match &weights {
+        Some(weights) => terms.broadcast_mul(weights),
+        None => Ok(terms),
+    };
+    let samples = || known.iter().map(|&(_, sample)| sample);
+    match target.kind {
+        HeadKind::Class => {
+            let classes: Vec<u32> = samples().map(|sample| target.values[sample] as u32).collect();
+            let classes = Tensor::from_vec(classes, known.len(), logits.device())?.unsqueeze(1)?;
+            Ok(Some(weigh(log_softmax(&logits, 1)?.gather(&classes, 1)?)?.mean_all()?.neg()?))
+        }
+        HeadKind::Binary | HeadKind::Multilabel => {
+            let y: Vec<f32> = samples().flat_map(|sample| target.row(sample)).copied().collect();
+            let is_known: Vec<f32> = y.iter().map(|y| if y.is_nan() { 0.0 } else { 1.0 }).collect();
+            let count: f32 = is_known.iter().sum();
+            let y = rows(y.into_iter().map(|y| if y.is_nan() { 0.0 } else { y }).collect(), target.outputs, &logits)?;
+            let terms = (binary_terms(&logits, &y)? * rows(is_known, target.outputs, &logits)?)?;
+            Ok(Some((weigh(terms)?.sum_all()? / f64::from(count))?))
+        }
+        HeadKind::Regression | HeadKind::Reconstruction => {
+            let scaled = samples().flat_map(|sample| {
+                target.row(sample).iter().zip(&target.scaling).map(|(y, [mean, deviation])| (y - mean) / deviation)
+            });
+            let y: Vec<f32> = scaled.collect();
+            let is_known: Vec<f32> = y.iter().map(|y| if y.is_nan() { 0.0 } else { 1.0 }).collect();
+            let count: f32 = is_known.iter().sum();
+            let y = rows(y.into_iter().map(|y| if y.is_nan() { 0.0 } else { y }).collect(), target.outputs, &logits)?;
+            if target.loss == RegressionLoss::Cosine {
+                let known = (&logits * rows(is_known, target.outputs, &logits)?)?;
+                return Ok(Some(weigh(cosine_distance(&known, &y)?)?.mean_all()?));
+            }
+            let apart = (&logits - y)?;
+            let terms = if target.loss == RegressionLoss::Huber { huber(&apart)? } else { apart.sqr()? };
+            let terms = (terms * rows(is_known, target.outputs, &logits)?)?;
+            Ok(Some((weigh(terms)?.sum_all()? / f64::from(count))?))
+        }
+    }
+}
+
+/// Returns the mean of [`binary_terms`].
+pub(super) fn binary_cross_entropy(z: &Tensor, y: &Tensor) -> Result<Tensor> {
+    Ok(binary_terms(z, y)?.mean_all()?)
+}
+
+/// Returns `max(z, 0) - z y + ln(1 + e^-|z|)`, which stays finite for any logit.
+fn binary_terms(z: &Tensor, y: &Tensor) -> Result<Tensor> {
+    let softplus = (z.abs()?.neg()?.exp()? + 1.0)?.log()?;
+    Ok(((crate::net::ops::relu(z)? - (z * y)?)? + softplus)?)
+}
+
+/// Returns d²/2 up to a distance of 1, |d| - 1/2 beyond (Huber 1964).
+pub(super) fn huber(apart: &Tensor) -> Result<Tensor> {
+    let near = apart.clamp(-1f32, 1f32)?;
+    // With n the near part: n²/2 + |d| - |n|, of which one half is always zero.
+    Ok((((near.sqr()? * 0.5)? + apart.abs()?)? - near.abs()?)?)
+}
+
+/// Returns 1 - cos of rows, `[batch, 1]`.
+pub(super) fn cosine_distance(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let length = |x: &Tensor| -> Result<Tensor> { Ok((x.sqr()?.sum_keepdim(1)? + 1e-12)?.sqrt()?) };
+    let product = (a * b)?.sum_keepdim(1)?;
+    Ok((1.0 - (product / (length(a)? * length(b)?)?)?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+
+    fn target(kind: HeadKind, outputs: usize, values: &[f32]) -> Target {
+        Target {
+            name: "y".into(),
+            kind,
+            labels: Vec::new(),
+            outputs,
+            values: values.to_vec(),
+            scaling: vec![[0.0, 1.0]; outputs],
+            weight: 1.0,
+            loss: RegressionLoss::Mse,
+            temperature: None,
+        }
+    }
+
+    fn value(loss: Option<Tensor>) -> f32 {
+        loss.unwrap().to_scalar().unwrap()
+    }
+
+    #[test]
+    fn binary_cross_entropy_is_finite_for_extreme_logits() {
+        let z = Tensor::new(&[[100.0f32], [-100.0]], &Device::Cpu).unwrap();
+        let y = target(HeadKind::Binary, 1, &[0.0, 1.0]);
+        let loss = value(hard(&y, &[0, 1], &z).unwrap());
+        assert!((loss - 100.0).abs() < 1e-3, "{loss}");
+    }
+
+    #[test]
+    fn unknown_labels_count_for_nothing() {
+        let z = Tensor::new(&[[1.0f32, 0.0], [0.0, 3.0]], &Device::Cpu).unwrap();
+        for kind in [HeadKind::Class, HeadKind::Multilabel, HeadKind::Regression] {
+            let width = if kind == HeadKind::Class { 1 } else { 2 };
+            let row = |first: f32| vec![first; width];
+            let all = target(kind, 2, &[row(1.0), row(f32::NAN)].concat());
+            let one = target(kind, 2, &row(1.0));
+            let first = z.narrow(0, 0, 1).unwrap();
+            let (a, b) = (value(hard(&all, &[0, 1], &z).unwrap()), value(hard(&one, &[0], &first).unwrap()));
+            assert!((a - b).abs() < 1e-6 && a > 0.0, "{kind:?}: {a} {b}");
+            let none = target(kind, 2, &[row(f32::NAN), row(f32::NAN)].concat());
+            assert!(hard(&none, &[0, 1], &z).unwrap().is_none());
+        }
+        // Of several labels some may be known.
+        let half = target(HeadKind::Multilabel, 2, &[1.0, f32::NAN]);
+        let loss = value(hard(&half, &[0], &z.narrow(0, 0, 1).unwrap()).unwrap());
+        assert!((loss - (1.0 + (-1.0f32).exp()).ln()).abs() < 1e-6, "{loss}");
+    }
+
+    #[test]
+    fn mixed_samples_count_by_their_shares() {
+        let z = Tensor::new(&[[1.0f32, 0.0]], &Device::Cpu).unwrap();
+        let y = target(HeadKind::Class, 2, &[0.0, 1.0]);
+        let mix = [Mix { partner: 1, share: 0.25 }];
+        let got = value(mixed(&y, &[0], Some(&mix), &z).unwrap());
+        let (first, second) = (value(hard(&y, &[0], &z).unwrap()), value(hard(&y, &[1], &z).unwrap()));
+        assert!((got - (0.75 * first + 0.25 * second)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn huber_is_a_square_near_zero_and_a_line_beyond() {
+        let d = Var::new(&[0.5f32, -0.5, 3.0, -3.0], &Device::Cpu).unwrap();
+        let loss = huber(d.as_tensor()).unwrap();
+        assert_eq!(loss.to_vec1::<f32>().unwrap(), [0.125, 0.125, 2.5, 2.5]);
+        let gradient = loss.sum_all().unwrap().backward().unwrap().get(&d).unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(gradient, [0.5, -0.5, 1.0, -1.0]);
+    }
+}
