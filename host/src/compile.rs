@@ -20,11 +20,12 @@ use attar_shared::{
 use rand::seq::SliceRandom;
 
 use crate::data::{Dataset, Target};
-use crate::net::Net;
+use crate::net::{Hook, Net};
 use crate::recipe;
 use crate::student::engine;
 use crate::support::progress::check_stopped;
 use crate::support::random;
+use crate::train::FakeQuantization;
 pub use agreement::{Agreement, LayerAgreement};
 pub use calibrate::Cut;
 use calibrate::Ranges;
@@ -138,21 +139,23 @@ impl<'a> Quantizer<'a> {
         Ok(passes::fuse_activations(Program::of(net, &self.lowered, &self.ranges(net)?)?))
     }
 
-    /// Measures the ranges of a network and lets it carry them with it: the first time as they are, then the mean of what
-    /// it carried and what is measured now, so that no range jumps with the weights of one moment.
-    ///
-    /// # Errors
-    ///
-    /// When the device fails, or a range is not to be measured.
-    pub fn follow_ranges(&self, net: &mut Net) -> Result<()> {
-        Ranges::measure(net, &self.lowered, self.data, &self.samples, self.cut)?.carry(net)
-    }
-
     fn ranges(&self, net: &Net) -> Result<Ranges> {
         match Ranges::carried(net, &self.lowered)? {
             Some(ranges) => Ok(ranges),
             None => Ranges::measure(net, &self.lowered, self.data, &self.samples, self.cut),
         }
+    }
+}
+
+impl FakeQuantization for Quantizer<'_> {
+    fn hook(&self, net: &Net) -> Result<Box<dyn Hook>> {
+        Ok(Box::new(self.fake(net)?))
+    }
+
+    /// The first ranges are those measured; later ones are the mean of the stored and the measured ranges, so that no range
+    /// jumps with the weights of one step.
+    fn update_ranges(&self, net: &mut Net) -> Result<()> {
+        Ranges::measure(net, &self.lowered, self.data, &self.samples, self.cut)?.carry(net)
     }
 }
 
@@ -380,7 +383,7 @@ fn answers(bytes: &[u8], data: &Dataset, samples: &[usize]) -> Result<Vec<Vector
 }
 
 fn rescale(target: &Target) -> [Vec<f32>; 2] {
-    if target.kind != recipe::HeadKind::Regression {
+    if target.kind != crate::domain::HeadKind::Regression {
         return [Vec::new(), Vec::new()];
     }
     [
@@ -390,12 +393,12 @@ fn rescale(target: &Target) -> [Vec<f32>; 2] {
 }
 
 /// Returns the kind that a head has in the format.
-pub fn head_kind(kind: recipe::HeadKind) -> HeadKind {
+pub fn head_kind(kind: crate::domain::HeadKind) -> HeadKind {
     match kind {
-        recipe::HeadKind::Class => HeadKind::Class,
-        recipe::HeadKind::Binary => HeadKind::Binary,
-        recipe::HeadKind::Multilabel => HeadKind::Multilabel,
-        recipe::HeadKind::Regression | recipe::HeadKind::Reconstruction => HeadKind::Regression,
+        crate::domain::HeadKind::Class => HeadKind::Class,
+        crate::domain::HeadKind::Binary => HeadKind::Binary,
+        crate::domain::HeadKind::Multilabel => HeadKind::Multilabel,
+        crate::domain::HeadKind::Regression | crate::domain::HeadKind::Reconstruction => HeadKind::Regression,
     }
 }
 

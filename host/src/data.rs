@@ -1,15 +1,12 @@
 //! Data: readers, the built-in simulator, splits, and the way of a sample into a batch.
 
-pub mod array;
 mod augment;
 pub mod dataset;
 mod load;
 pub mod readers;
 pub mod recordings;
-mod screen;
 mod split;
 
-pub use array::Array;
 pub use augment::{Augment, Mix};
 pub use dataset::{Batch, Dataset, Normalization, Target};
 pub use load::{groups, load, member_of, read_array};

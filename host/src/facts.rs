@@ -19,5 +19,5 @@ pub use phrases::Phrases;
 pub use recipe::{EncoderKind, Fact, Table, in_order};
 pub(crate) use recipe::{Written, written};
 pub(crate) use schema::row_of;
-pub use schema::{Audience, FactColumn, FactInput, FactSchema, GivenFact, SchemaFact, Surroundings, is_missing};
+pub use schema::{Audience, FactColumn, FactInput, FactSchema, GivenFact, SchemaFact, Surroundings};
 pub use scope::Scope;

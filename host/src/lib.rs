@@ -9,11 +9,15 @@
 
 pub mod support;
 
+pub mod domain;
+
+pub mod tables;
+
 pub mod facts;
 
-pub mod recipe;
-
 pub mod signal;
+
+pub mod recipe;
 
 pub mod net;
 

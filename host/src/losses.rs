@@ -32,9 +32,10 @@ use anyhow::{Context, Result, bail};
 use candle_core::{Tensor, Var};
 
 use crate::data::{Dataset, Target};
+use crate::domain::HeadKind;
 use crate::net::rows;
 use crate::net::{Graph, Net};
-use crate::recipe::{Balance, Distill, HeadKind, Loss, LossKind};
+use crate::recipe::{Balance, Distill, Loss, LossKind};
 
 pub use features::Features;
 pub use hard::hard;

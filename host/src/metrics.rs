@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::data::Target;
-use crate::recipe::{HeadKind, RegressionLoss};
+use crate::domain::{HeadKind, RegressionLoss};
 
 /// The figures of one head; those that do not fit its kind are absent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

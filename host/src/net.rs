@@ -20,7 +20,7 @@ pub use graph::{Graph, Node, Op};
 pub use layers::build;
 pub use tape::Tape;
 
-use crate::recipe::Activation;
+use crate::domain::Activation;
 
 /// A graph with its parameters.
 #[derive(Debug, Clone)]

@@ -4,11 +4,10 @@
 //! one that is.
 
 mod distill;
-pub mod limits;
+mod limits;
 mod net;
 mod quantize;
 mod read;
-pub mod signal;
 mod source;
 
 use std::collections::BTreeMap;
@@ -16,11 +15,13 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::{HeadKind, Normalize, Outliers, RegressionLoss};
 use crate::facts::Fact;
+use crate::signal::recipe as signal;
 
 pub use distill::{Balance, Distill, Linear, Loss, LossKind, Method, Rule, Scheduled};
 pub use net::{
-    Activation, AnswerKind, Arch, FuseAt, Fusion, Gather, Layer, LayerKind, Net, OptimizerKind, Padding, Schedule, Size,
+    AnswerKind, Arch, FuseAt, Fusion, Gather, Layer, LayerKind, Net, OptimizerKind, Padding, Schedule, Size,
 };
 pub use quantize::{DenseOrder, Quantize, Weights};
 
@@ -284,30 +285,6 @@ impl Default for Input {
     }
 }
 
-/// How raw inputs are brought to mean 0 and deviation 1, measured on the training split.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Normalize {
-    /// Each channel by its own mean and deviation.
-    #[default]
-    Channel,
-    /// All values by one mean and deviation.
-    All,
-    /// Raw values are used as they are.
-    None,
-}
-
-/// What becomes of single values far outside of all others, as a sensor's code for "no reading".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outliers {
-    /// They count as the limits of the others; without them nothing changes.
-    #[default]
-    Clip,
-    /// They are taken as they are.
-    Keep,
-}
-
 /// `[[heads]]`: something that the network answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -343,35 +320,6 @@ pub struct Head {
     /// Whether labels may be missing: an empty cell, NaN, or a class below 0. What is not known teaches nothing.
     #[serde(default)]
     pub partial: bool,
-}
-
-/// How far an answer is from its label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RegressionLoss {
-    /// The square of the distance.
-    #[default]
-    Mse,
-    /// The square up to a deviation, beyond it the distance (Huber 1964).
-    Huber,
-    /// One minus the cosine between all outputs and all labels: for embeddings.
-    Cosine,
-}
-
-/// The kind of a head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum HeadKind {
-    /// One of several classes.
-    Class,
-    /// Yes or no.
-    Binary,
-    /// Several labels that may hold at once.
-    Multilabel,
-    /// Numbers.
-    Regression,
-    /// The input itself, as an autoencoder gives it back.
-    Reconstruction,
 }
 
 /// `[augment]`: how training samples are varied, for teacher and student alike.

@@ -2,6 +2,7 @@
 
 pub mod design;
 mod noise;
+pub mod recipe;
 
 use anyhow::{Context, Result, ensure};
 use attar_device::signal::FrontEnd;

@@ -13,9 +13,10 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::data::{Dataset, Target};
+use crate::domain::HeadKind;
 use crate::net::Net;
 use crate::onnx::Ending;
-use crate::recipe::{self, AnswerKind, Arch, HeadKind};
+use crate::recipe::{self, AnswerKind, Arch};
 use crate::support::progress::say;
 use crate::train;
 pub use onnx::Onnx;

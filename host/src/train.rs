@@ -15,7 +15,6 @@ use crate::losses::{Features, Moment, Objective, Outputs, Soft};
 pub use checkpoint::{load_tensors, save_tensors};
 pub use optimizer::Optimizer;
 
-use crate::compile::Quantizer;
 use crate::data::Dataset;
 use crate::data::dataset::FactUse;
 use crate::metrics::{self, HeadMetrics};
@@ -47,7 +46,24 @@ pub struct Task<'a> {
     /// Whether nothing is said of its progress.
     pub quiet: bool,
     /// What weights and values are rounded by on their way, if they are; ranges follow the network after each epoch.
-    pub aware: Option<&'a Quantizer<'a>>,
+    pub aware: Option<&'a dyn FakeQuantization>,
+}
+
+/// The rounding of a network's weights and results, which quantisation-aware training imitates (Jacob et al. 2018).
+pub trait FakeQuantization: std::fmt::Debug {
+    /// Returns a hook that rounds as the exported student will, with the ranges that the network carries.
+    ///
+    /// # Errors
+    ///
+    /// When the device fails, or a range cannot be measured.
+    fn hook(&self, net: &Net) -> Result<Box<dyn Hook>>;
+
+    /// Measures the ranges of a network and stores their running mean in it.
+    ///
+    /// # Errors
+    ///
+    /// When the device fails, or a range cannot be measured.
+    fn update_ranges(&self, net: &mut Net) -> Result<()>;
 }
 
 impl<'a> Task<'a> {
@@ -108,7 +124,7 @@ fn train_with(net: &mut Net, task: &Task<'_>, own: usize, layers: &[Features]) -
     let steps = data.splits.train.len().div_ceil(how.batch);
     let mut progress = if task.quiet { Progress::none() } else { Progress::new(task.title, steps * how.epochs) };
     progress.advance(steps * state.epochs.len());
-    let mut fake = task.aware.map(|aware| aware.fake(net)).transpose()?;
+    let mut rounding = task.aware.map(|aware| aware.hook(net)).transpose()?;
     while state.epochs.len() < how.epochs && !is_patience_over(&state.epochs, how.patience) {
         let epoch = state.epochs.len();
         let mut random = random::stream(task.seed, &format!("epoch {epoch}"));
@@ -117,7 +133,7 @@ fn train_with(net: &mut Net, task: &Task<'_>, own: usize, layers: &[Features]) -
         let mut total = 0.0;
         for (step, samples) in order.chunks(how.batch).enumerate() {
             check_stopped()?;
-            let hook = fake.as_ref().map(|fake| fake as &dyn Hook);
+            let hook = rounding.as_deref();
             let done = epoch as f64 + step as f64 / steps as f64;
             // What goes on from a finished training stands at its end.
             let (done_of_loss, epochs) = task.after.map_or((done, how.epochs), |after| (after as f64, after));
@@ -139,10 +155,10 @@ fn train_with(net: &mut Net, task: &Task<'_>, own: usize, layers: &[Features]) -
         // Validation sees the network as it would be kept and exported now.
         let last = state.optimizer.take_average(&net.parameters)?;
         if let Some(aware) = task.aware {
-            aware.follow_ranges(net)?;
-            fake = Some(aware.fake(net)?);
+            aware.update_ranges(net)?;
+            rounding = Some(aware.hook(net)?);
         }
-        let validation = validate(net, task, fake.as_ref().map(|fake| fake as &dyn Hook))?;
+        let validation = validate(net, task, rounding.as_deref())?;
         let best = state.epochs.iter().filter_map(|epoch| epoch.validation).fold(f64::NEG_INFINITY, f64::max);
         // Of equal scores the last: its rate was lowest, and a score that sees order alone says nothing of the threshold.
         if validation.is_none_or(|score| score >= best) {

@@ -3,9 +3,10 @@
 
 use anyhow::Result;
 use attar::data::{self, Dataset};
+use attar::domain::HeadKind;
 use attar::losses::{Objective, Soft};
 use attar::net::{self, Net};
-use attar::recipe::{Distill, HeadKind, Method, Recipe, Scheduled};
+use attar::recipe::{Distill, Method, Recipe, Scheduled};
 use attar::support::random;
 use attar::train::{self, Task};
 use candle_core::Device;

@@ -1,8 +1,8 @@
 //! Front-ends in double precision, from their published formulas and without the engine: what its features are held against.
 
 use attar::boards::verify;
-use attar::recipe::signal::{Signal, Statistic};
 use attar::signal::design::{Block, Design, Step};
+use attar::signal::recipe::{Signal, Statistic};
 use attar::signal::{Color, noise};
 use attar::student::stream::StreamFigures;
 use attar_shared::Arithmetic;
@@ -40,8 +40,8 @@ pub fn everything(arithmetic: Arithmetic) -> Design {
 pub fn design(text: &str, arithmetic: Arithmetic, background: Option<u16>) -> Design {
     let mut how: Signal = toml::from_str(text).expect("the front-end is written as in a recipe");
     how.arithmetic = match arithmetic {
-        Arithmetic::Fixed => attar::recipe::signal::Arithmetic::Fixed,
-        Arithmetic::Float => attar::recipe::signal::Arithmetic::Float,
+        Arithmetic::Fixed => attar::signal::recipe::Arithmetic::Fixed,
+        Arithmetic::Float => attar::signal::recipe::Arithmetic::Float,
     };
     Design::new(&how, background).expect("the front-end makes sense")
 }

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use attar::data;
+use attar::domain::HeadKind;
 use attar::facts::Audience;
 use attar::losses::{Moment, Objective};
 use attar::net::{self, Net};
-use attar::recipe::{HeadKind, Recipe};
+use attar::recipe::Recipe;
 use attar::run::distill::{self, Places};
 use attar::support::random;
 use attar::train::{self, Optimizer, Step, Task};

@@ -5,7 +5,8 @@ use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 
-use attar::data::readers::{csv, idx, npy, safetensors, wav};
+use attar::data::readers::{idx, npy, safetensors, wav};
+use attar::tables::{Dialect, Table};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -101,7 +102,7 @@ fn good() -> Vec<(&'static str, Vec<u8>, Reads)> {
         ("x.npy", npy_bytes, |path| npy::read(path, None).is_ok()),
         ("x.safetensors", tensors, |path| safetensors::read(path, Some("x")).is_ok()),
         ("x.csv", format!("number,other,text\n{table}").into_bytes(), |path| {
-            csv::Table::read(path, &csv::Dialect::default())
+            Table::read(path, &Dialect::default())
                 .is_ok_and(|table| table.column("number").is_ok_and(|column| column.numbers().is_ok()))
         }),
         ("x.wav", wav_bytes, |path| wav::Wav::open(path).and_then(wav::Wav::samples).is_ok()),

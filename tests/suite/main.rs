@@ -25,6 +25,7 @@ mod signals;
 mod signature;
 mod specification;
 mod store;
+mod structure;
 mod tables;
 mod texts;
 mod toys;

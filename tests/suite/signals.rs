@@ -327,7 +327,7 @@ fn filters_that_hang_are_refused() {
 }
 
 fn design_of(text: &str) -> anyhow::Result<Design> {
-    Design::new(&toml::from_str::<attar::recipe::signal::Signal>(text)?, None)
+    Design::new(&toml::from_str::<attar::signal::recipe::Signal>(text)?, None)
 }
 
 fn figures_of(model: &[u8], samples: &[i16]) -> u32 {

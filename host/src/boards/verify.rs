@@ -13,7 +13,7 @@ pub use qemu::{BOARDS, Board, on_qemu, stream_on_qemu};
 pub use serial::{on_line, on_serial};
 
 use crate::data::Dataset;
-use crate::recipe::limits::{COMPUTED_VALUES, check_product};
+use crate::domain::limits::{COMPUTED_VALUES, check_product};
 use crate::run::report::VerifyFigures;
 use crate::student::engine;
 use crate::support::random;

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use attar::data::readers::csv::{Column, Dialect, Table};
 use attar::facts::Fact;
 use attar::recipe::{MissingRows, Recipe};
 use attar::support::progress::say;
 use attar::support::suggest::{listed, shortened};
+use attar::tables::{Column, Dialect, Table};
 use clap::Args;
 
 /// How a CSV is written: as the keys of `[data]` of the same names say.
@@ -42,7 +42,7 @@ pub(super) struct Tables {
 impl Tables {
     /// Returns how the table is written: as the recipe says, and in its place as the flags say.
     pub(super) fn dialect(&self, recipe: Option<&Recipe>) -> Result<Dialect> {
-        let mut dialect = recipe.map_or(Ok(Dialect::default()), |recipe| Dialect::of(&recipe.data))?;
+        let mut dialect = recipe.map_or(Ok(Dialect::default()), |recipe| recipe.data.dialect())?;
         if let Some(text) = &self.delimiter {
             dialect.delimit(text).context("--delimiter")?;
         }
@@ -228,7 +228,7 @@ pub(super) fn fact_cells(column: Column<'_>, is_number: bool, fact: Option<&Fact
     let date = fact.filter(|fact| fact.kind.name() == "date");
     let cells = column.cells(is_number && date.is_none())?;
     let read = |(row, cell): (usize, &std::borrow::Cow<'_, str>)| match date {
-        Some(date) if !attar::facts::is_missing(cell) => {
+        Some(date) if !attar::domain::is_missing(cell) => {
             let day = date.kind.read(cell);
             let day =
                 day.with_context(|| format!("{}: fact {:?} {:?}", column.place(row), date.name, shortened(cell)))?;

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use attar::data::readers::csv::Table;
 use attar::data::{member_of, read_array};
 use attar::recipe::Recipe;
 use attar::student::engine;
 use attar::support::progress::{one_line, say};
 use attar::support::suggest::{listed, nearest};
+use attar::tables::Table;
 use attar_device::{Error, Facts, HeadOutput, Session, Student};
 use attar_shared::{Category, FactKind, HeadKind};
 use clap::Args;
@@ -177,7 +177,7 @@ fn is_missing(facts: &Facts<'_>, name: &str, text: &str) -> bool {
         FactKind::Category(category) => category.values.iter().any(|value| value == text),
         _ => false,
     };
-    attar::facts::is_missing(text) && !facts.model().facts().any(|fact| fact.name == name && is_value(fact))
+    attar::domain::is_missing(text) && !facts.model().facts().any(|fact| fact.name == name && is_value(fact))
 }
 
 fn read_samples(path: &Path, student: &Student<'_>, recipe: Option<&Recipe>, arguments: &Arguments) -> Result<Samples> {

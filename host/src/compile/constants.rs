@@ -5,8 +5,8 @@ use attar_shared::{Kind, Quantization};
 
 use super::lower::{Lowered, Stage, Weighted};
 use super::program::{Addition, Bag, Channels, Constants, Row};
+use crate::domain::Activation;
 use crate::net::{Net, Op};
-use crate::recipe::Activation;
 
 /// Widens the scales of outputs for which the factor from accumulator to output would not fit the format, together with those
 /// of the tensors that share them.

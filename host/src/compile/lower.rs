@@ -3,9 +3,9 @@
 use anyhow::{Result, bail};
 use attar_shared::{Clamp, Kind, Quantization, Window};
 
+use crate::domain::Activation;
 use crate::net::gru::Part;
 use crate::net::{Graph, Op, ops};
-use crate::recipe::Activation;
 
 /// A graph as a list of the format's operators; tensors are numbered as in the file.
 #[derive(Debug)]

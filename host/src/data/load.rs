@@ -15,19 +15,19 @@ use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 use sha2::{Digest, Sha256};
 
-use super::dataset::Moments;
 use super::recordings::Clips;
-use super::screen::Screen;
-use super::{Array, Augment, Dataset, Normalization, Splits, Target};
+use super::{Augment, Dataset, Normalization, Splits, Target};
 use crate::data::readers::bearing;
-use crate::data::readers::csv::{Dialect, Table};
+use crate::domain::{Array, HeadKind, Moments, Normalize, RegressionLoss};
 use crate::facts::{Audience, FactSchema, GivenFact, Surroundings, Value};
-use crate::recipe::{Format, Fusion, Head, HeadKind, MissingRows, Normalize, Recipe, RegressionLoss};
+use crate::recipe::{Format, Fusion, Head, MissingRows, Recipe};
 use crate::signal::Design;
 use crate::support::files;
 use crate::support::progress::say;
 use crate::support::random;
 use crate::support::suggest::listed;
+use crate::tables::Table;
+use crate::tables::screen::Screen;
 pub use arrays::{member_of, read_array};
 use facts::{Source, from_column};
 use recordings::Heard;
@@ -235,7 +235,7 @@ impl Raw {
             names,
             units: &recipe.input.units,
             folder,
-            dialect: &Dialect::of(&recipe.data)?.beside(),
+            dialect: &recipe.data.dialect()?.beside(),
             train: &splits.train,
             pace: pace.map(|pace| (pace.fact.as_str(), [1.0 / (1.0 + pace.by as f32), 1.0 + pace.by as f32])),
         };
@@ -320,7 +320,7 @@ impl Target {
 fn from_csv(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let file = recipe.data.file.as_deref().context("data.file is missing")?;
     let path = files::below(folder, file).context("data.file")?;
-    let dialect = Dialect::of(&recipe.data)?;
+    let dialect = recipe.data.dialect()?;
     let mut table = Table::read(&path, &dialect)?;
     if recipe.data.missing_rows == MissingRows::Drop {
         table.drop_missing(&recipe.input.columns.values().collect::<Vec<_>>())?;
@@ -407,7 +407,7 @@ fn from_simulator(recipe: &Recipe, folder: &Path) -> Result<Raw> {
             (windows, Some((how, vibration)))
         }
     };
-    let source = Source { folder, samples, table: None, dialect: &Dialect::of(&recipe.data)?.beside() };
+    let source = Source { folder, samples, table: None, dialect: &recipe.data.dialect()?.beside() };
     let (facts, files) = source.facts(recipe, |fact| match (fact.name.as_str(), fact.kind.value()) {
         ("rpm", Value::Number) => {
             let column = windows.rpm.iter().map(|&rpm| Some(rpm)).collect();
@@ -463,7 +463,7 @@ fn from_noise(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let mut random = random::stream(recipe.data.seed, "random data");
     let mut normal = |count: usize| -> Vec<f32> { (0..count).map(|_| StandardNormal.sample(&mut random)).collect() };
     let inputs = Array::new(vec![samples, width], normal(samples * width))?;
-    let source = Source { folder, samples, table: None, dialect: &Dialect::of(&recipe.data)?.beside() };
+    let source = Source { folder, samples, table: None, dialect: &recipe.data.dialect()?.beside() };
     let (facts, files) = source.facts(recipe, |fact| {
         let number = fact.kind.value() == Value::Number;
         ensure!(number, "fact {:?}: random data have facts of kind \"number\"", fact.name);

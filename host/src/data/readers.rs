@@ -2,7 +2,6 @@
 
 pub mod bearing;
 pub mod commands;
-pub mod csv;
 pub mod idx;
 pub mod npy;
 pub mod safetensors;

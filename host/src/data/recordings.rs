@@ -11,11 +11,11 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use regex_lite::Regex;
 
-use crate::data::readers::csv::{Dialect, Table};
 use crate::data::readers::wav::Wav;
 use crate::signal::Extractor;
 use crate::support::files;
 use crate::support::progress::{check_stopped, say_once};
+use crate::tables::{Dialect, Table};
 use vary::Cut;
 pub use vary::Variation;
 

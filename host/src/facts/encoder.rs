@@ -5,7 +5,7 @@ use attar_device::Encoding;
 use attar_shared::Scaling;
 
 use super::{EncoderKind, Fact};
-use crate::data::dataset::Moments;
+use crate::domain::Moments;
 
 /// How a fact enters the network.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -7,9 +7,9 @@ use anyhow::{Context, Result, bail, ensure};
 use attar_shared::text::{self, MAX_WORDS};
 
 use super::{Fact, Surroundings};
-use crate::data::readers::csv::Table as Csv;
 use crate::support::files;
 use crate::support::suggest::nearest;
+use crate::tables::Table as Csv;
 
 /// The phrases of a gazetteer.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::phrases::Phrases;
 use super::{Encoder, Fact, Scope, Value};
-use crate::data::Array;
-use crate::data::readers::csv::{Dialect, Table as Csv};
+use crate::domain::{Array, is_missing};
 use crate::support::files;
 use crate::support::suggest::{nearest, shortened};
+use crate::tables::{Dialect, Table as Csv};
 
 /// The values of one fact, a sample each; `None` is missing. A category's is the index of its value, a flag's 0 or 1.
 pub type FactColumn = Vec<Option<f32>>;
@@ -106,11 +106,6 @@ pub struct Surroundings<'a> {
     pub train: &'a [usize],
     /// The fact that augmentation multiplies, and the factors that it reaches.
     pub pace: Option<(&'a str, [f32; 2])>,
-}
-
-/// Returns whether a cell says that there is nothing: empty, NA, NaN or null.
-pub fn is_missing(text: &str) -> bool {
-    ["", "na", "n/a", "nan", "null"].iter().any(|word| word.eq_ignore_ascii_case(text))
 }
 
 impl GivenFact {

@@ -5,8 +5,8 @@ use candle_core::Tensor;
 use candle_nn::ops::log_softmax;
 
 use crate::data::{Mix, Target};
+use crate::domain::{HeadKind, RegressionLoss};
 use crate::net::rows;
-use crate::recipe::{HeadKind, RegressionLoss};
 
 /// Returns the loss against the labels over the samples whose label is known, or nothing when none is.
 ///

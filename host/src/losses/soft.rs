@@ -7,7 +7,8 @@ use candle_nn::ops::{log_softmax, softmax};
 use super::hard::{binary_cross_entropy, cosine_distance, huber};
 use super::{Moment, default_weight};
 use crate::data::Target;
-use crate::recipe::{HeadKind, Loss, LossKind, RegressionLoss, Scheduled};
+use crate::domain::{HeadKind, RegressionLoss};
+use crate::recipe::{Loss, LossKind, Scheduled};
 
 /// Returns a loss of a head and its weight at a moment; nothing when it needs labels and none is known.
 pub(super) fn term(

@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 
 use super::layers::name_of;
-use crate::recipe::{Activation, Arch, FuseAt, Gather, Layer, LayerKind, Net, Padding, Size};
+use crate::domain::Activation;
+use crate::recipe::{Arch, FuseAt, Gather, Layer, LayerKind, Net, Padding, Size};
 use crate::support::suggest::nearest;
 
 /// Returns the layers of a network between its input, `[height, width, channels]`, and its heads.

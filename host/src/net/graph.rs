@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use attar_shared::text::Grams;
 
 use super::ops::Window;
+use crate::domain::Activation;
 use crate::facts::Audience;
-use crate::recipe::Activation;
 
 /// A network as a list of nodes, each of which reads earlier ones.
 #[derive(Debug, Clone, Default, PartialEq)]

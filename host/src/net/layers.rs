@@ -6,8 +6,9 @@ use attar_shared::text::{Grams, MAX_BUCKETS, MAX_GRAMS, MAX_LETTERS, MAX_WORDS};
 use super::families;
 use super::graph::{Graph, Op};
 use super::ops::Window;
+use crate::domain::Activation;
 use crate::facts::FactInput;
-use crate::recipe::{Activation, Fusion, Layer, LayerKind, Net, Padding, Size};
+use crate::recipe::{Fusion, Layer, LayerKind, Net, Padding, Size};
 
 /// Returns the graph of a network.
 ///

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use super::graph::Op;
 use super::ops::{self, BatchNorm, Convolution, Dense, Depthwise, Layer, MaxPool, vectorized, with_floats};
 use super::{Mode, Net, kept};
-use crate::recipe::Activation;
+use crate::domain::Activation;
 
 /// What a training pass keeps for its way back.
 pub struct Tape<'a> {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::Activation;
+
 /// Keys of `[teacher]` and `[student]`: the layers of a network and how it is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -361,23 +363,6 @@ pub enum Gather {
     GlobalAverage,
     /// All values.
     Flatten,
-}
-
-/// Activations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Activation {
-    /// `max(x, 0)`.
-    #[default]
-    Relu,
-    /// `min(max(x, 0), 6)`.
-    Relu6,
-    /// The hyperbolic tangent; a table on the board.
-    Tanh,
-    /// The logistic function; a table on the board.
-    Sigmoid,
-    /// The value as it is.
-    None,
 }
 
 /// How the facts enter.

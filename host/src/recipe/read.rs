@@ -555,7 +555,7 @@ epochs = 3
             include_str!("../recipe.rs"),
             include_str!("net.rs"),
             include_str!("distill.rs"),
-            include_str!("signal.rs"),
+            include_str!("../signal/recipe.rs"),
             include_str!("../facts/recipe.rs"),
         ]
         .concat();

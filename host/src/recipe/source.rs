@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Arch, Format, HeadKind, LayerKind, MissingRows, Net, Normalize, Recipe};
-use crate::data::readers::csv::Dialect;
+use super::{Arch, Data, Format, HeadKind, LayerKind, MissingRows, Net, Normalize, Recipe};
+use crate::tables::Dialect;
 
 impl Recipe {
     /// Checks that each format finds the keys that it needs, and none that it does not use.
@@ -152,7 +152,7 @@ impl Recipe {
     /// Checks that what is said of tables can be, and that there are any.
     fn check_tables(&self) -> Result<()> {
         let data = &self.data;
-        Dialect::of(data)?;
+        data.dialect()?;
         let reads_tables = matches!(data.format, Format::Csv | Format::Recordings);
         for (key, is_set) in [
             ("delimiter", data.delimiter.is_some()),
@@ -216,5 +216,30 @@ impl Recipe {
             "a text cannot be given back by a head of kind \"reconstruction\""
         );
         Ok(())
+    }
+}
+
+impl Data {
+    /// Returns how the CSV files of the recipe are written.
+    ///
+    /// # Errors
+    ///
+    /// When a key has a value that no table could be read by; the message names the key.
+    pub fn dialect(&self) -> Result<Dialect> {
+        let mut dialect = Dialect { missing: self.missing.clone(), ..Dialect::default() };
+        dialect.skip_lines(&self.skip).context("data.skip")?;
+        if let Some(text) = &self.delimiter {
+            dialect.delimit(text).context("data.delimiter")?;
+        }
+        if let Some(text) = &self.decimal {
+            dialect.point(text).context("data.decimal")?;
+        }
+        if let Some(label) = &self.encoding {
+            dialect.encode(label).context("data.encoding")?;
+        }
+        if let Some(text) = &self.comment {
+            dialect.comment(text).context("data.comment")?;
+        }
+        Ok(dialect)
     }
 }

@@ -6,8 +6,8 @@ use attar_shared::FactKind;
 use serde::{Deserialize, Serialize};
 
 use crate::data::Dataset;
+use crate::domain::HeadKind;
 use crate::facts::{Audience, FactColumn, Value};
-use crate::recipe::HeadKind;
 
 /// A fact in the training split and in the samples that figures are of.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -18,12 +18,13 @@ use serde_json::json;
 use crate::boards::verify;
 use crate::compile::{Agreement, Cut, Quantizer};
 use crate::data::{self, Dataset};
+use crate::domain::HeadKind;
+use crate::domain::limits::{COMPUTED_VALUES, check_product};
 use crate::facts::Audience;
 use crate::losses::Objective;
 use crate::metrics::HeadMetrics;
 use crate::net::{self, Net};
-use crate::recipe::limits::{COMPUTED_VALUES, check_product};
-use crate::recipe::{self, HeadKind, Recipe};
+use crate::recipe::{self, Recipe};
 use crate::run::budget;
 use crate::run::coverage;
 use crate::run::page::{self, Evidence};
@@ -33,7 +34,7 @@ use crate::support::files;
 use crate::support::progress::say;
 use crate::support::random;
 use crate::teachers::Teacher;
-use crate::train::{self, Epoch};
+use crate::train::{self, Epoch, FakeQuantization};
 use stage::Stage;
 use teachers::Answers;
 
@@ -376,7 +377,7 @@ impl Run<'_> {
             ..recipe.student.clone()
         };
         let mut start = net.folded()?;
-        quantizer.follow_ranges(&mut start)?;
+        quantizer.update_ranges(&mut start)?;
         let aware = stage.aware(&recipe.quantize, flash)?;
         let heads = self.all_heads();
         let tuned = self.fit(&aware, start, &how, objective, &heads, Some(&quantizer))?;
@@ -507,7 +508,7 @@ impl Run<'_> {
             seed: stage.seed,
             checkpoint: Some(&checkpoint),
             after: aware.map(|_| self.recipe.student.epochs),
-            aware,
+            aware: aware.map(|quantizer| quantizer as &dyn FakeQuantization),
             ..train::Task::new(&stage.name, self.data, how, objective, heads)
         };
         let steps = how.epochs * self.data.splits.train.len().div_ceil(how.batch.max(1));

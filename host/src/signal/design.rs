@@ -8,7 +8,7 @@ use attar_shared::{
     SignalDefinition, Stage, Statistics, Table,
 };
 
-use crate::recipe::signal as recipe;
+use crate::signal::recipe;
 use recipe::{Feature, Filter, Scale, Statistic, Taper};
 
 /// A front-end in double precision: what the record's integers or floats are rounded from, and what its errors are measured

@@ -5,7 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 
 use super::{Onnx, OnnxInput};
-use crate::data::{Array, Dataset, read_array};
+use crate::data::{Dataset, read_array};
+use crate::domain::Array;
 use crate::recipe;
 use crate::support::progress::say;
 

@@ -1,8 +1,8 @@
 //! Answers that are probabilities, and how they become logits.
 
 use crate::data::Target;
+use crate::domain::HeadKind;
 use crate::onnx::Ending;
-use crate::recipe::HeadKind;
 
 /// Returns what function of logits some answers seem to be, if they are of a head with classes or labels.
 ///
@@ -46,7 +46,7 @@ const MIN_ANSWERS: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::RegressionLoss;
+    use crate::domain::RegressionLoss;
 
     fn target(kind: HeadKind, outputs: usize) -> Target {
         Target {

@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::super::{Array, Target};
+use super::super::Target;
 use super::facts::Source;
 use super::{MOST_CLASSES, Raw, channels_last, fingerprint};
-use crate::data::readers::csv::Dialect;
 use crate::data::readers::idx;
 use crate::data::readers::npy;
 use crate::data::readers::safetensors;
+use crate::domain::{Array, HeadKind};
 use crate::facts::GivenFact;
-use crate::recipe::{Arrays, Head, HeadKind, Recipe};
+use crate::recipe::{Arrays, Head, Recipe};
 use crate::support::files;
 
 pub(super) fn from_arrays(recipe: &Recipe, folder: &Path) -> Result<Raw> {
@@ -46,8 +46,7 @@ pub(super) fn from_arrays(recipe: &Recipe, folder: &Path) -> Result<Raw> {
         .zip(part.heads)
         .map(|(head, array)| target_from_array(head, array, labelled, &train.heads[&head.name]))
         .collect::<Result<_>>()?;
-    let source =
-        Source { folder, samples: part.inputs.rows(), table: None, dialect: &Dialect::of(&recipe.data)?.beside() };
+    let source = Source { folder, samples: part.inputs.rows(), table: None, dialect: &recipe.data.dialect()?.beside() };
     let mut arrays = part.facts.into_iter();
     let (facts, tables) = source.facts(recipe, |fact| {
         let file = &train.facts[&fact.name];

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::data::readers::csv::{Column, Dialect, Table};
 use crate::facts::{Fact, GivenFact, Value};
 use crate::recipe::Recipe;
 use crate::support::files;
 use crate::support::progress::say;
 use crate::support::suggest::nearest;
+use crate::tables::{Column, Dialect, Table};
 
 /// Where facts are looked for.
 pub(super) struct Source<'a> {

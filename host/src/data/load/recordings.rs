@@ -7,24 +7,26 @@ use anyhow::{Context, Result, ensure};
 use rand::Rng;
 use rayon::prelude::*;
 
+use super::super::Target;
 use super::super::recordings::{self, Clips, Recording, Shape, Variation};
-use super::super::{Array, Target};
 use super::facts::{Source, from_column};
 use super::{Raw, fingerprint, indices_of, target_from_columns};
 use crate::data::readers::bearing;
-use crate::data::readers::csv::{Dialect, Table};
-use crate::recipe::limits::{COMPUTED_VALUES, MADE_VALUES, check_product};
-use crate::recipe::signal::{Layout, Noise, Signal, Span};
-use crate::recipe::{HeadKind, Recipe};
+use crate::domain::Array;
+use crate::domain::HeadKind;
+use crate::domain::limits::{COMPUTED_VALUES, MADE_VALUES, check_product};
+use crate::recipe::Recipe;
+use crate::signal::recipe::{Layout, Noise, Signal, Span};
 use crate::signal::{Color, Design, Extractor, noise};
 use crate::support::progress::say;
 use crate::support::random;
+use crate::tables::{Dialect, Table};
 
 pub(super) fn from_recordings(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let how = recipe.signal.as_ref().context("[signal] is missing: say how the recordings become features")?;
     let pattern = recipe.data.files.as_deref().context("data.files is missing")?;
     let along = columns_of(recipe);
-    let dialect = Dialect::of(&recipe.data)?;
+    let dialect = recipe.data.dialect()?;
     let columns: Vec<String> = recipe.input.columns.values().cloned().collect();
     let shape = Shape {
         rate: how.rate,
@@ -242,7 +244,7 @@ pub fn groups(recipe: &Recipe, folder: &Path) -> Result<Vec<String>> {
     let (Some(pattern), Some(group)) = (&recipe.data.files, &recipe.data.split.group) else {
         anyhow::bail!("folds need groups of recordings: say data.format = \"recordings\" and data.split.group");
     };
-    let dialect = Dialect::of(&recipe.data)?;
+    let dialect = recipe.data.dialect()?;
     let mut names = BTreeSet::new();
     for (path, fields) in recordings::find(folder, pattern)? {
         match fields.get(group) {
@@ -454,7 +456,7 @@ mod tests {
             values: Vec::new(),
             scaling: Vec::new(),
             weight: 1.0,
-            loss: crate::recipe::RegressionLoss::default(),
+            loss: crate::domain::RegressionLoss::default(),
             temperature: None,
         };
         assert_eq!(background_of(&how, &[target(HeadKind::Class)]).unwrap(), Some(1));

@@ -6,10 +6,11 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::super::Target;
 use super::MOST_CLASSES;
-use crate::data::readers::csv::{Column, Table};
-use crate::recipe::{Head, HeadKind};
+use crate::domain::HeadKind;
+use crate::recipe::Head;
 use crate::support::progress::say;
 use crate::support::suggest::{listed, shortened};
+use crate::tables::{Column, Table};
 
 pub(super) fn target_from_columns(table: &Table, head: &Head) -> Result<Target> {
     if head.kind == HeadKind::Class {

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-use super::super::{Array, Target};
+use super::super::Target;
 use super::facts::Source;
 use super::{Raw, fingerprint, indices_of};
 use crate::data::readers::commands;
-use crate::data::readers::csv::Dialect;
-use crate::recipe::{HeadKind, Recipe};
+use crate::domain::{Array, HeadKind};
+use crate::recipe::Recipe;
 
 /// Returns the bytes of texts as int8, zeros after them, `[samples, length]`; the length is that of the longest when it is
 /// not given. `place` says where a text stands.
@@ -35,7 +35,7 @@ pub(super) fn from_commands(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let commands = commands::generate(samples, recipe.data.seed);
     let texts: Vec<&str> = commands.iter().map(|command| command.text.as_str()).collect();
     let inputs = array_of(&texts, recipe.input.length, |sample| format!("command {sample}"))?;
-    let source = Source { folder, samples, table: None, dialect: &Dialect::of(&recipe.data)?.beside() };
+    let source = Source { folder, samples, table: None, dialect: &recipe.data.dialect()?.beside() };
     let (facts, files) = source.facts(recipe, |fact| {
         anyhow::bail!("the commands have no fact of their own but a gazetteer, fact {:?} is none", fact.name)
     })?;

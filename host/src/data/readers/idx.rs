@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use flate2::read::MultiGzDecoder;
 
-use super::super::array::{Array, element_count};
+use crate::domain::array::{Array, element_count};
 
 /// Returns the array in an IDX file; gzip is recognised by its first bytes.
 ///

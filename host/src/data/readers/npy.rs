@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use npyz::npz::NpzArchive;
 use npyz::{NpyFile, Order, half};
 
-use super::super::array::{Array, element_count};
+use crate::domain::array::{Array, element_count};
 use crate::support::suggest::{listed, nearest};
 
 /// Returns the array in an `.npy` file, or a member of an `.npz` archive; an archive of one array needs no name.

@@ -8,7 +8,7 @@ use ::safetensors::{Dtype, SafeTensors};
 use anyhow::{Context, Result, bail};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-use super::super::array::{Array, element_count};
+use crate::domain::array::{Array, element_count};
 use crate::support::suggest::nearest;
 
 /// Returns a tensor of a safetensors file as f32; a file of one tensor needs no name.

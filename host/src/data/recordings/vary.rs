@@ -4,7 +4,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::recipe::signal as recipe;
+use crate::signal::recipe;
 use crate::signal::{Color, noise};
 
 /// Where a sample lies in a recording.

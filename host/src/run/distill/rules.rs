@@ -8,7 +8,8 @@
 use anyhow::{Context, Result, ensure};
 
 use crate::data::{Dataset, Target};
-use crate::recipe::{HeadKind, Recipe};
+use crate::domain::HeadKind;
+use crate::recipe::Recipe;
 use crate::support::progress::say;
 use crate::support::suggest::nearest;
 

@@ -10,10 +10,10 @@ use sha2::{Digest, Sha256};
 
 use super::Run;
 use super::stage::Stage;
+use crate::domain::limits::{COMPUTED_VALUES, check_product};
 use crate::facts::Audience;
 use crate::losses::{Objective, Soft};
 use crate::metrics::{self, HeadMetrics};
-use crate::recipe::limits::{COMPUTED_VALUES, check_product};
 use crate::recipe::{self, Arch, Distill};
 use crate::run::report::{self, TeacherFigures};
 use crate::support::files;

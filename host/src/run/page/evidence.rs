@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::boards::verify::Answer;
 use crate::data::{Dataset, Target};
+use crate::domain::HeadKind;
 use crate::metrics;
-use crate::recipe::HeadKind;
 use crate::run::report::{StudentFigures, metrics_value};
 use crate::student::engine::{self, FactsGiven};
 use crate::support::files;

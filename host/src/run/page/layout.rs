@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Run;
 use super::evidence::{HeadEvidence, MATRIX, Shown, View, figures, figures_of_seeds, measured};
 use super::plots::{self, Axis, Series};
-use crate::recipe::HeadKind;
+use crate::domain::HeadKind;
 use crate::student::inspect::{layers, spans};
 
 /// Returns the page.

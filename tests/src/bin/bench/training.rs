@@ -7,9 +7,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use attar::data;
+use attar::domain::HeadKind;
 use attar::losses::{Moment, Objective};
 use attar::net::{self, Net};
-use attar::recipe::{HeadKind, Recipe};
+use attar::recipe::Recipe;
 use attar::support::random;
 use attar::train::{self, Optimizer, Step, Task};
 use attar_tests::root;

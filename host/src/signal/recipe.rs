@@ -5,7 +5,7 @@ use std::fmt;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::limits::{MADE_VALUES, SPAN, check_product};
+use crate::domain::limits::{MADE_VALUES, SPAN, check_product};
 use crate::signal::Design;
 
 /// How the samples of a sensor become features, on the board and in training.

@@ -67,7 +67,7 @@ impl Array {
 /// # Errors
 ///
 /// When it is beyond what memory could hold.
-pub(super) fn element_count(shape: &[usize]) -> Result<usize> {
+pub(crate) fn element_count(shape: &[usize]) -> Result<usize> {
     shape
         .iter()
         .try_fold(1usize, |product, &size| product.checked_mul(size))

@@ -7,7 +7,6 @@ use csv::StringRecord;
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
 use super::rows::Rows;
-use crate::recipe::Data;
 use crate::support::suggest::shortened;
 
 /// How a table is written, as far as it is said.
@@ -28,29 +27,6 @@ pub struct Dialect {
 }
 
 impl Dialect {
-    /// Returns the dialect that a recipe names.
-    ///
-    /// # Errors
-    ///
-    /// When a key has a value that no table could be read by.
-    pub fn of(data: &Data) -> Result<Self> {
-        let mut dialect = Self { missing: data.missing.clone(), ..Self::default() };
-        dialect.skip_lines(&data.skip).context("data.skip")?;
-        if let Some(text) = &data.delimiter {
-            dialect.delimit(text).context("data.delimiter")?;
-        }
-        if let Some(text) = &data.decimal {
-            dialect.point(text).context("data.decimal")?;
-        }
-        if let Some(label) = &data.encoding {
-            dialect.encode(label).context("data.encoding")?;
-        }
-        if let Some(text) = &data.comment {
-            dialect.comment(text).context("data.comment")?;
-        }
-        Ok(dialect)
-    }
-
     /// Returns how tables beside the data are read: their lines and delimiters are their own.
     pub fn beside(&self) -> Self {
         Self { delimiter: None, skip: BTreeSet::new(), comment: None, ..self.clone() }

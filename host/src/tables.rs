@@ -2,6 +2,7 @@
 
 mod dialect;
 mod rows;
+pub(crate) mod screen;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -9,12 +10,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use csv::StringRecord;
 
-use super::super::screen::Screen;
-use crate::facts::is_missing;
+use crate::domain::is_missing;
 use crate::support::progress::say_once;
 use crate::support::suggest::{listed, nearest, shortened};
 pub use dialect::Dialect;
 use rows::Rows;
+use screen::Screen;
 
 /// A table of texts with a header line.
 #[derive(Debug, Clone)]

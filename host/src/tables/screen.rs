@@ -2,7 +2,7 @@
 
 /// The ends of a column, measured in one pass.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Screen {
+pub(crate) struct Screen {
     count: usize,
     low: End,
     /// Of the negated numbers.
@@ -38,7 +38,7 @@ impl End {
 
 impl Screen {
     /// Adds a number of a sample; NaN is none.
-    pub(super) fn add(&mut self, at: usize, value: f32) {
+    pub(crate) fn add(&mut self, at: usize, value: f32) {
         if !value.is_nan() {
             self.count += 1;
             self.low.add(at, value);
@@ -47,7 +47,7 @@ impl Screen {
     }
 
     /// Measures numbers.
-    pub(super) fn of(numbers: &[f32]) -> Self {
+    pub(crate) fn of(numbers: &[f32]) -> Self {
         let mut screen = Self::default();
         numbers.iter().enumerate().for_each(|(at, &value)| screen.add(at, value));
         screen
@@ -55,7 +55,7 @@ impl Screen {
 
     /// Returns what is worth a word: `column` is what the message calls the column, `place` where a sample stands, and `numbers` are
     /// all of them.
-    pub(super) fn remark(
+    pub(crate) fn remark(
         &self,
         column: &str,
         place: &dyn Fn(usize) -> String,
@@ -75,7 +75,7 @@ impl Screen {
     }
 
     /// As [`Screen::remark`], of numbers that stand for no reading.
-    pub(super) fn odd_reading(
+    pub(crate) fn odd_reading(
         &self,
         column: &str,
         place: &dyn Fn(usize) -> String,
