@@ -6,6 +6,7 @@ use anyhow::Result;
 use attar::boards::verify;
 use attar::recipe::Recipe;
 use attar::run::distill::{self, Places};
+use attar::run::folder;
 use candle_core::Device;
 
 fn main() -> Result<()> {
@@ -20,7 +21,7 @@ fn main() -> Result<()> {
     for student in &report.students {
         println!("{}, {}: {:?}", student.name, student.precision, student.accuracy);
     }
-    let model = std::fs::read(out.join(distill::STUDENT_FILE))?;
+    let model = std::fs::read(out.join(folder::STUDENT_FILE))?;
     let figures = verify::on_host(&model, &verify::random_samples(&model, 100, 0)?)?;
     println!("{} bytes, {} of {} samples differ; {}", model.len(), figures.mismatches, figures.samples, out.display());
     Ok(())

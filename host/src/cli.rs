@@ -199,7 +199,7 @@ fn read_model(path: &Path) -> Result<Vec<u8>> {
     /// No board has more.
     const MOST_BYTES: u64 = 1 << 30;
     if path.is_dir() {
-        let model = path.join(attar::run::distill::STUDENT_FILE);
+        let model = path.join(attar::run::folder::STUDENT_FILE);
         bail!("{} is a folder: name the model in it, as in {}", path.display(), model.display());
     }
     attar::support::files::read_at_most(path, MOST_BYTES)

@@ -6,6 +6,7 @@ mod load;
 pub mod readers;
 pub mod recordings;
 mod split;
+mod views;
 
 pub use augment::{Augment, Mix};
 pub use dataset::{Batch, Dataset, Normalization, Target};

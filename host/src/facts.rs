@@ -8,16 +8,20 @@
 mod encoder;
 pub mod expression;
 pub mod kinds;
+mod measurement;
 mod phrases;
 mod recipe;
 mod schema;
 mod scope;
+mod value;
 
 pub use encoder::Encoder;
-pub use kinds::{Kind, KindName, Value};
+pub use expression::scope::Scope;
+pub use kinds::{Kind, KindName};
+pub use measurement::Measurement;
 pub use phrases::Phrases;
-pub use recipe::{EncoderKind, Fact, Table, in_order};
+pub use recipe::{Fact, Table, in_order};
 pub(crate) use recipe::{Written, written};
 pub(crate) use schema::row_of;
-pub use schema::{Audience, FactColumn, FactInput, FactSchema, GivenFact, SchemaFact, Surroundings};
-pub use scope::Scope;
+pub use schema::{Audience, FactColumn, FactInput, FactSchema, GivenFact, SchemaFact};
+pub use value::{EncoderKind, Value};

@@ -3,5 +3,6 @@
 pub mod budget;
 pub mod coverage;
 pub mod distill;
+pub mod folder;
 pub mod page;
 pub mod report;

@@ -1,5 +1,6 @@
 //! Front-ends on the workstation: designed from a recipe, written as the record of a model, and run by the device's own code.
 
+mod check;
 pub mod design;
 mod noise;
 pub mod recipe;

@@ -1,5 +1,6 @@
 //! CSV tables whose errors name the file, the line and the column.
 
+mod detect;
 mod dialect;
 mod rows;
 pub(crate) mod screen;
@@ -167,13 +168,6 @@ impl Table {
             self.lines = kept.iter().filter_map(|&row| self.lines.get(row).copied()).collect();
         }
         Ok(kept)
-    }
-}
-
-impl Dialect {
-    /// Returns whether a cell says that there is nothing: empty, NA, NaN or null, or a marker of the user's.
-    pub fn is_missing(&self, text: &str) -> bool {
-        is_missing(text) || self.is_marker(text)
     }
 }
 

@@ -241,7 +241,8 @@ fn host_modules_use_those_listed_before_them() {
     for (from, to) in Crate::read(&root().join("host/src")).uses() {
         // The command line is not in the library.
         let (1, Some(from_place)) = (from.len(), place(&from)) else { continue };
-        upwards.extend(to.iter().filter(|to| place(to) > Some(from_place)).map(|to| format!("{} -> {}", from[0], to[0])));
+        upwards
+            .extend(to.iter().filter(|to| place(to) > Some(from_place)).map(|to| format!("{} -> {}", from[0], to[0])));
     }
     assert!(upwards.is_empty(), "used, but listed below in host/src/lib.rs: {upwards:?}");
 }

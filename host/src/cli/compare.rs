@@ -119,7 +119,7 @@ pub(super) fn compare(arguments: &Arguments) -> Result<()> {
 }
 
 fn read(run: &Path) -> Result<Report> {
-    let path = if run.is_dir() { run.join("report.json") } else { run.to_path_buf() };
+    let path = if run.is_dir() { run.join(attar::run::folder::REPORT_FILE) } else { run.to_path_buf() };
     let text = attar::support::files::read_regular(&path)
         .and_then(|bytes| Ok(String::from_utf8(bytes)?))
         .with_context(|| format!("cannot read {}: is it the folder of a finished run?", path.display()))?;

@@ -42,9 +42,9 @@ pub(super) fn distill(arguments: &Arguments) -> Result<()> {
     let beside = arguments.recipe.parent().unwrap_or(Path::new("")).to_path_buf();
     let data = arguments.data.clone().unwrap_or(beside);
     let out = out_folder(&recipe, &arguments.common)?;
-    let own = out.join("recipe.toml");
+    let own = out.join(attar::run::folder::RECIPE_FILE);
     let same = own.canonicalize().is_ok_and(|own| arguments.recipe.canonicalize().is_ok_and(|recipe| own == recipe));
-    let is_run = out.join("manifest.json").exists();
+    let is_run = out.join(attar::run::folder::MANIFEST_FILE).exists();
     ensure!(
         !same || is_run,
         "--out {}: the recipe itself lies there as recipe.toml and would be written over: take another folder",
@@ -203,7 +203,7 @@ fn summary(report: &Report, out: &Path) -> String {
             agreement.samples
         ));
     }
-    lines.push(format!("page: {}", out.join(attar::run::page::PAGE_FILE).display()));
+    lines.push(format!("page: {}", out.join(attar::run::folder::PAGE_FILE).display()));
     lines.extend(report.warnings.iter().map(|warning| format!("warning: {}", one_line(warning))));
     lines.extend(report.verify.iter().map(|verify| {
         format!(

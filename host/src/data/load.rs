@@ -19,7 +19,7 @@ use super::recordings::Clips;
 use super::{Augment, Dataset, Normalization, Splits, Target};
 use crate::data::readers::bearing;
 use crate::domain::{Array, HeadKind, Moments, Normalize, RegressionLoss};
-use crate::facts::{Audience, FactSchema, GivenFact, Surroundings, Value};
+use crate::facts::{Audience, FactSchema, GivenFact, Measurement, Value};
 use crate::recipe::{Format, Fusion, Head, MissingRows, Recipe};
 use crate::signal::Design;
 use crate::support::files;
@@ -228,7 +228,7 @@ impl Raw {
             "augment.pace stretches samples; those of {:?} have one column: declare input.shape",
             self.shape
         );
-        let at = Surroundings {
+        let at = Measurement {
             inputs: &self.inputs,
             is_text: self.is_text,
             phrases: &self.phrases,

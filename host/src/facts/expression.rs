@@ -5,13 +5,14 @@
 mod check;
 mod compile;
 mod parse;
+pub(super) mod scope;
 #[cfg(test)]
 mod tests;
 pub mod units;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub use check::Entry;
+pub use scope::Entry;
 
 /// An expression that has been read.
 #[derive(Debug, Clone, PartialEq)]

@@ -13,7 +13,7 @@ use std::fmt;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::EncoderKind;
+use super::value::{EncoderKind, Value};
 use crate::support::suggest::{nearest, shortened};
 
 /// All kinds, in the order in which errors list them.
@@ -69,19 +69,6 @@ pub trait Kind: Sync {
     }
 }
 
-/// What a fact is on the board.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Value {
-    /// A number in a unit.
-    Number,
-    /// One of several values.
-    Category,
-    /// Yes or no.
-    Flag,
-    /// What the words of a text are known to be: a bit for each feature.
-    Features,
-}
-
 /// A kind by its name.
 #[derive(Clone, Copy)]
 pub struct KindName(&'static dyn Kind);
@@ -101,6 +88,13 @@ impl KindName {
             let near = nearest(name, names()).map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
             format!("there is no kind of fact {name:?}{near}; there are {}", names().collect::<Vec<_>>().join(", "))
         })
+    }
+}
+
+impl KindName {
+    /// Returns whether it is a category on the board.
+    pub fn is_category(&self) -> bool {
+        self.value() == Value::Category
     }
 }
 

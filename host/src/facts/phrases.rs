@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 use attar_shared::text::{self, MAX_WORDS};
 
-use super::{Fact, Surroundings};
+use super::Fact;
+use super::measurement::Measurement;
 use crate::support::files;
 use crate::support::suggest::nearest;
 use crate::tables::Table as Csv;
@@ -22,7 +23,7 @@ pub struct Phrases {
 
 impl Phrases {
     /// Reads a gazetteer: its features, and the phrases.
-    pub(super) fn read(fact: &Fact, at: &Surroundings<'_>, files: &mut Vec<PathBuf>) -> Result<(Vec<String>, Self)> {
+    pub(super) fn read(fact: &Fact, at: &Measurement<'_>, files: &mut Vec<PathBuf>) -> Result<(Vec<String>, Self)> {
         ensure!(at.is_text, "fact {:?}: a gazetteer knows words, the input is numbers: say input.text", fact.name);
         let rows: Vec<(String, String, String)> = match &fact.file {
             None => {

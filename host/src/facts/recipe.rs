@@ -6,7 +6,8 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::expression::Expression;
-use super::kinds::{KindName, Value};
+use super::kinds::KindName;
+use super::value::EncoderKind;
 use crate::support::suggest::nearest;
 
 /// `[[facts]]`: something that is known beside the input.
@@ -121,42 +122,6 @@ pub struct Table {
     /// The units of columns.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub units: BTreeMap<String, String>,
-}
-
-/// How a fact enters the network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EncoderKind {
-    /// `(x - mean) / deviation`.
-    ZScore,
-    /// `(x - low) / (high - low)`, kept within 0 and 1.
-    Range,
-    /// `(ln x - mean) / deviation`.
-    Log,
-    /// Sine and cosine of `2π x / period`.
-    Periodic,
-    /// A value for each of the category's.
-    OneHot,
-    /// A row of learned numbers for each of the category's values.
-    Embedding,
-    /// 1 or 0.
-    Flag,
-    /// 1 or 0 for each feature.
-    Features,
-    /// Not at all: it serves expressions.
-    None,
-}
-
-impl EncoderKind {
-    fn keys(self) -> &'static [&'static str] {
-        match self {
-            Self::ZScore | Self::Log => &["mean", "deviation"],
-            Self::Range => &["low", "high"],
-            Self::Periodic => &["period"],
-            Self::Embedding => &["width"],
-            Self::OneHot | Self::Flag | Self::Features | Self::None => &[],
-        }
-    }
 }
 
 impl Fact {
@@ -359,13 +324,6 @@ pub fn in_order(facts: Vec<Fact>) -> Result<Vec<Fact>> {
         ordered.push(rest.remove(next));
     }
     Ok(ordered)
-}
-
-impl KindName {
-    /// Returns whether it is a category on the board.
-    pub fn is_category(&self) -> bool {
-        self.value() == Value::Category
-    }
 }
 
 fn is_false(value: &bool) -> bool {

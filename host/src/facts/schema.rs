@@ -1,20 +1,20 @@
 //! Facts in training: the recipe's entries with what the data say of them, computed and encoded by the device's own code.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use attar_shared::{Code, FactDefinition, Instruction, KindDefinition, MISSING};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::measurement::Measurement;
 use super::phrases::Phrases;
 use super::{Encoder, Fact, Scope, Value};
 use crate::domain::{Array, is_missing};
 use crate::support::files;
 use crate::support::suggest::{nearest, shortened};
-use crate::tables::{Dialect, Table as Csv};
+use crate::tables::Table as Csv;
 
 /// The values of one fact, a sample each; `None` is missing. A category's is the index of its value, a flag's 0 or 1.
 pub type FactColumn = Vec<Option<f32>>;
@@ -85,29 +85,6 @@ pub struct FactInput {
     pub embeddings: Vec<(Range<usize>, usize)>,
 }
 
-/// What facts are measured on.
-#[derive(Debug, Clone, Copy)]
-pub struct Surroundings<'a> {
-    /// The inputs in raw units.
-    pub inputs: &'a Array,
-    /// Whether they are texts.
-    pub is_text: bool,
-    /// The names of the input's values, as far as they have any.
-    pub names: &'a [String],
-    /// Their units.
-    pub units: &'a BTreeMap<String, String>,
-    /// What table files are relative to.
-    pub folder: &'a Path,
-    /// How they are written.
-    pub dialect: &'a Dialect,
-    /// Phrases with a feature each, which gazetteers without a file take.
-    pub phrases: &'a [(String, String)],
-    /// The samples that encoders are measured on.
-    pub train: &'a [usize],
-    /// The fact that augmentation multiplies, and the factors that it reaches.
-    pub pace: Option<(&'a str, [f32; 2])>,
-}
-
 impl GivenFact {
     /// Reads a fact from the cells of a column; an empty one is missing. `place` says where a cell stands.
     ///
@@ -175,7 +152,7 @@ impl FactSchema {
     pub fn measure(
         facts: &[Fact],
         given: Vec<GivenFact>,
-        at: &Surroundings<'_>,
+        at: &Measurement<'_>,
         mask: bool,
     ) -> Result<(Self, Vec<FactColumn>, Vec<PathBuf>)> {
         let mut given = given.into_iter();
@@ -240,7 +217,7 @@ impl FactSchema {
     }
 
     /// Returns what a fact comes to in training samples at the ends of the paces that augmentation gives them.
-    fn at_other_paces(&self, index: usize, columns: &[FactColumn], at: &Surroundings<'_>) -> Vec<f32> {
+    fn at_other_paces(&self, index: usize, columns: &[FactColumn], at: &Measurement<'_>) -> Vec<f32> {
         let Some((name, factors)) = at.pace else { return Vec::new() };
         let Some(place) = self.facts.iter().position(|fact| fact.name == name) else { return Vec::new() };
         let values = at.train.iter().flat_map(|&sample| {
@@ -499,7 +476,7 @@ impl attar_device::Scope for Row<'_> {
 fn read_table(
     fact: &Fact,
     values: &[String],
-    at: &Surroundings<'_>,
+    at: &Measurement<'_>,
     files: &mut Vec<PathBuf>,
 ) -> Result<Vec<(String, Vec<f32>)>> {
     let Some(table) = &fact.table else { return Ok(Vec::new()) };

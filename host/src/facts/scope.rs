@@ -4,16 +4,11 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail, ensure};
 
-use super::expression::Entry;
+use super::expression::scope::{Entry, Scope};
 use super::expression::units::Unit;
-use super::{Fact, Value};
+use super::recipe::Fact;
+use super::value::Value;
 use crate::support::suggest::nearest;
-
-/// Names with what stands behind them.
-#[derive(Debug, Clone, Default)]
-pub struct Scope {
-    entries: BTreeMap<String, Entry>,
-}
 
 impl Scope {
     /// Returns the scope of facts, in the order of the model, and of inputs with their units.
@@ -64,28 +59,6 @@ impl Scope {
             );
         }
         Ok(scope)
-    }
-
-    /// Puts in what the data say of a category, or a table of a gazetteer, whose features are the columns.
-    pub fn learn(&mut self, name: &str, known_values: &[String], known_columns: Vec<String>) {
-        if let Some(Entry::Fact { values, columns, .. }) = self.entries.get_mut(name) {
-            *values = Some(known_values.to_vec());
-            *columns = Some(known_columns);
-        }
-    }
-
-    /// Returns what stands behind a name.
-    ///
-    /// # Errors
-    ///
-    /// Names the nearest name, and all there are.
-    pub fn find(&self, name: &str) -> Result<&Entry> {
-        let Some(entry) = self.entries.get(name) else {
-            let names = || self.entries.keys().map(String::as_str);
-            let near = nearest(name, names()).map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
-            bail!("there is no fact or input {name:?}{near}; there are {}", names().collect::<Vec<_>>().join(", "));
-        };
-        Ok(entry)
     }
 
     /// Checks what each fact is computed from, as far as it is known.

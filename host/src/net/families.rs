@@ -2,7 +2,6 @@
 
 use anyhow::{Context, Result};
 
-use super::layers::name_of;
 use crate::domain::Activation;
 use crate::recipe::{Arch, FuseAt, Gather, Layer, LayerKind, Net, Padding, Size};
 use crate::support::suggest::nearest;
@@ -42,7 +41,7 @@ pub(super) fn layers(net: &Net, input: [usize; 3]) -> Result<Vec<Layer>> {
         FuseAt::Behind(name) => {
             layers.extend(hidden);
             let names: Vec<String> =
-                layers.iter().enumerate().map(|(index, layer)| format!("{}{index}", name_of(layer.kind))).collect();
+                layers.iter().enumerate().map(|(index, layer)| format!("{}{index}", layer.kind.name())).collect();
             let place = names.iter().position(|known| *known == name).with_context(|| {
                 let near = nearest(&name, names.iter().map(String::as_str));
                 let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();

@@ -68,7 +68,7 @@ impl Builder<'_> {
     /// Adds layers one after the other and returns the last node; names are the kinds with their places, below `prefix`.
     fn sequence(&mut self, prefix: &str, layers: &[Layer], mut trunk: usize) -> Result<usize> {
         for (index, layer) in layers.iter().enumerate() {
-            let name = format!("{prefix}{}{index}", name_of(layer.kind));
+            let name = format!("{prefix}{}{index}", layer.kind.name());
             let dense_follows = layers.get(index + 1).is_none_or(|next| next.kind == LayerKind::Dense);
             trunk = self.layer(&name, layer, trunk, dense_follows).with_context(|| format!("layer {name:?}"))?;
         }
@@ -209,24 +209,6 @@ impl Builder<'_> {
     }
 }
 
-/// Returns what layers of a kind are called; their place follows.
-pub(super) fn name_of(kind: LayerKind) -> &'static str {
-    match kind {
-        LayerKind::Conv => "conv",
-        LayerKind::Depthwise => "depthwise",
-        LayerKind::Dense => "dense",
-        LayerKind::MaxPool => "max-pool",
-        LayerKind::AveragePool => "average-pool",
-        LayerKind::GlobalAverage => "global-average",
-        LayerKind::Residual => "residual",
-        LayerKind::Gru => "gru",
-        LayerKind::Last => "last",
-        LayerKind::Bag => "bag",
-        LayerKind::Dropout => "dropout",
-        LayerKind::Facts => "facts",
-    }
-}
-
 /// Refuses keys that the layer's kind does not use.
 fn check_keys(layer: &Layer) -> Result<()> {
     use LayerKind::{AveragePool, Bag, Conv, Dense, Depthwise, Dropout, Gru, MaxPool, Residual};
@@ -247,7 +229,7 @@ fn check_keys(layer: &Layer) -> Result<()> {
         ("words", layer.words.is_some(), &[Bag]),
     ];
     for (key, present, kinds) in rules {
-        ensure!(!present || kinds.contains(&layer.kind), "kind {:?} has no key {key}", name_of(layer.kind));
+        ensure!(!present || kinds.contains(&layer.kind), "kind {:?} has no key {key}", layer.kind.name());
     }
     Ok(())
 }

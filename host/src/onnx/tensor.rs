@@ -309,6 +309,29 @@ impl Tensor {
 }
 
 impl Data {
+    /// Returns the elements of several tensors behind each other.
+    pub(super) fn joined(parts: &[&Self]) -> Result<Self> {
+        let first = parts.first().context("joins nothing")?;
+        let mixed = || anyhow::anyhow!("joins tensors of several types");
+        Ok(match first {
+            Data::Float(_) => {
+                let parts = parts.iter().map(|part| if let Data::Float(x) = part { Ok(&x[..]) } else { Err(mixed()) });
+                Data::Float(Arc::new(parts.collect::<Result<Vec<_>>>()?.concat()))
+            }
+            Data::Int(_, kind) => {
+                let of_kind = |part: &&Data| matches!(part, Data::Int(_, other) if other == kind);
+                ensure!(parts.iter().all(of_kind), mixed());
+                let parts =
+                    parts.iter().filter_map(|part| if let Data::Int(x, _) = part { Some(&x[..]) } else { None });
+                Data::Int(Arc::new(parts.collect::<Vec<_>>().concat()), *kind)
+            }
+            Data::Bool(_) => {
+                let parts = parts.iter().map(|part| if let Data::Bool(x) = part { Ok(&x[..]) } else { Err(mixed()) });
+                Data::Bool(Arc::new(parts.collect::<Result<Vec<_>>>()?.concat()))
+            }
+        })
+    }
+
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Float(values) => values.len(),

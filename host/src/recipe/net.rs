@@ -332,6 +332,26 @@ pub enum LayerKind {
     Facts,
 }
 
+impl LayerKind {
+    /// Returns the name of layers of this kind; the place of a layer follows it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Conv => "conv",
+            Self::Depthwise => "depthwise",
+            Self::Dense => "dense",
+            Self::MaxPool => "max-pool",
+            Self::AveragePool => "average-pool",
+            Self::GlobalAverage => "global-average",
+            Self::Residual => "residual",
+            Self::Gru => "gru",
+            Self::Last => "last",
+            Self::Bag => "bag",
+            Self::Dropout => "dropout",
+            Self::Facts => "facts",
+        }
+    }
+}
+
 /// How an input is padded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

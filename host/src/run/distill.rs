@@ -27,6 +27,7 @@ use crate::net::{self, Net};
 use crate::recipe::{self, Recipe};
 use crate::run::budget;
 use crate::run::coverage;
+use crate::run::folder::{EVIDENCE_FILE, MANIFEST_FILE, METRICS_FILE, RECIPE_FILE, REPORT_FILE, STUDENT_FILE};
 use crate::run::page::{self, Evidence};
 use crate::run::report::{ModelFigures, Report, SCHEMA, StudentFigures, recall_warnings};
 use crate::student::engine::{self, FactsGiven};
@@ -50,9 +51,6 @@ pub struct Places {
     /// The command that is at work, for the page.
     pub command: String,
 }
-
-/// The file of the student in a run folder.
-pub const STUDENT_FILE: &str = "student.attar";
 
 /// Runs a recipe and returns its report, which is also in the run folder.
 ///
@@ -574,14 +572,14 @@ impl Run<'_> {
     fn write_manifest(&self) -> Result<()> {
         let out = &self.places.out;
         let resolved = toml::to_string_pretty(self.recipe)?;
-        files::write_whole(&out.join("recipe.toml"), resolved.as_bytes())?;
+        files::write_whole(&out.join(RECIPE_FILE), resolved.as_bytes())?;
         let manifest = json!({
             "attar": env!("CARGO_PKG_VERSION"),
             "format": attar_shared::VERSION,
             "seed": self.recipe.seed,
             "data": self.data.fingerprint,
         });
-        files::write_whole(&out.join("manifest.json"), format!("{manifest:#}\n").as_bytes())
+        files::write_whole(&out.join(MANIFEST_FILE), format!("{manifest:#}\n").as_bytes())
     }
 
     fn finish(&self, report: &Report, evidence: &Evidence) -> Result<()> {
@@ -597,9 +595,9 @@ impl Run<'_> {
                 )
             })
             .collect();
-        files::write_whole(&out.join("metrics.jsonl"), lines.as_bytes())?;
-        files::write_whole(&out.join("report.json"), format!("{:#}\n", serde_json::to_value(report)?).as_bytes())?;
-        files::write_whole(&out.join(page::EVIDENCE_FILE), &serde_json::to_vec(evidence)?)?;
+        files::write_whole(&out.join(METRICS_FILE), lines.as_bytes())?;
+        files::write_whole(&out.join(REPORT_FILE), format!("{:#}\n", serde_json::to_value(report)?).as_bytes())?;
+        files::write_whole(&out.join(EVIDENCE_FILE), &serde_json::to_vec(evidence)?)?;
         page::write(out)?;
         Ok(())
     }
@@ -662,6 +660,6 @@ const AGREEMENT: usize = 64;
 ///
 /// When there is one that cannot be read.
 pub fn recipe_beside(model: &Path) -> Result<Option<Recipe>> {
-    let path = model.with_file_name("recipe.toml");
+    let path = model.with_file_name(RECIPE_FILE);
     if path.exists() { Recipe::read(&path, &[]).map(Some) } else { Ok(None) }
 }

@@ -11,15 +11,9 @@ use attar_device::Student;
 
 pub use evidence::{Bin, Evidence, HeadEvidence, MATRIX, Said, Shown, View};
 
-use crate::run::distill::STUDENT_FILE;
+use super::folder::{EVIDENCE_FILE, MANIFEST_FILE, METRICS_FILE, PAGE_FILE, RECIPE_FILE, REPORT_FILE, STUDENT_FILE};
 use crate::run::report::Report;
 use crate::support::files;
-
-/// The file of the page in a run folder.
-pub const PAGE_FILE: &str = "report.html";
-
-/// The file of its evidence.
-pub const EVIDENCE_FILE: &str = "evidence.json";
 
 /// Everything that the page is made of.
 #[derive(Debug)]
@@ -47,11 +41,11 @@ pub fn write(folder: &Path) -> Result<PathBuf> {
     };
     let model_path = folder.join(STUDENT_FILE);
     let run = Run {
-        report: parsed(&text("report.json")?, &folder.join("report.json"))?,
+        report: parsed(&text(REPORT_FILE)?, &folder.join(REPORT_FILE))?,
         evidence: parsed(&text(EVIDENCE_FILE)?, &folder.join(EVIDENCE_FILE))?,
-        curves: evidence::curves(&text("metrics.jsonl")?),
-        recipe: text("recipe.toml")?,
-        manifest: parsed(&text("manifest.json")?, &folder.join("manifest.json"))?,
+        curves: evidence::curves(&text(METRICS_FILE)?),
+        recipe: text(RECIPE_FILE)?,
+        manifest: parsed(&text(MANIFEST_FILE)?, &folder.join(MANIFEST_FILE))?,
         model: files::read_regular(&model_path)?,
     };
     let student = Student::parse(&run.model).with_context(|| format!("{}", model_path.display()))?;

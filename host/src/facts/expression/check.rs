@@ -1,41 +1,13 @@
 //! What an expression's parts are, numbers in a unit, conditions or categories, and whether they fit each other.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context, Result, bail, ensure};
 use attar_shared::{Binary, Unary};
 
+use super::scope::{Entry, Scope};
 use super::units::Unit;
 use super::{Expression, Node, Term};
-use crate::facts::{Scope, Value};
+use crate::facts::value::Value;
 use crate::support::suggest::nearest;
-
-/// What stands behind a name.
-#[derive(Debug, Clone)]
-pub enum Entry {
-    /// A fact.
-    Fact {
-        /// Its index in the model.
-        index: u8,
-        /// What it is.
-        value: Value,
-        /// A number's unit, if one is named.
-        unit: Option<Unit>,
-        /// A category's values, as soon as they are known.
-        values: Option<Vec<String>>,
-        /// The columns of a category's table or the features of a gazetteer, as soon as they are known.
-        columns: Option<Vec<String>>,
-        /// Their units.
-        units: BTreeMap<String, String>,
-    },
-    /// A value of the input.
-    Input {
-        /// Its place in the input.
-        place: u16,
-        /// Its unit, if one is named.
-        unit: Option<Unit>,
-    },
-}
 
 /// What a part is.
 #[derive(Debug, Clone)]

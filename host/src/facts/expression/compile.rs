@@ -3,9 +3,10 @@
 use anyhow::{Context, Result, bail, ensure};
 use attar_shared::{Binary, Instruction, MAX_CODE};
 
-use super::check::{Entry, column_place, value_place};
+use super::check::{column_place, value_place};
+use super::scope::{Entry, Scope};
 use super::{Expression, Node, Term};
-use crate::facts::{Scope, Value};
+use crate::facts::value::Value;
 
 impl Expression {
     /// Returns the code of the expression, which has to have passed [`Expression::check`] with the same scope.

@@ -281,7 +281,7 @@ pub(super) fn choose(_: &mut Attributes) -> Result<Run> {
             let at = picked.iter().map(move |&(first, a, b)| if first { a } else { len + b });
             at.collect::<Vec<usize>>()
         };
-        let data = super::shape::joined(&[&a.data, &b.data])?.pick(pick(a.len()).into_iter());
+        let data = Data::joined(&[&a.data, &b.data])?.pick(pick(a.len()).into_iter());
         one(Tensor::new(shape.clone(), data))
     }))
 }

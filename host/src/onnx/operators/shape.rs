@@ -8,28 +8,6 @@ use super::{Run, Work, around, axes_of, axis_of, one, strides_of};
 use crate::onnx::attributes::Attributes;
 use crate::onnx::tensor::{Data, Element, Integer, Tensor, count, sizes};
 
-/// Returns the elements of several tensors behind each other.
-pub(super) fn joined(parts: &[&Data]) -> Result<Data> {
-    let first = parts.first().context("joins nothing")?;
-    let mixed = || anyhow::anyhow!("joins tensors of several types");
-    Ok(match first {
-        Data::Float(_) => {
-            let parts = parts.iter().map(|part| if let Data::Float(x) = part { Ok(&x[..]) } else { Err(mixed()) });
-            Data::Float(Arc::new(parts.collect::<Result<Vec<_>>>()?.concat()))
-        }
-        Data::Int(_, kind) => {
-            let of_kind = |part: &&Data| matches!(part, Data::Int(_, other) if other == kind);
-            ensure!(parts.iter().all(of_kind), mixed());
-            let parts = parts.iter().filter_map(|part| if let Data::Int(x, _) = part { Some(&x[..]) } else { None });
-            Data::Int(Arc::new(parts.collect::<Vec<_>>().concat()), *kind)
-        }
-        Data::Bool(_) => {
-            let parts = parts.iter().map(|part| if let Data::Bool(x) = part { Ok(&x[..]) } else { Err(mixed()) });
-            Data::Bool(Arc::new(parts.collect::<Result<Vec<_>>>()?.concat()))
-        }
-    })
-}
-
 /// Returns the elements of a new shape, each from the place that a function of its coordinates gives.
 fn gathered(x: &Tensor, shape: Vec<usize>, work: &Work, place: impl Fn(&[usize]) -> usize) -> Result<Tensor> {
     let len = count(&shape)?;
@@ -66,7 +44,7 @@ pub(super) fn concat(attributes: &mut Attributes) -> Result<Run> {
             shape[axis] = shape[axis].checked_add(other.shape[axis]).context("is too long")?;
         }
         work.spend(&[count(&shape)?])?;
-        let data = joined(&all.iter().map(|tensor| &tensor.data).collect::<Vec<_>>())?;
+        let data = Data::joined(&all.iter().map(|tensor| &tensor.data).collect::<Vec<_>>())?;
         let starts = all.iter().scan(0, |sum, tensor| {
             let start = *sum;
             *sum += tensor.len();
@@ -388,7 +366,7 @@ pub(super) fn pad(attributes: &mut Attributes) -> Result<Run> {
             (Data::Int(_, kind), None) => Tensor::ints(vec![1], vec![value.unwrap_or(0.0) as i64], *kind)?,
             (Data::Bool(_), None) => Tensor::bools(vec![1], vec![false])?,
         };
-        let data = joined(&[&x.data, &fill.data])?;
+        let data = Data::joined(&[&x.data, &fill.data])?;
         let len = x.len();
         let source = Tensor { shape: vec![len + 1], data };
         let strides = strides_of(&x.shape);

@@ -8,6 +8,7 @@ use attar::boards::verify;
 use attar::facts::EncoderKind;
 use attar::recipe::{Fusion, Recipe};
 use attar::run::distill::{self, Places};
+use attar::run::folder;
 use attar_tests::root;
 use candle_core::Device;
 use serde_json::{Value, json};
@@ -109,7 +110,7 @@ fn row(task: &Task, name: &str, fusion: Option<Fusion>, data: &Path, folder: &Pa
         &Places { data: data.into(), out: out.clone(), device: Device::Cpu, command: "attar".into() },
     )?;
     let student = report.students.last().context("a run without students")?;
-    let bytes = fs::read(out.join(distill::STUDENT_FILE))?;
+    let bytes = fs::read(out.join(folder::STUDENT_FILE))?;
     let samples = verify::random_samples(&bytes, 20, 1)?;
     let verified = verify::on(BOARD, &bytes, &samples)?;
     ensure!(verified.mismatches == 0, "{name}: the board does not give the outputs of this machine");
