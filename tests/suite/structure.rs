@@ -23,7 +23,7 @@ impl Source {
             let len = if rest.starts_with("//") {
                 rest.find('\n').unwrap_or(rest.len())
             } else if rest.starts_with("r#\"") {
-                rest[3..].find("\"#").unwrap() + 5
+                rest.find("\"#").unwrap() + 2
             } else if first == '"' {
                 text_len(rest)
             } else if rest.starts_with("'\"'") || rest.starts_with("'{'") || rest.starts_with("'}'") {
