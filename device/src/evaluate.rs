@@ -22,7 +22,7 @@ pub fn evaluate(code: Code<'_>, scope: &impl Scope) -> Option<f32> {
 }
 
 /// As [`evaluate`], for the instructions that are among `PARTS`.
-pub(crate) fn evaluate_parts<const PARTS: u64>(code: Code<'_>, scope: &impl Scope) -> Option<f32> {
+pub(crate) fn evaluate_parts<const PARTS: u128>(code: Code<'_>, scope: &impl Scope) -> Option<f32> {
     let mut stack: heapless::Vec<f32, MAX_STACK> = heapless::Vec::new();
     for instruction in code.instructions() {
         let mut take = || stack.pop().unwrap_or(f32::NAN);
@@ -55,7 +55,7 @@ pub(crate) fn evaluate_parts<const PARTS: u64>(code: Code<'_>, scope: &impl Scop
     stack.pop().filter(|value| !value.is_nan())
 }
 
-fn one<const PARTS: u64>(unary: Unary, x: f32) -> f32 {
+fn one<const PARTS: u128>(unary: Unary, x: f32) -> f32 {
     if x.is_nan() {
         return x;
     }

@@ -9,7 +9,7 @@ use crate::evaluate::{Scope, evaluate_parts};
 
 /// What is known beside one input; everything is missing until it is set.
 #[derive(Debug, Clone)]
-pub struct Facts<'a, const PARTS: u64 = ALL_PARTS> {
+pub struct Facts<'a, const PARTS: u128 = ALL_PARTS> {
     model: Model<'a, PARTS>,
     values: Values,
 }
@@ -20,7 +20,7 @@ type Values = heapless::Vec<f32, MAX_FACTS>;
 
 /// All facts of one input, those that are computed among them; see [`Facts::known`].
 #[derive(Debug, Clone)]
-pub struct KnownFacts<'a, const PARTS: u64 = ALL_PARTS> {
+pub struct KnownFacts<'a, const PARTS: u128 = ALL_PARTS> {
     model: Model<'a, PARTS>,
     values: Values,
     clamped: usize,
@@ -29,22 +29,22 @@ pub struct KnownFacts<'a, const PARTS: u64 = ALL_PARTS> {
 /// Which fact is meant: its name, or its index in the model.
 pub trait FactRef: Copy {
     /// Returns the index of the fact in the model.
-    fn index_in<const PARTS: u64>(self, model: &Model<'_, PARTS>) -> Option<usize>;
+    fn index_in<const PARTS: u128>(self, model: &Model<'_, PARTS>) -> Option<usize>;
 }
 
 impl FactRef for &str {
-    fn index_in<const PARTS: u64>(self, model: &Model<'_, PARTS>) -> Option<usize> {
+    fn index_in<const PARTS: u128>(self, model: &Model<'_, PARTS>) -> Option<usize> {
         model.facts().position(|fact| fact.name == self)
     }
 }
 
 impl FactRef for usize {
-    fn index_in<const PARTS: u64>(self, model: &Model<'_, PARTS>) -> Option<usize> {
+    fn index_in<const PARTS: u128>(self, model: &Model<'_, PARTS>) -> Option<usize> {
         (self < usize::from(model.header().fact_count)).then_some(self)
     }
 }
 
-impl<'a, const PARTS: u64> Facts<'a, PARTS> {
+impl<'a, const PARTS: u128> Facts<'a, PARTS> {
     pub(crate) fn new(model: Model<'a, PARTS>) -> Self {
         let values = (0..model.header().fact_count).map(|_| f32::NAN).take(MAX_FACTS).collect();
         Self { model, values }
@@ -190,7 +190,7 @@ impl<'a, const PARTS: u64> Facts<'a, PARTS> {
     }
 }
 
-impl<const PARTS: u64> KnownFacts<'_, PARTS> {
+impl<const PARTS: u128> KnownFacts<'_, PARTS> {
     /// Returns a fact's value: a number in its unit, the index of a category's value, 1 or 0 for a flag, the bits of a
     /// gazetteer's features, the first the lowest; `None` where it is missing or the model has no such fact.
     pub fn get(&self, fact: impl FactRef) -> Option<f32> {
@@ -251,12 +251,12 @@ pub(crate) enum Encoded {
 }
 
 /// What the code of a fact reads.
-struct Surroundings<'s, 'a, T, const PARTS: u64> {
+struct Surroundings<'s, 'a, T, const PARTS: u128> {
     known: &'s KnownFacts<'a, PARTS>,
     input: &'s [T],
 }
 
-impl<T: Copy + Into<f32>, const PARTS: u64> Scope for Surroundings<'_, '_, T, PARTS> {
+impl<T: Copy + Into<f32>, const PARTS: u128> Scope for Surroundings<'_, '_, T, PARTS> {
     fn fact(&self, fact: u8) -> f32 {
         self.known.values.get(usize::from(fact)).copied().unwrap_or(f32::NAN)
     }
@@ -360,7 +360,7 @@ impl Encoding {
         self.encode_parts::<ALL_PARTS>(value, emit);
     }
 
-    fn encode_parts<const PARTS: u64>(self, value: Option<f32>, mut emit: impl FnMut(f32)) {
+    fn encode_parts<const PARTS: u128>(self, value: Option<f32>, mut emit: impl FnMut(f32)) {
         match (self, value) {
             (Self::Number { scaling, least, greatest }, Some(value)) => {
                 let x = if value < least { least } else { value };
@@ -380,7 +380,7 @@ impl Encoding {
     }
 }
 
-fn encode_number<const PARTS: u64>(scaling: Scaling, x: f32, mut emit: impl FnMut(f32)) {
+fn encode_number<const PARTS: u128>(scaling: Scaling, x: f32, mut emit: impl FnMut(f32)) {
     match scaling {
         Scaling::ZScore { mean, deviation } => emit((x - mean) / deviation),
         Scaling::Range { low, high } => emit(((x - low) / (high - low)).clamp(0.0, 1.0)),

@@ -49,7 +49,7 @@ pub use stream::{Stream, StreamMemory};
 
 /// A front-end at work: it takes samples as they come and gives the features of a window at each hop.
 #[derive(Debug)]
-pub struct FrontEnd<'a, const PARTS: u64 = ALL_PARTS> {
+pub struct FrontEnd<'a, const PARTS: u128 = ALL_PARTS> {
     signal: Signal<'a>,
     memory: &'a mut [u32],
     /// Samples of the next window that are there.
@@ -58,7 +58,7 @@ pub struct FrontEnd<'a, const PARTS: u64 = ALL_PARTS> {
     runs: bool,
 }
 
-impl<'a, const PARTS: u64> FrontEnd<'a, PARTS> {
+impl<'a, const PARTS: u128> FrontEnd<'a, PARTS> {
     /// Returns a front-end over as many words of memory as it needs for windows of one hop, [`Signal::needed`] of its features.
     ///
     /// # Errors
@@ -269,7 +269,7 @@ fn decimate<A: Copy>(factor: u32, phase: &mut u32, values: &mut [A]) -> usize {
 }
 
 /// Computes the features of a window.
-fn features_of<A: Arithmetic, const PARTS: u64>(
+fn features_of<A: Arithmetic, const PARTS: u128>(
     signal: &Signal<'_>,
     window: &[A],
     scratch: &mut [A],

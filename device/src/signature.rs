@@ -135,7 +135,7 @@ impl<'a> Student<'a> {
     }
 }
 
-impl<const PARTS: u64> EmbeddedStudent<PARTS> {
+impl<const PARTS: u128> EmbeddedStudent<PARTS> {
     /// As [`EmbeddedStudent::parse`], of a model that was signed with a key and has at least some revision.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use crate::{Error, Facts, Session};
 
 /// A model that has been checked and may be run.
 #[derive(Debug, Clone, Copy)]
-pub struct Student<'a, const PARTS: u64 = ALL_PARTS> {
+pub struct Student<'a, const PARTS: u128 = ALL_PARTS> {
     model: Model<'a, PARTS>,
 }
 
@@ -23,7 +23,7 @@ impl<'a> Student<'a> {
     }
 }
 
-impl<'a, const PARTS: u64> Student<'a, PARTS> {
+impl<'a, const PARTS: u128> Student<'a, PARTS> {
     /// Returns a session over an arena.
     ///
     /// # Errors
@@ -87,14 +87,14 @@ impl<'a, const PARTS: u64> Student<'a, PARTS> {
 
 /// A student in a firmware's flash, made by [`crate::include_student!`], with the code for its own parts alone.
 #[derive(Debug, Clone, Copy)]
-pub struct EmbeddedStudent<const PARTS: u64 = ALL_PARTS> {
+pub struct EmbeddedStudent<const PARTS: u128 = ALL_PARTS> {
     bytes: &'static [u8],
     header: Header,
 }
 
 impl EmbeddedStudent {
     /// Returns the parts that the student in `bytes` is made of, see [`attar_shared::parts`]; all, if its header is none.
-    pub const fn parts_of(bytes: &[u8]) -> u64 {
+    pub const fn parts_of(bytes: &[u8]) -> u128 {
         match Header::read(bytes) {
             Ok(header) => header.parts(),
             Err(_) => ALL_PARTS,
@@ -102,7 +102,7 @@ impl EmbeddedStudent {
     }
 }
 
-impl<const PARTS: u64> EmbeddedStudent<PARTS> {
+impl<const PARTS: u128> EmbeddedStudent<PARTS> {
     /// Returns the student in `bytes` after a look at its header.
     ///
     /// # Panics

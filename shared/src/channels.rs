@@ -1,8 +1,9 @@
 //! Weights: those of each output channel, and the constants that turn its sums into int8.
 
-use crate::Defect;
 use crate::bytes::{Cursor, I32s, padding};
+use crate::kind::{Form, Kind};
 use crate::requantization::Requantization;
+use crate::{Defect, parts};
 
 /// Weights with the constants of each output channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +128,10 @@ impl<const N: usize> Constants<'_, N> {
 }
 
 impl<'a> Channels<'a> {
+    /// No channel.
+    pub(crate) const NONE: Self =
+        Self { biases: I32s(&[]), multipliers: I32s(&[]), shifts: &[], weights: Weights::Eight(&[]) };
+
     /// Returns the constants of N channels from the first on, if there are so many.
     #[inline(always)]
     pub fn some<const N: usize>(&self, first: usize) -> Option<Constants<'a, N>> {
@@ -161,26 +166,37 @@ impl<'a> Channels<'a> {
             .map(|((bias, multiplier), &shift)| (bias, Requantization { multiplier, shift }))
     }
 
-    // Not apart: what is returned with a defect in its place would be copied byte by byte.
+    /// Reads constants and weights into their place: a result that holds them would be copied byte by byte.
     #[inline(always)]
     pub(crate) fn decode(
+        &mut self,
         cursor: &mut Cursor<'a>,
         outputs: usize,
         bytes: usize,
         form: impl FnOnce(&'a [u8]) -> Weights<'a>,
-    ) -> Result<Self, Defect> {
-        let biases = cursor.i32s(outputs)?;
-        let multipliers = cursor.i32s(outputs)?;
-        let shifts = cursor.take(outputs)?;
+    ) -> Result<(), Defect> {
+        self.biases = cursor.i32s(outputs)?;
+        self.multipliers = cursor.i32s(outputs)?;
+        self.shifts = cursor.take(outputs)?;
         cursor.zeros(padding(outputs))?;
         let values = cursor.take(bytes)?;
         cursor.zeros(padding(bytes))?;
-        Ok(Self { biases, multipliers, shifts, weights: form(values) })
+        self.weights = form(values);
+        Ok(())
+    }
+
+    /// Checks each output channel of a kind whose rows hold `len` weights.
+    #[inline(always)]
+    pub(crate) fn check_form<const PARTS: u128>(&self, kind: Kind, len: usize) -> Result<(), Defect> {
+        match self.weights {
+            Weights::Four(_) if parts::has_form(PARTS, kind, Form::Int4) => self.check_nibbles(len),
+            _ => self.check_rows(len, parts::has_form_of_any(PARTS, Form::Int8Rows)),
+        }
     }
 
     /// Checks each output channel of weights whose rows hold `len` of them.
     #[inline(never)]
-    pub(crate) fn check_rows(&self, len: usize, has_rows: bool) -> Result<(), Defect> {
+    fn check_rows(&self, len: usize, has_rows: bool) -> Result<(), Defect> {
         let (mut rest, in_blocks) = match self.weights {
             Weights::Eight(bytes) => (bytes, true),
             Weights::Rows(bytes) if has_rows => (bytes, false),
@@ -201,7 +217,7 @@ impl<'a> Channels<'a> {
 
     /// As [`Channels::check_rows`], for weights of 4 bits.
     #[inline(never)]
-    pub(crate) fn check_nibbles(&self, len: usize) -> Result<(), Defect> {
+    fn check_nibbles(&self, len: usize) -> Result<(), Defect> {
         let Weights::Four(bytes) = self.weights else { return Err(Defect::Kind) };
         let mut rest = bytes;
         for channel in 0..self.shifts.len() {

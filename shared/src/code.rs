@@ -1,7 +1,7 @@
 //! The code of computed facts: a list of instructions for a stack of numbers, without jumps.
 
+use crate::Defect;
 use crate::bytes::Cursor;
-use crate::{Defect, FactKind, MAX_FACTS};
 
 /// How a fact is computed from earlier facts, the input in raw units, and tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,34 +235,6 @@ impl<'a> Code<'a> {
             }
         }
         if depth == 1 { Ok(()) } else { Err(Defect::Stack) }
-    }
-}
-
-/// The columns of the facts that have been read: what [`Code::check`] takes.
-pub(crate) struct Columns {
-    of: [Option<u8>; MAX_FACTS],
-    count: usize,
-}
-
-impl Columns {
-    pub(crate) const fn new() -> Self {
-        Self { of: [None; MAX_FACTS], count: 0 }
-    }
-
-    pub(crate) fn add(&mut self, kind: FactKind<'_>) {
-        let columns = match kind {
-            FactKind::Category(category) => Some(category.columns()),
-            FactKind::Gazetteer(gazetteer) => Some(gazetteer.features.len()),
-            FactKind::Number { .. } | FactKind::Flag => None,
-        };
-        if let Some(place) = self.of.get_mut(self.count) {
-            *place = columns.and_then(|count| u8::try_from(count).ok());
-        }
-        self.count += 1;
-    }
-
-    pub(crate) fn all(&self) -> &[Option<u8>] {
-        self.of.get(..self.count).unwrap_or(&self.of)
     }
 }
 

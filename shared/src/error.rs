@@ -146,6 +146,8 @@ pub enum Defect {
     Unused,
     /// The model is made of more than this program was built for.
     Part,
+    /// The model is made of something that this version of the format's reader does not know.
+    Unknown,
 }
 
 impl fmt::Display for Defect {
@@ -182,6 +184,7 @@ impl fmt::Display for Defect {
             Self::Overflow => "an accumulator could overflow",
             Self::Weight => "a weight is -128",
             Self::Unused => "a field that is not used is not zero",
+            Self::Unknown => "the model has operators or other parts that this version does not know: use a newer one",
             Self::Part => "the model has parts that this program was built without: build it around this model",
         })
     }

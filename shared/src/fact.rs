@@ -1,8 +1,11 @@
 //! Facts: what is known beside the input, where it comes from, and how it becomes numbers.
 
 use crate::bytes::{Cursor, F32s, Strings, U32s};
+use crate::codes::{
+    AS_IS, CATEGORY, EMBEDDING, FEATURES, FLAG, GAZETTEER, LOG, NONE, NUMBER, ONE_HOT, PERIODIC, RANGE, Z_SCORE,
+};
 use crate::text::MAX_WORDS;
-use crate::{Code, Defect, MAX_FEATURES, MAX_VALUES, parts};
+use crate::{Code, Defect, MAX_FACTS, MAX_FEATURES, MAX_VALUES, parts};
 
 /// Something that is known beside the input.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -283,17 +286,17 @@ impl<'a> Fact<'a> {
         !self.code.is_empty() || matches!(self.kind, FactKind::Gazetteer(_))
     }
 
-    pub(crate) fn decode<const PARTS: u64>(cursor: &mut Cursor<'a>) -> Result<Self, Defect> {
+    pub(crate) fn decode<const PARTS: u128>(cursor: &mut Cursor<'a>) -> Result<Self, Defect> {
         Self::read::<PARTS>(cursor, true)
     }
 
     /// Reads a fact whose rules have been checked before.
-    pub(crate) fn trust<const PARTS: u64>(cursor: &mut Cursor<'a>) -> Result<Self, Defect> {
+    pub(crate) fn trust<const PARTS: u128>(cursor: &mut Cursor<'a>) -> Result<Self, Defect> {
         Self::read::<PARTS>(cursor, false)
     }
 
     /// Reads a fact; lists are looked through when they are to be checked.
-    fn read<const PARTS: u64>(cursor: &mut Cursor<'a>, check: bool) -> Result<Self, Defect> {
+    fn read<const PARTS: u128>(cursor: &mut Cursor<'a>, check: bool) -> Result<Self, Defect> {
         let has = |kind| parts::has_kind(PARTS, kind);
         let kind = cursor.u8()?;
         let encoder = cursor.u8()?;
@@ -412,17 +415,30 @@ pub enum KindDefinition<'a> {
     },
 }
 
-pub(crate) const NUMBER: u8 = 0;
-pub(crate) const CATEGORY: u8 = 1;
-pub(crate) const FLAG: u8 = 2;
-pub(crate) const GAZETTEER: u8 = 3;
+/// The columns of the facts that have been read: what [`Code::check`] takes.
+pub(crate) struct Columns {
+    of: [Option<u8>; MAX_FACTS],
+    count: usize,
+}
 
-pub(crate) const NONE: u8 = 0;
-pub(crate) const Z_SCORE: u8 = 1;
-pub(crate) const RANGE: u8 = 2;
-pub(crate) const LOG: u8 = 3;
-pub(crate) const PERIODIC: u8 = 4;
-pub(crate) const ONE_HOT: u8 = 5;
-pub(crate) const EMBEDDING: u8 = 6;
-pub(crate) const AS_IS: u8 = 7;
-pub(crate) const FEATURES: u8 = 8;
+impl Columns {
+    pub(crate) const fn new() -> Self {
+        Self { of: [None; MAX_FACTS], count: 0 }
+    }
+
+    pub(crate) fn add(&mut self, kind: FactKind<'_>) {
+        let columns = match kind {
+            FactKind::Category(category) => Some(category.columns()),
+            FactKind::Gazetteer(gazetteer) => Some(gazetteer.features.len()),
+            FactKind::Number { .. } | FactKind::Flag => None,
+        };
+        if let Some(place) = self.of.get_mut(self.count) {
+            *place = columns.and_then(|count| u8::try_from(count).ok());
+        }
+        self.count += 1;
+    }
+
+    pub(crate) fn all(&self) -> &[Option<u8>] {
+        self.of.get(..self.count).unwrap_or(&self.of)
+    }
+}

@@ -4,7 +4,10 @@ use crate::bytes::{u16_at, u32_at};
 use crate::{Defect, MAGIC, ParseError, VERSION};
 
 /// Bytes of the header.
-pub const HEADER_BYTES: usize = 64;
+pub const HEADER_BYTES: usize = 72;
+
+/// Bytes of an Ed25519 signature (RFC 8032).
+pub const SIGNATURE_BYTES: usize = 64;
 
 /// The kind of signature; 0 is none.
 const ED25519: u16 = 1;
@@ -16,8 +19,10 @@ pub struct Header {
     pub file_len: u32,
     /// Bytes of the arena that a session needs.
     pub arena_len: u32,
-    /// What operators there are; the lower half of [`crate::parts`].
-    pub operator_set: u32,
+    /// The kinds and forms of operators; bits 0 to 63 of [`crate::parts`].
+    pub operator_set: u64,
+    /// The parts of a front-end; bits 64 to 95 of [`crate::parts`].
+    pub signal_set: u32,
     /// Multiply-accumulate operations of one run.
     pub macs: u32,
     /// Steps of one run, see [`crate::Model::work`]: the multiply-accumulates, and what they do not count.
@@ -42,7 +47,7 @@ pub struct Header {
     pub tests_len: u32,
     /// Values of the input, so that a firmware sizes its buffers.
     pub input_values: u32,
-    /// What facts there are; the upper half of [`crate::parts`].
+    /// The kinds and encoders of facts; bits 96 to 127 of [`crate::parts`].
     pub fact_set: u32,
     /// Which of the models for one purpose this is: a later one has a greater number.
     pub revision: u32,
@@ -77,28 +82,29 @@ impl Header {
     /// Returns the fields of a header that has been read before.
     #[inline(always)]
     pub(crate) const fn of(header: &[u8; HEADER_BYTES]) -> Self {
-        let [fact_count, head_count] = u16_at(header, 26).to_le_bytes();
-        let operator_count = u16_at(header, 24);
+        let [fact_count, head_count] = u16_at(header, 42).to_le_bytes();
+        let operator_count = u16_at(header, 40);
         let sources = if fact_count == 0 { 1 } else { 2 };
         Self {
             file_len: u32_at(header, 8),
             arena_len: u32_at(header, 12),
-            operator_set: u32_at(header, 16),
-            macs: u32_at(header, 20),
+            operator_set: u32_at(header, 16) as u64 | (u32_at(header, 20) as u64) << 32,
+            signal_set: u32_at(header, 24),
+            fact_set: u32_at(header, 28),
+            macs: u32_at(header, 32),
+            work: u32_at(header, 36),
             // Not above MAX_TENSORS in a model that is accepted.
             tensor_count: operator_count.saturating_add(sources),
             operator_count,
             fact_count: fact_count as u16,
             head_count: head_count as u16,
-            work: u32_at(header, 28),
-            input_len: u32_at(header, 32),
-            facts_len: u32_at(header, 36),
-            heads_len: u32_at(header, 40),
-            weights_len: u32_at(header, 44),
-            tests_len: u32_at(header, 48),
-            input_values: u32_at(header, 52),
-            fact_set: u32_at(header, 56),
-            revision: u32_at(header, 60),
+            input_len: u32_at(header, 44),
+            facts_len: u32_at(header, 48),
+            heads_len: u32_at(header, 52),
+            weights_len: u32_at(header, 56),
+            tests_len: u32_at(header, 60),
+            input_values: u32_at(header, 64),
+            revision: u32_at(header, 68),
             is_signed: u16_at(header, 6) == ED25519,
         }
     }
@@ -109,28 +115,38 @@ impl Header {
     }
 
     /// Returns the parts that the model is made of, see [`crate::parts`].
-    pub const fn parts(&self) -> u64 {
-        self.operator_set as u64 | (self.fact_set as u64) << 32
+    pub const fn parts(&self) -> u128 {
+        self.operator_set as u128 | (self.signal_set as u128) << 64 | (self.fact_set as u128) << 96
+    }
+
+    /// Returns whether the model is made of `PARTS` and no others.
+    pub(crate) fn is_within<const PARTS: u128>(&self) -> bool {
+        self.operator_set & !(PARTS as u64) == 0
+            && self.signal_set & !((PARTS >> 64) as u32) == 0
+            && self.fact_set & !((PARTS >> 96) as u32) == 0
     }
 
     pub(crate) fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
+        let [operators, operators_high] = [self.operator_set as u32, (self.operator_set >> 32) as u32];
         let words = [
             u32::from_le_bytes(MAGIC),
             u32::from(VERSION) | u32::from(self.is_signed) << 16,
             self.file_len,
             self.arena_len,
-            self.operator_set,
+            operators,
+            operators_high,
+            self.signal_set,
+            self.fact_set,
             self.macs,
-            u32::from(self.operator_count) | u32::from(self.fact_count) << 16 | u32::from(self.head_count) << 24,
             self.work,
+            u32::from(self.operator_count) | u32::from(self.fact_count) << 16 | u32::from(self.head_count) << 24,
             self.input_len,
             self.facts_len,
             self.heads_len,
             self.weights_len,
             self.tests_len,
             self.input_values,
-            self.fact_set,
             self.revision,
         ];
         for (place, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(words) {

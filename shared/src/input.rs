@@ -27,7 +27,11 @@ pub struct Input<'a> {
 impl<'a> Input<'a> {
     /// Decodes the section; names are looked through when they are to be checked.
     #[inline(never)]
-    pub(crate) fn decode<const PARTS: u64>(section: &'a [u8], channel_count: u16, check: bool) -> Result<Self, Defect> {
+    pub(crate) fn decode<const PARTS: u128>(
+        section: &'a [u8],
+        channel_count: u16,
+        check: bool,
+    ) -> Result<Self, Defect> {
         let mut cursor = Cursor::new(section);
         let name = cursor.name()?;
         let kind = cursor.u8()?;

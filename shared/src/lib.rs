@@ -11,25 +11,30 @@
 #![deny(missing_docs)]
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod addition;
 mod bytes;
 mod channels;
 mod checksum;
 mod code;
+mod codes;
 mod error;
 mod fact;
 mod head;
 mod header;
 mod input;
+mod kind;
 mod model;
-mod operator;
+mod operators;
 mod overlap;
 pub mod parts;
+mod record;
 mod requantization;
 mod scratch;
 mod signal;
 mod signature;
 mod tensor;
 pub mod text;
+mod window;
 mod write;
 
 /// The specification: every byte, every rule, every rounding.
@@ -38,6 +43,7 @@ mod write;
 #[doc = include_str!("../README.md")]
 pub mod specification {}
 
+pub use addition::{AddConstants, Addend, Clamp};
 pub use bytes::{F32s, I32s, MISSING, Strings, U32s};
 pub use channels::{Channels, Constants, Origin, ROWS, Weights, nibbles, order};
 pub use checksum::{Checksum, checksum};
@@ -45,22 +51,22 @@ pub use code::{Binary, Code, Instruction, MAX_CODE, MAX_STACK, Unary};
 pub use error::{Defect, ParseError, WriteError};
 pub use fact::{Category, Encoder, Fact, FactDefinition, FactKind, Gazetteer, KindDefinition, Scaling};
 pub use head::{Head, HeadDefinition, HeadKind, Rescale};
-pub use header::{HEADER_BYTES, Header};
+pub use header::{HEADER_BYTES, Header, SIGNATURE_BYTES};
 pub use input::{Input, InputDefinition};
+pub use kind::{Form, Kind};
 pub use model::{Model, TestVector};
-pub use operator::{
-    AddConstants, Addend, Bag, Clamp, Kind, MAX_INPUTS, Operator, OperatorDefinition, Parameters, Window,
-};
+pub use operators::{Bag, Operator, OperatorDefinition, Parameters};
 pub use overlap::Overlap;
+pub use record::MAX_INPUTS;
 pub use requantization::Requantization;
-pub use scratch::scratch_len;
 pub use signal::{
     Arithmetic, Block, BlockDefinition, Blocks, Detection, MAX_BLOCKS, MAX_CHANNELS, MAX_DECIMATION, MAX_FACTOR,
     MAX_STAGES, MAX_WINDOW, MIN_TRANSFORM, Mel, MelDefinition, ONE, Signal, SignalDefinition, Stage, Statistics, Table,
     stage_words, words_of,
 };
-pub use signature::{SIGNATURE_BYTES, Signature, sign};
+pub use signature::{Signature, sign};
 pub use tensor::{Quantization, Shape, Tensor};
+pub use window::Window;
 pub use write::{Definition, TestDefinition};
 
 /// The version of the format that this crate reads and writes.

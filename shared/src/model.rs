@@ -1,14 +1,14 @@
 //! A parsed model: every rule has been checked, so that nothing after can fail.
 
-use crate::bytes::{Cursor, U32s, u16_at};
+use crate::bytes::{Cursor, U32s};
 use crate::checksum::checksum;
-use crate::code::Columns;
+use crate::fact::Columns;
 use crate::header::HEADER_BYTES;
-use crate::operator::{Context, MAX_INPUTS, OPERATOR_BYTES};
-use crate::overlap::Sketch;
+use crate::header::SIGNATURE_BYTES;
+use crate::operators::{Context, has_scratch, has_window};
 use crate::parts::{self, ALL_PARTS};
-use crate::scratch::{alive_end, scratch_len};
-use crate::signature::SIGNATURE_BYTES;
+use crate::record::{MAX_INPUTS, OPERATOR_BYTES, Record};
+use crate::scratch::alive_end;
 use crate::tensor::TENSOR_BYTES;
 use crate::{
     Defect, FACTS_TENSOR, Fact, FactKind, Head, HeadKind, Header, INPUT_TENSOR, Input, Instruction, Kind, MAX_FACTS,
@@ -19,7 +19,7 @@ use crate::{
 ///
 /// Code for parts that are not among `PARTS` is left out when this is compiled; a model that has others is refused.
 #[derive(Debug, Clone, Copy)]
-pub struct Model<'a, const PARTS: u64 = ALL_PARTS> {
+pub struct Model<'a, const PARTS: u128 = ALL_PARTS> {
     header: &'a [u8; HEADER_BYTES],
     /// The sections of the input, the facts and the heads.
     described: &'a [u8],
@@ -62,17 +62,19 @@ impl<'a> Model<'a> {
     }
 }
 
-impl<'a, const PARTS: u64> Model<'a, PARTS> {
+impl<'a, const PARTS: u128> Model<'a, PARTS> {
     /// As [`Model::parse`], of a model that is made of `PARTS`.
     ///
     /// # Errors
     ///
-    /// As [`Model::parse`], and [`Defect::Part`] of the header when the model is made of others too.
+    /// As [`Model::parse`], and [`Defect::Part`] of the header when the model is made of others too, which is
+    /// [`Defect::Unknown`] for a reader of all parts.
     #[inline(never)]
     pub fn parse_parts(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let model = Self::split(bytes)?;
-        if model.header().parts() & !PARTS != 0 {
-            return Err(ParseError::Header(Defect::Part));
+        if !model.header().is_within::<PARTS>() {
+            let defect = if PARTS == ALL_PARTS { Defect::Unknown } else { Defect::Part };
+            return Err(ParseError::Header(defect));
         }
         model.check_input_and_facts()?;
         model.check_heads()?;
@@ -187,7 +189,7 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
             output_index: self.header().source_count() + index,
             tensor: |index| self.decode_tensor(index),
         };
-        Operator::decode::<PARTS, _>(record, &context)
+        Operator::decode::<PARTS, _>(Record(record), &context)
     }
 
     /// Returns the tensor at `index`.
@@ -329,7 +331,7 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
             width += fact.width() + usize::from(mask && fact.is_seen());
         }
         cursor.finish().map_err(|defect| ParseError::Fact(self.header().fact_count, defect))?;
-        if set != u64::from(self.header().fact_set) << 32 {
+        if set != self.header().fact_set {
             return Err(ParseError::Header(Defect::Count));
         }
         let facts = self.decode_tensor(FACTS_TENSOR).map_err(|defect| ParseError::Tensor(FACTS_TENSOR, defect))?;
@@ -370,7 +372,8 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
     #[inline(never)]
     fn check_operators(&self, mut work: u64) -> Result<u32, ParseError> {
         let mut place = 0u32;
-        let mut set = if parts::has_signal(PARTS) { self.signal().map_or(0, |signal| signal.parts()) } else { 0 };
+        let signal_set = if parts::has_signal(PARTS) { self.signal().map_or(0, |signal| signal.parts()) } else { 0 };
+        let mut set = 0;
         let mut macs = 0u64;
         let mut scratch_end = 0;
         for index in 0..self.header().operator_count {
@@ -390,7 +393,7 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
                 return Err(refused(Defect::Offset));
             }
             place = place.checked_add(used).ok_or(refused(Defect::TooLarge))?;
-            set |= parts::of_operator(operator.kind(), operator.addend.is_some());
+            set |= parts::of_operator(operator.kind(), operator.form(), operator.addend.is_some());
             let input = self.shape(operator.inputs().first().copied().unwrap_or(0));
             let output = self.shape(operator.output);
             let (own, steps) = operator.costs::<PARTS>(input, output);
@@ -408,7 +411,10 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
             return Err(ParseError::Weights(Defect::Padding));
         }
         let header = self.header();
-        if set != u64::from(header.operator_set) || macs != u64::from(header.macs) || work != u64::from(header.work) {
+        if set != header.operator_set || signal_set != header.signal_set {
+            return Err(ParseError::Header(Defect::Count));
+        }
+        if macs != u64::from(header.macs) || work != u64::from(header.work) {
             return Err(ParseError::Header(Defect::Count));
         }
         Ok(scratch_end)
@@ -465,10 +471,10 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
 
     /// Returns where an operator on an input of some shape lays out what its window shows, and how many bytes it takes.
     pub fn scratch(&self, operator: &Operator<'_>, input: Shape) -> Option<(u32, u32)> {
-        if !parts::has_scratch(PARTS) {
+        if !has_scratch(PARTS) {
             return None;
         }
-        let len = scratch_len(operator.kind(), operator.window(), input);
+        let len = operator.window().map_or(0, |window| operator.kind().scratch_len(window, input));
         let index = self.written_by(operator.output)?;
         (len > 0).then(|| (alive_end(self.tensors(), index, operator.output), len))
     }
@@ -516,16 +522,19 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
             if held || last_use != writer {
                 return None;
             }
-            let operator = &Sketch::read::<PARTS>(record::<OPERATOR_BYTES>(self.operators, writer)?)?;
+            let record = Record(record::<OPERATOR_BYTES>(self.operators, writer)?);
+            let kind = record.kind()?;
+            let inputs = record.inputs();
+            let inputs = inputs.get(..usize::from(record.input_count()))?;
+            let window = (has_window(PARTS) && kind.has_window()).then(|| record.window());
             let mut shapes = [Shape::vector(0); MAX_INPUTS];
-            for (shape, &index) in shapes.iter_mut().zip(operator.inputs()) {
+            for (shape, &index) in shapes.iter_mut().zip(inputs) {
                 *shape = self.tensor(index)?.shape;
             }
-            let shapes = shapes.get(..operator.inputs().len())?;
+            let shapes = shapes.get(..inputs.len())?;
             // An input that is read twice has to be allowed twice.
-            for (place, &index) in operator.inputs().iter().enumerate() {
-                let window = operator.window.as_ref();
-                let overlap = || Overlap::of(operator.kind, window, operator.inputs(), place, shapes, shape);
+            for (place, &index) in inputs.iter().enumerate() {
+                let overlap = || Overlap::new(kind, window.as_ref(), inputs, place, shapes, shape);
                 if index == input && !overlap().allows(to, from) {
                     return None;
                 }
@@ -560,8 +569,7 @@ impl<'a, const PARTS: u64> Model<'a, PARTS> {
     /// Looks at the inputs of a record alone, which keeps [`Model::last_use`] short.
     fn record_reads(&self, operator: u16, tensor: u16) -> bool {
         let record = record::<OPERATOR_BYTES>(self.operators, operator).unwrap_or(&[0; OPERATOR_BYTES]);
-        let count = usize::from(u16_at(record, 0) >> 8);
-        [4, 6, 8, 10].iter().take(count).any(|&at| u16_at(record, at) == tensor)
+        Record(record).reads(tensor)
     }
 
     /// Returns the operator that writes a tensor; `None` for input and facts, which are there from the start.
@@ -591,13 +599,13 @@ impl<'a> TestVector<'a> {
     }
 }
 
-struct Heads<'a, const PARTS: u64> {
+struct Heads<'a, const PARTS: u128> {
     model: Model<'a, PARTS>,
     rest: Cursor<'a>,
     left: u16,
 }
 
-impl<'a, const PARTS: u64> Iterator for Heads<'a, PARTS> {
+impl<'a, const PARTS: u128> Iterator for Heads<'a, PARTS> {
     type Item = Head<'a>;
 
     #[inline(never)]
@@ -607,12 +615,12 @@ impl<'a, const PARTS: u64> Iterator for Heads<'a, PARTS> {
     }
 }
 
-struct Operators<'a, const PARTS: u64> {
+struct Operators<'a, const PARTS: u128> {
     model: Model<'a, PARTS>,
     next: u16,
 }
 
-impl<'a, const PARTS: u64> Iterator for Operators<'a, PARTS> {
+impl<'a, const PARTS: u128> Iterator for Operators<'a, PARTS> {
     type Item = Operator<'a>;
 
     fn next(&mut self) -> Option<Operator<'a>> {
@@ -627,7 +635,7 @@ impl<'a, const PARTS: u64> Iterator for Operators<'a, PARTS> {
     }
 }
 
-impl<const PARTS: u64> ExactSizeIterator for Operators<'_, PARTS> {}
+impl<const PARTS: u128> ExactSizeIterator for Operators<'_, PARTS> {}
 
 fn record<const BYTES: usize>(records: &[u8], index: u16) -> Option<&[u8; BYTES]> {
     records.get(usize::from(index) * BYTES..)?.first_chunk()

@@ -4,7 +4,7 @@ mod block;
 mod write;
 
 use crate::bytes::{Cursor, padding};
-use crate::parts;
+use crate::parts::{self, of_signal};
 use crate::{Defect, Shape};
 
 pub use block::{Block, Blocks, Mel, Statistics};
@@ -350,31 +350,31 @@ impl<'a> Signal<'a> {
         u64::from(each) * u64::from(self.channels) + u64::from(self.features)
     }
 
-    /// Returns the parts that the front-end takes, see [`crate::parts`].
-    pub(crate) fn parts(&self) -> u64 {
+    /// Returns the bits of `signal_set` that the front-end takes, see [`crate::parts`].
+    pub(crate) fn parts(&self) -> u32 {
         let mut set = match self.arithmetic {
-            Arithmetic::Fixed => parts::FIXED,
-            Arithmetic::Float => parts::FLOAT,
+            Arithmetic::Fixed => of_signal(parts::FIXED),
+            Arithmetic::Float => of_signal(parts::FLOAT),
         };
         for stage in self.stages() {
             set |= match stage {
-                Stage::Biquad(_) => parts::BIQUAD,
-                Stage::Absolute => parts::ABSOLUTE,
-                Stage::Decimate(_) => parts::DECIMATE,
+                Stage::Biquad(_) => of_signal(parts::BIQUAD),
+                Stage::Absolute => of_signal(parts::ABSOLUTE),
+                Stage::Decimate(_) => of_signal(parts::DECIMATE),
             };
         }
         for block in self.blocks() {
             set |= match block {
-                Block::Samples { .. } => parts::SAMPLES,
-                Block::Statistics(_) => parts::STATISTICS,
-                Block::Spectrum { .. } => parts::SPECTRUM,
-                Block::Mel(mel) if mel.coefficients > 0 => parts::MEL | parts::CEPSTRUM,
-                Block::Mel(_) => parts::MEL,
+                Block::Samples { .. } => of_signal(parts::SAMPLES),
+                Block::Statistics(_) => of_signal(parts::STATISTICS),
+                Block::Spectrum { .. } => of_signal(parts::SPECTRUM),
+                Block::Mel(mel) if mel.coefficients > 0 => of_signal(parts::MEL | parts::CEPSTRUM),
+                Block::Mel(_) => of_signal(parts::MEL),
             };
         }
-        let at_least = |size: u16, part: u64| if self.transform > size { part } else { 0 };
-        let running = if self.follow > 0.0 { parts::RUNNING } else { 0 };
-        set | running | at_least(256, parts::LONG) | at_least(1024, parts::LONGER)
+        let at_least = |size: u16, part: u32| if self.transform > size { part } else { 0 };
+        let running = if self.follow > 0.0 { of_signal(parts::RUNNING) } else { 0 };
+        set | running | at_least(256, of_signal(parts::LONG)) | at_least(1024, of_signal(parts::LONGER))
     }
 }
 

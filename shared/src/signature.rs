@@ -1,11 +1,8 @@
 //! The signature at the end of a file: what it covers, and how it gets there.
 
 use crate::checksum::checksum;
-use crate::header::HEADER_BYTES;
+use crate::header::{HEADER_BYTES, SIGNATURE_BYTES};
 use crate::{Defect, Header, Model, ParseError, WriteError};
-
-/// Bytes of an Ed25519 signature (RFC 8032).
-pub const SIGNATURE_BYTES: usize = 64;
 
 /// What follows the bytes that are signed: the signature itself and the checksum.
 const END_BYTES: usize = SIGNATURE_BYTES + 4;

@@ -1,11 +1,11 @@
 //! Writing a model: the one encoding that the parser accepts.
 
 use crate::checksum::checksum;
-use crate::fact::{CATEGORY, FLAG, GAZETTEER, NUMBER};
+use crate::codes::{CATEGORY, FLAG, GAZETTEER, NUMBER};
 use crate::header::HEADER_BYTES;
 use crate::input::{NUMBERS, SIGNAL, TEXT};
-use crate::operator::Window;
-use crate::scratch::{alive_end, scratch_len};
+use crate::scratch::alive_end;
+use crate::window::Window;
 use crate::{
     Code, Encoder, FactDefinition, HeadDefinition, HeadKind, Header, InputDefinition, KindDefinition, MAX_INPUTS,
     Model, OperatorDefinition, ParseError, Shape, Signal, Tensor, WriteError, parts,
@@ -97,12 +97,12 @@ impl Definition<'_> {
         }
         let heads_len = sink.end_section()?;
         let mut place = 0;
-        let mut operator_set = signal_set;
+        let mut operator_set = 0;
         for operator in self.operators {
             encode_operator(operator, place, sink)?;
             place += count_u32(operator.parameters.len())?;
-            operator_set |=
-                parts::of_operator(operator.kind, operator.kind.has_channels() && operator.inputs.len() > 1);
+            let has_addend = operator.kind.has_channels() && operator.inputs.len() > 1;
+            operator_set |= parts::of_operator(operator.kind, operator.form, has_addend);
         }
         sink.end_section()?;
         for tensor in self.tensors {
@@ -124,8 +124,9 @@ impl Definition<'_> {
         Ok(Header {
             file_len: count_u32(sink.len + 4)?,
             arena_len: self.arena_len(),
-            operator_set: operator_set as u32,
-            fact_set: (fact_set >> 32) as u32,
+            operator_set,
+            signal_set,
+            fact_set,
             macs: self.macs,
             // Counted when everything else is written.
             work: 0,
@@ -150,7 +151,7 @@ impl Definition<'_> {
         let ends = self.operators.iter().zip(first..).zip(0..).map(|((operator, output), index)| {
             let input = operator.inputs.first().and_then(|&input| self.tensors.get(usize::from(input)));
             let input = input.map_or(Shape::vector(0), |tensor| tensor.shape);
-            match scratch_len(operator.kind, operator.window.as_ref(), input) {
+            match operator.window.map_or(0, |window| operator.kind.scratch_len(&window, input)) {
                 0 => 0,
                 len => alive_end(self.tensors.iter().copied(), index, output as u16).saturating_add(len),
             }
@@ -159,7 +160,7 @@ impl Definition<'_> {
     }
 
     /// Puts the input and returns the parts that its front-end takes.
-    fn encode_input(&self, sink: &mut Sink<'_>) -> Result<u64, WriteError> {
+    fn encode_input(&self, sink: &mut Sink<'_>) -> Result<u32, WriteError> {
         sink.string(self.input.name)?;
         sink.put(&[match self.input.signal {
             Some(_) => SIGNAL,
@@ -180,7 +181,7 @@ impl Definition<'_> {
     }
 
     /// Puts the facts and returns the parts that they take.
-    fn encode_facts(&self, sink: &mut Sink<'_>) -> Result<u64, WriteError> {
+    fn encode_facts(&self, sink: &mut Sink<'_>) -> Result<u32, WriteError> {
         let mut set = 0;
         if !self.facts.is_empty() {
             sink.put(&[u8::from(self.fact_mask), 0, 0, 0]);
@@ -200,7 +201,7 @@ fn seal(bytes: &mut [u8]) {
 }
 
 /// Puts a fact and returns the parts that it takes.
-fn encode_fact(fact: &FactDefinition<'_>, sink: &mut Sink<'_>) -> Result<u64, WriteError> {
+fn encode_fact(fact: &FactDefinition<'_>, sink: &mut Sink<'_>) -> Result<u32, WriteError> {
     let kind = match fact.kind {
         KindDefinition::Number { .. } => NUMBER,
         KindDefinition::Category { .. } => CATEGORY,
@@ -269,7 +270,7 @@ fn encode_operator(operator: &OperatorDefinition<'_>, place: u32, sink: &mut Sin
         return Err(WriteError::TooMany { got: count });
     }
     let clamp = [operator.clamp.min.cast_unsigned(), operator.clamp.max.cast_unsigned()];
-    sink.put(&[operator.kind as u8, count as u8]);
+    sink.put(&[operator.kind as u8, count as u8 | (operator.form as u8) << 4]);
     sink.put(&clamp);
     for place in 0..MAX_INPUTS {
         sink.put(&operator.inputs.get(place).unwrap_or(&0).to_le_bytes());

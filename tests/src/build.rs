@@ -2,8 +2,8 @@
 
 use attar::compile::plan::{self, Plan, Step};
 use attar_shared::{
-    Clamp, Definition, FactDefinition, HeadDefinition, InputDefinition, Kind, OperatorDefinition, Quantization, Shape,
-    Tensor, TestDefinition, Window, WriteError,
+    Clamp, Definition, FactDefinition, Form, HeadDefinition, InputDefinition, Kind, OperatorDefinition, Quantization,
+    Shape, Tensor, TestDefinition, Window, WriteError,
 };
 
 /// A model in the making.
@@ -18,11 +18,22 @@ pub struct Builder {
 #[derive(Debug)]
 struct Operator {
     kind: Kind,
+    form: Form,
     inputs: Vec<u16>,
     clamp: Clamp,
     window: Option<Window>,
     parameters: Vec<u8>,
     macs: u64,
+}
+
+/// A kind of operators with the form of its weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Coded(pub Kind, pub Form);
+
+impl From<Kind> for Coded {
+    fn from(kind: Kind) -> Self {
+        Self(kind, Form::Int8)
+    }
 }
 
 /// What stands around the graph.
@@ -75,7 +86,7 @@ impl Builder {
     /// Adds an operator and returns the tensor that it writes; its parameters come with the number of weights in them.
     pub fn push(
         &mut self,
-        kind: Kind,
+        kind: impl Into<Coded>,
         inputs: &[u16],
         output: (Shape, Quantization),
         clamp: Clamp,
@@ -84,7 +95,8 @@ impl Builder {
     ) -> u16 {
         let positions = if window.is_some() { output.0.positions() } else { 1 };
         let macs = (positions * weights) as u64;
-        self.operators.push(Operator { kind, inputs: inputs.to_vec(), clamp, window, parameters, macs });
+        let Coded(kind, form) = kind.into();
+        self.operators.push(Operator { kind, form, inputs: inputs.to_vec(), clamp, window, parameters, macs });
         self.tensors.push(output);
         (self.tensors.len() - 1) as u16
     }
@@ -115,6 +127,7 @@ impl Builder {
             .iter()
             .map(|operator| OperatorDefinition {
                 kind: operator.kind,
+                form: operator.form,
                 inputs: &operator.inputs,
                 clamp: operator.clamp,
                 window: operator.window,

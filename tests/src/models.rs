@@ -3,13 +3,13 @@
 use attar::signal::Design;
 use attar_shared::text::Grams;
 use attar_shared::{
-    Arithmetic, Clamp, FactDefinition, HeadDefinition, HeadKind, InputDefinition, Kind, Quantization, Shape,
+    Arithmetic, Clamp, FactDefinition, Form, HeadDefinition, HeadKind, InputDefinition, Kind, Quantization, Shape,
     TestDefinition, Window,
 };
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::build::{Builder, Frame};
+use crate::build::{Builder, Coded, Frame};
 use crate::facts::FactList;
 use crate::parameters::{addition, average, bag, channels, channels4, joined_addition, rows};
 use crate::reference;
@@ -17,6 +17,10 @@ use crate::reference;
 mod layers;
 
 pub use layers::{dense, three_by_three};
+
+const DENSE_INT4: Coded = Coded(Kind::Dense, Form::Int4);
+const DENSE_ROWS: Coded = Coded(Kind::Dense, Form::Int8Rows);
+const CONVOLUTION_INT4: Coded = Coded(Kind::Convolution, Form::Int4);
 
 /// Returns a model that holds every kind of operator, fact and head, and one self-test vector: the golden file.
 pub fn everything() -> Vec<u8> {
@@ -43,7 +47,7 @@ pub fn everything() -> Vec<u8> {
     let pooled = draw.max_pool(&mut graph, curved, [2, 2], [2, 1], [2, 2]);
     let projected = draw.channels(&mut graph, Kind::Dense, 1, 6, None, [1, 1], Clamp::ALL);
     let across = Window { kernel: [2, 2], stride: [1; 2], dilation: [1; 2], pad: [1, 0] };
-    let coarse = draw.channels(&mut graph, Kind::Convolution4, pooled, 6, Some(across), [2, 2], Clamp::ALL);
+    let coarse = draw.channels(&mut graph, CONVOLUTION_INT4, pooled, 6, Some(across), [2, 2], Clamp::ALL);
     let added = draw.add(&mut graph, coarse, projected, Clamp::ALL);
     let joined = draw.concat(&mut graph, &[added, added]);
     let averaged = draw.average(&mut graph, joined, ([2, 2], [1, 1], [1, 1]), relu);
@@ -55,8 +59,8 @@ pub fn everything() -> Vec<u8> {
         draw.weighted(&mut graph, Kind::Convolution, scaled, width, Some(whole), [1, 1], relu, Some(averaged));
     let fault = draw.channels(&mut graph, Kind::Dense, averaged, 3, None, [1, 1], Clamp::ALL);
     let alarm = draw.channels(&mut graph, Kind::Dense, averaged, 1, None, [1, 1], Clamp::ALL);
-    let causes = draw.channels(&mut graph, Kind::Dense4, averaged, 2, None, [1, 1], Clamp::ALL);
-    let wear = draw.channels(&mut graph, Kind::DenseRows, averaged, 2, None, [1, 1], Clamp::ALL);
+    let causes = draw.channels(&mut graph, DENSE_INT4, averaged, 2, None, [1, 1], Clamp::ALL);
+    let wear = draw.channels(&mut graph, DENSE_ROWS, averaged, 2, None, [1, 1], Clamp::ALL);
     let head = |name, kind, tensor, labels| HeadDefinition { name, kind, tensor, labels, gains: &[], offsets: &[] };
     let heads = [
         head("fault", HeadKind::Class, fault, &["healthy", "inner", "outer"]),
@@ -312,11 +316,11 @@ impl Draw {
         })
     }
 
-    fn dense(&mut self) -> Kind {
+    fn dense(&mut self) -> Coded {
         match self.0.random_range(0..10) {
-            0..3 => Kind::Dense4,
-            3..6 => Kind::DenseRows,
-            _ => Kind::Dense,
+            0..3 => DENSE_INT4,
+            3..6 => DENSE_ROWS,
+            _ => Kind::Dense.into(),
         }
     }
 
@@ -332,7 +336,7 @@ impl Draw {
                 let (window, out) = self.window(shape);
                 let outputs = self.0.random_range(1..20);
                 let clamp = self.clamp();
-                let kind = if self.0.random_bool(0.3) { Kind::Convolution4 } else { Kind::Convolution };
+                let kind = if self.0.random_bool(0.3) { CONVOLUTION_INT4 } else { Kind::Convolution.into() };
                 self.channels(graph, kind, input, outputs, Some(window), out, clamp)
             }
             2 => {
@@ -356,7 +360,7 @@ impl Draw {
                 // Two branches of one shape, the second of which takes the first in.
                 let (window, out) = self.window(shape);
                 let outputs = self.0.random_range(1..20);
-                let kind = if self.0.random_bool(0.3) { Kind::Convolution4 } else { Kind::Convolution };
+                let kind = if self.0.random_bool(0.3) { CONVOLUTION_INT4 } else { Kind::Convolution.into() };
                 let branch = if self.0.random_bool(0.3) {
                     let dense = self.dense();
                     self.channels(graph, dense, input, outputs, None, [1, 1], Clamp::ALL)
@@ -415,7 +419,7 @@ impl Draw {
     fn channels(
         &mut self,
         graph: &mut Builder,
-        kind: Kind,
+        kind: impl Into<Coded>,
         input: u16,
         outputs: u16,
         window: Option<Window>,
@@ -430,7 +434,7 @@ impl Draw {
     fn weighted(
         &mut self,
         graph: &mut Builder,
-        kind: Kind,
+        kind: impl Into<Coded>,
         input: u16,
         outputs: u16,
         window: Option<Window>,
@@ -440,13 +444,14 @@ impl Draw {
     ) -> u16 {
         let shape = graph.shape(input);
         let taps = window.map_or(1, |window| window.taps());
-        let per_output = match kind {
-            kind if kind.is_dense() => shape.len(),
+        let coded = kind.into();
+        let per_output = match coded.0 {
+            Kind::Dense => shape.len(),
             Kind::Depthwise => taps,
             _ => taps * usize::from(shape.channels),
         };
         let count = usize::from(outputs);
-        let four = matches!(kind, Kind::Dense4 | Kind::Convolution4);
+        let four = coded.1 == Form::Int4;
         let most = if four { 7 } else { 127 };
         let mut weights: Vec<i8> = (0..count * per_output).map(|_| self.0.random_range(-most..=most)).collect();
         // Of 4 bits the least integer is allowed as well, whatever a quantiser makes of it.
@@ -465,7 +470,7 @@ impl Draw {
         let output = self.quantization();
         let mut parameters = if four {
             channels4(&biases, &multipliers, &vec![shift; count], &weights, per_output)
-        } else if matches!(kind, Kind::Depthwise | Kind::DenseRows) {
+        } else if coded.0 == Kind::Depthwise || coded.1 == Form::Int8Rows {
             channels(&biases, &multipliers, &vec![shift; count], &weights)
         } else {
             rows(&biases, &multipliers, &vec![shift; count], &weights)
@@ -480,7 +485,7 @@ impl Draw {
             inputs.push(addend);
         }
         let shape = Shape { height, width, channels: outputs };
-        graph.push(kind, &inputs, (shape, output), clamp, window, (parameters, weights.len()))
+        graph.push(coded, &inputs, (shape, output), clamp, window, (parameters, weights.len()))
     }
 
     fn table(&mut self, graph: &mut Builder, input: u16) -> u16 {

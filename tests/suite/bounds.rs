@@ -384,7 +384,7 @@ fn work_is_recomputed() {
         assert!(reference::Model::read(&bytes).is_ok());
         for other in [work - 1, work + 1, 0] {
             let mut changed = bytes.clone();
-            changed[28..32].copy_from_slice(&other.to_le_bytes());
+            changed[36..40].copy_from_slice(&other.to_le_bytes());
             let changed = with_checksum(changed);
             assert!(matches!(Model::parse(&changed), Err(ParseError::Header(attar_shared::Defect::Count))));
             assert!(reference::Model::read(&changed).is_err_and(|error| error.contains("work")));

@@ -129,18 +129,18 @@ fn outputs_are_there_only_after_the_last_operator() {
 
 #[test]
 fn model_of_other_parts_is_refused() {
-    const DENSE: u64 = 1;
-    const ALL_BUT_ADDENDS: u64 = !(1 << 31);
+    const DENSE: u128 = 1;
+    const ALL_BUT_ADDENDS: u128 = !(1 << 63);
     let refused = ParseError::Header(Defect::Part);
     assert_eq!(Model::<DENSE>::parse_parts(BYTES).unwrap_err(), refused);
     assert_eq!(Model::<ALL_BUT_ADDENDS>::parse_parts(BYTES).unwrap_err(), refused);
     let parts = STUDENT.parse().unwrap().model().header().parts();
     assert_eq!(parts, EmbeddedStudent::parts_of(BYTES));
     // A header that hides a part is found out, whoever reads it.
-    for bit in (0..64).filter(|bit| parts >> bit & 1 == 1) {
+    for bit in (0..128).filter(|bit| parts >> bit & 1 == 1) {
         let mut bytes = BYTES.to_vec();
-        let place = if bit < 32 { 16 } else { 56 - 4 } + bit / 8;
-        bytes[place] &= !(1 << (bit % 8));
+        // The sets follow each other in the header.
+        bytes[16 + bit / 8] &= !(1 << (bit % 8));
         let bytes = with_checksum(bytes);
         let expected = ParseError::Header(Defect::Count);
         assert_eq!(Model::parse(&bytes).unwrap_err(), expected, "bit {bit}");

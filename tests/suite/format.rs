@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use attar_device::Student;
 use attar_shared::{
-    Arithmetic, Binary, Defect, Definition, Encoder, FactDefinition, FactKind, InputDefinition, Instruction, Kind,
-    KindDefinition, MAX_CODE, MAX_STACK, MAX_VALUES, Model, Parameters, ParseError, Unary, WriteError,
+    Arithmetic, Binary, Defect, Definition, Encoder, FactDefinition, FactKind, Form, HEADER_BYTES, InputDefinition,
+    Instruction, Kind, KindDefinition, MAX_CODE, MAX_STACK, MAX_VALUES, Model, ParseError, Unary, WriteError,
 };
 use attar_tests::definition::{rewritten, with_definition};
 use attar_tests::facts::assemble;
@@ -145,10 +145,10 @@ fn what_is_parsed_is_written_to_the_same_bytes() {
 fn each_broken_rule_is_named() {
     let golden = golden();
     let header = Model::parse(&golden).unwrap().header();
-    let operators = 64 + (header.input_len + header.facts_len + header.heads_len) as usize;
+    let operators = HEADER_BYTES + (header.input_len + header.facts_len + header.heads_len) as usize;
     let tensors = operators + 32 * usize::from(header.operator_count);
     let tests = golden.len() - 4 - header.tests_len as usize;
-    let facts = 64 + header.input_len as usize;
+    let facts = HEADER_BYTES + header.input_len as usize;
     let heads = facts + header.facts_len as usize;
     let weights = tensors + 20 * usize::from(header.tensor_count);
     let model = Model::parse(&golden).unwrap();
@@ -172,14 +172,18 @@ fn each_broken_rule_is_named() {
         ("a signature that is not there", 6, vec![1], ParseError::Header(Defect::Truncated)),
         ("an arena that is too large", 12, vec![0, 0, 1, 0], ParseError::Header(Defect::Arena)),
         ("a wrong operator set", 16, vec![0], ParseError::Header(Defect::Count)),
-        ("wrong MACs", 20, vec![0], ParseError::Header(Defect::Count)),
-        ("wrong work", 28, vec![0; 4], ParseError::Header(Defect::Count)),
-        ("no operators", 24, vec![0, 0], ParseError::Header(Defect::Count)),
-        ("more tensors than there may be", 24, vec![255, 0], ParseError::Header(Defect::Count)),
-        ("too many facts", 26, vec![33], ParseError::Header(Defect::Count)),
-        ("too many heads", 27, vec![9], ParseError::Header(Defect::Count)),
-        ("a section that is not aligned", 32, vec![header.input_len as u8 + 1], ParseError::Header(Defect::Offset)),
-        ("an empty input name", 64, vec![0], ParseError::Input(Defect::EmptyName)),
+        ("an operator that this version does not know", 18, vec![1], ParseError::Header(Defect::Unknown)),
+        ("a stage that this version does not know", 26, vec![1], ParseError::Header(Defect::Unknown)),
+        ("an encoder that this version does not know", 31, vec![0x80], ParseError::Header(Defect::Unknown)),
+        ("a front-end that is not there", 24, vec![1], ParseError::Header(Defect::Count)),
+        ("wrong MACs", 32, vec![0], ParseError::Header(Defect::Count)),
+        ("wrong work", 36, vec![0; 4], ParseError::Header(Defect::Count)),
+        ("no operators", 40, vec![0, 0], ParseError::Header(Defect::Count)),
+        ("more tensors than there may be", 40, vec![255, 0], ParseError::Header(Defect::Count)),
+        ("too many facts", 42, vec![33], ParseError::Header(Defect::Count)),
+        ("too many heads", 43, vec![9], ParseError::Header(Defect::Count)),
+        ("a section that is not aligned", 44, vec![header.input_len as u8 + 1], ParseError::Header(Defect::Offset)),
+        ("an empty input name", HEADER_BYTES, vec![0], ParseError::Input(Defect::EmptyName)),
         ("a mask that is neither 0 nor 1", facts, vec![2], ParseError::Fact(0, Defect::Unused)),
         ("a fact of no kind", facts + 4, vec![9], ParseError::Fact(0, Defect::Kind)),
         ("an encoder of no kind", facts + 5, vec![7], ParseError::Fact(0, Defect::Encoder)),
@@ -209,6 +213,9 @@ fn each_broken_rule_is_named() {
         ("a head of no kind", heads, vec![4], ParseError::Head(0, Defect::Kind)),
         ("a head without a tensor", heads + 2, vec![99, 0], ParseError::Head(0, Defect::InputIndex)),
         ("an operator of no kind", operators, vec![14], ParseError::Operator(0, Defect::Kind)),
+        ("weights of no form", operators + 1, vec![0x31], ParseError::Operator(0, Defect::Kind)),
+        ("weights in rows of a convolution", operators + 1, vec![0x21], ParseError::Operator(0, Defect::Kind)),
+        ("a form of depthwise", operators + 33, vec![0x11], ParseError::Operator(1, Defect::Kind)),
         ("three inputs for a convolution", operators + 1, vec![3], ParseError::Operator(0, Defect::Count)),
         ("an addend of another shape", operators + 1, vec![2], ParseError::Operator(0, Defect::Shape)),
         ("a clamp the wrong way round", operators + 2, vec![127, 128], ParseError::Operator(0, Defect::Clamp)),
@@ -266,17 +273,16 @@ fn rows_of_a_dense_layer_have_no_weight_of_minus_128() {
     let bytes = models::dense(3);
     let model = Model::parse(&bytes).unwrap();
     let first = model.operator(0).unwrap();
-    assert_eq!(first.kind(), Kind::DenseRows);
+    assert_eq!((first.kind(), first.form()), (Kind::Dense, Form::Int8Rows));
     let header = model.header();
     let (tensors, operators) = (usize::from(header.tensor_count), usize::from(header.operator_count));
-    let weights = 64
+    let weights = HEADER_BYTES
         + (header.input_len + header.facts_len + header.heads_len) as usize
         + 32 * operators
         + 20 * tensors
         + (first.parameters_range().0 as usize)
         + (9 * usize::from(model.tensor(first.output).unwrap().shape.channels)).next_multiple_of(4);
-    let Parameters::Dense(channels) = first.parameters else { panic!("no dense layer") };
-    let rows = channels.weights.bytes();
+    let rows = first.channels.weights.bytes();
     assert_eq!(bytes[weights..][..rows.len()], *rows);
     for at in [0, rows.len() / 2, rows.len() - 1] {
         let mut broken = bytes.clone();
@@ -329,7 +335,7 @@ fn tensors_that_live_together_and_overlap_are_refused() {
     let golden = golden();
     let model = Model::parse(&golden).unwrap();
     let header = model.header();
-    let tensors = 64
+    let tensors = HEADER_BYTES
         + (header.input_len + header.facts_len + header.heads_len) as usize
         + 32 * usize::from(header.operator_count);
     let mut overlaps = 0;
@@ -355,7 +361,7 @@ fn outputs_closer_to_their_inputs_than_their_windows_allow_are_refused() {
         let model = Model::parse(&bytes).unwrap();
         let header = model.header();
         let sources = header.source_count();
-        let places = 64
+        let places = HEADER_BYTES
             + (header.input_len + header.facts_len + header.heads_len) as usize
             + 32 * usize::from(header.operator_count)
             + 12;

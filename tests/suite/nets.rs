@@ -9,7 +9,7 @@ use attar::net;
 use attar::recipe::{Quantize, Recipe};
 use attar::support::random;
 use attar_device::{Session, Student};
-use attar_shared::Kind;
+use attar_shared::Form;
 use attar_tests::nets::{FIGURES, REFERENCES};
 use attar_tests::{reference, root};
 use candle_core::{Device, Tensor};
@@ -54,8 +54,8 @@ fn reference_networks_run_in_their_planned_arena_as_without_overlaps() {
 fn the_order_of_dense_weights_changes_no_output() {
     let net = REFERENCES.iter().find(|net| net.name == "autoencoder").unwrap();
     let files = [net.export(true).unwrap(), net.for_board("mps3-an547").unwrap()];
-    let kinds = files.each_ref().map(|bytes| Student::parse(bytes).unwrap().model().operator(0).unwrap().kind());
-    assert_eq!(kinds, [Kind::Dense, Kind::DenseRows]);
+    let forms = files.each_ref().map(|bytes| Student::parse(bytes).unwrap().model().operator(0).unwrap().form());
+    assert_eq!(forms, [Form::Int8, Form::Int8Rows]);
     assert_eq!(files[0].len(), files[1].len());
     let samples = verify::random_samples(&files[0], 3, 8).unwrap();
     let [blocks, rows] = files.map(|bytes| verify::answers(&Student::parse(&bytes).unwrap(), &samples).unwrap());

@@ -423,7 +423,9 @@ fn front_ends_that_break_a_rule_are_refused() {
         other[place] ^= flip;
         if let Ok(signal) = Signal::read(&other) {
             let mut memory = vec![0; 1 << 14];
-            if let Ok(mut front_end) = attar_device::signal::FrontEnd::<{ u64::MAX }>::new(signal, &mut memory) {
+            if let Ok(mut front_end) =
+                attar_device::signal::FrontEnd::<{ attar_shared::parts::ALL_PARTS }>::new(signal, &mut memory)
+            {
                 let samples = vec![i16::MIN; 600 * usize::from(signal.channels)];
                 let mut rest = samples.as_slice();
                 while front_end.push(&mut rest).unwrap() {}

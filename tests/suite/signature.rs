@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use attar_device::{Error, PublicKey, Student};
-use attar_shared::{Model, SIGNATURE_BYTES, Signature};
+use attar_shared::{HEADER_BYTES, Model, SIGNATURE_BYTES, Signature};
 use attar_tests::{models, with_checksum};
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 
@@ -52,7 +52,7 @@ fn command_signs_what_another_implementation_accepts() {
     assert_eq!(again.len(), bytes.len());
     let (first, second) = (models::everything(), Model::parse(&again).unwrap());
     assert_eq!(second.header().revision, 10);
-    assert_eq!(again[64..first.len() - 4], first[64..first.len() - 4]);
+    assert_eq!(again[HEADER_BYTES..first.len() - 4], first[HEADER_BYTES..first.len() - 4]);
     assert!(good(&["inspect", "s.attar"]).contains("signed, revision 10"));
     assert!(good(&["verify", "s.attar", "--samples", "3"]).contains('0'));
 
@@ -90,7 +90,7 @@ fn every_flipped_bit_under_a_right_checksum_is_refused() {
         flipped[place / 8] ^= 1 << (place % 8);
         match key.check(&with_checksum(flipped), 0) {
             Err(Error::WrongSignature) => wrong += 1,
-            Err(Error::Parse(_) | Error::Unsigned) if place < 64 * 8 => {}
+            Err(Error::Parse(_) | Error::Unsigned) if place < HEADER_BYTES * 8 => {}
             other => panic!("bit {place}: {other:?}"),
         }
     }

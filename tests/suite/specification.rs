@@ -6,8 +6,8 @@ use std::fs;
 use attar::signal::Extractor;
 use attar_device::{Session, Student};
 use attar_shared::{
-    Arithmetic, Binary, Defect, Definition, Encoder, FactDefinition, HeadDefinition, HeadKind, Instruction, Kind,
-    KindDefinition, Model, ParseError, Unary, WriteError,
+    Arithmetic, Binary, Defect, Definition, Encoder, FactDefinition, HEADER_BYTES, HeadDefinition, HeadKind,
+    Instruction, Kind, KindDefinition, Model, ParseError, Unary, WriteError,
 };
 use attar_tests::definition::with_definition;
 use attar_tests::facts::assemble;
@@ -127,7 +127,7 @@ fn codes_that_are_not_listed_are_refused() {
     let everything = models::everything();
     let model = Model::parse(&everything).unwrap();
     let header = model.header();
-    let facts = 64 + header.input_len as usize;
+    let facts = HEADER_BYTES + header.input_len as usize;
     let heads = facts + header.facts_len as usize;
     let operators = heads + header.heads_len as usize;
     let kind_of_input = place(&everything, model.input().unwrap().name.as_ptr()) + model.input().unwrap().name.len();

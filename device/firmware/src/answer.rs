@@ -7,7 +7,7 @@ use attar_device::{KnownFacts, Outputs};
 use semihosting::print;
 
 /// Says index, instructions, the int8 of all heads, the bits of their probabilities or values, and those of computed facts.
-pub fn say<const PARTS: u64>(index: u32, instructions: u64, outputs: &Outputs<'_>, known: &KnownFacts<'_, PARTS>) {
+pub fn say<const PARTS: u128>(index: u32, instructions: u64, outputs: &Outputs<'_>, known: &KnownFacts<'_, PARTS>) {
     let mut line = Line(heapless::String::new());
     line.put(format_args!("sample {index} instructions {instructions} outputs "));
     for head in outputs.heads() {

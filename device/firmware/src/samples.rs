@@ -61,7 +61,7 @@ impl Samples {
 
     /// Reads the next sample into `input` and `facts` and returns its index and whether a series starts with it; nothing
     /// after the last.
-    pub fn next<const PARTS: u64>(
+    pub fn next<const PARTS: u128>(
         &mut self,
         input: &mut [f32],
         facts: &mut Facts<'_, PARTS>,

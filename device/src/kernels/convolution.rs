@@ -1,5 +1,5 @@
-use attar_shared::parts::has_operator;
-use attar_shared::{Channels, Kind, Weights, Window};
+use attar_shared::parts::has_form;
+use attar_shared::{Channels, Form, Kind, Weights, Window};
 
 use super::Slide;
 use super::eight::Eight;
@@ -8,10 +8,14 @@ use super::matrix;
 use super::window::Over;
 
 /// Computes a convolution with weights `[out, kernel_height, kernel_width, in]`; padding holds the input's zero point.
-pub(crate) fn convolution<const PARTS: u64>(slide: &mut Slide<'_>, window: &Window, channels: &Channels<'_>) {
+pub(crate) fn convolution<const PARTS: u128>(slide: &mut Slide<'_>, window: &Window, channels: &Channels<'_>) {
     match channels.weights {
-        Weights::Eight(bytes) if has_operator(PARTS, Kind::Convolution) => of_eight(slide, window, channels, bytes),
-        Weights::Four(bytes) if has_operator(PARTS, Kind::Convolution4) => of_four(slide, window, channels, bytes),
+        Weights::Eight(bytes) if has_form(PARTS, Kind::Convolution, Form::Int8) => {
+            of_eight(slide, window, channels, bytes)
+        }
+        Weights::Four(bytes) if has_form(PARTS, Kind::Convolution, Form::Int4) => {
+            of_four(slide, window, channels, bytes)
+        }
         Weights::Eight(_) | Weights::Four(_) | Weights::Rows(_) => {}
     }
 }

@@ -1,5 +1,5 @@
-use attar_shared::parts::has_operator;
-use attar_shared::{Channels, Kind, Weights};
+use attar_shared::parts::has_form;
+use attar_shared::{Channels, Form, Kind, Weights};
 
 use super::Slide;
 use super::eight::Eight;
@@ -7,11 +7,11 @@ use super::four::Four;
 use super::{matrix, rows};
 
 /// Computes `output[o] = finish(bias[o] + sum_i weights[o, i] * input[i])` over the flattened input.
-pub(crate) fn dense<const PARTS: u64>(slide: &mut Slide<'_>, channels: &Channels<'_>) {
+pub(crate) fn dense<const PARTS: u128>(slide: &mut Slide<'_>, channels: &Channels<'_>) {
     match channels.weights {
-        Weights::Eight(bytes) if has_operator(PARTS, Kind::Dense) => of_eight(slide, channels, bytes),
-        Weights::Four(bytes) if has_operator(PARTS, Kind::Dense4) => of_four(slide, channels, bytes),
-        Weights::Rows(bytes) if has_operator(PARTS, Kind::DenseRows) => of_rows(slide, channels, bytes),
+        Weights::Eight(bytes) if has_form(PARTS, Kind::Dense, Form::Int8) => of_eight(slide, channels, bytes),
+        Weights::Four(bytes) if has_form(PARTS, Kind::Dense, Form::Int4) => of_four(slide, channels, bytes),
+        Weights::Rows(bytes) if has_form(PARTS, Kind::Dense, Form::Int8Rows) => of_rows(slide, channels, bytes),
         Weights::Eight(_) | Weights::Four(_) | Weights::Rows(_) => {}
     }
 }

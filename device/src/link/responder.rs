@@ -37,7 +37,7 @@ use crate::{Error, Facts, Session, Student};
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Responder<'a, const PARTS: u64 = ALL_PARTS> {
+pub struct Responder<'a, const PARTS: u128 = ALL_PARTS> {
     hello: Hello,
     bench: Bench<'a, PARTS>,
     frames: Frames,
@@ -62,7 +62,7 @@ impl From<Word> for f32 {
     }
 }
 
-impl<'a, const PARTS: u64> Responder<'a, PARTS> {
+impl<'a, const PARTS: u128> Responder<'a, PARTS> {
     /// Returns what answers for the student in `bytes`, with the memory for a session, and for a sample as many words as
     /// [`crate::EmbeddedStudent::sample_words`] says.
     ///
@@ -123,7 +123,7 @@ impl<'a, const PARTS: u64> Responder<'a, PARTS> {
 
 /// The student with a sample.
 #[derive(Debug)]
-struct Bench<'a, const PARTS: u64> {
+struct Bench<'a, const PARTS: u128> {
     student: Student<'a, PARTS>,
     session: Session<'a, PARTS>,
     input: &'a mut [Word],
@@ -134,7 +134,7 @@ struct Bench<'a, const PARTS: u64> {
     has_run: bool,
 }
 
-impl<'a, const PARTS: u64> Bench<'a, PARTS> {
+impl<'a, const PARTS: u128> Bench<'a, PARTS> {
     fn take<'r>(&mut self, offset: u32, bytes: &[u8]) -> Answer<'r> {
         self.has_run = false;
         let words = self.input.iter_mut().chain(self.facts.iter_mut());

@@ -38,7 +38,7 @@ pub(super) trait Arithmetic: bytemuck::Pod + Copy {
     fn moments(window: &[Self], removed: Self) -> Moments;
 
     /// Returns the lines of a window's spectrum, after `removed` is taken from each value.
-    fn lines<'l, const PARTS: u64>(
+    fn lines<'l, const PARTS: u128>(
         signal: &Signal<'_>,
         window: &[Self],
         removed: Self,

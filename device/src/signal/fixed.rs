@@ -91,7 +91,7 @@ impl Arithmetic for i32 {
         }
     }
 
-    fn lines<'l, const PARTS: u64>(
+    fn lines<'l, const PARTS: u128>(
         signal: &Signal<'_>,
         window: &[Self],
         removed: Self,

@@ -72,7 +72,7 @@ impl Arithmetic for f32 {
         }
     }
 
-    fn lines<'l, const PARTS: u64>(
+    fn lines<'l, const PARTS: u128>(
         signal: &Signal<'_>,
         window: &[Self],
         removed: Self,
@@ -115,7 +115,7 @@ impl Entries for f32 {
 }
 
 /// Transforms a real series in place; microfft has a function for each length.
-fn transform<const PARTS: u64>(values: &mut [f32]) {
+fn transform<const PARTS: u128>(values: &mut [f32]) {
     macro_rules! of_length {
         ($length:literal, $transform:ident) => {
             if let Some(values) = values.first_chunk_mut::<$length>() {

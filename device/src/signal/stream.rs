@@ -8,7 +8,7 @@ use crate::{Error, Facts, Outputs, Session, Step, Student};
 
 /// A student that listens: its front-end, the features of the last hops, and its session.
 #[derive(Debug)]
-pub struct Stream<'a, const PARTS: u64 = ALL_PARTS> {
+pub struct Stream<'a, const PARTS: u128 = ALL_PARTS> {
     front_end: FrontEnd<'a, PARTS>,
     session: Session<'a, PARTS>,
     /// The features of the last hops in int8, as many as an input holds; empty when that is one.
@@ -41,7 +41,7 @@ impl<const WORDS: usize> Default for StreamMemory<WORDS> {
     }
 }
 
-impl<'a, const PARTS: u64> Stream<'a, PARTS> {
+impl<'a, const PARTS: u128> Stream<'a, PARTS> {
     /// Returns a stream over memory of at least [`attar_shared::Signal::words`] words and an arena of at least
     /// [`attar_shared::Model::arena_bytes`] bytes.
     ///

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use anyhow::{Context, Result, bail};
-use attar_shared::{Arithmetic, Block, Kind, Model, Signal, Stage};
+use attar_shared::{Arithmetic, Block, Form, Kind, Model, Signal, Stage};
 use serde::{Deserialize, Serialize};
 
 use crate::boards::Board;
@@ -104,7 +104,7 @@ impl Estimate {
         let kinds: Vec<Kind> = model.operators().map(|operator| operator.kind()).collect();
         let class = if kinds.contains(&Kind::Depthwise) {
             2
-        } else if kinds.iter().any(|kind| matches!(kind, Kind::Convolution | Kind::Convolution4)) {
+        } else if kinds.iter().any(|kind| matches!(kind, Kind::Convolution)) {
             1
         } else {
             0
@@ -150,33 +150,37 @@ impl Estimate {
 impl Core {
     /// Estimates the instructions of one inference.
     pub fn instructions(&self, model: &Model<'_>) -> u64 {
-        self.instructions_with(model, |kind| kind)
+        self.instructions_with(model, |_, form| form)
     }
 
     /// Returns the order of dense weights with which the model would take a tenth less or better than its own instructions.
     fn other_order(&self, model: &Model<'_>, own: u64) -> Option<OtherOrder> {
-        let orders = [(DenseOrder::Blocks, Kind::Dense), (DenseOrder::Rows, Kind::DenseRows)];
-        let others = orders.map(|(dense_order, kind)| {
-            let moved = |own: Kind| if matches!(own, Kind::Dense | Kind::DenseRows) { kind } else { own };
+        let orders = [(DenseOrder::Blocks, Form::Int8), (DenseOrder::Rows, Form::Int8Rows)];
+        let others = orders.map(|(dense_order, form)| {
+            let moved = |kind: Kind, own: Form| match (kind, own) {
+                (Kind::Dense, Form::Int8 | Form::Int8Rows) => form,
+                _ => own,
+            };
             OtherOrder { dense_order, instructions: self.instructions_with(model, moved) }
         });
         others.into_iter().find(|other| other.instructions * 10 <= own * 9)
     }
 
-    fn instructions_with(&self, model: &Model<'_>, kind_of: impl Fn(Kind) -> Kind) -> u64 {
+    fn instructions_with(&self, model: &Model<'_>, form_of: impl Fn(Kind, Form) -> Form) -> u64 {
         let operators: f64 = model
             .operators()
             .map(|operator| {
                 let output = model.tensor(operator.output).map(|tensor| tensor.shape);
                 let input = operator.inputs().first().and_then(|&input| model.tensor(input)).map(|tensor| tensor.shape);
                 let (Some(input), Some(output)) = (input, output) else { return 0.0 };
-                let [per_mac, per_output, per_operator] = match kind_of(operator.kind()) {
-                    Kind::Convolution | Kind::Convolution4 => self.convolution,
-                    Kind::Depthwise => self.depthwise,
-                    Kind::Dense | Kind::Dense4 => self.dense,
-                    Kind::DenseRows => self.dense_rows,
-                    _ => self.other,
-                };
+                let [per_mac, per_output, per_operator] =
+                    match (operator.kind(), form_of(operator.kind(), operator.form())) {
+                        (Kind::Convolution, _) => self.convolution,
+                        (Kind::Depthwise, _) => self.depthwise,
+                        (Kind::Dense, Form::Int8Rows) => self.dense_rows,
+                        (Kind::Dense, _) => self.dense,
+                        _ => self.other,
+                    };
                 // Pools read more than they write, and more than they are given where windows overlap.
                 let moved = if per_mac == 0.0 { operator.work(input, output) } else { output.len() as u64 };
                 per_mac * operator.macs(input, output) as f64 + per_output * moved as f64 + per_operator

@@ -74,7 +74,7 @@ pub(super) fn of(
             let weights = Weights::of(net, stage, lowered.shapes[output][2])?;
             let rows = weights.quantized(input, stage.bits);
             let rows = weights.rows(rows, input, quantizations[output])?;
-            let channels = Channels { rows, bits: stage.bits, in_rows: stage.in_rows };
+            let channels = Channels { rows, form: stage.form() };
             match stage.kind {
                 Kind::Depthwise => Constants::Depthwise(channels),
                 Kind::Dense => Constants::Dense(channels),
@@ -117,8 +117,7 @@ pub(super) fn of(
         }
         Kind::MaxPool => Constants::MaxPool,
         Kind::Concat => Constants::Concat,
-        // A stage has the form of its weights beside its kind.
-        Kind::Dense4 | Kind::Convolution4 | Kind::DenseRows => bail!("a stage of kind {:?}", stage.kind),
+        kind => bail!("{} has no lowering", kind.name()),
     })
 }
 

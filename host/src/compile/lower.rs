@@ -1,7 +1,7 @@
 //! From layers to operators: dropout vanishes, a ReLU joins the operator before it, other activations become tables.
 
 use anyhow::{Result, bail};
-use attar_shared::{Clamp, Kind, Quantization, Window};
+use attar_shared::{Clamp, Form, Kind, Quantization, Window};
 
 use crate::domain::Activation;
 use crate::net::gru::Part;
@@ -286,6 +286,15 @@ impl Stage {
             activation: None,
             weighted: Weighted::Whole,
             subtracts: false,
+        }
+    }
+
+    /// Returns the width and order of its weights.
+    pub(super) fn form(&self) -> Form {
+        match (self.bits, self.in_rows) {
+            (4, _) => Form::Int4,
+            (_, true) => Form::Int8Rows,
+            _ => Form::Int8,
         }
     }
 

@@ -3,7 +3,7 @@
 //! Tensors that are alive at the same time share no byte, but for an output that may slide over an input which nothing
 //! reads after it ([`Overlap`]): elementwise in place, windows shifted by the rows and columns that they still need.
 
-use attar_shared::{ALIGNMENT, Kind, Overlap, Shape, Window, scratch_len};
+use attar_shared::{ALIGNMENT, Kind, Overlap, Shape, Window};
 use rand::Rng;
 
 use crate::support::random;
@@ -77,13 +77,13 @@ impl Plan {
                 if last_use(input, steps, heads) != index || repeated || kept {
                     continue;
                 }
-                let overlap = Overlap::of(step.kind, step.window.as_ref(), step.inputs, place, &read, shapes[output]);
+                let overlap = Overlap::new(step.kind, step.window.as_ref(), step.inputs, place, &read, shapes[output]);
                 shares[output].push((input, overlap));
             }
         }
         let scratch = steps.iter().enumerate().map(|(index, step)| {
             let input = step.inputs.first().map_or(Shape::vector(0), |&input| shapes[usize::from(input)]);
-            (index + 1, scratch_len(step.kind, step.window.as_ref(), input))
+            (index + 1, step.window.map_or(0, |window| step.kind.scratch_len(&window, input)))
         });
         Self { lives, shares, scratch: scratch.filter(|&(_, len)| len > 0).collect() }
     }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use attar_shared::text::Grams;
-use attar_shared::{Clamp, Kind, OperatorDefinition, Quantization, Shape, Tensor, Window};
+use attar_shared::{Clamp, Form, Kind, OperatorDefinition, Quantization, Shape, Tensor, Window};
 
 use super::plan::{self, Plan, Step};
 
@@ -61,9 +61,7 @@ pub(super) struct Bag {
 #[derive(Debug, Clone)]
 pub(super) struct Channels {
     pub(super) rows: Vec<Row>,
-    pub(super) bits: u32,
-    /// Whether 8-bit weights of a dense layer stand row by row.
-    pub(super) in_rows: bool,
+    pub(super) form: Form,
 }
 
 /// The weights of an output channel and what surrounds them.
@@ -138,6 +136,7 @@ impl Program {
             .zip(parameters)
             .map(|(operator, parameters)| OperatorDefinition {
                 kind: operator.constants.kind(),
+                form: operator.constants.form(),
                 inputs: &operator.inputs,
                 clamp: operator.clamp,
                 window: operator.window,
@@ -202,9 +201,6 @@ impl Addition {
 impl Constants {
     pub(super) fn kind(&self) -> Kind {
         match self {
-            Self::Dense(channels) if channels.bits == 4 => Kind::Dense4,
-            Self::Dense(channels) if channels.in_rows => Kind::DenseRows,
-            Self::Convolution(channels) if channels.bits == 4 => Kind::Convolution4,
             Self::Dense(_) => Kind::Dense,
             Self::Convolution(_) => Kind::Convolution,
             Self::Depthwise(_) => Kind::Depthwise,
@@ -216,6 +212,13 @@ impl Constants {
             Self::Multiply { .. } => Kind::Multiply,
             Self::Delay => Kind::Delay,
             Self::Bag(_) => Kind::Bag,
+        }
+    }
+
+    fn form(&self) -> Form {
+        match self {
+            Self::Dense(channels) | Self::Convolution(channels) => channels.form,
+            _ => Form::Int8,
         }
     }
 
@@ -260,12 +263,12 @@ impl Channels {
         if by_tap {
             let taps = self.rows.first().map_or(0, |row| row.weights.len());
             bytes.extend((0..taps).flat_map(|tap| self.rows.iter().map(move |row| row.weights[tap].cast_unsigned())));
-        } else if self.bits == 4 {
+        } else if self.form == Form::Int4 {
             let low = |weight: i8| weight.cast_unsigned() & 15;
             for row in &self.rows {
                 bytes.extend(row.weights.chunks(2).map(|pair| low(pair[0]) | pair.get(1).map_or(0, |&w| low(w) << 4)));
             }
-        } else if self.in_rows {
+        } else if self.form == Form::Int8Rows {
             bytes.extend(self.rows.iter().flat_map(|row| row.weights.iter().map(|weight| weight.cast_unsigned())));
         } else {
             let taps = self.rows.first().map_or(0, |row| row.weights.len());

@@ -1,6 +1,6 @@
 //! A model in figures: its operators, and what of the arena holds something when.
 
-use attar_shared::{Arithmetic, Block, Clamp, Kind, Model, Operator, Parameters, Shape, Signal, Stage, Tensor};
+use attar_shared::{Arithmetic, Block, Clamp, Form, Model, Operator, Parameters, Shape, Signal, Stage, Tensor};
 
 /// An operator in figures.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,7 +52,7 @@ pub fn layers(model: &Model<'_>) -> Vec<Layer> {
                 output: shape(output.shape),
                 macs: operator.macs(input.shape, output.shape),
                 work: operator.work(input.shape, output.shape),
-                weight_bytes: weight_bytes(&operator),
+                weight_bytes: operator.parameters_range().1 as usize,
                 bits: bits(&operator),
                 alive: covered(alive.map(|(_, tensor)| tensor)),
                 offset: output.offset,
@@ -128,24 +128,12 @@ pub fn spans(model: &Model<'_>) -> Vec<Span> {
 }
 
 fn describe_kind(operator: &Operator<'_>) -> String {
-    let name = match operator.kind() {
-        Kind::Dense | Kind::Dense4 => "dense",
-        Kind::DenseRows => "dense in rows",
-        Kind::Convolution | Kind::Convolution4 => "convolution",
-        Kind::Depthwise => "depthwise",
-        Kind::Add => "add",
-        Kind::AveragePool => "average pool",
-        Kind::MaxPool => "max pool",
-        Kind::Table => "table",
-        Kind::Concat => "concat",
-        Kind::Multiply => "multiply",
-        Kind::Delay => "delay",
-        Kind::Bag => "bag",
-    };
+    let order = if operator.form() == Form::Int8Rows { " in rows" } else { "" };
+    let name = operator.kind().name();
     let sum = if operator.addend.is_some() { " + add" } else { "" };
     let clamped = operator.clamp != Clamp::ALL;
     let relu = if clamped { " + relu" } else { "" };
-    format!("{name}{sum}{relu}")
+    format!("{name}{order}{sum}{relu}")
 }
 
 fn describe_window(operator: &Operator<'_>) -> String {
@@ -159,28 +147,10 @@ fn describe_window(operator: &Operator<'_>) -> String {
     format!("{height}x{width}{stride}")
 }
 
-fn weight_bytes(operator: &Operator<'_>) -> usize {
-    let addition = if operator.addend.is_some() { 16 } else { 0 };
-    let own = match operator.parameters {
-        Parameters::Dense(channels) | Parameters::Convolution(_, channels) | Parameters::Depthwise(_, channels) => {
-            channels.weights.bytes().len() + 9 * channels.shifts.len()
-        }
-        Parameters::Table(_) => 256,
-        Parameters::Add(_) => 16,
-        Parameters::AveragePool(..) | Parameters::Multiply(_) => 8,
-        Parameters::MaxPool(_) | Parameters::Concat | Parameters::Delay => 0,
-        Parameters::Bag(bag) => bag.rows.len() + 16,
-    };
-    own + addition
-}
-
 fn bits(operator: &Operator<'_>) -> Option<u32> {
     match operator.parameters {
-        Parameters::Dense(channels) | Parameters::Convolution(_, channels) | Parameters::Depthwise(_, channels) => {
-            Some(channels.weights.bits())
-        }
         Parameters::Bag(_) => Some(8),
-        _ => None,
+        _ => operator.kind().has_channels().then(|| operator.channels.weights.bits()),
     }
 }
 

@@ -81,16 +81,17 @@ pub fn with_definition<R>(model: &Model<'_>, with: impl FnOnce(&Definition<'_>) 
     let parts: Vec<(Vec<u16>, Option<Window>, Vec<u8>)> = model
         .operators()
         .map(|operator| {
-            let of = |channels: attar_shared::Channels<'_>| {
+            let of_channels = || {
+                let channels = operator.channels;
                 let (biases, multipliers): (Vec<i32>, Vec<i32>) =
                     (channels.biases.iter().collect(), channels.multipliers.iter().collect());
                 let weights: Vec<i8> = channels.weights.bytes().iter().map(|w| w.cast_signed()).collect();
                 parameters::channels(&biases, &multipliers, channels.shifts, &weights)
             };
             let (window, parameters) = match operator.parameters {
-                Parameters::Dense(channels) => (None, of(channels)),
-                Parameters::Convolution(window, channels) => (Some(window), of(channels)),
-                Parameters::Depthwise(window, channels) => (Some(window), of(channels)),
+                Parameters::Dense => (None, of_channels()),
+                Parameters::Convolution(window) => (Some(window), of_channels()),
+                Parameters::Depthwise(window) => (Some(window), of_channels()),
                 Parameters::Add(c) => (None, parameters::addition(c.a_multiplier, c.b_multiplier, c.bias, c.shift)),
                 Parameters::AveragePool(window, r) => (Some(window), parameters::average(r.multiplier, r.shift)),
                 Parameters::MaxPool(window) => (Some(window), Vec::new()),
@@ -101,6 +102,7 @@ pub fn with_definition<R>(model: &Model<'_>, with: impl FnOnce(&Definition<'_>) 
                     let rows: Vec<i8> = bag.rows.iter().map(|row| row.cast_signed()).collect();
                     (None, parameters::bag(bag.grams, bag.requantization.multiplier, bag.requantization.shift, &rows))
                 }
+                other => panic!("{} is not taken apart here", other.kind().name()),
             };
             let addend = operator.addend.map(|Addend { constants: c, zero_point, clamp }| {
                 let own = [zero_point, clamp.min, clamp.max];
@@ -115,6 +117,7 @@ pub fn with_definition<R>(model: &Model<'_>, with: impl FnOnce(&Definition<'_>) 
         .zip(&parts)
         .map(|(operator, (inputs, window, parameters))| OperatorDefinition {
             kind: operator.kind(),
+            form: operator.form(),
             inputs,
             clamp: operator.clamp,
             window: *window,

@@ -66,7 +66,7 @@ mod tests {
             for len in (0..golden.len()).step_by(cuts) {
                 assert!(Model::parse(&golden[..len]).is_err());
             }
-            for place in (64 * 8..(golden.len() - 4) * 8).step_by(golden.len() * 8 / flips) {
+            for place in (attar_shared::HEADER_BYTES * 8..(golden.len() - 4) * 8).step_by(golden.len() * 8 / flips) {
                 let mut bytes = golden.to_vec();
                 bytes[place / 8] ^= 1 << (place % 8);
                 assert!(Model::parse(&bytes).is_err());

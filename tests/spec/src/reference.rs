@@ -48,7 +48,7 @@ pub struct Input {
     pub offsets: Vec<f32>,
     /// The names of the channels, or none.
     pub channels: Vec<String>,
-    /// The bits of `operator_set` of a front-end.
+    /// The bits of `signal_set` of a front-end.
     pub parts: u32,
     /// The steps of a front-end from one run of the network to the next.
     pub front_end_work: u128,

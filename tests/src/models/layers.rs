@@ -46,7 +46,7 @@ pub fn dense(seed: u64) -> Vec<u8> {
     let mut trunk = 0;
     for layer in 0..draw.0.random_range(3..8) {
         let clamp = draw.clamp();
-        let kind = if layer == 0 { Kind::DenseRows } else { draw.dense() };
+        let kind = if layer == 0 { super::DENSE_ROWS } else { draw.dense() };
         let shape = graph.shape(trunk);
         if draw.0.random_bool(0.3) {
             trunk = draw.weighted(&mut graph, kind, trunk, shape.channels, None, [1, 1], clamp, Some(trunk));

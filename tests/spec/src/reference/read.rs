@@ -20,19 +20,20 @@ impl Model {
         expect("checksum", Reader { rest: checksum }.u32()?, crc32(covered))?;
 
         let arena_len = header.length()?;
-        let operator_set = header.u32()?;
+        let operator_set = u64::from(header.u32()?) | u64::from(header.u32()?) << 32;
+        let signal_set = header.u32()?;
+        let fact_set = header.u32()?;
         let macs = header.u32()?;
+        let work = header.u32()?;
         let operator_count = usize::from(header.u16()?);
         let fact_count = usize::from(header.u8()?);
         let head_count = usize::from(header.u8()?);
-        let work = header.u32()?;
         let input_len = header.length()?;
         let facts_len = header.length()?;
         let heads_len = header.length()?;
         let weights_len = header.length()?;
         let tests_len = header.length()?;
         let input_values = header.length()?;
-        let fact_set = header.u32()?;
         let _revision = header.u32()?;
 
         let sources = if fact_count == 0 { 1 } else { 2 };
@@ -84,19 +85,23 @@ impl Model {
         expect("input_values", input_values, tensors[0].values())?;
 
         let mut operators = Vec::new();
-        let mut kinds = input.parts;
+        let mut kinds = 0u64;
         for index in 0..operator_count {
             let parameters_at = weights_len - weights.rest.len();
-            let (kind, operator) =
+            let ((kind, form), operator) =
                 operators_section.operator(&tensors, sources + index, parameters_at, &mut weights)?;
             kinds |= 1 << kind;
-            if [0, 1, 2, 8, 9, 13].contains(&kind) && operator.inputs.len() == 2 {
-                kinds |= 1 << 31;
+            if kind < 2 {
+                kinds |= 1 << [48, 51][usize::from(kind)] << form;
+            }
+            if kind < 3 && operator.inputs.len() == 2 {
+                kinds |= 1 << 63;
             }
             operators.push(operator);
         }
         expect("bytes after the parameters", weights.rest.len(), 0)?;
         expect("operator_set", operator_set, kinds)?;
+        expect("signal_set", signal_set, input.parts)?;
         expect("arena_len", arena_len, arena(&tensors, &operators, sources))?;
         let (own, steps) = counts(&tensors, &operators, sources);
         expect("macs", u128::from(macs), own)?;
@@ -348,16 +353,17 @@ impl<'a> Reader<'a> {
         Ok(Tensor { height, width, channels, zero_point, scale, arena_offset, last_use, held })
     }
 
-    /// The next operator and the number of its kind; its parameters are the next of `weights`.
+    /// The next operator with the numbers of its kind and form; its parameters are the next of `weights`.
     fn operator(
         &mut self,
         tensors: &[Tensor],
         output: usize,
         parameters_at: usize,
         weights: &mut Reader<'_>,
-    ) -> Result<(u8, Operator), String> {
+    ) -> Result<((u8, u8), Operator), String> {
         let kind = self.u8()?;
-        let input_count = usize::from(self.u8()?);
+        let count_and_form = self.u8()?;
+        let (input_count, form) = (usize::from(count_and_form % 16), count_and_form / 16);
         let least = self.i8()?;
         let greatest = self.i8()?;
         let mut inputs = Vec::new();
@@ -379,9 +385,21 @@ impl<'a> Reader<'a> {
         let first = &tensors[*inputs.first().ok_or("an operator without an input")?];
         let n = tensors[output].channels;
         let taps = window.kernel[0] * window.kernel[1];
+        if kind > 1 {
+            expect("form", form, 0)?;
+        }
         let parameters = match kind {
-            0 => Kind::Dense(weights.rows(n, first.values())?),
-            1 => Kind::Convolution(weights.rows(n, taps * first.channels)?),
+            0 => Kind::Dense(match form {
+                0 => weights.rows(n, first.values())?,
+                1 => weights.channels4(n, first.values())?,
+                2 => weights.channels(n, n * first.values())?,
+                _ => return Err(format!("dense of form {form}")),
+            }),
+            1 => Kind::Convolution(match form {
+                0 => weights.rows(n, taps * first.channels)?,
+                1 => weights.channels4(n, taps * first.channels)?,
+                _ => return Err(format!("convolution of form {form}")),
+            }),
             2 => Kind::Depthwise(weights.channels(n, taps * n)?),
             3 => Kind::Add {
                 a_multiplier: weights.i32()?,
@@ -393,10 +411,9 @@ impl<'a> Reader<'a> {
             5 => Kind::MaxPool,
             6 => Kind::Table(weights.int8s(256)?),
             7 => Kind::Concat,
-            10 => Kind::Multiply { multiplier: weights.i32()?, shift: weights.padded(1)?[0] },
-            11 => Kind::Delay,
-            13 => Kind::Dense(weights.channels(n, n * first.values())?),
-            12 => {
+            8 => Kind::Multiply { multiplier: weights.i32()?, shift: weights.padded(1)?[0] },
+            9 => Kind::Delay,
+            10 => {
                 let buckets = weights.length()?;
                 let [least, greatest, words, reserved] = [weights.u8()?, weights.u8()?, weights.u8()?, weights.u8()?];
                 expect("reserved", reserved, 0)?;
@@ -405,13 +422,11 @@ impl<'a> Reader<'a> {
                 let rows = weights.padded(buckets * n)?.iter().map(|byte| *byte as i8).collect();
                 Kind::Bag(Bag { buckets, letters, words: usize::from(words), multiplier, shift, rows })
             }
-            8 => Kind::Dense(weights.channels4(n, first.values())?),
-            9 => Kind::Convolution(weights.channels4(n, taps * first.channels)?),
             _ => return Err(format!("operator of kind {kind}")),
         };
         let joined = matches!(parameters, Kind::Dense(_) | Kind::Convolution(_) | Kind::Depthwise(_));
         let addend = if joined && input_count == 2 { Some(weights.addend()?) } else { None };
-        Ok((kind, Operator { kind: parameters, inputs, least, greatest, addend, window }))
+        Ok(((kind, form), Operator { kind: parameters, inputs, least, greatest, addend, window }))
     }
 
     fn addend(&mut self) -> Result<Addend, String> {
@@ -564,7 +579,7 @@ fn crc32(bytes: &[u8]) -> u32 {
     state ^ 0xFFFF_FFFF
 }
 
-const HEADER_LEN: usize = 64;
+const HEADER_LEN: usize = 72;
 const OPERATOR_LEN: usize = 32;
 const TENSOR_LEN: usize = 20;
 const CHECKSUM_LEN: usize = 4;

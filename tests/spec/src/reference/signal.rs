@@ -5,7 +5,7 @@ use super::read::{Reader, expect};
 /// What the file says of a front-end beside its tables.
 #[derive(Default)]
 pub(super) struct FrontEnd {
-    /// Its bits of `operator_set`.
+    /// Its bits of `signal_set`.
     pub(super) parts: u32,
     /// Its steps from one run of the network to the next.
     pub(super) work: u128,
@@ -32,13 +32,13 @@ impl Reader<'_> {
         expect("a sign of detections", detection.iter().any(|x| x.is_sign_negative()), false)?;
         let background = if detection == [0.0; 3] { None } else { Some(usize::from(background)) };
         let entry = if is_float { 4 } else { 2 };
-        let mut parts = if is_float { 1 << 17 } else { 1 << 16 };
+        let mut parts = if is_float { 1 << 1 } else { 1 };
         // The steps of a channel: what comes in, by the factors of the decimations, is known when all stages have been read.
         let mut factors = Vec::new();
         for _ in 0..stages {
             let kind = self.u32()?;
             expect("a stage of kind 0, 1 or 2", kind <= 2, true)?;
-            parts |= 1 << (18 + kind);
+            parts |= 1 << (2 + kind);
             let word = self.u32()?;
             self.take(16)?;
             factors.push(if kind == 2 { u128::from(word) } else { 1 });
@@ -74,7 +74,7 @@ impl Reader<'_> {
             };
             expect("a block of a known kind and detail", known, true)?;
             let count = usize::from(self.u16()?);
-            parts |= 1 << (21 + u32::from(kind));
+            parts |= 1 << (5 + u32::from(kind));
             if kind == 2 {
                 self.take(12)?;
             }
@@ -91,10 +91,10 @@ impl Reader<'_> {
                 table(self, entry * (edge(edges.len() - 2) - edge(0)))?;
                 table(self, entry * coefficients * count)?;
                 each += (coefficients * count) as u128;
-                parts |= u32::from(coefficients > 0) << 25;
+                parts |= u32::from(coefficients > 0) << 9;
             }
         }
-        let longer = [(follow > 0.0, 26), (transform > 256, 27), (transform > 1024, 28)];
+        let longer = [(follow > 0.0, 10), (transform > 256, 11), (transform > 1024, 12)];
         let parts = longer.iter().fold(parts, |parts, &(holds, bit)| parts | u32::from(holds) << bit);
         let work = (each * u128::from(channels) + u128::from(features)) * u128::from(every);
         Ok(FrontEnd { parts, work, background })

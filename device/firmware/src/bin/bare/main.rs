@@ -34,7 +34,7 @@ fn run(arena: &'static mut Arena<{ STUDENT.arena_bytes() }>) -> Result<(), Error
 
 // Apart, so that what it needs does not lie under the kernels.
 #[inline(never)]
-fn read<const PARTS: u64>(session: &Session<'_, PARTS>) -> Result<(), Error> {
+fn read<const PARTS: u128>(session: &Session<'_, PARTS>) -> Result<(), Error> {
     for head in session.outputs()?.heads() {
         core::hint::black_box(head.quantized());
     }
