@@ -28,7 +28,13 @@ pub(crate) fn average_pool(slide: &mut Slide<'_>, window: &Window, requantizatio
                 });
             }
             sums.iter_mut().for_each(|sum| *sum = sum.wrapping_sub(zero_point.wrapping_mul(count)));
-            write(slide, (pixel, channel), sums.get(..some).unwrap_or_default(), &finish, requantization);
+            write(
+                slide,
+                (pixel, channel),
+                sums.get(..some).unwrap_or_else(|| unreachable_in_checked_model!()),
+                &finish,
+                requantization,
+            );
             channel = channel.wrapping_add(some);
         }
     }

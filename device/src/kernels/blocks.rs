@@ -81,7 +81,7 @@ pub(super) struct Blocks {
     pub(super) start: [i32; COLUMNS],
     /// Where assembly leaves the sums of a block.
     #[cfg(not(any(dsp, helium)))]
-    sums: Sums,
+    pub(super) sums: Sums,
 }
 
 /// Constants of no channel.
@@ -105,7 +105,8 @@ impl<'a> Whole<'a> {
     pub(super) fn new(weights: &'a [u8], taps: usize, channels: &Channels<'a>) -> Self {
         let count = channels.shifts.len() / ROWS * ROWS;
         let there = weights.get(..count.wrapping_mul(taps)).zip(channels.pointers(0, count));
-        let (weights, (biases, multipliers, shifts)) = there.unwrap_or((&[], NOWHERE));
+        let (weights, (biases, multipliers, shifts)) =
+            there.unwrap_or_else(|| unreachable_in_checked_model!((&[], NOWHERE)));
         Self {
             weights: PhantomData,
             #[cfg(helium)]
@@ -135,6 +136,8 @@ impl<'a> Whole<'a> {
         if patch.bytes.len() / BYTES >= self.job.taps {
             self.job.start = start_of(patch);
             self.run(slide, pair, patch.bytes.as_ptr(), finish);
+        } else {
+            unreachable_in_checked_model!()
         }
     }
 
@@ -205,6 +208,8 @@ impl<'a> Whole<'a> {
         if slide.all().len() == self.job.taps {
             self.job.start = [total.wrapping_mul(-128); COLUMNS];
             self.run(slide, &[Some(Pixel::FIRST), None], core::ptr::null(), finish);
+        } else {
+            unreachable_in_checked_model!()
         }
     }
 
@@ -227,11 +232,11 @@ impl<'a> Whole<'a> {
     /// Computes the blocks over a patch of as many taps, or the input where there is none.
     #[inline(never)]
     fn run(&mut self, slide: &mut Slide<'_>, pair: &[Option<Pixel>; COLUMNS], patch: *const i8, finish: &Finish<'_>) {
-        let &[Some(first), second] = pair else { return };
+        let &[Some(first), second] = pair else { unreachable_in_checked_model!(return) };
         let count = self.job.blocks.wrapping_mul(ROWS);
         // Of a pixel alone, what the second column gives is written before the first overwrites it.
         let starts = [first, second.unwrap_or(first)].map(|pixel| slide.start_of(pixel, count));
-        let [Some(start), Some(other)] = starts else { return };
+        let [Some(start), Some(other)] = starts else { unreachable_in_checked_model!(return) };
         self.job.end.zero_point = finish.zero_point;
         if finish.is_joined() {
             self.joined(slide, pair, patch, finish);
@@ -399,6 +404,9 @@ unsafe fn all_blocks(job: &mut Blocks) {
     for _ in 0..job.blocks {
         // SAFETY: as the caller promises.
         unsafe {
+            #[cfg(thumb1)]
+            block_sums(weights, job.values, job.taps, job);
+            #[cfg(not(thumb1))]
             block_sums(weights, job.values, job.taps, &mut job.sums);
             weights = weights.add(job.taps.wrapping_mul(ROWS));
             let [a, b, c, d] = job.sums;

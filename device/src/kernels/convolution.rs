@@ -12,7 +12,7 @@ pub(crate) fn convolution<const PARTS: u64>(slide: &mut Slide<'_>, window: &Wind
     match channels.weights {
         Weights::Eight(bytes) if has_operator(PARTS, Kind::Convolution) => of_eight(slide, window, channels, bytes),
         Weights::Four(bytes) if has_operator(PARTS, Kind::Convolution4) => of_four(slide, window, channels, bytes),
-        Weights::Eight(_) | Weights::Four(_) | Weights::Rows(_) => {}
+        Weights::Eight(_) | Weights::Four(_) | Weights::Rows(_) => unreachable_in_checked_model!(),
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) fn dense<const PARTS: u64>(slide: &mut Slide<'_>, channels: &Channels
         Weights::Eight(bytes) if has_operator(PARTS, Kind::Dense) => of_eight(slide, channels, bytes),
         Weights::Four(bytes) if has_operator(PARTS, Kind::Dense4) => of_four(slide, channels, bytes),
         Weights::Rows(bytes) if has_operator(PARTS, Kind::DenseRows) => of_rows(slide, channels, bytes),
-        Weights::Eight(_) | Weights::Four(_) | Weights::Rows(_) => {}
+        Weights::Eight(_) | Weights::Four(_) | Weights::Rows(_) => unreachable_in_checked_model!(),
     }
 }
 

@@ -19,7 +19,7 @@ use super::window::Over;
 )]
 pub(crate) fn depthwise(slide: &mut Slide<'_>, window: &Window, channels: &Channels<'_>) {
     // The parser knows no other width.
-    let Weights::Eight(weights) = channels.weights else { return };
+    let Weights::Eight(weights) = channels.weights else { unreachable_in_checked_model!(return) };
     let (over, finish) = (Over::new(window, &slide.input), slide.finish());
     #[cfg(not(plain))]
     let mut job = Groups::none();
@@ -87,11 +87,17 @@ fn rectangles<const N: usize>(
         .wrapping_mul(weight_row)
         .wrapping_add(column.wrapping_mul(over.depth))
         .wrapping_add(first);
-    let values = slide.all().get(at..).unwrap_or_default();
-    let own = weights.get(own..).unwrap_or_default();
+    let values = slide.all().get(at..).unwrap_or_else(|| unreachable_in_checked_model!());
+    let own = weights.get(own..).unwrap_or_else(|| unreachable_in_checked_model!());
     let mut sums = product(values, own, over, (rows.len(), columns.len()));
     if rows.len() < over.vertical.kernel as usize || columns.len() < over.horizontal.kernel as usize {
-        pad(&mut sums, over, weights.get(first..).unwrap_or_default(), (rows, columns), slide.input.zero_point);
+        pad(
+            &mut sums,
+            over,
+            weights.get(first..).unwrap_or_else(|| unreachable_in_checked_model!()),
+            (rows, columns),
+            slide.input.zero_point,
+        );
     }
     sums
 }
@@ -106,7 +112,9 @@ fn product<const N: usize>(values: &[i8], weights: &[u8], over: &Over, (rows, co
     for _ in 0..rows {
         let (mut these, mut own) = (values, weights);
         for _ in 0..columns {
-            let (Some(x), Some(w)) = (these.first_chunk::<N>(), own.first_chunk::<N>()) else { break };
+            let (Some(x), Some(w)) = (these.first_chunk::<N>(), own.first_chunk::<N>()) else {
+                unreachable_in_checked_model!(break)
+            };
             for ((sum, &w), &x) in sums.iter_mut().zip(w).zip(x) {
                 *sum = sum.wrapping_add(i32::from(w.cast_signed()) * i32::from(x));
             }
@@ -148,13 +156,17 @@ fn scattered<const N: usize>(slide: &Slide<'_>, over: &Over, weights: &[u8], pix
     let padding = [slide.input.zero_point; N];
     let (top, left) = (over.vertical.start(pixel.y), over.horizontal.start(pixel.x));
     let mut sums = [0i32; N];
-    let mut weights = weights.get(first..).unwrap_or(&[]);
+    let mut weights = weights.get(first..).unwrap_or_else(|| unreachable_in_checked_model!());
     for ky in 0..over.vertical.kernel {
         let line = over.vertical.position(top, ky).map(|y| y.wrapping_mul(over.row).wrapping_add(first));
         for kx in 0..over.horizontal.kernel {
-            let own = weights.first_chunk::<N>().unwrap_or(&[0; N]);
+            let own = weights.first_chunk::<N>().unwrap_or_else(|| unreachable_in_checked_model!(&[0; N]));
             let at = line.zip(over.horizontal.position(left, kx));
-            let values = at.and_then(|(line, x)| slide.values(line.wrapping_add(x.wrapping_mul(over.depth)), N));
+            let values = at.and_then(|(line, x)| {
+                slide
+                    .values(line.wrapping_add(x.wrapping_mul(over.depth)), N)
+                    .or_else(|| unreachable_in_checked_model!())
+            });
             let values = values.and_then(|values| values.first_chunk::<N>()).unwrap_or(&padding);
             for ((sum, &w), &x) in sums.iter_mut().zip(own).zip(values) {
                 *sum = sum.wrapping_add(i32::from(w.cast_signed()) * i32::from(x));

@@ -13,7 +13,7 @@ use super::dsp as core_kernels;
 use super::helium as core_kernels;
 #[cfg(plain)]
 use super::matrix::each_block;
-use super::matrix::{COLUMNS, Patch, Rows};
+use super::matrix::{COLUMNS, Patch, Rows, WindowRun};
 #[cfg(riscv)]
 use super::riscv as core_kernels;
 #[cfg(not(plain))]
@@ -60,14 +60,14 @@ impl<'a> Eight<'a> {
     fn of_block(&self, block: usize) -> &'a [u8] {
         let bytes = self.taps.wrapping_mul(ROWS);
         let first = block.wrapping_mul(bytes);
-        self.bytes.get(first..first.wrapping_add(bytes)).unwrap_or_default()
+        self.bytes.get(first..first.wrapping_add(bytes)).unwrap_or_else(|| unreachable_in_checked_model!())
     }
 
     /// Returns the weights of a row that is in no block.
     #[inline(always)]
     fn of_row(&self, row: usize) -> &'a [u8] {
         let first = row.wrapping_mul(self.taps);
-        self.bytes.get(first..first.wrapping_add(self.taps)).unwrap_or_default()
+        self.bytes.get(first..first.wrapping_add(self.taps)).unwrap_or_else(|| unreachable_in_checked_model!())
     }
 }
 
@@ -75,7 +75,7 @@ impl Rows for Eight<'_> {
     const BYTES: usize = core_kernels::BYTES;
 
     #[inline(always)]
-    fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Result<&[i8], (usize, i8)>, taps: usize) {
+    fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: WindowRun<'_>, taps: usize) {
         core_kernels::lay(patch, column, tap, values, taps);
     }
 

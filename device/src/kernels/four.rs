@@ -3,7 +3,7 @@
 use attar_shared::{Channels, ROWS, nibbles};
 
 use super::Slide;
-use super::matrix::{COLUMNS, Patch, Rows, each_block};
+use super::matrix::{COLUMNS, Patch, Rows, WindowRun, each_block};
 use super::plain;
 use super::slide::{Finish, Pixel};
 
@@ -19,7 +19,7 @@ impl<'a> Four<'a> {
     fn of_row(self, row: usize) -> &'a [u8] {
         let bytes = self.taps.div_ceil(2);
         let first = row.wrapping_mul(bytes);
-        self.bytes.get(first..first.wrapping_add(bytes)).unwrap_or_default()
+        self.bytes.get(first..first.wrapping_add(bytes)).unwrap_or_else(|| unreachable_in_checked_model!())
     }
 }
 
@@ -27,7 +27,7 @@ impl Rows for Four<'_> {
     const BYTES: usize = plain::BYTES;
 
     #[inline(always)]
-    fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Result<&[i8], (usize, i8)>, taps: usize) {
+    fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: WindowRun<'_>, taps: usize) {
         plain::lay(patch, column, tap, values, taps);
     }
 
@@ -67,7 +67,7 @@ impl Rows for Four<'_> {
 #[inline(never)]
 fn patch_row(weights: &[u8], taps: usize, patch: &Patch<'_>) -> [i32; COLUMNS] {
     let [mut p, mut q] = [0; COLUMNS];
-    let values = patch.bytes.get(..taps.wrapping_mul(COLUMNS)).unwrap_or_default();
+    let values = patch.bytes.get(..taps.wrapping_mul(COLUMNS)).unwrap_or_else(|| unreachable_in_checked_model!());
     let (pairs, left) = values.as_chunks::<{ 2 * COLUMNS }>();
     let mut weights = weights.iter();
     for (&[x0, y0, x1, y1], &byte) in pairs.iter().zip(&mut weights) {

@@ -96,7 +96,8 @@ impl<'a> Fours<'a> {
         let count = over.depth & !3;
         let there = weights.get(..over.len).zip(channels.pointers(0, count));
         let count = if there.is_some() { count } else { 0 };
-        let (weights, (biases, multipliers, shifts)) = there.unwrap_or((&[], NOWHERE));
+        let (weights, (biases, multipliers, shifts)) =
+            there.unwrap_or_else(|| unreachable_in_checked_model!((&[], NOWHERE)));
         job.end = End {
             biases,
             multipliers,

@@ -19,8 +19,8 @@ pub(super) trait Rows {
     /// What a patch takes for each tap of both pixels; a model has four bytes for it.
     const BYTES: usize;
 
-    /// Puts what a run of a window shows into a patch of so many taps, from a tap on; how many times which value is padding.
-    fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Result<&[i8], (usize, i8)>, taps: usize);
+    /// Puts what a run of a window shows into a patch of `taps` taps, from tap `tap` on.
+    fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: WindowRun<'_>, taps: usize);
 
     /// Puts the rows of a window that lies in the input into a patch, from the values that it reaches over, and returns whether
     /// it could.
@@ -71,6 +71,20 @@ pub(super) trait Rows {
     fn row_of_vector(&self, row: usize, values: &[i8]) -> i32;
 }
 
+/// Values that a window shows one after the other.
+#[derive(Clone, Copy)]
+pub(super) enum WindowRun<'a> {
+    /// Values of the input.
+    Values(&'a [i8]),
+    /// Padding: the same value `len` times.
+    Padding {
+        /// The number of values.
+        len: usize,
+        /// The zero point of the input.
+        value: i8,
+    },
+}
+
 /// What a window shows at two pixels, laid out for a kernel.
 pub(super) struct Patch<'a> {
     /// The values, in the order of the kernel that reads them; on a board aligned to four bytes.
@@ -89,6 +103,16 @@ impl Patch<'_> {
         self.totals = [0; COLUMNS];
         #[cfg(thumb1)]
         (self.negatives = 0);
+    }
+
+    /// Adds to the sum of a pixel's values.
+    #[inline(always)]
+    pub(super) fn add_total(&mut self, column: usize, total: i32) {
+        if let Some(sum) = self.totals.get_mut(column) {
+            *sum = sum.wrapping_add(total);
+        } else {
+            unreachable_in_checked_model!()
+        }
     }
 }
 
@@ -201,24 +225,27 @@ fn gather_runs<R: Rows>(slide: &Slide<'_>, over: &Over, pixel: Pixel, column: us
             let mut places = window.as_mut_slice();
             for row in 0..over.vertical.kernel as usize {
                 let first = at.wrapping_add(row.wrapping_mul(over.row));
-                copy(places, slide.values(first, over.width).unwrap_or_default());
-                places = places.get_mut(over.width..).unwrap_or_default();
+                copy(places, slide.values(first, over.width).unwrap_or_else(|| unreachable_in_checked_model!()));
+                places = places.get_mut(over.width..).unwrap_or_else(|| unreachable_in_checked_model!());
             }
         }
         _ => over.runs(pixel, |place, run, count| {
             let values = match run {
-                Run::Values(first) => Ok(slide.values(first, count).unwrap_or_default()),
-                Run::Padding => Err((count, slide.input.zero_point)),
+                Run::Values(first) => {
+                    WindowRun::Values(slide.values(first, count).unwrap_or_else(|| unreachable_in_checked_model!()))
+                }
+                Run::Padding => WindowRun::Padding { len: count, value: slide.input.zero_point },
             };
             if !is_small {
                 R::lay(patch, column, place, values, len);
-            } else if let Ok(values) = values {
-                copy(window.get_mut(place..).unwrap_or_default(), values);
+            } else if let WindowRun::Values(values) = values {
+                copy(window.get_mut(place..).unwrap_or_else(|| unreachable_in_checked_model!()), values);
             }
         }),
     }
     if is_small {
-        R::lay(patch, column, 0, Ok(window.get(..len).unwrap_or_default()), len);
+        let values = window.get(..len).unwrap_or_else(|| unreachable_in_checked_model!());
+        R::lay(patch, column, 0, WindowRun::Values(values), len);
     }
 }
 
@@ -226,7 +253,8 @@ fn gather_runs<R: Rows>(slide: &Slide<'_>, over: &Over, pixel: Pixel, column: us
 #[inline(always)]
 fn copy(places: &mut [i8], values: &[i8]) {
     let (words, bytes) = values.as_chunks::<4>();
-    let (places, rest) = places.split_at_mut_checked(words.len().wrapping_mul(4)).unwrap_or_default();
+    let (places, rest) =
+        places.split_at_mut_checked(words.len().wrapping_mul(4)).unwrap_or_else(|| unreachable_in_checked_model!());
     places.as_chunks_mut::<4>().0.iter_mut().zip(words).for_each(|(place, word)| *place = *word);
     rest.iter_mut().zip(bytes).for_each(|(place, byte)| *place = *byte);
 }

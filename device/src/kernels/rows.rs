@@ -16,7 +16,10 @@ pub(super) fn vector(slide: &mut Slide<'_>, channels: &Channels<'_>, weights: &[
     let done = fours(slide, channels, weights, &finish);
     for row in done..usize::from(slide.output.shape.channels) {
         let first = row.wrapping_mul(taps);
-        let sum = row_of_vector(weights.get(first..first.wrapping_add(taps)).unwrap_or_default(), slide.all());
+        let sum = row_of_vector(
+            weights.get(first..first.wrapping_add(taps)).unwrap_or_else(|| unreachable_in_checked_model!()),
+            slide.all(),
+        );
         slide.end(&finish, channels, Pixel::FIRST, row, &[sum]);
     }
 }

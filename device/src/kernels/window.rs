@@ -224,7 +224,7 @@ impl Over {
         let mut first = self.place(pixel, rows.start, columns.start).wrapping_add(channel);
         let reach = columns.len().wrapping_sub(1).wrapping_mul(self.depth).wrapping_add(N);
         for _ in rows {
-            let mut rest = slide.values(first, reach).unwrap_or_default();
+            let mut rest = slide.values(first, reach).unwrap_or_else(|| unreachable_in_checked_model!());
             while let Some(values) = rest.first_chunk::<N>() {
                 with(values);
                 rest = rest.get(self.depth..).unwrap_or_default();

@@ -3,7 +3,7 @@
 use core::arch::naked_asm;
 
 use super::BYTES;
-use crate::kernels::matrix::{COLUMNS, Patch};
+use crate::kernels::matrix::{COLUMNS, Patch, WindowRun};
 use crate::kernels::window::Over;
 
 /// The greatest window, in values, that assembly puts together on the stack.
@@ -11,21 +11,18 @@ const SMALL: usize = 64;
 
 /// Puts what a run of a window shows into a patch.
 #[inline(never)]
-pub(in crate::kernels) fn lay(
-    patch: &mut Patch<'_>,
-    column: usize,
-    tap: usize,
-    values: Result<&[i8], (usize, i8)>,
-    taps: usize,
-) {
+pub(in crate::kernels) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: WindowRun<'_>, taps: usize) {
     let whole = taps & !3;
     let mut tap = tap;
     let mut total = 0i32;
     match values {
-        Ok(values) => {
+        WindowRun::Values(values) => {
             let len = values.len().min(whole.saturating_sub(tap));
             let (fast, slow) = if tap & 3 == 0 { (len & !3, values.get(len & !3..)) } else { (0, Some(values)) };
-            let places = patch.bytes.get_mut(tap.wrapping_mul(BYTES)..tap.wrapping_add(fast).wrapping_mul(BYTES));
+            let places = patch
+                .bytes
+                .get_mut(tap.wrapping_mul(BYTES)..tap.wrapping_add(fast).wrapping_mul(BYTES))
+                .or_else(|| unreachable_in_checked_model!());
             if let (Some(places), true) = (places, fast > 0) {
                 // SAFETY: there are `fast` values, and four bytes of the patch for each; a column begins a word further on.
                 total = unsafe {
@@ -33,19 +30,28 @@ pub(in crate::kernels) fn lay(
                 };
                 tap = tap.wrapping_add(fast);
             }
-            for &value in slow.unwrap_or_default() {
+            for &value in slow.unwrap_or_else(|| unreachable_in_checked_model!()) {
                 put(patch.bytes, column, tap, value, whole);
                 total = total.wrapping_add(value.into());
                 tap = tap.wrapping_add(1);
             }
         }
-        Err((len, value)) => {
+        WindowRun::Padding { len, value } => {
             total = i32::from(value).wrapping_mul(len as i32);
             let end = tap.wrapping_add(len);
             let fast = if tap & 3 == 0 { len.min(whole.saturating_sub(tap)) & !3 } else { 0 };
-            let places = patch.bytes.get_mut(tap.wrapping_mul(BYTES)..tap.wrapping_add(fast).wrapping_mul(BYTES));
+            let places = patch
+                .bytes
+                .get_mut(tap.wrapping_mul(BYTES)..tap.wrapping_add(fast).wrapping_mul(BYTES))
+                .or_else(|| unreachable_in_checked_model!());
             let [low, high] = i16::from(value).to_le_bytes().map(u8::cast_signed);
-            for [first, second] in places.unwrap_or_default().as_chunks_mut::<4>().0.as_chunks_mut::<COLUMNS>().0 {
+            for [first, second] in places
+                .unwrap_or_else(|| unreachable_in_checked_model!())
+                .as_chunks_mut::<4>()
+                .0
+                .as_chunks_mut::<COLUMNS>()
+                .0
+            {
                 *(if column == 0 { first } else { second }) = [low, high, low, high];
             }
             for tap in tap.wrapping_add(fast)..end {
@@ -53,9 +59,7 @@ pub(in crate::kernels) fn lay(
             }
         }
     }
-    if let Some(sum) = patch.totals.get_mut(column) {
-        *sum = sum.wrapping_add(total);
-    }
+    patch.add_total(column, total);
 }
 
 /// Returns whether [`lay_rows`] can put windows into a patch.
@@ -85,6 +89,8 @@ pub(in crate::kernels) fn lay_rows(patch: &mut Patch<'_>, column: usize, values:
     };
     if let Some(sum) = patch.totals.get_mut(column) {
         *sum = total;
+    } else {
+        unreachable_in_checked_model!()
     }
     true
 }

@@ -2,7 +2,7 @@
 
 use core::arch::naked_asm;
 
-use crate::kernels::matrix::{COLUMNS, Patch};
+use crate::kernels::matrix::{COLUMNS, Patch, WindowRun};
 use crate::kernels::window::Over;
 
 /// Bytes that a patch takes for each tap.
@@ -10,20 +10,19 @@ pub(in crate::kernels) const BYTES: usize = COLUMNS;
 
 /// Puts what a run of a window shows into a patch.
 #[inline(never)]
-pub(in crate::kernels) fn lay(
-    patch: &mut Patch<'_>,
-    column: usize,
-    tap: usize,
-    values: Result<&[i8], (usize, i8)>,
-    taps: usize,
-) {
-    let len = values.map_or_else(|(len, _)| len, <[i8]>::len);
+pub(in crate::kernels) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: WindowRun<'_>, taps: usize) {
+    let len = match values {
+        WindowRun::Values(values) => values.len(),
+        WindowRun::Padding { len, .. } => len,
+    };
     let first = column.wrapping_mul(taps).wrapping_add(tap);
-    let Some(places) = patch.bytes.get_mut(first..first.wrapping_add(len)) else { return };
+    let Some(places) = patch.bytes.get_mut(first..first.wrapping_add(len)) else {
+        unreachable_in_checked_model!(return)
+    };
     match values {
         // SAFETY: there are as many values and as many places.
-        Ok(values) => unsafe { copy_rows(values.as_ptr(), places.as_mut_ptr(), len, 1, 0) },
-        Err((_, value)) => places.iter_mut().for_each(|place| *place = value),
+        WindowRun::Values(values) => unsafe { copy_rows(values.as_ptr(), places.as_mut_ptr(), len, 1, 0) },
+        WindowRun::Padding { value, .. } => places.iter_mut().for_each(|place| *place = value),
     }
 }
 
@@ -52,7 +51,10 @@ pub(in crate::kernels) fn lay_rows(patch: &mut Patch<'_>, column: usize, values:
 pub(in crate::kernels) fn row(weights: &[u8], patch: &Patch<'_>) -> [i32; COLUMNS] {
     [0, 1].map(|column: usize| {
         let first = column.wrapping_mul(weights.len());
-        let values = patch.bytes.get(first..first.wrapping_add(weights.len())).unwrap_or_default();
+        let values = patch
+            .bytes
+            .get(first..first.wrapping_add(weights.len()))
+            .unwrap_or_else(|| unreachable_in_checked_model!());
         crate::kernels::plain::row_of_vector(weights, values)
     })
 }
