@@ -13,3 +13,13 @@ macro_rules! unreachable_in_checked_model {
         $fallback
     }};
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    #[cfg_attr(debug_assertions, should_panic(expected = "a model that was checked cannot reach this"))]
+    fn branch_stops_a_build_with_debug_assertions_and_goes_on_in_others() {
+        let values: [&[i8]; 2] = [unreachable_in_checked_model!(), unreachable_in_checked_model!(&[1])];
+        assert_eq!(values, [[].as_slice(), &[1]]);
+    }
+}

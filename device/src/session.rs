@@ -6,7 +6,7 @@ use attar_shared::parts::{self, ALL_PARTS};
 use attar_shared::{FACTS_TENSOR, INPUT_TENSOR, Input, Kind, Model, Operator, Parameters, Quantization, Shape, Tensor};
 
 use crate::facts::{Encoded, byte_of};
-use crate::kernels::{self, Pair, Place, Slide, View, ViewMut};
+use crate::kernels::{self, Pair, PixelContext, Place, View, ViewMut};
 use crate::quantize::round_to_i8;
 use crate::{Error, Facts, Outputs, quantize};
 
@@ -371,7 +371,7 @@ impl<'a, const PARTS: u64> Session<'a, PARTS> {
 
     /// Returns input and output of an operator that is computed pixel by pixel, and the bytes where it lays out what its
     /// window shows, if it does.
-    fn slide<'s>(&'s mut self, operator: &'s Operator<'_>) -> Option<Slide<'s>> {
+    fn slide<'s>(&'s mut self, operator: &'s Operator<'_>) -> Option<PixelContext<'s>> {
         let input =
             place(&self.tensor(operator.inputs().first().copied().unwrap_or_else(|| unreachable_in_checked_model!())));
         let second = || operator.inputs().get(1).map(|&index| place(&self.tensor(index)));
@@ -383,7 +383,7 @@ impl<'a, const PARTS: u64> Session<'a, PARTS> {
         };
         let (arena, scratch) = self.arena.split_at_mut_checked(start).or_else(|| unreachable_in_checked_model!())?;
         let scratch = scratch.get_mut(..len).or_else(|| unreachable_in_checked_model!())?;
-        Some(Slide { arena, scratch, input, output, clamp: operator.clamp, addend })
+        Some(PixelContext { arena, scratch, input, output, clamp: operator.clamp, addend })
     }
 
     /// Calls a kernel on two inputs and the output, which may stand in the place of one of them.

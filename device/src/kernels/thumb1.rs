@@ -11,10 +11,9 @@ use core::mem::offset_of;
 
 use attar_shared::ROWS;
 
-use super::blocks::Blocks;
-use super::groups::Taps;
-use super::matrix::{COLUMNS, Patch, WindowRun};
-use super::window::Over;
+use super::jobs::{Taps, TileJob};
+use super::layout::{COLUMNS, Patch, WindowRun};
+use super::window::InputWindow;
 
 /// Bytes that a patch takes for each tap.
 pub(super) const BYTES: usize = 2 * COLUMNS;
@@ -35,19 +34,20 @@ pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Wind
 
 /// Returns whether [`lay_rows`] can put windows into a patch.
 #[inline(always)]
-pub(super) fn lays_rows(_over: &Over) -> bool {
+pub(super) fn lays_rows(_window: &InputWindow) -> bool {
     true
 }
 
 /// Puts the rows of a window that lies in the input into a patch, from the values that it reaches over, and returns whether it
 /// could.
 #[inline(always)]
-pub(super) fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], over: &Over) -> bool {
+pub(super) fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], window: &InputWindow) -> bool {
     let (mut start, mut tap) = (0usize, 0usize);
-    for _ in 0..over.vertical.kernel {
-        let row = values.get(start..start.wrapping_add(over.width)).unwrap_or_else(|| unreachable_in_checked_model!());
+    for _ in 0..window.vertical.kernel {
+        let row =
+            values.get(start..start.wrapping_add(window.width)).unwrap_or_else(|| unreachable_in_checked_model!());
         lay_row(patch, column, tap, row);
-        (start, tap) = (start.wrapping_add(over.row), tap.wrapping_add(over.width));
+        (start, tap) = (start.wrapping_add(window.row), tap.wrapping_add(window.width));
     }
     true
 }
@@ -303,7 +303,7 @@ macro_rules! channel {
 ///
 /// There are four weights and a word of the patch for each tap; the patch is aligned to words.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8, taps: usize, job: &mut Blocks) {
+pub(super) unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8, taps: usize, job: &mut TileJob) {
     naked_asm!(
         "push {{r4, r5, r6, r7, lr}}",
         "mov r4, r8",
@@ -362,8 +362,8 @@ pub(super) unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8,
         "mov r10, r6",
         "mov r11, r7",
         "pop {{r4, r5, r6, r7, pc}}",
-        start = const offset_of!(Blocks, start),
-        sums = const offset_of!(Blocks, sums),
+        start = const offset_of!(TileJob, start),
+        sums = const offset_of!(TileJob, sums),
     )
 }
 

@@ -3,8 +3,8 @@
 use core::arch::naked_asm;
 
 use super::BYTES;
-use crate::kernels::matrix::{COLUMNS, Patch, WindowRun};
-use crate::kernels::window::Over;
+use crate::kernels::layout::{COLUMNS, Patch, WindowRun};
+use crate::kernels::window::InputWindow;
 
 /// The greatest window, in values, that assembly puts together on the stack.
 const SMALL: usize = 64;
@@ -64,26 +64,26 @@ pub(in crate::kernels) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, 
 
 /// Returns whether [`lay_rows`] can put windows into a patch.
 #[inline(always)]
-pub(in crate::kernels) fn lays_rows(over: &Over) -> bool {
-    over.len > 0 && (over.width.is_multiple_of(4) || over.len <= SMALL)
+pub(in crate::kernels) fn lays_rows(window: &InputWindow) -> bool {
+    window.len > 0 && (window.width.is_multiple_of(4) || window.len <= SMALL)
 }
 
 /// Puts the rows of a window that lies in the input into a patch, from the values that it reaches over, and returns whether it
 /// could.
 #[inline(always)]
-pub(in crate::kernels) fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], over: &Over) -> bool {
-    let len = over.width;
-    if patch.bytes.len() / BYTES < over.len || values.len() < over.reach || over.len == 0 {
+pub(in crate::kernels) fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], window: &InputWindow) -> bool {
+    let len = window.width;
+    if patch.bytes.len() / BYTES < window.len || values.len() < window.reach || window.len == 0 {
         return false;
     }
     let places = patch.bytes.as_mut_ptr().wrapping_add(column.wrapping_mul(4));
-    let (rows, skip) = (over.vertical.kernel as usize, over.row.wrapping_sub(len));
+    let (rows, skip) = (window.vertical.kernel as usize, window.row.wrapping_sub(len));
     let total = if len & 3 == 0 {
         // SAFETY: every row lies in the values, and the patch has four bytes for each value.
         unsafe { spread_rows(values.as_ptr(), places, len / 4, rows, skip) }
-    } else if over.len <= SMALL {
+    } else if window.len <= SMALL {
         // SAFETY: as above; a window has no more values than that.
-        unsafe { spread_small(values.as_ptr(), places, len, rows, skip, over.len, column.wrapping_mul(2)) }
+        unsafe { spread_small(values.as_ptr(), places, len, rows, skip, window.len, column.wrapping_mul(2)) }
     } else {
         return false;
     };
@@ -101,12 +101,17 @@ pub(in crate::kernels) fn lay_rows(patch: &mut Patch<'_>, column: usize, values:
 ///
 /// [`lays_rows`] is true of the window, the patch has four bytes for each of its taps, and both pixels' rows are there.
 #[inline(always)]
-pub(in crate::kernels) unsafe fn lay_pair(patch: &mut Patch<'_>, values: *const i8, right: usize, over: &Over) {
-    let rows = over.vertical.kernel as usize;
-    let skip = over.row.wrapping_sub(over.width);
-    if over.width & 3 == 0 {
+pub(in crate::kernels) unsafe fn lay_pair(
+    patch: &mut Patch<'_>,
+    values: *const i8,
+    right: usize,
+    window: &InputWindow,
+) {
+    let rows = window.vertical.kernel as usize;
+    let skip = window.row.wrapping_sub(window.width);
+    if window.width & 3 == 0 {
         // SAFETY: as the caller promises.
-        let both = unsafe { spread_pair(values, patch.bytes.as_mut_ptr(), over.width / 4, rows, skip, right) };
+        let both = unsafe { spread_pair(values, patch.bytes.as_mut_ptr(), window.width / 4, rows, skip, right) };
         patch.totals = [both as i32, (both >> 32) as i32];
         return;
     }
@@ -114,7 +119,7 @@ pub(in crate::kernels) unsafe fn lay_pair(patch: &mut Patch<'_>, values: *const 
         let (values, places) = (values.wrapping_add(right.wrapping_mul(column)), patch.bytes.as_mut_ptr());
         let (places, back) = (places.wrapping_add(column.wrapping_mul(4)), column.wrapping_mul(2));
         // SAFETY: as the caller promises.
-        *total = unsafe { spread_small(values, places, over.width, rows, skip, over.len, back) };
+        *total = unsafe { spread_small(values, places, window.width, rows, skip, window.len, back) };
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Place {
 /// What an operator reads and writes that is computed pixel by pixel: its output may slide over its input, since a pixel is
 /// written when nothing that a later pixel reads stands in its place any more.
 #[derive(Debug)]
-pub(crate) struct Slide<'a> {
+pub(crate) struct PixelContext<'a> {
     /// The arena without the scratch.
     pub arena: &'a mut [i8],
     /// Bytes of the arena in which no tensor is alive; as many as happen to be there.
@@ -38,7 +38,7 @@ pub(crate) struct Slide<'a> {
     pub addend: Option<(&'a Addend, Place)>,
 }
 
-impl<'a> Slide<'a> {
+impl<'a> PixelContext<'a> {
     /// Returns some values of the input.
     #[inline(always)]
     pub(super) fn values(&self, first: usize, len: usize) -> Option<&[i8]> {
@@ -81,7 +81,7 @@ impl<'a> Slide<'a> {
     // Where a core has assembly, it does this by itself for most channels.
     #[cfg_attr(plain, inline(always))]
     #[cfg_attr(not(plain), inline(never))]
-    pub(super) fn end<const N: usize>(
+    pub(super) fn write_sums<const N: usize>(
         &mut self,
         finish: &Finish<'_>,
         channels: &Channels<'_>,
@@ -119,7 +119,7 @@ impl<'a> Slide<'a> {
         self.bring(clamp, self.place(pixel, 0), count);
     }
 
-    /// As [`Slide::bring_into`], of all channels of a pixel and of those that follow it.
+    /// As [`PixelContext::bring_into`], of all channels of a pixel and of those that follow it.
     #[cfg(not(plain))]
     pub(super) fn bring_all_into(&mut self, clamp: Clamp, pixel: Pixel, following: Following, pixels: usize) {
         let depth = usize::from(self.output.shape.channels);

@@ -1,6 +1,6 @@
 //! The sums of 8-bit weights in plain Rust.
 
-use super::matrix::{COLUMNS, Patch, WindowRun};
+use super::layout::{COLUMNS, Patch, WindowRun};
 
 /// Bytes that a patch takes for each tap.
 pub(super) const BYTES: usize = COLUMNS;

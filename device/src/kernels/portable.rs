@@ -7,8 +7,8 @@
 
 use attar_shared::ROWS;
 
-use super::matrix::{COLUMNS, Patch, Sums, WindowRun};
-use super::window::Over;
+use super::layout::{COLUMNS, Patch, Sums, WindowRun};
+use super::window::InputWindow;
 
 /// Halves of a group of weights.
 const LANES: usize = 8;
@@ -55,15 +55,16 @@ pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Wind
 /// Puts the rows of a window that lies in the input into a patch, from the values that it reaches over, and returns whether it
 /// could.
 #[inline(always)]
-pub(super) fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], over: &Over) -> bool {
-    if !over.width.is_multiple_of(4) {
+pub(super) fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], window: &InputWindow) -> bool {
+    if !window.width.is_multiple_of(4) {
         return false;
     }
     let (mut start, mut tap) = (0usize, 0usize);
-    for _ in 0..over.vertical.kernel {
-        let row = values.get(start..start.wrapping_add(over.width)).unwrap_or_else(|| unreachable_in_checked_model!());
-        lay(patch, column, tap, WindowRun::Values(row), over.len);
-        (start, tap) = (start.wrapping_add(over.row), tap.wrapping_add(over.width));
+    for _ in 0..window.vertical.kernel {
+        let row =
+            values.get(start..start.wrapping_add(window.width)).unwrap_or_else(|| unreachable_in_checked_model!());
+        lay(patch, column, tap, WindowRun::Values(row), window.len);
+        (start, tap) = (start.wrapping_add(window.row), tap.wrapping_add(window.width));
     }
     true
 }

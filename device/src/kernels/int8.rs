@@ -4,45 +4,29 @@ use attar_shared::Channels;
 #[cfg(plain)]
 use attar_shared::ROWS;
 
-use super::Slide;
-#[cfg(not(plain))]
-use super::blocks::Whole;
-#[cfg(dsp)]
-use super::dsp as core_kernels;
-#[cfg(helium)]
-use super::helium as core_kernels;
+use super::layout::{COLUMNS, Patch, WindowRun};
+use super::matrix::TileWeights;
 #[cfg(plain)]
 use super::matrix::each_block;
-use super::matrix::{COLUMNS, Patch, Rows, WindowRun};
-#[cfg(riscv)]
-use super::riscv as core_kernels;
 #[cfg(not(plain))]
-use super::slide::Following;
-use super::slide::{Finish, Pixel};
-#[cfg(thumb1)]
-use super::thumb1 as core_kernels;
-#[cfg(thumb2)]
-use super::thumb2 as core_kernels;
-#[cfg(plain)]
-use super::wide as core_kernels;
-use super::window::Over;
-
-/// Bytes that a patch takes for each tap.
+use super::pixel_context::Following;
+use super::pixel_context::{Finish, Pixel};
 #[cfg(not(plain))]
-pub(super) const BYTES: usize = core_kernels::BYTES;
-
-#[cfg(not(plain))]
-pub(super) use core_kernels::lay_rows;
+use super::register_tile::RegisterTiles;
+#[cfg(any(plain, helium))]
+use super::target;
+use super::window::InputWindow;
+use super::{PixelContext, target_patch};
 
 /// Weights of 8 bits in the order of the file.
-pub(super) struct Eight<'a> {
+pub(super) struct Int8Weights<'a> {
     bytes: &'a [u8],
     taps: usize,
     #[cfg(not(plain))]
-    whole: Whole<'a>,
+    tiles: RegisterTiles<'a>,
 }
 
-impl<'a> Eight<'a> {
+impl<'a> Int8Weights<'a> {
     /// Returns weights with so many taps a row.
     #[inline(always)]
     pub(super) fn new(bytes: &'a [u8], taps: usize, _channels: &Channels<'a>) -> Self {
@@ -50,7 +34,7 @@ impl<'a> Eight<'a> {
             bytes,
             taps,
             #[cfg(not(plain))]
-            whole: Whole::new(bytes, taps, _channels),
+            tiles: RegisterTiles::new(bytes, taps, _channels),
         }
     }
 
@@ -71,87 +55,84 @@ impl<'a> Eight<'a> {
     }
 }
 
-impl Rows for Eight<'_> {
-    const BYTES: usize = core_kernels::BYTES;
+impl TileWeights for Int8Weights<'_> {
+    const BYTES: usize = target_patch::BYTES;
 
     #[inline(always)]
     fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: WindowRun<'_>, taps: usize) {
-        core_kernels::lay(patch, column, tap, values, taps);
+        target_patch::lay(patch, column, tap, values, taps);
     }
 
     #[inline(always)]
-    fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], over: &Over) -> bool {
-        #[cfg(not(plain))]
-        return lay_rows(patch, column, values, over);
-        #[cfg(plain)]
-        core_kernels::lay_rows(patch, column, values, over)
+    fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], window: &InputWindow) -> bool {
+        target_patch::lay_rows(patch, column, values, window)
     }
 
     #[cfg(not(plain))]
     #[inline(always)]
-    fn lays_rows(over: &Over) -> bool {
-        core_kernels::lays_rows(over)
+    fn lays_rows(window: &InputWindow) -> bool {
+        target_patch::lays_rows(window)
     }
 
     #[cfg(not(plain))]
     #[inline(always)]
     fn run(
         &mut self,
-        slide: &mut Slide<'_>,
-        over: &Over,
+        context: &mut PixelContext<'_>,
+        window: &InputWindow,
         first: Pixel,
         following: Following,
         patch: &mut Patch<'_>,
         finish: &Finish<'_>,
     ) -> usize {
-        self.whole.row(slide, over, first, following, patch, finish)
+        self.tiles.row(context, window, first, following, patch, finish)
     }
 
     #[cfg(not(plain))]
     #[inline(always)]
     fn blocks(
         &mut self,
-        slide: &mut Slide<'_>,
+        context: &mut PixelContext<'_>,
         pair: &[Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
-        end: (&Channels<'_>, &Finish<'_>),
+        epilogue: (&Channels<'_>, &Finish<'_>),
     ) {
-        self.whole.pair(slide, pair, patch, end.1);
+        self.tiles.pair(context, pair, patch, epilogue.1);
     }
 
     #[cfg(plain)]
     #[inline(always)]
     fn blocks(
         &mut self,
-        slide: &mut Slide<'_>,
+        context: &mut PixelContext<'_>,
         pair: &[Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
-        end: (&Channels<'_>, &Finish<'_>),
+        epilogue: (&Channels<'_>, &Finish<'_>),
     ) {
-        each_block(slide, pair, end, |_, block| core_kernels::block(self.of_block(block), patch));
+        each_block(context, pair, epilogue, |_, block| target::block(self.of_block(block), patch));
     }
 
     #[inline(always)]
     fn row(&self, row: usize, patch: &Patch<'_>) -> [i32; COLUMNS] {
-        core_kernels::row(self.of_row(row), patch)
+        target_patch::row(self.of_row(row), patch)
     }
 
     #[inline(always)]
-    fn blocks_of_vector(&mut self, slide: &mut Slide<'_>, end: (&Channels<'_>, &Finish<'_>)) {
+    fn blocks_of_vector(&mut self, context: &mut PixelContext<'_>, epilogue: (&Channels<'_>, &Finish<'_>)) {
         #[cfg(helium)]
-        let total = core_kernels::total(slide.all());
+        let total = target::total(context.all());
         #[cfg(not(helium))]
-        let total = slide.all().iter().fold(0i32, |total, &value| total.wrapping_add(value.into()));
+        let total = context.all().iter().fold(0i32, |total, &value| total.wrapping_add(value.into()));
         #[cfg(not(plain))]
-        self.whole.vector(slide, total, end.1);
+        self.tiles.vector(context, total, epilogue.1);
         #[cfg(plain)]
-        each_block(slide, &[Some(Pixel::FIRST), None], end, |slide, block| {
-            core_kernels::block_of_vector(self.of_block(block), slide.all(), total).map(|sum| [sum, 0])
+        each_block(context, &[Some(Pixel::FIRST), None], epilogue, |context, block| {
+            target::block_of_vector(self.of_block(block), context.all(), total).map(|sum| [sum, 0])
         });
     }
 
     #[inline(always)]
     fn row_of_vector(&self, row: usize, values: &[i8]) -> i32 {
-        super::plain::row_of_vector(self.of_row(row), values)
+        super::scalar::row_of_vector(self.of_row(row), values)
     }
 }

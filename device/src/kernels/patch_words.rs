@@ -2,12 +2,9 @@
 //! the second; of taps that are left over a byte of each pixel.
 #![allow(unsafe_code)]
 
-use super::matrix::{COLUMNS, Patch, WindowRun};
-#[cfg(riscv)]
-use super::riscv::spread;
-#[cfg(thumb2)]
-use super::thumb2::spread;
-use super::window::Over;
+use super::layout::{COLUMNS, Patch, WindowRun};
+use super::target::spread;
+use super::window::InputWindow;
 
 /// Bytes that a patch takes for each tap.
 pub(super) const BYTES: usize = COLUMNS;
@@ -40,23 +37,23 @@ pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Wind
 
 /// Returns whether [`lay_rows`] can put windows into a patch.
 #[inline(always)]
-pub(super) fn lays_rows(over: &Over) -> bool {
-    over.width.is_multiple_of(4)
+pub(super) fn lays_rows(window: &InputWindow) -> bool {
+    window.width.is_multiple_of(4)
 }
 
 /// Puts the rows of a window that lies in the input into a patch, from the values that it reaches over, and returns whether it
 /// could.
 #[inline(always)]
-pub(super) fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], over: &Over) -> bool {
-    if over.width & 3 != 0 {
+pub(super) fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], window: &InputWindow) -> bool {
+    if window.width & 3 != 0 {
         return false;
     }
     let (mut total, mut start, mut tap) = (0i32, 0usize, 0usize);
-    for _ in 0..over.vertical.kernel {
+    for _ in 0..window.vertical.kernel {
         let words =
-            values.get(start..start.wrapping_add(over.width)).unwrap_or_else(|| unreachable_in_checked_model!());
+            values.get(start..start.wrapping_add(window.width)).unwrap_or_else(|| unreachable_in_checked_model!());
         total = total.wrapping_add(lay_words(patch, column, tap, words));
-        (start, tap) = (start.wrapping_add(over.row), tap.wrapping_add(over.width));
+        (start, tap) = (start.wrapping_add(window.row), tap.wrapping_add(window.width));
     }
     if let Some(sum) = patch.totals.get_mut(column) {
         *sum = total;
