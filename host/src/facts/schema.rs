@@ -14,7 +14,7 @@ use super::{Encoder, Fact, Scope, Value};
 use crate::data::Array;
 use crate::data::readers::csv::{Dialect, Table as Csv};
 use crate::support::files;
-use crate::support::suggest::{nearest, shortened};
+use crate::support::suggest::{did_you_mean, shortened};
 
 /// The values of one fact, a sample each; `None` is missing. A category's is the index of its value, a flag's 0 or 1.
 pub type FactColumn = Vec<Option<f32>>;
@@ -135,8 +135,7 @@ impl GivenFact {
                 Some(index) => Ok(Some(index as f32)),
                 None if is_missing(text) => Ok(None),
                 None => {
-                    let near = nearest(text, values.iter().map(String::as_str));
-                    let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+                    let near = did_you_mean(text, values.iter().map(String::as_str));
                     bail!("has no value {:?}{near}", shortened(text))
                 }
             }
@@ -531,8 +530,7 @@ fn read_table(
         .map(|value| {
             let mut found = keys.iter().enumerate().filter(|(_, key)| *key == value).map(|(row, _)| row);
             let row = found.next().with_context(|| {
-                let near = nearest(value, keys.iter().copied());
-                let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+                let near = did_you_mean(value, keys.iter().copied());
                 format!("{}: fact {:?}: no row has {key} = {value:?}{near}", path.display(), fact.name)
             })?;
             ensure!(

@@ -7,7 +7,7 @@ use anyhow::{Result, bail, ensure};
 use super::expression::Entry;
 use super::expression::units::Unit;
 use super::{Fact, Value};
-use crate::support::suggest::nearest;
+use crate::support::suggest::did_you_mean;
 
 /// Names with what stands behind them.
 #[derive(Debug, Clone, Default)]
@@ -27,11 +27,8 @@ impl Scope {
         let mut scope = Self::default();
         for name in units.keys() {
             if !inputs.contains(name) {
-                let near = nearest(name, inputs.iter().map(String::as_str));
-                bail!(
-                    "input.units names {name:?}, which is no input{}",
-                    near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default()
-                );
+                let near = did_you_mean(name, inputs.iter().map(String::as_str));
+                bail!("input.units names {name:?}, which is no input{near}");
             }
         }
         for (place, name) in inputs.iter().enumerate().take(usize::from(u16::MAX)) {
@@ -82,7 +79,7 @@ impl Scope {
     pub fn find(&self, name: &str) -> Result<&Entry> {
         let Some(entry) = self.entries.get(name) else {
             let names = || self.entries.keys().map(String::as_str);
-            let near = nearest(name, names()).map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+            let near = did_you_mean(name, names());
             bail!("there is no fact or input {name:?}{near}; there are {}", names().collect::<Vec<_>>().join(", "));
         };
         Ok(entry)
