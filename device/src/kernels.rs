@@ -1,48 +1,94 @@
-//! The kernels: one operator a file, over an arena whose places a parsed model guarantees.
+//! The kernels, over an arena whose places a parsed model guarantees.
 //!
 //! All sums are exact in 32 bits, so their order is free: a kernel for a core may block and vectorise as it likes and has to
-//! equal the plain one bit for bit. Convolution and dense share one driver, [`matrix`]; what differs from core to core are
-//! the sums of a block of weights, in [`eight`].
+//! equal the plain one bit for bit.
+//!
+//! # Which file computes what
+//!
+//! | operator | driver | sums of the portable build | sums of a core with assembly |
+//! |---|---|---|---|
+//! | convolution, dense, 8 bits | `convolution`, `dense`, `matrix` with `int8` | `portable` | `register_tile` and the core's file |
+//! | convolution, dense, 4 bits | `convolution`, `dense`, `matrix` with `int4` | `int4` over `scalar` | the same |
+//! | dense, row by row | `dense`, `dense_rows` | `scalar` | `register_tile` on `helium`, else `scalar` |
+//! | depthwise convolution | `depthwise` | `depthwise` | `depthwise_tiles`, its `three_by_three` on `dsp`, and the core's file |
+//! | pools | `average_pool`, `max_pool` | the same | the same |
+//! | addition, multiplication | `add`, `multiply` over `pair` | the same | the same |
+//! | the others | `bag`, `concat`, `delay`, `table` | the same | the same |
+//!
+//! | core | sums | layout of a patch | end of a sum |
+//! |---|---|---|---|
+//! | Cortex-M4, M7, M33 (`dsp`) | `dsp` | `dsp::patch`, halves | in the assembly; `saturating` for the channels left over |
+//! | Cortex-M55, M85 (`helium`) | `helium` | `helium::patch`, bytes | likewise |
+//! | Cortex-M3 (`thumb2`) | `thumb2` | `patch_words`, words of four bytes | `saturating` |
+//! | Cortex-M0, M0+, M23 (`thumb1`) | `thumb1` | `thumb1`, both pixels in a word | `saturating` |
+//! | RV32IM (`riscv`) | `riscv` | `patch_words` | `pixel_context` |
+//! | all others (`plain`) | `portable` | `portable`, halves | `pixel_context` |
+//!
+//! Below every driver: `pixel_context` (input, output and the order of pixels), `window` (what a window shows), `layout`
+//! (a patch: the values of a window, laid out for a kernel), `jobs` (what assembly reads). `layout` and `jobs` import no kernel.
 
 mod add;
 mod average_pool;
 mod bag;
-#[cfg(not(plain))]
-mod blocks;
 mod concat;
 mod convolution;
 mod delay;
 mod dense;
+mod dense_rows;
 mod depthwise;
+#[cfg(not(plain))]
+mod depthwise_tiles;
 #[cfg(dsp)]
 mod dsp;
-mod eight;
-mod four;
-#[cfg(any(thumb2, riscv))]
-mod fours;
-#[cfg(not(plain))]
-mod groups;
 #[cfg(helium)]
 mod helium;
+mod int4;
+mod int8;
+#[cfg(not(plain))]
+mod jobs;
+mod layout;
 mod matrix;
 mod max_pool;
 mod multiply;
 mod pair;
-mod plain;
+#[cfg(any(thumb2, riscv))]
+mod patch_words;
+mod pixel_context;
+#[cfg(plain)]
+mod portable;
+#[cfg(not(plain))]
+mod register_tile;
 #[cfg(riscv)]
 mod riscv;
-mod rows;
 #[cfg(any(dsp, helium, thumb2, thumb1))]
 mod saturating;
-mod slide;
+mod scalar;
 mod table;
 #[cfg(thumb1)]
 mod thumb1;
 #[cfg(thumb2)]
 mod thumb2;
-#[cfg(plain)]
-mod wide;
 mod window;
+
+/// The kernels of the core that this is built for.
+#[cfg(dsp)]
+use dsp as target;
+#[cfg(helium)]
+use helium as target;
+#[cfg(plain)]
+use portable as target;
+#[cfg(riscv)]
+use riscv as target;
+#[cfg(thumb1)]
+use thumb1 as target;
+#[cfg(thumb2)]
+use thumb2 as target;
+
+/// How that core lays out a patch.
+#[cfg(any(thumb2, riscv))]
+use patch_words as target_patch;
+#[cfg(not(any(thumb2, riscv)))]
+use target as target_patch;
 
 pub(crate) use add::add;
 pub(crate) use average_pool::average_pool;
@@ -55,7 +101,7 @@ pub(crate) use depthwise::depthwise;
 pub(crate) use max_pool::max_pool;
 pub(crate) use multiply::multiply;
 pub(crate) use pair::Pair;
-pub(crate) use slide::{Place, Slide};
+pub(crate) use pixel_context::{PixelContext, Place};
 pub(crate) use table::{table, table_over};
 
 use attar_shared::{AddConstants, Clamp, Requantization, Shape};

@@ -42,11 +42,14 @@
 //!
 //! Nothing here panics: sizes are checked where a caller hands something over, and a parsed model keeps every rule that
 //! the kernels rely on. The linker shows it, but for the library of signatures, which checks indices that depend on no data.
+//! A build with debug assertions panics where a rule that the parser checks is broken all the same.
 #![no_std]
 #![deny(unsafe_code)]
 #![deny(missing_docs)]
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[macro_use]
+mod checked;
 mod error;
 mod evaluate;
 mod facts;

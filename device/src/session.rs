@@ -6,7 +6,7 @@ use attar_shared::parts::{self, ALL_PARTS};
 use attar_shared::{FACTS_TENSOR, INPUT_TENSOR, Input, Kind, Model, Operator, Parameters, Quantization, Shape, Tensor};
 
 use crate::facts::{Encoded, byte_of};
-use crate::kernels::{self, Pair, Place, Slide, View, ViewMut};
+use crate::kernels::{self, Pair, PixelContext, Place, View, ViewMut};
 use crate::quantize::round_to_i8;
 use crate::{Error, Facts, Outputs, quantize};
 
@@ -51,6 +51,8 @@ impl<'a, const PARTS: u128> Session<'a, PARTS> {
         for tensor in self.model.tensors().filter(|tensor| tensor.held) {
             if let Some(values) = self.arena.get_mut(range(&tensor)) {
                 values.fill(tensor.quantization.zero_point);
+            } else {
+                unreachable_in_checked_model!()
             }
         }
     }
@@ -101,7 +103,12 @@ impl<'a, const PARTS: u128> Session<'a, PARTS> {
         }
         let source = range(&self.tensor(INPUT_TENSOR));
         let bytes = text.bytes().map(u8::cast_signed).chain(core::iter::repeat(0));
-        self.arena.get_mut(source).unwrap_or_default().iter_mut().zip(bytes).for_each(|(place, byte)| *place = byte);
+        self.arena
+            .get_mut(source)
+            .unwrap_or_else(|| unreachable_in_checked_model!())
+            .iter_mut()
+            .zip(bytes)
+            .for_each(|(place, byte)| *place = byte);
         self.load_facts(text.as_bytes(), facts);
         self.next = 0;
         Ok(())
@@ -123,6 +130,8 @@ impl<'a, const PARTS: u128> Session<'a, PARTS> {
         let source = self.tensor(INPUT_TENSOR);
         if let (Some(description), Some(places)) = (self.model.input(), self.arena.get_mut(range(&source))) {
             quantize_input(&description, input, places);
+        } else {
+            unreachable_in_checked_model!()
         }
         self.load_facts(input, facts);
         self.next = 0;
@@ -135,7 +144,7 @@ impl<'a, const PARTS: u128> Session<'a, PARTS> {
             return Err(Error::OtherModel);
         }
         let source = range(&self.tensor(INPUT_TENSOR));
-        let places = self.arena.get_mut(source).unwrap_or_default().iter_mut();
+        let places = self.arena.get_mut(source).unwrap_or_else(|| unreachable_in_checked_model!()).iter_mut();
         places.zip(parts.into_iter().flatten()).for_each(|(place, &value)| *place = value);
         self.load_facts::<f32>(&[], facts);
         self.next = 0;
@@ -145,16 +154,20 @@ impl<'a, const PARTS: u128> Session<'a, PARTS> {
     fn load_facts<T: Copy + Into<f32>>(&mut self, input: &[T], facts: &Facts<'_, PARTS>) {
         if self.has_facts() {
             let tensor = self.tensor(FACTS_TENSOR);
-            let text = self.arena.get(range(&self.tensor(INPUT_TENSOR))).unwrap_or_default();
+            let text =
+                self.arena.get(range(&self.tensor(INPUT_TENSOR))).unwrap_or_else(|| unreachable_in_checked_model!());
             // A text is read where it is int8 already.
             let known = facts.known_of(input, &text);
-            let mut places = self.arena.get_mut(range(&tensor)).unwrap_or_default().iter_mut();
+            let mut places =
+                self.arena.get_mut(range(&tensor)).unwrap_or_else(|| unreachable_in_checked_model!()).iter_mut();
             known.encode(|value| {
                 if let Some(place) = places.next() {
                     *place = match value {
                         Encoded::Value(value) => quantize(value, tensor.quantization),
                         Encoded::Integer(value) => value,
                     };
+                } else {
+                    unreachable_in_checked_model!()
                 }
             });
         }
@@ -177,9 +190,14 @@ impl<'a, const PARTS: u128> Session<'a, PARTS> {
             return Err(Error::FactsLength { expected, got });
         }
         let source = range(&self.tensor(INPUT_TENSOR));
-        self.arena.get_mut(source).unwrap_or_default().iter_mut().zip(input).for_each(|(place, value)| *place = value);
+        self.arena
+            .get_mut(source)
+            .unwrap_or_else(|| unreachable_in_checked_model!())
+            .iter_mut()
+            .zip(input)
+            .for_each(|(place, value)| *place = value);
         if let Some(tensor) = facts_tensor {
-            let places = self.arena.get_mut(range(&tensor)).unwrap_or_default();
+            let places = self.arena.get_mut(range(&tensor)).unwrap_or_else(|| unreachable_in_checked_model!());
             places.iter_mut().zip(facts).for_each(|(place, value)| *place = value);
         }
         self.next = 0;
@@ -245,13 +263,13 @@ impl<'a, const PARTS: u128> Session<'a, PARTS> {
             last_use: 0,
             held: false,
         };
-        self.model.tensor(index).unwrap_or(NOTHING)
+        self.model.tensor(index).unwrap_or_else(|| unreachable_in_checked_model!(NOTHING))
     }
 
     // Apart from the loop around it, whose frame lies under those of all kernels.
     #[inline(never)]
     fn execute(&mut self, index: u16) {
-        let Ok(operator) = &self.model.operator(index) else { return };
+        let Ok(operator) = &self.model.operator(index) else { unreachable_in_checked_model!(return) };
         let has = |kind| parts::has_operator(PARTS, kind);
         match &operator.parameters {
             Parameters::Dense if has(Kind::Dense) => {
@@ -288,7 +306,7 @@ impl<'a, const PARTS: u128> Session<'a, PARTS> {
     #[inline(never)]
     fn run_by_values(&mut self, operator: &Operator<'_>) {
         let inputs = operator.inputs();
-        let a = self.tensor(inputs.first().copied().unwrap_or(0));
+        let a = self.tensor(inputs.first().copied().unwrap_or_else(|| unreachable_in_checked_model!()));
         let out = self.tensor(operator.output);
         let has = |kind| parts::has_operator(PARTS, kind);
         match &operator.parameters {
@@ -297,26 +315,32 @@ impl<'a, const PARTS: u128> Session<'a, PARTS> {
                     kernels::table(values, table, places);
                 } else if let Some(values) = self.arena.get_mut(range(&out)) {
                     kernels::table_over(table, values);
+                } else {
+                    unreachable_in_checked_model!()
                 }
             }
             Parameters::Add(constants) if has(Kind::Add) => {
-                let b = self.tensor(inputs.get(1).copied().unwrap_or(0));
+                let b = self.tensor(inputs.get(1).copied().unwrap_or_else(|| unreachable_in_checked_model!()));
                 self.pair(&a, &b, operator, |pair, output| kernels::add(pair, *constants, output));
             }
             Parameters::Multiply(factor) if has(Kind::Multiply) => {
-                let b = self.tensor(inputs.get(1).copied().unwrap_or(0));
+                let b = self.tensor(inputs.get(1).copied().unwrap_or_else(|| unreachable_in_checked_model!()));
                 let zeros = (a.quantization.zero_point, b.quantization.zero_point);
                 self.pair(&a, &b, operator, |pair, output| kernels::multiply(pair, zeros, *factor, output));
             }
             Parameters::Bag(bag) if has(Kind::Bag) => {
                 if let Ok([text, places]) = self.arena.get_disjoint_mut([range(&a), range(&out)]) {
                     kernels::bag(text, bag, view_mut(places, &out, operator));
+                } else {
+                    unreachable_in_checked_model!()
                 }
             }
             Parameters::Delay if has(Kind::Delay) => {
-                let new = self.tensor(inputs.get(1).copied().unwrap_or(0));
+                let new = self.tensor(inputs.get(1).copied().unwrap_or_else(|| unreachable_in_checked_model!()));
                 if let Ok([values, series]) = self.arena.get_disjoint_mut([range(&new), range(&out)]) {
                     kernels::delay(values, series);
+                } else {
+                    unreachable_in_checked_model!()
                 }
             }
             Parameters::Concat if has(Kind::Concat) => {
@@ -331,14 +355,15 @@ impl<'a, const PARTS: u128> Session<'a, PARTS> {
                 }
             }
             // A model with others than `PARTS` has been refused, and the tests run every kind.
-            _ => debug_assert!(false, "no kernel for {:?}", operator.kind()),
+            _ => unreachable_in_checked_model!(),
         }
     }
 
     /// Returns input and output of an operator that is computed pixel by pixel, and the bytes where it lays out what its
     /// window shows, if it does.
-    fn slide<'s>(&'s mut self, operator: &'s Operator<'_>) -> Option<Slide<'s>> {
-        let input = place(&self.tensor(operator.inputs().first().copied().unwrap_or(0)));
+    fn slide<'s>(&'s mut self, operator: &'s Operator<'_>) -> Option<PixelContext<'s>> {
+        let input =
+            place(&self.tensor(operator.inputs().first().copied().unwrap_or_else(|| unreachable_in_checked_model!())));
         let second = || operator.inputs().get(1).map(|&index| place(&self.tensor(index)));
         let addend = if parts::has_addend(PARTS) { operator.addend.as_ref().zip(second()) } else { None };
         let output = place(&self.tensor(operator.output));
@@ -346,9 +371,9 @@ impl<'a, const PARTS: u128> Session<'a, PARTS> {
             Some((start, len)) => (start as usize, len as usize),
             None => (self.arena.len(), 0),
         };
-        let (arena, scratch) = self.arena.split_at_mut_checked(start)?;
-        let scratch = scratch.get_mut(..len)?;
-        Some(Slide { arena, scratch, input, output, clamp: operator.clamp, addend })
+        let (arena, scratch) = self.arena.split_at_mut_checked(start).or_else(|| unreachable_in_checked_model!())?;
+        let scratch = scratch.get_mut(..len).or_else(|| unreachable_in_checked_model!())?;
+        Some(PixelContext { arena, scratch, input, output, clamp: operator.clamp, addend })
     }
 
     /// Calls a kernel on two inputs and the output, which may stand in the place of one of them.
@@ -359,6 +384,8 @@ impl<'a, const PARTS: u128> Session<'a, PARTS> {
             // A tensor may be taken with itself; then the output stands apart.
             if let Ok([values, places]) = self.arena.get_disjoint_mut([x, z]) {
                 kernel(Pair::Apart(view(values, a), view(values, b)), view_mut(places, &out, operator));
+            } else {
+                unreachable_in_checked_model!()
             }
         } else if let Ok([first, second, places]) = self.arena.get_disjoint_mut([x.clone(), y.clone(), z.clone()]) {
             kernel(Pair::Apart(view(first, a), view(second, b)), view_mut(places, &out, operator));
@@ -366,6 +393,8 @@ impl<'a, const PARTS: u128> Session<'a, PARTS> {
             kernel(Pair::OverFirst(view(second, b)), view_mut(places, &out, operator));
         } else if let Ok([first, places]) = self.arena.get_disjoint_mut([x, z]) {
             kernel(Pair::OverSecond(view(first, a)), view_mut(places, &out, operator));
+        } else {
+            unreachable_in_checked_model!()
         }
     }
 }
@@ -391,7 +420,7 @@ fn view_mut<'v>(values: &'v mut [i8], tensor: &Tensor, operator: &Operator<'_>) 
 pub(crate) fn quantize_input<T: Copy + Into<f32>>(description: &Input<'_>, values: &[T], places: &mut [i8]) {
     let gains = description.gains.iter().zip(description.offsets.iter());
     if description.gains.len() == 1 {
-        let (gain, offset) = gains.last().unwrap_or((0.0, 0.0));
+        let (gain, offset) = gains.last().unwrap_or_else(|| unreachable_in_checked_model!());
         for (place, &value) in places.iter_mut().zip(values) {
             *place = match description.is_text {
                 true => byte_of(value).cast_signed(),

@@ -4,6 +4,8 @@
 //! one that is.
 
 mod distill;
+#[cfg(test)]
+mod keys;
 mod limits;
 mod net;
 mod quantize;

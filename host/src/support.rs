@@ -1,6 +1,7 @@
-//! What every module uses: files, progress and Ctrl-C, seeded random numbers, suggestions in errors.
+//! What every module uses: files, progress and Ctrl-C, seeded random numbers, statistics, suggestions in errors.
 
 pub mod files;
 pub mod progress;
 pub mod random;
+pub mod stats;
 pub mod suggest;

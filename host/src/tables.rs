@@ -13,7 +13,7 @@ use csv::StringRecord;
 
 use crate::domain::is_missing;
 use crate::support::progress::say_once;
-use crate::support::suggest::{listed, nearest, shortened};
+use crate::support::suggest::{did_you_mean, listed, shortened};
 pub use dialect::Dialect;
 use rows::Rows;
 use screen::Screen;
@@ -123,8 +123,7 @@ impl Table {
     pub fn column(&self, name: &str) -> Result<Column<'_>> {
         let mut found = (0..self.columns.len()).filter(|&index| self.columns[index] == name);
         let index = found.next().with_context(|| {
-            let near = nearest(name, self.columns.iter().map(String::as_str));
-            let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+            let near = did_you_mean(name, self.columns.iter().map(String::as_str));
             format!("{}: has no column {name:?}{near}; it has {}", self.path.display(), listed(&self.columns))
         })?;
         ensure!(found.next().is_none(), "{}: column {name:?} appears twice", self.path.display());

@@ -1,34 +1,40 @@
 use attar_shared::{Requantization, Window};
 
-use super::Slide;
-use super::slide::{Finish, Pixel};
-use super::window::{ABREAST, Over};
+use super::PixelContext;
+use super::pixel_context::{Finish, Pixel};
+use super::window::{ABREAST, InputWindow};
 
 /// Computes the mean over a window; the requantisation holds the division by the number of taps.
 ///
 /// Padding counts as zero, and the number of taps is the same everywhere.
 #[inline(never)]
-pub(crate) fn average_pool(slide: &mut Slide<'_>, window: &Window, requantization: Requantization) {
-    let (over, finish) = (Over::new(window, &slide.input), slide.finish());
-    let zero_point = i32::from(slide.input.zero_point);
-    for pixel in slide.pixels() {
+pub(crate) fn average_pool(context: &mut PixelContext<'_>, window: &Window, requantization: Requantization) {
+    let (window, finish) = (InputWindow::new(window, &context.input), context.finish());
+    let zero_point = i32::from(context.input.zero_point);
+    for pixel in context.pixels() {
         let mut channel = 0usize;
-        while channel < over.depth {
+        while channel < window.depth {
             let (mut sums, mut count) = ([0i32; ABREAST], 0i32);
-            let some = over.abreast(channel);
+            let some = window.abreast(channel);
             if some == 1 {
-                over.each::<1>(slide, pixel, channel, |&[value]| {
+                window.each::<1>(context, pixel, channel, |&[value]| {
                     sums[0] = sums[0].wrapping_add(value.into());
                     count = count.wrapping_add(1);
                 });
             } else {
-                over.each::<ABREAST>(slide, pixel, channel, |values| {
+                window.each::<ABREAST>(context, pixel, channel, |values| {
                     sums.iter_mut().zip(values).for_each(|(sum, &value)| *sum = sum.wrapping_add(value.into()));
                     count = count.wrapping_add(1);
                 });
             }
             sums.iter_mut().for_each(|sum| *sum = sum.wrapping_sub(zero_point.wrapping_mul(count)));
-            write(slide, (pixel, channel), sums.get(..some).unwrap_or_default(), &finish, requantization);
+            write(
+                context,
+                (pixel, channel),
+                sums.get(..some).unwrap_or_else(|| unreachable_in_checked_model!()),
+                &finish,
+                requantization,
+            );
             channel = channel.wrapping_add(some);
         }
     }
@@ -37,14 +43,14 @@ pub(crate) fn average_pool(slide: &mut Slide<'_>, window: &Window, requantizatio
 /// Writes the means of some channels of a pixel from one on.
 #[inline(never)]
 fn write(
-    slide: &mut Slide<'_>,
+    context: &mut PixelContext<'_>,
     (pixel, channel): (Pixel, usize),
     sums: &[i32],
     finish: &Finish<'_>,
     requantization: Requantization,
 ) {
     for (&sum, channel) in sums.iter().zip(channel..) {
-        slide.write(pixel, channel, finish.apply(sum << AVERAGE_SHIFT, requantization));
+        context.write(pixel, channel, finish.apply(sum << AVERAGE_SHIFT, requantization));
     }
 }
 

@@ -18,7 +18,10 @@ pub(crate) fn bag(text: &[i8], bag: &Bag<'_>, output: ViewMut<'_>) {
         let mut count = 0i32;
         bag.grams.each(&text, |bucket| {
             let start = (bucket as usize).wrapping_mul(depth).wrapping_add(first);
-            let row = bag.rows.get(start..start.wrapping_add(places.len())).unwrap_or_default();
+            let row = bag
+                .rows
+                .get(start..start.wrapping_add(places.len()))
+                .unwrap_or_else(|| unreachable_in_checked_model!());
             sums.iter_mut().zip(row).for_each(|(sum, weight)| *sum = sum.wrapping_add(i32::from(weight.cast_signed())));
             count = count.wrapping_add(1);
         });

@@ -98,13 +98,13 @@ macro_rules! requantize {
     };
 }
 
-mod blocks;
 mod depthwise;
 mod patch;
+mod register_tile;
 
-pub(super) use blocks::{all_blocks, all_blocks_of_vector};
 pub(super) use depthwise::{all_groups, all_lines};
 pub(super) use patch::{lay, lay_pair, lay_rows, lays_rows, row};
+pub(super) use register_tile::{all_blocks, all_blocks_of_vector};
 
 /// Bytes that a patch takes for each tap.
 pub(super) const BYTES: usize = 4;

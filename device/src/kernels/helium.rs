@@ -13,7 +13,7 @@ mod patch;
 
 use core::arch::naked_asm;
 
-use crate::kernels::blocks::Blocks;
+use crate::kernels::jobs::TileJob;
 
 pub(super) use depthwise::all_groups;
 pub(super) use patch::{BYTES, lay, lay_rows, lays_rows, row};
@@ -108,7 +108,7 @@ macro_rules! at_one_pixel {
 /// There are weights, constants and places for as many blocks, and a patch for as many taps; weights and constants are aligned
 /// to words.
 #[unsafe(naked)]
-pub(in crate::kernels) unsafe extern "C" fn all_blocks(job: &mut Blocks) {
+pub(in crate::kernels) unsafe extern "C" fn all_blocks(job: &mut TileJob) {
     naked_asm!(
         ".cpu cortex-m55",
         "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
@@ -245,7 +245,7 @@ macro_rules! sixteen_of_rows {
 ///
 /// As there; the weights may be at any address.
 #[unsafe(naked)]
-pub(in crate::kernels) unsafe extern "C" fn all_rows_of_vector(job: &mut Blocks) {
+pub(in crate::kernels) unsafe extern "C" fn all_rows_of_vector(job: &mut TileJob) {
     naked_asm!(
         ".cpu cortex-m55",
         "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
@@ -337,7 +337,7 @@ unsafe extern "C" fn sum(values: *const i8, len: usize) -> i32 {
 ///
 /// As there; there are as many values as taps.
 #[unsafe(naked)]
-pub(in crate::kernels) unsafe extern "C" fn all_blocks_of_vector(job: &mut Blocks) {
+pub(in crate::kernels) unsafe extern "C" fn all_blocks_of_vector(job: &mut TileJob) {
     naked_asm!(
         ".cpu cortex-m55",
         "push {{r0, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",

@@ -2,37 +2,32 @@
 
 use attar_shared::{Channels, ROWS};
 
-use super::Slide;
+use super::PixelContext;
+use super::layout::{COLUMNS, Patch, Sums, WindowRun};
 #[cfg(not(plain))]
-use super::slide::Following;
-use super::slide::{Finish, Pixel};
-use super::window::{Over, Run};
-
-/// Pixels that are computed side by side, so that each weight is read once for both.
-pub(super) const COLUMNS: usize = 2;
-
-/// Sums of a block of output channels, each at every pixel.
-pub(super) type Sums = [[i32; COLUMNS]; ROWS];
+use super::pixel_context::Following;
+use super::pixel_context::{Finish, Pixel};
+use super::window::{InputWindow, Run};
 
 /// Rows of weights in blocks, of any width and for any core.
-pub(super) trait Rows {
+pub(super) trait TileWeights {
     /// What a patch takes for each tap of both pixels; a model has four bytes for it.
     const BYTES: usize;
 
-    /// Puts what a run of a window shows into a patch of so many taps, from a tap on; how many times which value is padding.
-    fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Result<&[i8], (usize, i8)>, taps: usize);
+    /// Puts what a run of a window shows into a patch of `taps` taps, from tap `tap` on.
+    fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: WindowRun<'_>, taps: usize);
 
     /// Puts the rows of a window that lies in the input into a patch, from the values that it reaches over, and returns whether
     /// it could.
     #[inline(always)]
-    fn lay_rows(_patch: &mut Patch<'_>, _column: usize, _values: &[i8], _over: &Over) -> bool {
+    fn lay_rows(_patch: &mut Patch<'_>, _column: usize, _values: &[i8], _window: &InputWindow) -> bool {
         false
     }
 
-    /// Returns whether [`Rows::lay_rows`] can put the windows that lie in the input into patches.
+    /// Returns whether [`TileWeights::lay_rows`] can put the windows that lie in the input into patches.
     #[cfg(not(plain))]
     #[inline(always)]
-    fn lays_rows(_over: &Over) -> bool {
+    fn lays_rows(_window: &InputWindow) -> bool {
         false
     }
 
@@ -42,8 +37,8 @@ pub(super) trait Rows {
     #[inline(always)]
     fn run(
         &mut self,
-        _slide: &mut Slide<'_>,
-        _over: &Over,
+        _context: &mut PixelContext<'_>,
+        _window: &InputWindow,
         _first: Pixel,
         _following: Following,
         _patch: &mut Patch<'_>,
@@ -55,41 +50,20 @@ pub(super) trait Rows {
     /// Computes all whole blocks of channels of a pair of pixels.
     fn blocks(
         &mut self,
-        slide: &mut Slide<'_>,
+        context: &mut PixelContext<'_>,
         pair: &[Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
-        end: (&Channels<'_>, &Finish<'_>),
+        epilogue: (&Channels<'_>, &Finish<'_>),
     );
 
     /// Returns the sums at both pixels of a row of those that fill no block.
     fn row(&self, row: usize, patch: &Patch<'_>) -> [i32; COLUMNS];
 
     /// Computes all whole blocks of channels over a vector.
-    fn blocks_of_vector(&mut self, slide: &mut Slide<'_>, end: (&Channels<'_>, &Finish<'_>));
+    fn blocks_of_vector(&mut self, context: &mut PixelContext<'_>, epilogue: (&Channels<'_>, &Finish<'_>));
 
     /// Returns the sum over a vector of a row of those that fill no block.
     fn row_of_vector(&self, row: usize, values: &[i8]) -> i32;
-}
-
-/// What a window shows at two pixels, laid out for a kernel.
-pub(super) struct Patch<'a> {
-    /// The values, in the order of the kernel that reads them; on a board aligned to four bytes.
-    pub(super) bytes: &'a mut [i8],
-    /// The sum of each pixel's values.
-    pub(super) totals: [i32; COLUMNS],
-    /// How many values of the first pixel are below zero.
-    #[cfg(thumb1)]
-    pub(super) negatives: i32,
-}
-
-impl Patch<'_> {
-    /// Forgets what has been counted of the pixels before.
-    #[inline(always)]
-    pub(super) fn clear(&mut self) {
-        self.totals = [0; COLUMNS];
-        #[cfg(thumb1)]
-        (self.negatives = 0);
-    }
 }
 
 /// The greatest window, in values, that is put together before it is laid out where its runs do not come in fours.
@@ -97,27 +71,32 @@ const SMALL: usize = 40;
 
 /// Computes every pixel of a convolution.
 #[inline(always)]
-pub(super) fn pixels<R: Rows>(slide: &mut Slide<'_>, over: &Over, channels: &Channels<'_>, rows: &mut R) {
+pub(super) fn pixels<R: TileWeights>(
+    context: &mut PixelContext<'_>,
+    window: &InputWindow,
+    channels: &Channels<'_>,
+    rows: &mut R,
+) {
     const { assert!(R::BYTES <= 4, "a model has four bytes for each tap") };
     let mut patch = Patch {
-        bytes: core::mem::take(&mut slide.scratch),
+        bytes: core::mem::take(&mut context.scratch),
         totals: [0; COLUMNS],
         #[cfg(thumb1)]
         negatives: 0,
     };
-    let finish = slide.finish();
-    let count = usize::from(slide.output.shape.channels);
+    let finish = context.finish();
+    let count = usize::from(context.output.shape.channels);
     #[cfg(not(plain))]
-    let across = if R::lays_rows(over) && count.is_multiple_of(ROWS) && !finish.is_joined() {
-        over.horizontal.whole_outputs(slide.output.shape.width)
+    let across = if R::lays_rows(window) && count.is_multiple_of(ROWS) && !finish.is_joined() {
+        window.horizontal.whole_outputs(context.output.shape.width)
     } else {
         0..0
     };
-    let mut pixels = slide.pixels();
+    let mut pixels = context.pixels();
     while let Some(first) = pixels.next() {
         #[cfg(not(plain))]
         if let Some(following) = pixels.following(first, &across) {
-            let done = rows.run(slide, over, first, following, &mut patch, &finish);
+            let done = rows.run(context, window, first, following, &mut patch, &finish);
             if done > 0 {
                 pixels.pass(done.wrapping_sub(1));
                 continue;
@@ -128,15 +107,15 @@ pub(super) fn pixels<R: Rows>(slide: &mut Slide<'_>, over: &Over, channels: &Cha
         patch.clear();
         for (column, pixel) in pair.into_iter().enumerate() {
             if let Some(pixel) = pixel {
-                gather::<R>(slide, over, pixel, column, &mut patch);
+                gather::<R>(context, window, pixel, column, &mut patch);
             }
         }
-        rows.blocks(slide, &pair, &patch, (channels, &finish));
+        rows.blocks(context, &pair, &patch, (channels, &finish));
         for row in count / ROWS * ROWS..count {
             let sums = rows.row(row, &patch);
             for (pixel, sum) in pair.into_iter().zip(sums) {
                 if let Some(pixel) = pixel {
-                    slide.end(&finish, channels, pixel, row, &[sum]);
+                    context.write_sums(&finish, channels, pixel, row, &[sum]);
                 }
             }
         }
@@ -145,32 +124,32 @@ pub(super) fn pixels<R: Rows>(slide: &mut Slide<'_>, over: &Over, channels: &Cha
 
 /// Computes every output of a dense layer.
 #[inline(always)]
-pub(super) fn vector<R: Rows>(slide: &mut Slide<'_>, channels: &Channels<'_>, rows: &mut R) {
-    let finish = slide.finish();
-    let count = usize::from(slide.output.shape.channels);
-    rows.blocks_of_vector(slide, (channels, &finish));
+pub(super) fn vector<R: TileWeights>(context: &mut PixelContext<'_>, channels: &Channels<'_>, rows: &mut R) {
+    let finish = context.finish();
+    let count = usize::from(context.output.shape.channels);
+    rows.blocks_of_vector(context, (channels, &finish));
     for row in count / ROWS * ROWS..count {
-        let sum = rows.row_of_vector(row, slide.all());
-        slide.end(&finish, channels, Pixel::FIRST, row, &[sum]);
+        let sum = rows.row_of_vector(row, context.all());
+        context.write_sums(&finish, channels, Pixel::FIRST, row, &[sum]);
     }
 }
 
 /// Computes whole blocks one after the other from the sums of each.
 #[inline(always)]
 pub(super) fn each_block(
-    slide: &mut Slide<'_>,
+    context: &mut PixelContext<'_>,
     &[first, second]: &[Option<Pixel>; COLUMNS],
     (channels, finish): (&Channels<'_>, &Finish<'_>),
-    sums: impl Fn(&Slide<'_>, usize) -> Sums,
+    sums: impl Fn(&PixelContext<'_>, usize) -> Sums,
 ) {
-    for block in 0..usize::from(slide.output.shape.channels) / ROWS {
+    for block in 0..usize::from(context.output.shape.channels) / ROWS {
         let channel = block.wrapping_mul(ROWS);
-        let sums = sums(slide, block);
+        let sums = sums(context, block);
         if let Some(pixel) = first {
-            slide.end(finish, channels, pixel, channel, &sums.map(|[sum, _]| sum));
+            context.write_sums(finish, channels, pixel, channel, &sums.map(|[sum, _]| sum));
         }
         if let Some(pixel) = second {
-            slide.end(finish, channels, pixel, channel, &sums.map(|[_, sum]| sum));
+            context.write_sums(finish, channels, pixel, channel, &sums.map(|[_, sum]| sum));
         }
     }
 }
@@ -179,46 +158,61 @@ pub(super) fn each_block(
 // Apart, since most pixels of a core with assembly come in runs, and what this needs would lie under their sums.
 #[cfg_attr(plain, inline(always))]
 #[cfg_attr(not(plain), inline(never))]
-fn gather<R: Rows>(slide: &Slide<'_>, over: &Over, pixel: Pixel, column: usize, patch: &mut Patch<'_>) {
-    if let Some(at) = over.within(pixel)
-        && let Some(values) = slide.values(at, over.reach)
-        && R::lay_rows(patch, column, values, over)
+fn gather<R: TileWeights>(
+    context: &PixelContext<'_>,
+    window: &InputWindow,
+    pixel: Pixel,
+    column: usize,
+    patch: &mut Patch<'_>,
+) {
+    if let Some(at) = window.within(pixel)
+        && let Some(values) = context.values(at, window.reach)
+        && R::lay_rows(patch, column, values, window)
     {
         return;
     }
-    gather_runs::<R>(slide, over, pixel, column, patch);
+    gather_runs::<R>(context, window, pixel, column, patch);
 }
 
 /// As [`gather`], a run of the window at a time.
 #[inline(never)]
-fn gather_runs<R: Rows>(slide: &Slide<'_>, over: &Over, pixel: Pixel, column: usize, patch: &mut Patch<'_>) {
-    let len = over.len;
-    let is_small = len <= SMALL && !over.depth.is_multiple_of(4);
-    let mut window = [slide.input.zero_point; SMALL];
-    match over.within(pixel) {
+fn gather_runs<R: TileWeights>(
+    context: &PixelContext<'_>,
+    window: &InputWindow,
+    pixel: Pixel,
+    column: usize,
+    patch: &mut Patch<'_>,
+) {
+    let len = window.len;
+    let is_small = len <= SMALL && !window.depth.is_multiple_of(4);
+    let mut small = [context.input.zero_point; SMALL];
+    match window.within(pixel) {
         // Where rows of a window are not laid by what `gather` calls.
         Some(at) if is_small && cfg!(any(plain, thumb2, riscv)) => {
-            let mut places = window.as_mut_slice();
-            for row in 0..over.vertical.kernel as usize {
-                let first = at.wrapping_add(row.wrapping_mul(over.row));
-                copy(places, slide.values(first, over.width).unwrap_or_default());
-                places = places.get_mut(over.width..).unwrap_or_default();
+            let mut places = small.as_mut_slice();
+            for row in 0..window.vertical.kernel as usize {
+                let first = at.wrapping_add(row.wrapping_mul(window.row));
+                copy(places, context.values(first, window.width).unwrap_or_else(|| unreachable_in_checked_model!()));
+                places = places.get_mut(window.width..).unwrap_or_else(|| unreachable_in_checked_model!());
             }
         }
-        _ => over.runs(pixel, |place, run, count| {
+        _ => window.runs(pixel, |place, run, count| {
             let values = match run {
-                Run::Values(first) => Ok(slide.values(first, count).unwrap_or_default()),
-                Run::Padding => Err((count, slide.input.zero_point)),
+                Run::Values(first) => {
+                    WindowRun::Values(context.values(first, count).unwrap_or_else(|| unreachable_in_checked_model!()))
+                }
+                Run::Padding => WindowRun::Padding { len: count, value: context.input.zero_point },
             };
             if !is_small {
                 R::lay(patch, column, place, values, len);
-            } else if let Ok(values) = values {
-                copy(window.get_mut(place..).unwrap_or_default(), values);
+            } else if let WindowRun::Values(values) = values {
+                copy(small.get_mut(place..).unwrap_or_else(|| unreachable_in_checked_model!()), values);
             }
         }),
     }
     if is_small {
-        R::lay(patch, column, 0, Ok(window.get(..len).unwrap_or_default()), len);
+        let values = small.get(..len).unwrap_or_else(|| unreachable_in_checked_model!());
+        R::lay(patch, column, 0, WindowRun::Values(values), len);
     }
 }
 
@@ -226,7 +220,8 @@ fn gather_runs<R: Rows>(slide: &Slide<'_>, over: &Over, pixel: Pixel, column: us
 #[inline(always)]
 fn copy(places: &mut [i8], values: &[i8]) {
     let (words, bytes) = values.as_chunks::<4>();
-    let (places, rest) = places.split_at_mut_checked(words.len().wrapping_mul(4)).unwrap_or_default();
+    let (places, rest) =
+        places.split_at_mut_checked(words.len().wrapping_mul(4)).unwrap_or_else(|| unreachable_in_checked_model!());
     places.as_chunks_mut::<4>().0.iter_mut().zip(words).for_each(|(place, word)| *place = *word);
     rest.iter_mut().zip(bytes).for_each(|(place, byte)| *place = *byte);
 }

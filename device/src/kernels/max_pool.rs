@@ -1,26 +1,26 @@
 use attar_shared::Window;
 
-use super::Slide;
-use super::window::{ABREAST, Over};
+use super::PixelContext;
+use super::window::{ABREAST, InputWindow};
 
 /// Computes the greatest value in each window; padding is left out.
 #[inline(never)]
-pub(crate) fn max_pool(slide: &mut Slide<'_>, window: &Window) {
-    let over = Over::new(window, &slide.input);
-    for pixel in slide.pixels() {
+pub(crate) fn max_pool(context: &mut PixelContext<'_>, window: &Window) {
+    let window = InputWindow::new(window, &context.input);
+    for pixel in context.pixels() {
         let mut channel = 0usize;
-        while channel < over.depth {
+        while channel < window.depth {
             let mut greatest = [i8::MIN; ABREAST];
-            let some = over.abreast(channel);
+            let some = window.abreast(channel);
             if some == 1 {
-                over.each::<1>(slide, pixel, channel, |&[value]| greatest[0] = greatest[0].max(value));
+                window.each::<1>(context, pixel, channel, |&[value]| greatest[0] = greatest[0].max(value));
             } else {
-                over.each::<ABREAST>(slide, pixel, channel, |values| {
+                window.each::<ABREAST>(context, pixel, channel, |values| {
                     greatest.iter_mut().zip(values).for_each(|(most, &value)| *most = value.max(*most));
                 });
             }
             for &value in greatest.iter().take(some) {
-                slide.write(pixel, channel, value);
+                context.write(pixel, channel, value);
                 channel = channel.wrapping_add(1);
             }
         }

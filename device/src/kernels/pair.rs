@@ -21,7 +21,11 @@ impl Pair<'_> {
             Self::Apart(a, b) => {
                 let mut others = b.values.chunks_exact(depth).cycle();
                 for (places, values) in pixels.zip(a.values.chunks_exact(depth)) {
-                    for ((place, &a), &b) in places.iter_mut().zip(values).zip(others.next().unwrap_or(&[])) {
+                    for ((place, &a), &b) in places
+                        .iter_mut()
+                        .zip(values)
+                        .zip(others.next().unwrap_or_else(|| unreachable_in_checked_model!()))
+                    {
                         *place = answer(a, b);
                     }
                 }

@@ -6,9 +6,8 @@ use core::mem::offset_of;
 
 use attar_shared::ROWS;
 
-pub(super) use super::fours::{BYTES, lay, lay_rows, lays_rows, row};
-use super::groups::Taps;
-use super::matrix::Sums;
+use super::jobs::Taps;
+use super::layout::Sums;
 
 /// The products of a tap of four rows at two pixels, by the places of both values and of the weights.
 macro_rules! tap {

@@ -17,5 +17,7 @@ pub(crate) fn table_over(table: &[u8; 256], values: &mut [i8]) {
 #[inline(always)]
 fn answer(table: &[u8; 256], value: i8) -> i8 {
     // A byte is always below 256; `get` says so without a panic on the way.
-    table.get(usize::from(value.cast_unsigned())).map_or(0, |answer| answer.cast_signed())
+    table
+        .get(usize::from(value.cast_unsigned()))
+        .map_or_else(|| unreachable_in_checked_model!(), |answer| answer.cast_signed())
 }

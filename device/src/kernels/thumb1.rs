@@ -11,19 +11,19 @@ use core::mem::offset_of;
 
 use attar_shared::ROWS;
 
-use super::groups::Taps;
-use super::matrix::{COLUMNS, Patch, Sums};
-use super::window::Over;
+use super::jobs::{Taps, TileJob};
+use super::layout::{COLUMNS, Patch, WindowRun};
+use super::window::InputWindow;
 
 /// Bytes that a patch takes for each tap.
 pub(super) const BYTES: usize = 2 * COLUMNS;
 
 /// Puts what a run of a window shows into a patch.
 #[inline(never)]
-pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Result<&[i8], (usize, i8)>, _taps: usize) {
+pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: WindowRun<'_>, _taps: usize) {
     match values {
-        Ok(values) => lay_row(patch, column, tap, values),
-        Err((len, value)) => {
+        WindowRun::Values(values) => lay_row(patch, column, tap, values),
+        WindowRun::Padding { len, value } => {
             let (words, _) = patch.bytes.as_chunks_mut::<BYTES>();
             words.iter_mut().skip(tap).take(len).for_each(|word| put(word, column, value));
             let len = len as i32;
@@ -34,19 +34,20 @@ pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Resu
 
 /// Returns whether [`lay_rows`] can put windows into a patch.
 #[inline(always)]
-pub(super) fn lays_rows(_over: &Over) -> bool {
+pub(super) fn lays_rows(_window: &InputWindow) -> bool {
     true
 }
 
 /// Puts the rows of a window that lies in the input into a patch, from the values that it reaches over, and returns whether it
 /// could.
 #[inline(always)]
-pub(super) fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], over: &Over) -> bool {
+pub(super) fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], window: &InputWindow) -> bool {
     let (mut start, mut tap) = (0usize, 0usize);
-    for _ in 0..over.vertical.kernel {
-        let row = values.get(start..start.wrapping_add(over.width)).unwrap_or_default();
+    for _ in 0..window.vertical.kernel {
+        let row =
+            values.get(start..start.wrapping_add(window.width)).unwrap_or_else(|| unreachable_in_checked_model!());
         lay_row(patch, column, tap, row);
-        (start, tap) = (start.wrapping_add(over.row), tap.wrapping_add(over.width));
+        (start, tap) = (start.wrapping_add(window.row), tap.wrapping_add(window.width));
     }
     true
 }
@@ -55,7 +56,7 @@ pub(super) fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], over
 #[inline(always)]
 fn lay_row(patch: &mut Patch<'_>, column: usize, tap: usize, values: &[i8]) {
     let places = patch.bytes.get_mut(tap.wrapping_mul(BYTES)..tap.wrapping_add(values.len()).wrapping_mul(BYTES));
-    let Some(places) = places else { return };
+    let Some(places) = places else { unreachable_in_checked_model!(return) };
     let fast = if values.as_ptr().addr() & 3 == 0 { values.len() & !3 } else { 0 };
     let mut counts = [0i32; 2];
     if fast > 0 {
@@ -84,9 +85,7 @@ fn put(word: &mut [i8; BYTES], column: usize, value: i8) {
 /// Counts the sum of some values of a pixel in, and how many of them are below zero.
 #[inline(always)]
 fn count(patch: &mut Patch<'_>, column: usize, [total, negatives]: [i32; 2]) {
-    if let Some(sum) = patch.totals.get_mut(column) {
-        *sum = sum.wrapping_add(total);
-    }
+    patch.add_total(column, total);
     if column == 0 {
         patch.negatives = patch.negatives.wrapping_add(negatives);
     }
@@ -298,14 +297,13 @@ macro_rules! channel {
     };
 }
 
-/// Computes the sums of four rows at two pixels; before them stands what those of every row begin with.
+/// Computes the sums of four rows at two pixels, each from what the job says that it begins with, into the job.
 ///
 /// # Safety
 ///
-/// There are four weights and a word of the patch for each tap; the patch is aligned to words, the sums are those of
-/// [`Blocks`](super::blocks::Blocks).
+/// There are four weights and a word of the patch for each tap; the patch is aligned to words.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8, taps: usize, sums: &mut Sums) {
+pub(super) unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8, taps: usize, job: &mut TileJob) {
     naked_asm!(
         "push {{r4, r5, r6, r7, lr}}",
         "mov r4, r8",
@@ -313,7 +311,7 @@ pub(super) unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8,
         "mov r6, r10",
         "mov r7, r11",
         "push {{r2, r3, r4, r5, r6, r7}}",
-        "subs r3, #8",
+        "adds r3, #{start}",
         "ldm r3!, {{r5, r6}}",
         "mov r8, r6",
         "mov r9, r6",
@@ -352,6 +350,7 @@ pub(super) unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8,
         "bne 3b",
         "4:",
         "ldr r3, [sp, #4]",
+        "adds r3, #{sums}",
         sums_of_row!("r5", "r8"),
         sums_of_row!("r6", "r9"),
         sums_of_row!("r7", "r10"),
@@ -363,6 +362,8 @@ pub(super) unsafe extern "C" fn block_sums(weights: *const u8, patch: *const i8,
         "mov r10, r6",
         "mov r11, r7",
         "pop {{r4, r5, r6, r7, pc}}",
+        start = const offset_of!(TileJob, start),
+        sums = const offset_of!(TileJob, sums),
     )
 }
 

@@ -1,6 +1,6 @@
 use attar_shared::Window;
 
-use super::slide::{Pixel, Place, Slide};
+use super::pixel_context::{Pixel, PixelContext, Place};
 
 /// One axis of a sliding window.
 #[derive(Clone, Copy)]
@@ -105,7 +105,7 @@ impl Axis {
 
 /// A window over an input.
 #[derive(Clone, Copy)]
-pub(super) struct Over {
+pub(super) struct InputWindow {
     pub(super) vertical: Axis,
     pub(super) horizontal: Axis,
     /// Channels of the input.
@@ -131,7 +131,7 @@ pub(super) enum Run {
     Padding,
 }
 
-impl Over {
+impl InputWindow {
     pub(super) fn new(window: &Window, input: &Place) -> Self {
         let ([kernel_height, kernel_width], [down, right]) = (window.kernel, window.stride);
         let ([spread_down, spread_right], [above, before]) = (window.dilation, window.pad);
@@ -164,7 +164,7 @@ impl Over {
         self.row.wrapping_mul(self.vertical.dilation.into())
     }
 
-    /// As [`Over::reach`], of a window with holes.
+    /// As [`InputWindow::reach`], of a window with holes.
     #[cfg(not(plain))]
     #[inline(always)]
     pub(super) fn whole_reach(&self) -> usize {
@@ -215,7 +215,7 @@ impl Over {
     #[inline(always)]
     pub(super) fn each<const N: usize>(
         &self,
-        slide: &Slide<'_>,
+        context: &PixelContext<'_>,
         pixel: Pixel,
         channel: usize,
         mut with: impl FnMut(&[i8; N]),
@@ -224,7 +224,7 @@ impl Over {
         let mut first = self.place(pixel, rows.start, columns.start).wrapping_add(channel);
         let reach = columns.len().wrapping_sub(1).wrapping_mul(self.depth).wrapping_add(N);
         for _ in rows {
-            let mut rest = slide.values(first, reach).unwrap_or_default();
+            let mut rest = context.values(first, reach).unwrap_or_else(|| unreachable_in_checked_model!());
             while let Some(values) = rest.first_chunk::<N>() {
                 with(values);
                 rest = rest.get(self.depth..).unwrap_or_default();

@@ -8,6 +8,7 @@ use attar::run::distill::{self, Places};
 use attar::run::report::{Report, StudentFigures};
 use attar::support::files;
 use attar::support::progress::{Stopped, one_line, say};
+use attar::support::stats::mean_and_deviation;
 use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
@@ -109,13 +110,7 @@ fn of_folds(reports: &[Report]) -> Vec<FoldFigures> {
     let mut all = Vec::new();
     let mut add = |name: String, accuracies: Vec<Option<f64>>, bytes: Option<usize>| {
         let accuracies: Vec<f64> = accuracies.into_iter().flatten().collect();
-        let count = accuracies.len() as f64;
-        if accuracies.is_empty() {
-            return;
-        }
-        let mean = accuracies.iter().sum::<f64>() / count;
-        let squares = accuracies.iter().map(|accuracy| (accuracy - mean).powi(2)).sum::<f64>();
-        let deviation = (squares / (count - 1.0).max(1.0)).sqrt();
+        let (Some(mean), deviation) = mean_and_deviation(&accuracies) else { return };
         all.push(FoldFigures { name, accuracies, mean, deviation, bytes });
     };
     let teachers = reports.iter().map(|report| report.teacher.as_ref().and_then(|teacher| teacher.accuracy));

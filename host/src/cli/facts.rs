@@ -134,8 +134,7 @@ fn input_of(model: &Model<'_>, pairs: &[String]) -> Result<Vec<f32>> {
         let name = name.trim();
         let place = names.input.iter().position(|known| known == name).or_else(|| name.parse().ok());
         let Some(slot) = place.and_then(|place| input.get_mut(place)) else {
-            let near = attar::support::suggest::nearest(name, names.input.iter().map(String::as_str));
-            let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+            let near = attar::support::suggest::did_you_mean(name, names.input.iter().map(String::as_str));
             bail!("--input {pair}: the model has no input {name:?}{near}; it has {}", names.input.join(", "));
         };
         let value = value.trim().parse().ok().filter(|value: &f32| value.is_finite());

@@ -7,7 +7,7 @@ use attar::data::{member_of, read_array};
 use attar::recipe::Recipe;
 use attar::student::engine;
 use attar::support::progress::{one_line, say};
-use attar::support::suggest::{listed, nearest};
+use attar::support::suggest::{did_you_mean, listed};
 use attar::tables::Table;
 use attar_device::{Error, Facts, HeadOutput, Session, Student};
 use attar_shared::{Category, FactKind, HeadKind};
@@ -310,8 +310,8 @@ pub(super) fn set_fact(facts: &mut Facts<'_>, name: &str, value: &str) -> Result
         if names.is_empty() {
             bail!("the model takes no facts");
         }
-        let near = nearest(name, names.iter().copied()).map(|near| format!(" (did you mean {near:?}?)"));
-        bail!("the model has no fact {name:?}{}; it has {}", near.unwrap_or_default(), names.join(", "));
+        let near = did_you_mean(name, names.iter().copied());
+        bail!("the model has no fact {name:?}{near}; it has {}", names.join(", "));
     };
     if fact.is_computed() {
         bail!("fact {name:?} is computed by the model and cannot be given");
@@ -324,10 +324,9 @@ pub(super) fn set_fact(facts: &mut Facts<'_>, name: &str, value: &str) -> Result
         }
         FactKind::Category(Category { values, .. }) => match facts.choose(name, value) {
             Err(Error::UnknownCategory) => {
-                let near = nearest(value, values.iter()).map(|near| format!(" (did you mean {near:?}?)"));
+                let near = did_you_mean(value, values.iter());
                 bail!(
-                    "fact {name:?} has no value {value:?}{}; it has {}",
-                    near.unwrap_or_default(),
+                    "fact {name:?} has no value {value:?}{near}; it has {}",
                     values.iter().collect::<Vec<_>>().join(", ")
                 )
             }

@@ -9,7 +9,7 @@ use crate::data::dataset::FactUse;
 use crate::net::{Mode, Net};
 use crate::recipe::{DenseOrder, Weights};
 use crate::support::progress::say;
-use crate::support::suggest::nearest;
+use crate::support::suggest::did_you_mean;
 
 /// Sets width and order of each layer's weights.
 pub(super) fn choose(quantizer: &mut Quantizer<'_>, net: &Net, flash: Option<u64>) -> Result<()> {
@@ -20,7 +20,7 @@ pub(super) fn choose(quantizer: &mut Quantizer<'_>, net: &Net, flash: Option<u64
         ensure!(
             names().any(|known| known == name),
             "quantize.layers: there is no layer {name:?} with weights of free width{}; there are {}",
-            nearest(name, names()).map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default(),
+            did_you_mean(name, names()),
             names().collect::<Vec<_>>().join(", ")
         );
     }

@@ -11,7 +11,7 @@ use crate::domain::{Array, HeadKind, Moments, Normalize, Outliers, RegressionLos
 use crate::facts::{Audience, FactColumn, FactSchema};
 use crate::net::Net;
 use crate::signal::Design;
-use crate::support::suggest::{listed, nearest, shortened};
+use crate::support::suggest::{did_you_mean, listed, shortened};
 
 /// Samples with their facts and targets, all in raw units.
 #[derive(Debug)]
@@ -218,8 +218,7 @@ impl Dataset {
                 counts.iter().copied().enumerate().filter(|(_, count)| (1..FEW_OF_A_CLASS).contains(count)).collect();
             for &(class, count) in few.iter().take(MOST_LINES) {
                 let name = target.labels.get(class).map_or("", String::as_str);
-                let near = nearest(name, names().filter(|other| *other != name));
-                let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+                let near = did_you_mean(name, names().filter(|other| *other != name));
                 let shown = shortened(name);
                 remarks.push(format!("warning: {}: class {shown:?} has {count} samples{near}", target.name));
             }

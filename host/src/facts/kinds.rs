@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::value::{EncoderKind, Value};
-use crate::support::suggest::{nearest, shortened};
+use crate::support::suggest::{did_you_mean, shortened};
 
 /// All kinds, in the order in which errors list them.
 const KINDS: [&dyn Kind; 7] = [
@@ -85,7 +85,7 @@ impl KindName {
     pub fn find(name: &str) -> Result<Self> {
         let names = || KINDS.iter().map(|kind| kind.name());
         KINDS.iter().find(|kind| kind.name() == name).map(|kind| Self(*kind)).with_context(|| {
-            let near = nearest(name, names()).map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+            let near = did_you_mean(name, names());
             format!("there is no kind of fact {name:?}{near}; there are {}", names().collect::<Vec<_>>().join(", "))
         })
     }

@@ -9,7 +9,7 @@ use attar_shared::text::{self, MAX_WORDS};
 use super::Fact;
 use super::measurement::Measurement;
 use crate::support::files;
-use crate::support::suggest::nearest;
+use crate::support::suggest::did_you_mean;
 use crate::tables::Table as Csv;
 
 /// The phrases of a gazetteer.
@@ -84,8 +84,7 @@ impl Phrases {
                 fact.name
             );
             let bit = features.iter().position(|known| known == feature).with_context(|| {
-                let near = nearest(feature, features.iter().map(String::as_str));
-                let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+                let near = did_you_mean(feature, features.iter().map(String::as_str));
                 format!("{place}: fact {:?} has no feature {feature:?}{near}", fact.name)
             })?;
             longest = longest.max(words);

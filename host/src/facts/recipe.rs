@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::expression::Expression;
 use super::kinds::KindName;
 use super::value::EncoderKind;
-use crate::support::suggest::nearest;
+use crate::support::suggest::did_you_mean;
 
 /// `[[facts]]`: something that is known beside the input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -264,11 +264,8 @@ impl Table {
             for (value, number) in numbers {
                 ensure!(number.is_finite(), "table.columns.{column}.{value} is {number}, expected a finite number");
                 if !values.is_empty() && !values.contains(value) {
-                    let near = nearest(value, values.iter().map(String::as_str));
-                    bail!(
-                        "table.columns.{column} has {value:?}, which is none of the values{}",
-                        near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default()
-                    );
+                    let near = did_you_mean(value, values.iter().map(String::as_str));
+                    bail!("table.columns.{column} has {value:?}, which is none of the values{near}");
                 }
             }
         }

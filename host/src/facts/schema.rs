@@ -13,7 +13,7 @@ use super::phrases::Phrases;
 use super::{Encoder, Fact, Scope, Value};
 use crate::domain::{Array, is_missing};
 use crate::support::files;
-use crate::support::suggest::{nearest, shortened};
+use crate::support::suggest::{did_you_mean, shortened};
 use crate::tables::Table as Csv;
 
 /// The values of one fact, a sample each; `None` is missing. A category's is the index of its value, a flag's 0 or 1.
@@ -107,8 +107,7 @@ impl GivenFact {
                 Some(index) => Ok(Some(index as f32)),
                 None if is_missing(text) => Ok(None),
                 None => {
-                    let near = nearest(text, values.iter().map(String::as_str));
-                    let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+                    let near = did_you_mean(text, values.iter().map(String::as_str));
                     bail!("has no value {:?}{near}", shortened(text))
                 }
             }
@@ -503,8 +502,7 @@ fn read_table(
         .map(|value| {
             let mut found = keys.iter().enumerate().filter(|(_, key)| *key == value).map(|(row, _)| row);
             let row = found.next().with_context(|| {
-                let near = nearest(value, keys.iter().copied());
-                let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+                let near = did_you_mean(value, keys.iter().copied());
                 format!("{}: fact {:?}: no row has {key} = {value:?}{near}", path.display(), fact.name)
             })?;
             ensure!(

@@ -8,7 +8,7 @@ use super::expression::scope::{Entry, Scope};
 use super::expression::units::Unit;
 use super::recipe::Fact;
 use super::value::Value;
-use crate::support::suggest::nearest;
+use crate::support::suggest::did_you_mean;
 
 impl Scope {
     /// Returns the scope of facts, in the order of the model, and of inputs with their units.
@@ -22,11 +22,8 @@ impl Scope {
         let mut scope = Self::default();
         for name in units.keys() {
             if !inputs.contains(name) {
-                let near = nearest(name, inputs.iter().map(String::as_str));
-                bail!(
-                    "input.units names {name:?}, which is no input{}",
-                    near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default()
-                );
+                let near = did_you_mean(name, inputs.iter().map(String::as_str));
+                bail!("input.units names {name:?}, which is no input{near}");
             }
         }
         for (place, name) in inputs.iter().enumerate().take(usize::from(u16::MAX)) {

@@ -7,7 +7,7 @@ use super::hard::huber;
 use super::{Moment, default_weight, name_of, named};
 use crate::net::{Graph, Net, Op};
 use crate::recipe::{Loss, LossKind};
-use crate::support::suggest::nearest;
+use crate::support::suggest::did_you_mean;
 
 /// A layer of the student and one of the teacher that a loss compares.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,7 +32,7 @@ impl Features {
             let layer = layer.as_ref().with_context(|| format!("loss {name:?}: {key} = \"LAYER\" is missing"))?;
             let names = || graph.nodes.iter().map(|node| node.name.as_str());
             let found = names().position(|other| other == layer).with_context(|| {
-                let near = nearest(layer, names()).map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+                let near = did_you_mean(layer, names());
                 let all = names().collect::<Vec<_>>().join(", ");
                 format!("loss {name:?}: the {key} has no layer {layer:?}{near}; there are {all}")
             })?;

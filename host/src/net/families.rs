@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use crate::domain::Activation;
 use crate::recipe::{Arch, FuseAt, Gather, Layer, LayerKind, Net, Padding, Size};
-use crate::support::suggest::nearest;
+use crate::support::suggest::did_you_mean;
 
 /// Returns the layers of a network between its input, `[height, width, channels]`, and its heads.
 ///
@@ -43,8 +43,7 @@ pub(super) fn layers(net: &Net, input: [usize; 3]) -> Result<Vec<Layer>> {
             let names: Vec<String> =
                 layers.iter().enumerate().map(|(index, layer)| format!("{}{index}", layer.kind.name())).collect();
             let place = names.iter().position(|known| *known == name).with_context(|| {
-                let near = nearest(&name, names.iter().map(String::as_str));
-                let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+                let near = did_you_mean(&name, names.iter().map(String::as_str));
                 format!("fuse_at: there is no layer {name:?}{near}; there are input, features, {}", names.join(", "))
             })?;
             layers.insert(place + 1, facts);

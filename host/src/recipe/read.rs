@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use super::{Arch, Format, Fusion, HeadKind, Net, Recipe, Schedule, Weights};
 use crate::facts::{self, EncoderKind, Fact, Scope, Value};
 use crate::support::files;
-use crate::support::suggest::nearest;
+use crate::support::suggest::{did_you_mean, nearest};
 
 impl Recipe {
     /// Returns the recipe in a file, after each of `sets`, `key.path=value`, has been put into it.
@@ -213,9 +213,7 @@ impl Recipe {
                 self.heads.iter().any(|head| head.name == rule.head),
                 "distill.rules: there is no head {:?}{}",
                 rule.head,
-                nearest(&rule.head, self.heads.iter().map(|head| head.name.as_str()))
-                    .map(|near| format!(" (did you mean {near:?}?)"))
-                    .unwrap_or_default()
+                did_you_mean(&rule.head, self.heads.iter().map(|head| head.name.as_str()))
             );
             let varied = self.augment.mixup.is_some()
                 || self.augment.is_any() && rule.when.names().any(|name| self.input.columns.contains_key(name))
@@ -245,7 +243,7 @@ impl Recipe {
                 ensure!(
                     names().any(|known| known == name),
                     "a teacher answers head {name:?}, which there is not{}",
-                    nearest(name, names()).map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default()
+                    did_you_mean(name, names())
                 );
             }
         }
@@ -301,8 +299,7 @@ impl Recipe {
             ensure!(good, "augment.pace.by is {}, expected above 0 to 1", pace.by);
             let fact = self.facts.iter().find(|fact| fact.name == pace.fact);
             let fact = fact.with_context(|| {
-                let near = nearest(&pace.fact, self.facts.iter().map(|fact| fact.name.as_str()));
-                let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+                let near = did_you_mean(&pace.fact, self.facts.iter().map(|fact| fact.name.as_str()));
                 format!("augment.pace: there is no fact {:?}{near}", pace.fact)
             })?;
             let number = fact.kind.value() == Value::Number && !fact.kind.is_computed();
@@ -545,55 +542,5 @@ epochs = 3
         let recipe = Recipe::parse(&text, "r.toml", "r", &[]).unwrap();
         let names: Vec<_> = recipe.facts.iter().map(|fact| fact.name.as_str()).collect();
         assert_eq!(names, ["f_0", "f_1", "f_2"]);
-    }
-
-    /// host/README.md is the reference of recipes: it names every key, and its example is one.
-    #[test]
-    fn readme_names_every_key_and_its_example_is_a_recipe() {
-        let readme = include_str!("../../README.md");
-        let keys = [
-            include_str!("../recipe.rs"),
-            include_str!("net.rs"),
-            include_str!("distill.rs"),
-            include_str!("../signal/recipe.rs"),
-            include_str!("../facts/recipe.rs"),
-        ]
-        .concat();
-        let keys = keys.lines().filter_map(|line| {
-            let (key, _) = line.strip_prefix("    pub ")?.split_once(':')?;
-            (!key.contains(' ')).then_some(key)
-        });
-        let sections = [
-            "data",
-            "input",
-            "facts",
-            "heads",
-            "augment",
-            "signal",
-            "teacher",
-            "teachers",
-            "assistant",
-            "student",
-            "distill",
-            "losses",
-            "quantize",
-            "compare",
-            "budget",
-        ];
-        for key in keys {
-            let named = match key {
-                "losses" | "rules" => format!("[[distill.{key}]]"),
-                _ if sections.contains(&key) => format!("[{key}]"),
-                _ => format!("`{key}`"),
-            };
-            assert!(readme.contains(&named), "host/README.md does not name {key}");
-        }
-        let blocks: Vec<&str> = readme.split("```toml").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-        Recipe::parse(blocks[0], "README.md", "example", &[]).unwrap();
-        let student = &blocks[0][blocks[0].find("[student]").unwrap()..blocks[0].find("[distill]").unwrap()];
-        let listed = [blocks[0].replace(student, blocks[2]).as_str(), blocks[1]].concat();
-        let recipe = Recipe::parse(&listed, "README.md", "example", &[]).unwrap();
-        let facts = facts::FactInput { audience: facts::Audience::Board, width: 3, embeddings: Vec::new() };
-        crate::net::build(&recipe.student, [20, 10, 1], Some(facts), &[("failure".into(), 1)]).unwrap();
     }
 }

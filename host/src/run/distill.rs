@@ -34,6 +34,7 @@ use crate::student::engine::{self, FactsGiven};
 use crate::support::files;
 use crate::support::progress::say;
 use crate::support::random;
+use crate::support::stats::correlation;
 use crate::teachers::Teacher;
 use crate::train::{self, Epoch, FakeQuantization};
 use stage::Stage;
@@ -615,22 +616,6 @@ fn mean_of(seeds: &[BTreeMap<String, f64>]) -> BTreeMap<String, f64> {
         *sums.entry(name.clone()).or_insert(0.0) += value / seeds.len() as f64;
     }
     sums
-}
-
-/// Returns Pearson's correlation, or nothing for values that are all equal.
-fn correlation(a: &[f32], b: &[f32]) -> Option<f64> {
-    let count = a.len() as f64;
-    let mean = |values: &[f32]| values.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
-    let (mean_a, mean_b) = (mean(a), mean(b));
-    let (mut both, mut squares_a, mut squares_b) = (0.0, 0.0, 0.0);
-    for (&x, &y) in a.iter().zip(b) {
-        let (x, y) = (f64::from(x) - mean_a, f64::from(y) - mean_b);
-        both += x * y;
-        squares_a += x * x;
-        squares_b += y * y;
-    }
-    let product = (squares_a * squares_b).sqrt();
-    (product > 0.0).then(|| both / product)
 }
 
 /// A training of fewer steps than that seldom comes to its end.

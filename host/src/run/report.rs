@@ -10,6 +10,7 @@ use crate::compile::Agreement;
 use crate::data::Dataset;
 use crate::metrics::HeadMetrics;
 use crate::run::coverage::FactCoverage;
+use crate::support::stats::mean_and_deviation;
 
 /// Figures of a whole run: of the test split, from the checkpoint that was best on validation, means over the seeds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -311,17 +312,6 @@ pub fn metrics_value(data: &Dataset, heads: &[HeadMetrics]) -> Value {
     Value::Object(entries.collect())
 }
 
-/// Returns the mean and the sample deviation; no mean of nothing.
-pub(crate) fn mean_and_deviation(values: &[f64]) -> (Option<f64>, f64) {
-    if values.is_empty() {
-        return (None, 0.0);
-    }
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    (Some(mean), if values.len() > 1 { (squares / (count - 1.0)).sqrt() } else { 0.0 })
-}
-
 /// Returns objects of one shape with what becomes of each number over the seeds.
 fn over_seeds(values: &[Value], of: &impl Fn(&[f64]) -> f64) -> Value {
     match values.first() {
@@ -397,7 +387,5 @@ mod tests {
         // What one seed lacks is the mean of the others, and a count stays a count.
         let values = [serde_json::json!({"n": 3}), serde_json::json!({"n": 3, "precision": 0.5})];
         assert_eq!(over_seeds(&values, &mean), serde_json::json!({"n": 3, "precision": 0.5}));
-        assert_eq!(mean_and_deviation(&[1.0, 3.0]), (Some(2.0), 2f64.sqrt()));
-        assert_eq!(mean_and_deviation(&[]), (None, 0.0));
     }
 }

@@ -15,6 +15,11 @@ pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -
         .map(|(_, candidate)| candidate)
 }
 
+/// Returns the end of a message about a misspelt name, ` (did you mean "..."?)`, or nothing where no candidate is near enough.
+pub fn did_you_mean<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(wrong, candidates).map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default()
+}
+
 /// Returns names for a message: the first ten, and how many there are.
 pub fn listed<S: AsRef<str>>(names: &[S]) -> String {
     const MOST: usize = 10;
@@ -44,5 +49,7 @@ mod tests {
         let cell = "ä".repeat(10_000_000);
         assert_eq!(shortened(&cell), format!("{}... (20000000 bytes)", "ä".repeat(60)));
         assert_eq!(nearest("torqe", [cell.as_str(), "torque"]), Some("torque"));
+        assert_eq!(did_you_mean("torqe", ["speed", "torque"]), " (did you mean \"torque\"?)");
+        assert_eq!(did_you_mean("torqe", ["speed"]), "");
     }
 }

@@ -58,6 +58,23 @@ mod tests {
         }
     }
 
+    /// The suite runs them as well, but without debug assertions, which find branches that no checked model can reach.
+    #[test]
+    #[cfg_attr(miri, ignore)]
+    fn fuzz_targets_pass_on_the_inputs_that_are_kept() {
+        let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+        for (name, target) in targets::TARGETS {
+            let inputs: Vec<_> =
+                std::fs::read_dir(corpus.join(name)).unwrap().map(|entry| entry.unwrap().path()).collect();
+            assert!(inputs.len() >= 20, "only {} inputs of {name}", inputs.len());
+            for path in inputs {
+                let bytes = std::fs::read(&path).unwrap();
+                let passed = std::panic::catch_unwind(|| target(&bytes)).is_ok();
+                assert!(passed, "{}", path.display());
+            }
+        }
+    }
+
     #[test]
     fn broken_files_are_refused_or_run() {
         // Miri is some thousand times slower.

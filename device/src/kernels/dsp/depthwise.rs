@@ -1,7 +1,6 @@
 //! Depthwise convolutions, four channels at a time.
 
-use crate::kernels::groups::lines::{Line, Lines};
-use crate::kernels::groups::{Groups, Taps};
+use crate::kernels::jobs::{DepthwiseJob, Line, Lines, Taps};
 use core::arch::naked_asm;
 use core::mem::offset_of;
 
@@ -50,7 +49,7 @@ macro_rules! end_of_four {
 /// Every tap of every rectangle lies in what its pointers point to, for as many groups of four as there are constants and
 /// places; there is one of each at least. Biases and multipliers are aligned to words.
 #[unsafe(naked)]
-pub(in crate::kernels) unsafe extern "C" fn all_groups(job: &mut Groups) {
+pub(in crate::kernels) unsafe extern "C" fn all_groups(job: &mut DepthwiseJob) {
     naked_asm!(
         needs!(),
         "push {{r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
@@ -110,11 +109,11 @@ pub(in crate::kernels) unsafe extern "C" fn all_groups(job: &mut Groups) {
         "bne 1b",
         "pop {{r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
         size = const size_of::<Taps>(),
-        taps = const offset_of!(Groups, taps),
-        rectangles = const offset_of!(Groups, rectangles),
-        left = const offset_of!(Groups, left),
-        stop = const offset_of!(Groups, stop),
-        groups = const offset_of!(Groups, groups),
+        taps = const offset_of!(DepthwiseJob, taps),
+        rectangles = const offset_of!(DepthwiseJob, rectangles),
+        left = const offset_of!(DepthwiseJob, left),
+        stop = const offset_of!(DepthwiseJob, stop),
+        groups = const offset_of!(DepthwiseJob, groups),
         rows = const offset_of!(Taps, rows),
         columns = const offset_of!(Taps, columns),
         step = const offset_of!(Taps, step),
@@ -211,7 +210,7 @@ pub(in crate::kernels) unsafe extern "C" fn all_lines(job: &mut Lines) {
 // What the assembly has as numbers.
 const _: () = {
     assert!(offset_of!(Line, values) == 0 && offset_of!(Line, weights) == 4 && offset_of!(Line, advance) == 8);
-    assert!(offset_of!(Line, step) == 12 && size_of::<Line>() == 16 && offset_of!(Lines, end) == 0);
+    assert!(offset_of!(Line, step) == 12 && size_of::<Line>() == 16 && offset_of!(Lines, epilogue) == 0);
     assert!(offset_of!(Taps, values) == 0 && offset_of!(Taps, weights) == 4 && offset_of!(Taps, advance) == 8);
     assert!(offset_of!(Taps, depth) == offset_of!(Taps, step) + 4);
     assert!(offset_of!(Taps, weight_skip) == offset_of!(Taps, skip) + 4);

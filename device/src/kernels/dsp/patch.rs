@@ -3,29 +3,26 @@
 use core::arch::naked_asm;
 
 use super::BYTES;
-use crate::kernels::matrix::{COLUMNS, Patch};
-use crate::kernels::window::Over;
+use crate::kernels::layout::{COLUMNS, Patch, WindowRun};
+use crate::kernels::window::InputWindow;
 
 /// The greatest window, in values, that assembly puts together on the stack.
 const SMALL: usize = 64;
 
 /// Puts what a run of a window shows into a patch.
 #[inline(never)]
-pub(in crate::kernels) fn lay(
-    patch: &mut Patch<'_>,
-    column: usize,
-    tap: usize,
-    values: Result<&[i8], (usize, i8)>,
-    taps: usize,
-) {
+pub(in crate::kernels) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: WindowRun<'_>, taps: usize) {
     let whole = taps & !3;
     let mut tap = tap;
     let mut total = 0i32;
     match values {
-        Ok(values) => {
+        WindowRun::Values(values) => {
             let len = values.len().min(whole.saturating_sub(tap));
             let (fast, slow) = if tap & 3 == 0 { (len & !3, values.get(len & !3..)) } else { (0, Some(values)) };
-            let places = patch.bytes.get_mut(tap.wrapping_mul(BYTES)..tap.wrapping_add(fast).wrapping_mul(BYTES));
+            let places = patch
+                .bytes
+                .get_mut(tap.wrapping_mul(BYTES)..tap.wrapping_add(fast).wrapping_mul(BYTES))
+                .or_else(|| unreachable_in_checked_model!());
             if let (Some(places), true) = (places, fast > 0) {
                 // SAFETY: there are `fast` values, and four bytes of the patch for each; a column begins a word further on.
                 total = unsafe {
@@ -33,19 +30,28 @@ pub(in crate::kernels) fn lay(
                 };
                 tap = tap.wrapping_add(fast);
             }
-            for &value in slow.unwrap_or_default() {
+            for &value in slow.unwrap_or_else(|| unreachable_in_checked_model!()) {
                 put(patch.bytes, column, tap, value, whole);
                 total = total.wrapping_add(value.into());
                 tap = tap.wrapping_add(1);
             }
         }
-        Err((len, value)) => {
+        WindowRun::Padding { len, value } => {
             total = i32::from(value).wrapping_mul(len as i32);
             let end = tap.wrapping_add(len);
             let fast = if tap & 3 == 0 { len.min(whole.saturating_sub(tap)) & !3 } else { 0 };
-            let places = patch.bytes.get_mut(tap.wrapping_mul(BYTES)..tap.wrapping_add(fast).wrapping_mul(BYTES));
+            let places = patch
+                .bytes
+                .get_mut(tap.wrapping_mul(BYTES)..tap.wrapping_add(fast).wrapping_mul(BYTES))
+                .or_else(|| unreachable_in_checked_model!());
             let [low, high] = i16::from(value).to_le_bytes().map(u8::cast_signed);
-            for [first, second] in places.unwrap_or_default().as_chunks_mut::<4>().0.as_chunks_mut::<COLUMNS>().0 {
+            for [first, second] in places
+                .unwrap_or_else(|| unreachable_in_checked_model!())
+                .as_chunks_mut::<4>()
+                .0
+                .as_chunks_mut::<COLUMNS>()
+                .0
+            {
                 *(if column == 0 { first } else { second }) = [low, high, low, high];
             }
             for tap in tap.wrapping_add(fast)..end {
@@ -53,38 +59,38 @@ pub(in crate::kernels) fn lay(
             }
         }
     }
-    if let Some(sum) = patch.totals.get_mut(column) {
-        *sum = sum.wrapping_add(total);
-    }
+    patch.add_total(column, total);
 }
 
 /// Returns whether [`lay_rows`] can put windows into a patch.
 #[inline(always)]
-pub(in crate::kernels) fn lays_rows(over: &Over) -> bool {
-    over.len > 0 && (over.width.is_multiple_of(4) || over.len <= SMALL)
+pub(in crate::kernels) fn lays_rows(window: &InputWindow) -> bool {
+    window.len > 0 && (window.width.is_multiple_of(4) || window.len <= SMALL)
 }
 
 /// Puts the rows of a window that lies in the input into a patch, from the values that it reaches over, and returns whether it
 /// could.
 #[inline(always)]
-pub(in crate::kernels) fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], over: &Over) -> bool {
-    let len = over.width;
-    if patch.bytes.len() / BYTES < over.len || values.len() < over.reach || over.len == 0 {
+pub(in crate::kernels) fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], window: &InputWindow) -> bool {
+    let len = window.width;
+    if patch.bytes.len() / BYTES < window.len || values.len() < window.reach || window.len == 0 {
         return false;
     }
     let places = patch.bytes.as_mut_ptr().wrapping_add(column.wrapping_mul(4));
-    let (rows, skip) = (over.vertical.kernel as usize, over.row.wrapping_sub(len));
+    let (rows, skip) = (window.vertical.kernel as usize, window.row.wrapping_sub(len));
     let total = if len & 3 == 0 {
         // SAFETY: every row lies in the values, and the patch has four bytes for each value.
         unsafe { spread_rows(values.as_ptr(), places, len / 4, rows, skip) }
-    } else if over.len <= SMALL {
+    } else if window.len <= SMALL {
         // SAFETY: as above; a window has no more values than that.
-        unsafe { spread_small(values.as_ptr(), places, len, rows, skip, over.len, column.wrapping_mul(2)) }
+        unsafe { spread_small(values.as_ptr(), places, len, rows, skip, window.len, column.wrapping_mul(2)) }
     } else {
         return false;
     };
     if let Some(sum) = patch.totals.get_mut(column) {
         *sum = total;
+    } else {
+        unreachable_in_checked_model!()
     }
     true
 }
@@ -95,12 +101,17 @@ pub(in crate::kernels) fn lay_rows(patch: &mut Patch<'_>, column: usize, values:
 ///
 /// [`lays_rows`] is true of the window, the patch has four bytes for each of its taps, and both pixels' rows are there.
 #[inline(always)]
-pub(in crate::kernels) unsafe fn lay_pair(patch: &mut Patch<'_>, values: *const i8, right: usize, over: &Over) {
-    let rows = over.vertical.kernel as usize;
-    let skip = over.row.wrapping_sub(over.width);
-    if over.width & 3 == 0 {
+pub(in crate::kernels) unsafe fn lay_pair(
+    patch: &mut Patch<'_>,
+    values: *const i8,
+    right: usize,
+    window: &InputWindow,
+) {
+    let rows = window.vertical.kernel as usize;
+    let skip = window.row.wrapping_sub(window.width);
+    if window.width & 3 == 0 {
         // SAFETY: as the caller promises.
-        let both = unsafe { spread_pair(values, patch.bytes.as_mut_ptr(), over.width / 4, rows, skip, right) };
+        let both = unsafe { spread_pair(values, patch.bytes.as_mut_ptr(), window.width / 4, rows, skip, right) };
         patch.totals = [both as i32, (both >> 32) as i32];
         return;
     }
@@ -108,7 +119,7 @@ pub(in crate::kernels) unsafe fn lay_pair(patch: &mut Patch<'_>, values: *const 
         let (values, places) = (values.wrapping_add(right.wrapping_mul(column)), patch.bytes.as_mut_ptr());
         let (places, back) = (places.wrapping_add(column.wrapping_mul(4)), column.wrapping_mul(2));
         // SAFETY: as the caller promises.
-        *total = unsafe { spread_small(values, places, over.width, rows, skip, over.len, back) };
+        *total = unsafe { spread_small(values, places, window.width, rows, skip, window.len, back) };
     }
 }
 

@@ -3,7 +3,7 @@
 use core::arch::naked_asm;
 use core::mem::offset_of;
 
-use crate::kernels::groups::{Groups, Taps};
+use crate::kernels::jobs::{DepthwiseJob, Taps};
 
 /// From rectangle to rectangle and from row to row: values and weights in r0 and r1, rows in r2, from tap to tap in r11 and r12;
 /// of so many channels, which are four times a power of two.
@@ -51,9 +51,9 @@ macro_rules! rectangles {
 /// # Safety
 ///
 /// Every tap of every rectangle lies in what its pointers point to, for as many groups of four as there are constants and
-/// places; over padding there are [`PADDING`](crate::kernels::groups::PADDING) values.
+/// places; over padding there are [`PADDING`](crate::kernels::jobs::PADDING) values.
 #[unsafe(naked)]
-pub(in crate::kernels) unsafe extern "C" fn all_groups(job: &mut Groups) {
+pub(in crate::kernels) unsafe extern "C" fn all_groups(job: &mut DepthwiseJob) {
     naked_asm!(
         ".cpu cortex-m55",
         "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
@@ -155,10 +155,10 @@ pub(in crate::kernels) unsafe extern "C" fn all_groups(job: &mut Groups) {
         "30:",
         "vpop {{d8, d9, d10, d11, d12, d13, d14, d15}}",
         "pop {{r3, r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
-        left = const offset_of!(Groups, left),
-        groups = const offset_of!(Groups, groups),
-        rectangles = const offset_of!(Groups, rectangles),
-        taps = const offset_of!(Groups, taps),
+        left = const offset_of!(DepthwiseJob, left),
+        groups = const offset_of!(DepthwiseJob, groups),
+        rectangles = const offset_of!(DepthwiseJob, rectangles),
+        taps = const offset_of!(DepthwiseJob, taps),
         rows = const offset_of!(Taps, rows),
         columns = const offset_of!(Taps, columns),
         step = const offset_of!(Taps, step),

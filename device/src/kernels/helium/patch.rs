@@ -2,48 +2,47 @@
 
 use core::arch::naked_asm;
 
-use crate::kernels::matrix::{COLUMNS, Patch};
-use crate::kernels::window::Over;
+use crate::kernels::layout::{COLUMNS, Patch, WindowRun};
+use crate::kernels::window::InputWindow;
 
 /// Bytes that a patch takes for each tap.
 pub(in crate::kernels) const BYTES: usize = COLUMNS;
 
 /// Puts what a run of a window shows into a patch.
 #[inline(never)]
-pub(in crate::kernels) fn lay(
-    patch: &mut Patch<'_>,
-    column: usize,
-    tap: usize,
-    values: Result<&[i8], (usize, i8)>,
-    taps: usize,
-) {
-    let len = values.map_or_else(|(len, _)| len, <[i8]>::len);
+pub(in crate::kernels) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: WindowRun<'_>, taps: usize) {
+    let len = match values {
+        WindowRun::Values(values) => values.len(),
+        WindowRun::Padding { len, .. } => len,
+    };
     let first = column.wrapping_mul(taps).wrapping_add(tap);
-    let Some(places) = patch.bytes.get_mut(first..first.wrapping_add(len)) else { return };
+    let Some(places) = patch.bytes.get_mut(first..first.wrapping_add(len)) else {
+        unreachable_in_checked_model!(return)
+    };
     match values {
         // SAFETY: there are as many values and as many places.
-        Ok(values) => unsafe { copy_rows(values.as_ptr(), places.as_mut_ptr(), len, 1, 0) },
-        Err((_, value)) => places.iter_mut().for_each(|place| *place = value),
+        WindowRun::Values(values) => unsafe { copy_rows(values.as_ptr(), places.as_mut_ptr(), len, 1, 0) },
+        WindowRun::Padding { value, .. } => places.iter_mut().for_each(|place| *place = value),
     }
 }
 
 /// Returns whether [`lay_rows`] can put windows into a patch.
 #[inline(always)]
-pub(in crate::kernels) fn lays_rows(over: &Over) -> bool {
-    over.len > 0
+pub(in crate::kernels) fn lays_rows(window: &InputWindow) -> bool {
+    window.len > 0
 }
 
 /// Puts the rows of a window that lies in the input into a patch, from the values that it reaches over, and returns whether it
 /// could.
 #[inline(always)]
-pub(in crate::kernels) fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], over: &Over) -> bool {
-    if patch.bytes.len() / BYTES < over.len || values.len() < over.reach || over.len == 0 {
+pub(in crate::kernels) fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], window: &InputWindow) -> bool {
+    if patch.bytes.len() / BYTES < window.len || values.len() < window.reach || window.len == 0 {
         return false;
     }
-    let places = patch.bytes.as_mut_ptr().wrapping_add(column.wrapping_mul(over.len));
-    let rows = over.vertical.kernel as usize;
+    let places = patch.bytes.as_mut_ptr().wrapping_add(column.wrapping_mul(window.len));
+    let rows = window.vertical.kernel as usize;
     // SAFETY: every row lies in the values, and the patch has two bytes for each value.
-    unsafe { copy_rows(values.as_ptr(), places, over.width, rows, over.row.wrapping_sub(over.width)) };
+    unsafe { copy_rows(values.as_ptr(), places, window.width, rows, window.row.wrapping_sub(window.width)) };
     true
 }
 
@@ -52,8 +51,11 @@ pub(in crate::kernels) fn lay_rows(patch: &mut Patch<'_>, column: usize, values:
 pub(in crate::kernels) fn row(weights: &[u8], patch: &Patch<'_>) -> [i32; COLUMNS] {
     [0, 1].map(|column: usize| {
         let first = column.wrapping_mul(weights.len());
-        let values = patch.bytes.get(first..first.wrapping_add(weights.len())).unwrap_or_default();
-        crate::kernels::plain::row_of_vector(weights, values)
+        let values = patch
+            .bytes
+            .get(first..first.wrapping_add(weights.len()))
+            .unwrap_or_else(|| unreachable_in_checked_model!());
+        crate::kernels::scalar::row_of_vector(weights, values)
     })
 }
 

@@ -8,7 +8,7 @@ use crate::facts::{Fact, GivenFact, Value};
 use crate::recipe::Recipe;
 use crate::support::files;
 use crate::support::progress::say;
-use crate::support::suggest::nearest;
+use crate::support::suggest::did_you_mean;
 use crate::tables::{Column, Dialect, Table};
 
 /// Where facts are looked for.
@@ -98,8 +98,7 @@ impl Source<'_> {
             .iter()
             .map(|value| {
                 row_of.get(value).copied().with_context(|| {
-                    let near = nearest(value, known.iter().copied());
-                    let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+                    let near = did_you_mean(value, known.iter().copied());
                     format!("{}: fact {:?}: no row has {key} = {value:?}{near}", path.display(), fact.name)
                 })
             })

@@ -370,8 +370,7 @@ fn cut(
     names.sort_unstable();
     names.dedup();
     if let Some(missing) = along.iter().find(|name| !names.contains(name)) {
-        let near = crate::support::suggest::nearest(missing, names.iter().map(String::as_str));
-        let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+        let near = crate::support::suggest::did_you_mean(missing, names.iter().map(String::as_str));
         anyhow::bail!(
             "neither data.files nor a column of the recordings has {missing:?}{near}; there are {}",
             names.join(", ")

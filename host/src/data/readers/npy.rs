@@ -8,7 +8,7 @@ use npyz::npz::NpzArchive;
 use npyz::{NpyFile, Order, half};
 
 use crate::domain::array::{Array, element_count};
-use crate::support::suggest::{listed, nearest};
+use crate::support::suggest::{did_you_mean, listed};
 
 /// Returns the array in an `.npy` file, or a member of an `.npz` archive; an archive of one array needs no name.
 ///
@@ -33,12 +33,10 @@ pub fn read(path: &Path, member: Option<&str>) -> Result<Array> {
                 names.first().map_or("name", String::as_str)
             ),
         };
-        let near =
-            || nearest(wanted, names.iter().map(String::as_str)).map(|near| format!(" (did you mean {near:?}?)"));
         ensure!(
             names.iter().any(|other| other == wanted),
             "{name}: has no array {wanted:?}{}; it has {}",
-            near().unwrap_or_default(),
+            did_you_mean(wanted, names.iter().map(String::as_str)),
             listed(&names)
         );
         let broken = || format!("{name}: {wanted:?} is broken");

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 use crate::domain::array::{Array, element_count};
-use crate::support::suggest::nearest;
+use crate::support::suggest::did_you_mean;
 
 /// Returns a tensor of a safetensors file as f32; a file of one tensor needs no name.
 ///
@@ -31,9 +31,8 @@ fn parse(bytes: &[u8], name: Option<&str>) -> Result<Array> {
         (None, [one]) => one,
         (None, _) => bail!("holds {}; choose one as in file.safetensors#name", names.join(", ")),
     };
-    let near = || nearest(wanted, names.iter().copied()).map(|near| format!(" (did you mean {near:?}?)"));
     let tensor = tensors.tensor(wanted).ok().with_context(|| {
-        format!("has no tensor {wanted:?}{}; it has {}", near().unwrap_or_default(), names.join(", "))
+        format!("has no tensor {wanted:?}{}; it has {}", did_you_mean(wanted, names.iter().copied()), names.join(", "))
     })?;
     let data = tensor.data();
     let values: Vec<f32> = match tensor.dtype() {
@@ -47,9 +46,8 @@ fn parse(bytes: &[u8], name: Option<&str>) -> Result<Array> {
         Dtype::I32 => data.as_chunks().0.iter().map(|&bytes| i32::from_le_bytes(bytes) as f32).collect(),
         Dtype::U64 => data.as_chunks().0.iter().map(|&bytes| u64::from_le_bytes(bytes) as f32).collect(),
         Dtype::I64 => data.as_chunks().0.iter().map(|&bytes| i64::from_le_bytes(bytes) as f32).collect(),
-        // A bfloat16 is the upper half of an f32.
-        Dtype::BF16 => data.as_chunks().0.iter().map(|&[a, b]| f32::from_le_bytes([0, 0, a, b])).collect(),
-        Dtype::F16 => data.as_chunks().0.iter().map(|&bytes| half_to_f32(u16::from_le_bytes(bytes))).collect(),
+        Dtype::BF16 => data.as_chunks().0.iter().map(|&bytes| half::bf16::from_le_bytes(bytes).to_f32()).collect(),
+        Dtype::F16 => data.as_chunks().0.iter().map(|&bytes| half::f16::from_le_bytes(bytes).to_f32()).collect(),
         other => bail!("tensor {wanted:?} holds elements of type {other:?}, expected real numbers"),
     };
     Array::new(tensor.shape().to_vec(), values)
@@ -98,18 +96,6 @@ impl<'de> Deserialize<'de> for Entries {
             }
         }
         deserializer.deserialize_map(Names)
-    }
-}
-
-/// Returns the value of an IEEE 754 binary16.
-fn half_to_f32(bits: u16) -> f32 {
-    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
-    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023));
-    sign * match exponent {
-        0 => fraction * 2f32.powi(-24),
-        31 if fraction == 0.0 => f32::INFINITY,
-        31 => f32::NAN,
-        _ => (1.0 + fraction / 1024.0) * 2f32.powi(exponent - 15),
     }
 }
 

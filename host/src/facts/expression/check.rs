@@ -7,7 +7,7 @@ use super::scope::{Entry, Scope};
 use super::units::Unit;
 use super::{Expression, Node, Term};
 use crate::facts::value::Value;
-use crate::support::suggest::nearest;
+use crate::support::suggest::did_you_mean;
 
 /// What a part is.
 #[derive(Debug, Clone)]
@@ -144,8 +144,7 @@ pub(super) fn column_place(name: &str, column: &str, columns: &[String]) -> Resu
         if columns.is_empty() {
             return format!("the category {name:?} has no table: give it one, table = {{ file = \"FILE.csv\" }}");
         }
-        let near = nearest(column, columns.iter().map(String::as_str));
-        let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+        let near = did_you_mean(column, columns.iter().map(String::as_str));
         format!("the table of {name:?} has no column {column:?}{near}; it has {}", columns.join(", "))
     })
 }
@@ -153,8 +152,7 @@ pub(super) fn column_place(name: &str, column: &str, columns: &[String]) -> Resu
 /// Returns where a value stands in a category.
 pub(super) fn value_place(name: &str, value: &str, values: &[String]) -> Result<usize> {
     values.iter().position(|known| known == value).with_context(|| {
-        let near = nearest(value, values.iter().map(String::as_str));
-        let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+        let near = did_you_mean(value, values.iter().map(String::as_str));
         format!("the category {name:?} has no value {value:?}{near}; it has {}", values.join(", "))
     })
 }

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use super::units::Unit;
 use crate::facts::value::Value;
-use crate::support::suggest::nearest;
+use crate::support::suggest::did_you_mean;
 
 /// What stands behind a name.
 #[derive(Debug, Clone)]
@@ -58,7 +58,7 @@ impl Scope {
     pub fn find(&self, name: &str) -> Result<&Entry> {
         let Some(entry) = self.entries.get(name) else {
             let names = || self.entries.keys().map(String::as_str);
-            let near = nearest(name, names()).map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+            let near = did_you_mean(name, names());
             bail!("there is no fact or input {name:?}{near}; there are {}", names().collect::<Vec<_>>().join(", "));
         };
         Ok(entry)

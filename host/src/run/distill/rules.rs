@@ -11,7 +11,7 @@ use crate::data::{Dataset, Target};
 use crate::domain::HeadKind;
 use crate::recipe::Recipe;
 use crate::support::progress::say;
-use crate::support::suggest::nearest;
+use crate::support::suggest::did_you_mean;
 
 /// Checks that every rule speaks of a label that a teacher answers.
 pub(super) fn check(recipe: &Recipe, data: &Dataset) -> Result<()> {
@@ -83,8 +83,7 @@ fn label_of(target: &Target, label: Option<&str>) -> Result<usize> {
     }
     let label = label.with_context(|| format!("distill.rules: label is missing for head {:?}", target.name))?;
     target.labels.iter().position(|known| known == label).with_context(|| {
-        let near = nearest(label, target.labels.iter().map(String::as_str));
-        let near = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+        let near = did_you_mean(label, target.labels.iter().map(String::as_str));
         format!(
             "distill.rules: head {:?} has no label {label:?}{near}; it has {}",
             target.name,

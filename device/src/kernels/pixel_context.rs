@@ -23,7 +23,7 @@ pub(crate) struct Place {
 /// What an operator reads and writes that is computed pixel by pixel: its output may slide over its input, since a pixel is
 /// written when nothing that a later pixel reads stands in its place any more.
 #[derive(Debug)]
-pub(crate) struct Slide<'a> {
+pub(crate) struct PixelContext<'a> {
     /// The arena without the scratch.
     pub arena: &'a mut [i8],
     /// Bytes of the arena in which no tensor is alive; as many as happen to be there.
@@ -38,7 +38,7 @@ pub(crate) struct Slide<'a> {
     pub addend: Option<(&'a Addend, Place)>,
 }
 
-impl<'a> Slide<'a> {
+impl<'a> PixelContext<'a> {
     /// Returns some values of the input.
     #[inline(always)]
     pub(super) fn values(&self, first: usize, len: usize) -> Option<&[i8]> {
@@ -48,7 +48,7 @@ impl<'a> Slide<'a> {
 
     /// Returns all values of the input.
     pub(super) fn all(&self) -> &[i8] {
-        self.values(0, self.input.shape.len()).unwrap_or_default()
+        self.values(0, self.input.shape.len()).unwrap_or_else(|| unreachable_in_checked_model!())
     }
 
     /// Returns the output's pixels in the order in which they have to be computed.
@@ -81,7 +81,7 @@ impl<'a> Slide<'a> {
     // Where a core has assembly, it does this by itself for most channels.
     #[cfg_attr(plain, inline(always))]
     #[cfg_attr(not(plain), inline(never))]
-    pub(super) fn end<const N: usize>(
+    pub(super) fn write_sums<const N: usize>(
         &mut self,
         finish: &Finish<'_>,
         channels: &Channels<'_>,
@@ -89,7 +89,7 @@ impl<'a> Slide<'a> {
         channel: usize,
         sums: &[i32; N],
     ) {
-        let Some(constants) = channels.some::<N>(channel) else { return };
+        let Some(constants) = channels.some::<N>(channel) else { unreachable_in_checked_model!(return) };
         let mut values = [0; N];
         for ((value, sum), (bias, requantization)) in values.iter_mut().zip(sums).zip(constants.iter()) {
             *value = finish.apply(sum.wrapping_add(bias), requantization);
@@ -100,6 +100,8 @@ impl<'a> Slide<'a> {
         let start = self.place(pixel, channel);
         if let Some(places) = self.arena.get_mut(start..).and_then(|places| places.first_chunk_mut::<N>()) {
             *places = values;
+        } else {
+            unreachable_in_checked_model!()
         }
     }
 
@@ -117,7 +119,7 @@ impl<'a> Slide<'a> {
         self.bring(clamp, self.place(pixel, 0), count);
     }
 
-    /// As [`Slide::bring_into`], of all channels of a pixel and of those that follow it.
+    /// As [`PixelContext::bring_into`], of all channels of a pixel and of those that follow it.
     #[cfg(not(plain))]
     pub(super) fn bring_all_into(&mut self, clamp: Clamp, pixel: Pixel, following: Following, pixels: usize) {
         let depth = usize::from(self.output.shape.channels);
@@ -132,7 +134,8 @@ impl<'a> Slide<'a> {
     #[cfg(not(plain))]
     #[inline(never)]
     fn bring(&mut self, clamp: Clamp, start: usize, count: usize) {
-        let places = self.arena.get_mut(start..start.wrapping_add(count)).unwrap_or_default();
+        let places =
+            self.arena.get_mut(start..start.wrapping_add(count)).unwrap_or_else(|| unreachable_in_checked_model!());
         places.iter_mut().for_each(|place| *place = saturate((*place).into(), clamp));
     }
 
@@ -141,13 +144,15 @@ impl<'a> Slide<'a> {
     #[cfg(not(plain))]
     #[inline(never)]
     pub(super) fn join(&mut self, pixel: Pixel, channel: usize, finish: &Finish<'_>, results: &[i8]) {
-        let Some(joined) = &finish.sum else { return };
+        let Some(joined) = &finish.sum else { unreachable_in_checked_model!(return) };
         let [own, second] = [self.place(pixel, channel), joined.place(pixel, channel)]
             .map(|start| start..start.wrapping_add(results.len()));
         // The second input stands in the place of the output, or apart from it.
         let arena = Cell::from_mut(&mut *self.arena).as_slice_of_cells();
         if let (Some(places), Some(others)) = (arena.get(own), arena.get(second)) {
             joined.add_to(results, finish.clamp, places, others);
+        } else {
+            unreachable_in_checked_model!()
         }
     }
 
@@ -157,6 +162,8 @@ impl<'a> Slide<'a> {
         let place = self.place(pixel, channel);
         if let Some(place) = self.arena.get_mut(place) {
             *place = value;
+        } else {
+            unreachable_in_checked_model!()
         }
     }
 
@@ -242,7 +249,7 @@ impl Sum<'_> {
     /// Adds the values of the second input.
     #[inline(never)]
     fn join(&self, arena: &[i8], pixel: Pixel, channel: usize, values: &mut [i8]) {
-        let others = arena.get(self.place(pixel, channel)..).unwrap_or_default();
+        let others = arena.get(self.place(pixel, channel)..).unwrap_or_else(|| unreachable_in_checked_model!());
         values
             .iter_mut()
             .zip(others)

@@ -7,8 +7,8 @@
 
 use attar_shared::ROWS;
 
-use super::matrix::{COLUMNS, Patch, Sums};
-use super::window::Over;
+use super::layout::{COLUMNS, Patch, Sums, WindowRun};
+use super::window::InputWindow;
 
 /// Halves of a group of weights.
 const LANES: usize = 8;
@@ -24,9 +24,9 @@ const FOUR: usize = 8;
 
 /// Puts what a run of a window shows into a patch of so many taps.
 #[inline(always)]
-pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Result<&[i8], (usize, i8)>, taps: usize) {
+pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: WindowRun<'_>, taps: usize) {
     let total = match values {
-        Ok(values) => {
+        WindowRun::Values(values) => {
             let mut tap = tap;
             let mut rest = values;
             while tap.is_multiple_of(4)
@@ -36,34 +36,35 @@ pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Resu
                     && let Some(places) = places.first_chunk_mut::<FOUR>()
                 {
                     *places = spread(four);
+                } else {
+                    unreachable_in_checked_model!()
                 }
                 (tap, rest) = (tap.wrapping_add(4), more);
             }
             rest.iter().zip(tap..).for_each(|(&value, tap)| put(patch, column, tap, taps, value));
             values.iter().fold(0i32, |total, &value| total.wrapping_add(value.into()))
         }
-        Err((len, value)) => {
+        WindowRun::Padding { len, value } => {
             (tap..tap.wrapping_add(len)).for_each(|tap| put(patch, column, tap, taps, value));
             i32::from(value).wrapping_mul(len as i32)
         }
     };
-    if let Some(sum) = patch.totals.get_mut(column) {
-        *sum = sum.wrapping_add(total);
-    }
+    patch.add_total(column, total);
 }
 
 /// Puts the rows of a window that lies in the input into a patch, from the values that it reaches over, and returns whether it
 /// could.
 #[inline(always)]
-pub(super) fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], over: &Over) -> bool {
-    if !over.width.is_multiple_of(4) {
+pub(super) fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], window: &InputWindow) -> bool {
+    if !window.width.is_multiple_of(4) {
         return false;
     }
     let (mut start, mut tap) = (0usize, 0usize);
-    for _ in 0..over.vertical.kernel {
-        let row = values.get(start..start.wrapping_add(over.width)).unwrap_or_default();
-        lay(patch, column, tap, Ok(row), over.len);
-        (start, tap) = (start.wrapping_add(over.row), tap.wrapping_add(over.width));
+    for _ in 0..window.vertical.kernel {
+        let row =
+            values.get(start..start.wrapping_add(window.width)).unwrap_or_else(|| unreachable_in_checked_model!());
+        lay(patch, column, tap, WindowRun::Values(row), window.len);
+        (start, tap) = (start.wrapping_add(window.row), tap.wrapping_add(window.width));
     }
     true
 }
@@ -89,6 +90,8 @@ fn put(patch: &mut Patch<'_>, column: usize, tap: usize, taps: usize, value: i8)
     let at = place(column, tap, taps);
     if let Some(half) = patch.bytes.get_mut(at..).and_then(|bytes| bytes.first_chunk_mut::<2>()) {
         *half = bytes_of(value.into());
+    } else {
+        unreachable_in_checked_model!()
     }
 }
 
@@ -255,7 +258,10 @@ pub(super) fn block(weights: &[u8], patch: &Patch<'_>) -> Sums {
 #[inline(always)]
 fn value(patch: &Patch<'_>, column: usize, tap: usize, taps: usize) -> i32 {
     let bytes = patch.bytes.get(place(column, tap, taps)..).and_then(|bytes| bytes.first_chunk::<2>());
-    bytes.map_or(0, |bytes| i16::from_le_bytes(bytes.map(i8::cast_unsigned)).into())
+    bytes.map_or_else(
+        || unreachable_in_checked_model!(),
+        |bytes| i16::from_le_bytes(bytes.map(i8::cast_unsigned)).into(),
+    )
 }
 
 /// Returns the sums at both pixels of a row of weights times a patch.

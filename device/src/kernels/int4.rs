@@ -2,44 +2,44 @@
 
 use attar_shared::{Channels, ROWS, nibbles};
 
-use super::Slide;
-use super::matrix::{COLUMNS, Patch, Rows, each_block};
-use super::plain;
-use super::slide::{Finish, Pixel};
+use super::layout::{COLUMNS, Patch, WindowRun};
+use super::matrix::{TileWeights, each_block};
+use super::pixel_context::{Finish, Pixel};
+use super::{PixelContext, scalar};
 
 /// Weights of 4 bits in rows, each of which begins with a new byte.
 #[derive(Clone, Copy)]
-pub(super) struct Four<'a> {
+pub(super) struct Int4Weights<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) taps: usize,
 }
 
-impl<'a> Four<'a> {
+impl<'a> Int4Weights<'a> {
     #[inline(always)]
     fn of_row(self, row: usize) -> &'a [u8] {
         let bytes = self.taps.div_ceil(2);
         let first = row.wrapping_mul(bytes);
-        self.bytes.get(first..first.wrapping_add(bytes)).unwrap_or_default()
+        self.bytes.get(first..first.wrapping_add(bytes)).unwrap_or_else(|| unreachable_in_checked_model!())
     }
 }
 
-impl Rows for Four<'_> {
-    const BYTES: usize = plain::BYTES;
+impl TileWeights for Int4Weights<'_> {
+    const BYTES: usize = scalar::BYTES;
 
     #[inline(always)]
-    fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Result<&[i8], (usize, i8)>, taps: usize) {
-        plain::lay(patch, column, tap, values, taps);
+    fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: WindowRun<'_>, taps: usize) {
+        scalar::lay(patch, column, tap, values, taps);
     }
 
     #[inline(always)]
     fn blocks(
         &mut self,
-        slide: &mut Slide<'_>,
+        context: &mut PixelContext<'_>,
         pair: &[Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
-        end: (&Channels<'_>, &Finish<'_>),
+        epilogue: (&Channels<'_>, &Finish<'_>),
     ) {
-        each_block(slide, pair, end, |_, block| {
+        each_block(context, pair, epilogue, |_, block| {
             let first = block.wrapping_mul(ROWS);
             core::array::from_fn(|row| self.row(first.wrapping_add(row), patch))
         });
@@ -51,10 +51,10 @@ impl Rows for Four<'_> {
     }
 
     #[inline(always)]
-    fn blocks_of_vector(&mut self, slide: &mut Slide<'_>, end: (&Channels<'_>, &Finish<'_>)) {
-        each_block(slide, &[Some(Pixel::FIRST), None], end, |slide, block| {
+    fn blocks_of_vector(&mut self, context: &mut PixelContext<'_>, epilogue: (&Channels<'_>, &Finish<'_>)) {
+        each_block(context, &[Some(Pixel::FIRST), None], epilogue, |context, block| {
             let first = block.wrapping_mul(ROWS);
-            core::array::from_fn(|row| [self.row_of_vector(first.wrapping_add(row), slide.all()), 0])
+            core::array::from_fn(|row| [self.row_of_vector(first.wrapping_add(row), context.all()), 0])
         });
     }
 
@@ -67,7 +67,7 @@ impl Rows for Four<'_> {
 #[inline(never)]
 fn patch_row(weights: &[u8], taps: usize, patch: &Patch<'_>) -> [i32; COLUMNS] {
     let [mut p, mut q] = [0; COLUMNS];
-    let values = patch.bytes.get(..taps.wrapping_mul(COLUMNS)).unwrap_or_default();
+    let values = patch.bytes.get(..taps.wrapping_mul(COLUMNS)).unwrap_or_else(|| unreachable_in_checked_model!());
     let (pairs, left) = values.as_chunks::<{ 2 * COLUMNS }>();
     let mut weights = weights.iter();
     for (&[x0, y0, x1, y1], &byte) in pairs.iter().zip(&mut weights) {

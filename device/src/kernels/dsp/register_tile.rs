@@ -2,7 +2,7 @@
 
 use core::arch::naked_asm;
 
-use crate::kernels::blocks::Blocks;
+use crate::kernels::jobs::TileJob;
 
 /// A group of weights.
 macro_rules! four_taps_of_pair {
@@ -52,7 +52,7 @@ macro_rules! end_of_row {
 /// There are weights, constants and places for as many blocks, one at least, and a patch for as many taps; weights, constants
 /// and patch are aligned to words.
 #[unsafe(naked)]
-pub(in crate::kernels) unsafe extern "C" fn all_blocks(job: &mut Blocks) {
+pub(in crate::kernels) unsafe extern "C" fn all_blocks(job: &mut TileJob) {
     naked_asm!(
         needs!(),
         "push {{r3, r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
@@ -177,7 +177,7 @@ pub(in crate::kernels) unsafe extern "C" fn all_blocks(job: &mut Blocks) {
 ///
 /// As there; there are as many values as taps.
 #[unsafe(naked)]
-pub(in crate::kernels) unsafe extern "C" fn all_blocks_of_vector(job: &mut Blocks) {
+pub(in crate::kernels) unsafe extern "C" fn all_blocks_of_vector(job: &mut TileJob) {
     naked_asm!(
         needs!(),
         "push {{r4, r5, r6, r7, r8, r9, r10, r11, lr}}",

@@ -8,25 +8,24 @@ use core::mem::MaybeUninit;
 
 use attar_shared::{Channels, ROWS};
 
-use super::Slide;
-#[cfg(dsp)]
-use super::dsp::{all_blocks, all_blocks_of_vector, lay_pair};
-use super::eight::BYTES;
-#[cfg(not(dsp))]
-use super::eight::lay_rows;
+use super::PixelContext;
+use super::jobs::{Epilogue, NOWHERE, TileJob};
+use super::layout::{COLUMNS, Patch};
+use super::pixel_context::{Finish, Following, Pixel};
 #[cfg(helium)]
-use super::helium::{all_blocks, all_blocks_of_vector, all_rows_of_vector};
-#[cfg(not(any(dsp, helium)))]
-use super::matrix::Sums;
-use super::matrix::{COLUMNS, Patch};
-#[cfg(riscv)]
-use super::riscv::{block_sums, vector_sums};
-use super::slide::{Finish, Following, Pixel};
+use super::target::all_rows_of_vector;
+#[cfg(dsp)]
+use super::target::lay_pair;
 #[cfg(thumb1)]
-use super::thumb1::{block_sums, start_of, vector_sums};
-#[cfg(thumb2)]
-use super::thumb2::{block_sums, vector_sums};
-use super::window::Over;
+use super::target::start_of;
+#[cfg(any(dsp, helium))]
+use super::target::{all_blocks, all_blocks_of_vector};
+#[cfg(not(any(dsp, helium)))]
+use super::target::{block_sums, vector_sums};
+use super::target_patch::BYTES;
+#[cfg(not(dsp))]
+use super::target_patch::lay_rows;
+use super::window::InputWindow;
 
 /// The most channels whose results wait on the stack for the addition that joined the operator.
 pub(super) const JOINED: usize = 16;
@@ -55,42 +54,9 @@ impl Results {
     }
 }
 
-/// What the end of a sum needs: the constants of the channels from one on, and where its values go.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub(super) struct End {
-    pub(super) biases: *const [u8; 4],
-    pub(super) multipliers: *const [u8; 4],
-    pub(super) shifts: *const u8,
-    pub(super) zero_point: i32,
-    pub(super) places: [*mut i8; COLUMNS],
-}
-
-/// Blocks that follow each other; the weights begin with the first's.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub(super) struct Blocks {
-    pub(super) end: End,
-    pub(super) weights: *const u8,
-    /// The patch, or the vector.
-    pub(super) values: *const i8,
-    pub(super) taps: usize,
-    pub(super) blocks: usize,
-    /// What the sums of the rows begin with that are raised by 128: less 128 times the sum of each pixel's values, and more on
-    /// cores that take both pixels at once.
-    pub(super) start: [i32; COLUMNS],
-    /// Where assembly leaves the sums of a block.
-    #[cfg(not(any(dsp, helium)))]
-    sums: Sums,
-}
-
-/// Constants of no channel.
-pub(super) const NOWHERE: (*const [u8; 4], *const [u8; 4], *const u8) =
-    (core::ptr::null(), core::ptr::null(), core::ptr::null());
-
 /// All whole blocks of an operator, whose weights and constants have been looked at once for all pixels.
-pub(super) struct Whole<'a> {
-    job: Blocks,
+pub(super) struct RegisterTiles<'a> {
+    job: TileJob,
     /// Whether the rows of a block stand one after the other.
     #[cfg(helium)]
     in_rows: bool,
@@ -98,20 +64,27 @@ pub(super) struct Whole<'a> {
     weights: PhantomData<&'a [u8]>,
 }
 
-impl<'a> Whole<'a> {
+impl<'a> RegisterTiles<'a> {
     /// Returns the whole blocks of weights with so many taps a row, none where something is missing.
     // No option, which would be copied, and take the stack twice.
     #[inline(always)]
     pub(super) fn new(weights: &'a [u8], taps: usize, channels: &Channels<'a>) -> Self {
         let count = channels.shifts.len() / ROWS * ROWS;
         let there = weights.get(..count.wrapping_mul(taps)).zip(channels.pointers(0, count));
-        let (weights, (biases, multipliers, shifts)) = there.unwrap_or((&[], NOWHERE));
+        let (weights, (biases, multipliers, shifts)) =
+            there.unwrap_or_else(|| unreachable_in_checked_model!((&[], NOWHERE)));
         Self {
             weights: PhantomData,
             #[cfg(helium)]
             in_rows: false,
-            job: Blocks {
-                end: End { biases, multipliers, shifts, zero_point: 0, places: [core::ptr::null_mut(); COLUMNS] },
+            job: TileJob {
+                epilogue: Epilogue {
+                    biases,
+                    multipliers,
+                    shifts,
+                    zero_point: 0,
+                    places: [core::ptr::null_mut(); COLUMNS],
+                },
                 weights: weights.as_ptr(),
                 values: core::ptr::null(),
                 taps,
@@ -127,14 +100,16 @@ impl<'a> Whole<'a> {
     #[inline(always)]
     pub(super) fn pair(
         &mut self,
-        slide: &mut Slide<'_>,
+        context: &mut PixelContext<'_>,
         pair: &[Option<Pixel>; COLUMNS],
         patch: &Patch<'_>,
         finish: &Finish<'_>,
     ) {
         if patch.bytes.len() / BYTES >= self.job.taps {
             self.job.start = start_of(patch);
-            self.run(slide, pair, patch.bytes.as_ptr(), finish);
+            self.run(context, pair, patch.bytes.as_ptr(), finish);
+        } else {
+            unreachable_in_checked_model!()
         }
     }
 
@@ -143,77 +118,79 @@ impl<'a> Whole<'a> {
     #[inline(never)]
     pub(super) fn row(
         &mut self,
-        slide: &mut Slide<'_>,
-        over: &Over,
+        context: &mut PixelContext<'_>,
+        window: &InputWindow,
         first: Pixel,
         following: Following,
         patch: &mut Patch<'_>,
         finish: &Finish<'_>,
     ) -> usize {
-        self.pairs(slide, over, first, following, patch, finish).unwrap_or(0)
+        self.pairs(context, window, first, following, patch, finish).unwrap_or(0)
     }
 
     #[inline(always)]
     fn pairs(
         &mut self,
-        slide: &mut Slide<'_>,
-        over: &Over,
+        context: &mut PixelContext<'_>,
+        window: &InputWindow,
         first: Pixel,
         following: Following,
         patch: &mut Patch<'_>,
         finish: &Finish<'_>,
     ) -> Option<usize> {
-        let at = over.within(first)?;
+        let at = window.within(first)?;
         let count = self.job.blocks.wrapping_mul(ROWS);
         let pixels = following.count.wrapping_add(1) & !1;
-        if pixels == 0 || count == 0 || patch.bytes.len() / BYTES < self.job.taps || over.len != self.job.taps {
+        if pixels == 0 || count == 0 || patch.bytes.len() / BYTES < self.job.taps || window.len != self.job.taps {
             return None;
         }
-        let right = following.step(over.horizontal.stride().wrapping_mul(over.depth));
+        let right = following.step(window.horizontal.stride().wrapping_mul(window.depth));
         let on = following.step(count);
         let far = pixels.wrapping_sub(1);
-        slide.values(at, over.reach)?;
-        slide.values(at.wrapping_add(right.wrapping_mul(far)), over.reach)?;
-        let start = slide.start_of(first, count)?;
-        slide.arena.get(start.wrapping_add(on.wrapping_mul(far))..)?.get(..count)?;
+        context.values(at, window.reach)?;
+        context.values(at.wrapping_add(right.wrapping_mul(far)), window.reach)?;
+        let start = context.start_of(first, count)?;
+        context.arena.get(start.wrapping_add(on.wrapping_mul(far))..)?.get(..count)?;
         // One pointer to the whole arena: the output may lie over what has been read of the input.
-        let arena = slide.arena.as_mut_ptr();
-        let mut values = arena.wrapping_add(slide.input.start.wrapping_add(at)).cast_const();
+        let arena = context.arena.as_mut_ptr();
+        let mut values = arena.wrapping_add(context.input.start.wrapping_add(at)).cast_const();
         let mut place = arena.wrapping_add(start);
-        self.job.end.zero_point = finish.zero_point;
+        self.job.epilogue.zero_point = finish.zero_point;
         self.job.values = patch.bytes.as_ptr();
         for _ in 0..pixels / COLUMNS {
             // SAFETY: the windows of all pixels lie in the input, since those of the first and the last do; the caller has asked
             // whether they can be laid.
-            unsafe { lay_pair(patch, values, right, over) };
+            unsafe { lay_pair(patch, values, right, window) };
             values = values.wrapping_add(right.wrapping_mul(COLUMNS));
             self.job.start = start_of(patch);
-            self.job.end.places = [place, place.wrapping_add(on)];
+            self.job.epilogue.places = [place, place.wrapping_add(on)];
             // SAFETY: weights and constants are there for all blocks, the patch for all taps, places for all pixels.
             unsafe { all_blocks(&mut self.job) };
             place = place.wrapping_add(on.wrapping_mul(COLUMNS));
         }
         if !finish.saturates_alone() {
-            slide.bring_all_into(finish.clamp, first, following, pixels);
+            context.bring_all_into(finish.clamp, first, following, pixels);
         }
         Some(pixels)
     }
 
     /// Computes the blocks over a vector whose values add up to `total`.
     #[inline(always)]
-    pub(super) fn vector(&mut self, slide: &mut Slide<'_>, total: i32, finish: &Finish<'_>) {
-        if slide.all().len() == self.job.taps {
+    pub(super) fn vector(&mut self, context: &mut PixelContext<'_>, total: i32, finish: &Finish<'_>) {
+        if context.all().len() == self.job.taps {
             self.job.start = [total.wrapping_mul(-128); COLUMNS];
-            self.run(slide, &[Some(Pixel::FIRST), None], core::ptr::null(), finish);
+            self.run(context, &[Some(Pixel::FIRST), None], core::ptr::null(), finish);
+        } else {
+            unreachable_in_checked_model!()
         }
     }
 
-    /// As [`Whole::vector`], of rows that stand one after the other.
+    /// As [`RegisterTiles::vector`], of rows that stand one after the other.
     #[cfg(helium)]
     #[inline(always)]
-    pub(super) fn rows(&mut self, slide: &mut Slide<'_>, finish: &Finish<'_>) {
+    pub(super) fn rows(&mut self, context: &mut PixelContext<'_>, finish: &Finish<'_>) {
         self.in_rows = true;
-        self.vector(slide, 0, finish);
+        self.vector(context, 0, finish);
     }
 
     #[inline(always)]
@@ -226,64 +203,70 @@ impl<'a> Whole<'a> {
 
     /// Computes the blocks over a patch of as many taps, or the input where there is none.
     #[inline(never)]
-    fn run(&mut self, slide: &mut Slide<'_>, pair: &[Option<Pixel>; COLUMNS], patch: *const i8, finish: &Finish<'_>) {
-        let &[Some(first), second] = pair else { return };
+    fn run(
+        &mut self,
+        context: &mut PixelContext<'_>,
+        pair: &[Option<Pixel>; COLUMNS],
+        patch: *const i8,
+        finish: &Finish<'_>,
+    ) {
+        let &[Some(first), second] = pair else { unreachable_in_checked_model!(return) };
         let count = self.job.blocks.wrapping_mul(ROWS);
         // Of a pixel alone, what the second column gives is written before the first overwrites it.
-        let starts = [first, second.unwrap_or(first)].map(|pixel| slide.start_of(pixel, count));
-        let [Some(start), Some(other)] = starts else { return };
-        self.job.end.zero_point = finish.zero_point;
+        let starts = [first, second.unwrap_or(first)].map(|pixel| context.start_of(pixel, count));
+        let [Some(start), Some(other)] = starts else { unreachable_in_checked_model!(return) };
+        self.job.epilogue.zero_point = finish.zero_point;
         if finish.is_joined() {
-            self.joined(slide, pair, patch, finish);
+            self.joined(context, pair, patch, finish);
             return;
         }
         let in_rows = self.in_rows();
         // One pointer to the whole arena, so that what is written may stand where something has been read.
-        let arena = slide.arena.as_mut_ptr();
-        self.job.end.places = [arena.wrapping_add(start), arena.wrapping_add(other)];
-        self.job.values = if patch.is_null() { arena.wrapping_add(slide.input.start) } else { patch };
+        let arena = context.arena.as_mut_ptr();
+        self.job.epilogue.places = [arena.wrapping_add(start), arena.wrapping_add(other)];
+        self.job.values = if patch.is_null() { arena.wrapping_add(context.input.start) } else { patch };
         // SAFETY: weights, constants and places are there for all blocks, the patch or the vector for all taps; a session sees
         // to it that model and arena are aligned to words.
         unsafe { compute(&mut self.job, patch.is_null(), in_rows) };
         if !finish.saturates_alone() {
-            pair.iter().flatten().for_each(|&pixel| slide.bring_into(finish.clamp, pixel, count));
+            pair.iter().flatten().for_each(|&pixel| context.bring_into(finish.clamp, pixel, count));
         }
     }
 
-    /// As [`Whole::run`], where an addition joined the operator: the results of some channels wait on the stack, since the
+    /// As [`RegisterTiles::run`], where an addition joined the operator: the results of some channels wait on the stack, since the
     /// second input may stand where the sum goes.
     #[inline(never)]
     fn joined(
         &mut self,
-        slide: &mut Slide<'_>,
+        context: &mut PixelContext<'_>,
         pair: &[Option<Pixel>; COLUMNS],
         patch: *const i8,
         finish: &Finish<'_>,
     ) {
         let mut results = [const { Results::new() }; COLUMNS];
         let in_rows = self.in_rows();
-        let (end, weights, blocks) = (self.job.end, self.job.weights, self.job.blocks);
+        let (epilogue, weights, blocks) = (self.job.epilogue, self.job.weights, self.job.blocks);
         let mut left = blocks;
         let mut channel = 0usize;
         while left > 0 {
             self.job.blocks = left.min(JOINED / ROWS);
             let count = self.job.blocks.wrapping_mul(ROWS);
-            self.job.end.places = results.each_mut().map(Results::start);
-            self.job.values = if patch.is_null() { slide.all().as_ptr() } else { patch };
+            self.job.epilogue.places = results.each_mut().map(Results::start);
+            self.job.values = if patch.is_null() { context.all().as_ptr() } else { patch };
             // SAFETY: as there.
             unsafe { compute(&mut self.job, patch.is_null(), in_rows) };
             for (pixel, results) in pair.iter().zip(&results) {
                 if let &Some(pixel) = pixel {
                     // SAFETY: as many have been written.
-                    slide.join(pixel, channel, finish, unsafe { results.first(count) });
+                    context.join(pixel, channel, finish, unsafe { results.first(count) });
                 }
             }
             left = left.wrapping_sub(self.job.blocks);
             channel = channel.wrapping_add(count);
-            self.job.end.skip(count);
+            self.job.epilogue.skip(count);
             self.job.weights = self.job.weights.wrapping_add(count.wrapping_mul(self.job.taps));
         }
-        (self.job.end, self.job.weights, self.job.blocks) = (end, weights, blocks);
+        (self.job.epilogue, self.job.weights, self.job.blocks) = (epilogue, weights, blocks);
     }
 }
 
@@ -301,12 +284,12 @@ fn start_of(patch: &Patch<'_>) -> [i32; COLUMNS] {
 /// The windows of both lie in the input, and can be laid.
 #[cfg(not(dsp))]
 #[inline(always)]
-unsafe fn lay_pair(patch: &mut Patch<'_>, values: *const i8, right: usize, over: &Over) {
+unsafe fn lay_pair(patch: &mut Patch<'_>, values: *const i8, right: usize, window: &InputWindow) {
     patch.clear();
     for column in 0..COLUMNS {
         let values = values.wrapping_add(right.wrapping_mul(column));
         // SAFETY: as the caller promises.
-        lay_rows(patch, column, unsafe { core::slice::from_raw_parts(values, over.reach) }, over);
+        lay_rows(patch, column, unsafe { core::slice::from_raw_parts(values, window.reach) }, window);
     }
 }
 
@@ -316,7 +299,7 @@ unsafe fn lay_pair(patch: &mut Patch<'_>, values: *const i8, right: usize, over:
 ///
 /// If there are blocks, weights, constants and places are there for all of them, and as many values as taps.
 #[inline(always)]
-unsafe fn compute(job: &mut Blocks, is_vector: bool, _in_rows: bool) {
+unsafe fn compute(job: &mut TileJob, is_vector: bool, _in_rows: bool) {
     if job.blocks > 0 {
         #[cfg(helium)]
         if _in_rows {
@@ -328,7 +311,7 @@ unsafe fn compute(job: &mut Blocks, is_vector: bool, _in_rows: bool) {
     }
 }
 
-impl End {
+impl Epilogue {
     /// Goes on to the constants of a later channel.
     #[inline(always)]
     pub(super) fn skip(&mut self, channels: usize) {
@@ -339,7 +322,7 @@ impl End {
 }
 
 #[cfg(not(any(dsp, helium)))]
-impl End {
+impl Epilogue {
     /// Requantises the sum of the next channel of a vector and writes it.
     ///
     /// # Safety
@@ -350,7 +333,7 @@ impl End {
         // SAFETY: as the caller promises.
         unsafe {
             let (bias, factor) = self.constants();
-            self.places[0].write(super::slide::finish(sum.wrapping_add(bias), factor, self.zero_point));
+            self.places[0].write(super::pixel_context::finish(sum.wrapping_add(bias), factor, self.zero_point));
         }
         self.places[0] = self.places[0].wrapping_add(1);
     }
@@ -359,15 +342,15 @@ impl End {
     ///
     /// # Safety
     ///
-    /// As for [`End::value`].
+    /// As for [`Epilogue::value`].
     #[inline(always)]
     unsafe fn pair(&mut self, [p, q]: [i32; COLUMNS]) {
         let [first, second] = self.places;
         // SAFETY: as the caller promises.
         unsafe {
             let (bias, factor) = self.constants();
-            second.write(super::slide::finish(q.wrapping_add(bias), factor, self.zero_point));
-            first.write(super::slide::finish(p.wrapping_add(bias), factor, self.zero_point));
+            second.write(super::pixel_context::finish(q.wrapping_add(bias), factor, self.zero_point));
+            first.write(super::pixel_context::finish(p.wrapping_add(bias), factor, self.zero_point));
         }
         self.places = [first.wrapping_add(1), second.wrapping_add(1)];
     }
@@ -394,21 +377,24 @@ impl End {
 /// There are weights, constants and places for as many blocks, and a patch for as many taps.
 #[cfg(not(any(dsp, helium)))]
 #[inline(never)]
-unsafe fn all_blocks(job: &mut Blocks) {
-    let (mut end, mut weights, start) = (job.end, job.weights, job.start);
+unsafe fn all_blocks(job: &mut TileJob) {
+    let (mut epilogue, mut weights, start) = (job.epilogue, job.weights, job.start);
     for _ in 0..job.blocks {
         // SAFETY: as the caller promises.
         unsafe {
+            #[cfg(thumb1)]
+            block_sums(weights, job.values, job.taps, job);
+            #[cfg(not(thumb1))]
             block_sums(weights, job.values, job.taps, &mut job.sums);
             weights = weights.add(job.taps.wrapping_mul(ROWS));
             let [a, b, c, d] = job.sums;
             // Where every row is raised, the assembly has begun with it.
             let start = if cfg!(thumb1) { [0; COLUMNS] } else { start };
             let lower = |[p, q]: [i32; COLUMNS]| [p.wrapping_add(start[0]), q.wrapping_add(start[1])];
-            end.pair(lower(a));
-            end.pair(b);
-            end.pair(lower(c));
-            end.pair(d);
+            epilogue.pair(lower(a));
+            epilogue.pair(b);
+            epilogue.pair(lower(c));
+            epilogue.pair(d);
         }
     }
 }
@@ -420,8 +406,8 @@ unsafe fn all_blocks(job: &mut Blocks) {
 /// As there; there are as many values as taps.
 #[cfg(not(any(dsp, helium)))]
 #[inline(never)]
-unsafe fn all_blocks_of_vector(job: &mut Blocks) {
-    let (mut end, mut weights, [start, _]) = (job.end, job.weights, job.start);
+unsafe fn all_blocks_of_vector(job: &mut TileJob) {
+    let (mut epilogue, mut weights, [start, _]) = (job.epilogue, job.weights, job.start);
     for _ in 0..job.blocks {
         let mut sums = [0; ROWS];
         // SAFETY: as the caller promises.
@@ -429,19 +415,10 @@ unsafe fn all_blocks_of_vector(job: &mut Blocks) {
             vector_sums(weights, job.values, job.taps, &mut sums);
             weights = weights.add(job.taps.wrapping_mul(ROWS));
             let [a, b, c, d] = sums;
-            end.value(a.wrapping_add(start));
-            end.value(b);
-            end.value(c.wrapping_add(start));
-            end.value(d);
+            epilogue.value(a.wrapping_add(start));
+            epilogue.value(b);
+            epilogue.value(c.wrapping_add(start));
+            epilogue.value(d);
         }
     }
 }
-
-// What the assembly has as numbers.
-const _: () = {
-    use core::mem::offset_of;
-    assert!(offset_of!(End, places) == 16 && offset_of!(Blocks, weights) == 24 && offset_of!(Blocks, values) == 28);
-    assert!(offset_of!(Blocks, taps) == 32 && offset_of!(Blocks, blocks) == 36 && offset_of!(Blocks, start) == 40);
-    #[cfg(not(any(dsp, helium)))]
-    assert!(offset_of!(Blocks, sums) == 48);
-};

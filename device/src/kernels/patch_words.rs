@@ -2,12 +2,9 @@
 //! the second; of taps that are left over a byte of each pixel.
 #![allow(unsafe_code)]
 
-use super::matrix::{COLUMNS, Patch};
-#[cfg(riscv)]
-use super::riscv::spread;
-#[cfg(thumb2)]
-use super::thumb2::spread;
-use super::window::Over;
+use super::layout::{COLUMNS, Patch, WindowRun};
+use super::target::spread;
+use super::window::InputWindow;
 
 /// Bytes that a patch takes for each tap.
 pub(super) const BYTES: usize = COLUMNS;
@@ -17,12 +14,12 @@ const WORDS: usize = 128;
 
 /// Puts what a run of a window shows into a patch of so many taps.
 #[inline(never)]
-pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Result<&[i8], (usize, i8)>, taps: usize) {
+pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: WindowRun<'_>, taps: usize) {
     let whole = taps & !3;
     let total = match values {
-        Ok(values) => {
+        WindowRun::Values(values) => {
             let fast = if tap & 3 == 0 { values.len().min(whole.saturating_sub(tap)) & !3 } else { 0 };
-            let (words, left) = values.split_at_checked(fast).unwrap_or_default();
+            let (words, left) = values.split_at_checked(fast).unwrap_or_else(|| unreachable_in_checked_model!());
             let mut total = lay_words(patch, column, tap, words);
             for (&value, tap) in left.iter().zip(tap.wrapping_add(fast)..) {
                 put(patch, column, tap, whole, value);
@@ -30,37 +27,38 @@ pub(super) fn lay(patch: &mut Patch<'_>, column: usize, tap: usize, values: Resu
             }
             total
         }
-        Err((len, value)) => {
+        WindowRun::Padding { len, value } => {
             (tap..tap.wrapping_add(len)).for_each(|tap| put(patch, column, tap, whole, value));
             i32::from(value).wrapping_mul(len as i32)
         }
     };
-    if let Some(sum) = patch.totals.get_mut(column) {
-        *sum = sum.wrapping_add(total);
-    }
+    patch.add_total(column, total);
 }
 
 /// Returns whether [`lay_rows`] can put windows into a patch.
 #[inline(always)]
-pub(super) fn lays_rows(over: &Over) -> bool {
-    over.width.is_multiple_of(4)
+pub(super) fn lays_rows(window: &InputWindow) -> bool {
+    window.width.is_multiple_of(4)
 }
 
 /// Puts the rows of a window that lies in the input into a patch, from the values that it reaches over, and returns whether it
 /// could.
 #[inline(always)]
-pub(super) fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], over: &Over) -> bool {
-    if over.width & 3 != 0 {
+pub(super) fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], window: &InputWindow) -> bool {
+    if window.width & 3 != 0 {
         return false;
     }
     let (mut total, mut start, mut tap) = (0i32, 0usize, 0usize);
-    for _ in 0..over.vertical.kernel {
-        let words = values.get(start..start.wrapping_add(over.width)).unwrap_or_default();
+    for _ in 0..window.vertical.kernel {
+        let words =
+            values.get(start..start.wrapping_add(window.width)).unwrap_or_else(|| unreachable_in_checked_model!());
         total = total.wrapping_add(lay_words(patch, column, tap, words));
-        (start, tap) = (start.wrapping_add(over.row), tap.wrapping_add(over.width));
+        (start, tap) = (start.wrapping_add(window.row), tap.wrapping_add(window.width));
     }
     if let Some(sum) = patch.totals.get_mut(column) {
         *sum = total;
+    } else {
+        unreachable_in_checked_model!()
     }
     true
 }
@@ -69,7 +67,7 @@ pub(super) fn lay_rows(patch: &mut Patch<'_>, column: usize, values: &[i8], over
 #[inline(always)]
 fn lay_words(patch: &mut Patch<'_>, column: usize, tap: usize, values: &[i8]) -> i32 {
     let places = patch.bytes.get_mut(tap.wrapping_mul(BYTES)..tap.wrapping_add(values.len()).wrapping_mul(BYTES));
-    let Some(places) = places else { return 0 };
+    let Some(places) = places else { unreachable_in_checked_model!(return 0) };
     if !ANY_ADDRESS && values.as_ptr().addr() & 3 != 0 {
         return lay_bytes(places, column, values);
     }
@@ -105,6 +103,8 @@ const fn place(column: usize, tap: usize, whole: usize) -> usize {
 fn put(patch: &mut Patch<'_>, column: usize, tap: usize, whole: usize, value: i8) {
     if let Some(byte) = patch.bytes.get_mut(place(column, tap, whole)) {
         *byte = value;
+    } else {
+        unreachable_in_checked_model!()
     }
 }
 
@@ -112,7 +112,9 @@ fn put(patch: &mut Patch<'_>, column: usize, tap: usize, whole: usize, value: i8
 #[inline(never)]
 pub(super) fn row(weights: &[u8], patch: &Patch<'_>) -> [i32; COLUMNS] {
     let whole = weights.len() & !3;
-    let value = |column, tap| patch.bytes.get(place(column, tap, whole)).copied().map_or(0, i32::from);
+    let value = |column, tap| {
+        patch.bytes.get(place(column, tap, whole)).copied().map_or_else(|| unreachable_in_checked_model!(), i32::from)
+    };
     let mut sums = [0i32; COLUMNS];
     for (tap, &weight) in weights.iter().enumerate() {
         for (column, sum) in sums.iter_mut().enumerate() {
