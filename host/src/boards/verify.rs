@@ -1,6 +1,7 @@
 //! Verification: the same outputs, byte for byte, wherever a student runs.
 
 mod cost;
+mod figures;
 mod qemu;
 mod serial;
 
@@ -9,12 +10,12 @@ use attar_device::{Facts, Session, Student};
 use rand::Rng;
 
 pub use cost::{bare_program, engine_cost, flash_bytes};
+pub use figures::{EngineCost, VerifyFigures};
 pub use qemu::{BOARDS, Board, on_qemu, stream_on_qemu};
 pub use serial::{on_line, on_serial};
 
 use crate::data::Dataset;
 use crate::domain::limits::{COMPUTED_VALUES, check_product};
-use crate::run::report::VerifyFigures;
 use crate::student::engine;
 use crate::support::random;
 use crate::support::suggest::nearest;

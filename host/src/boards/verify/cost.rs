@@ -7,8 +7,8 @@ use anyhow::{Context, Result, ensure};
 use attar_device::Student;
 use object::{Object, ObjectSection, SectionKind};
 
+use super::EngineCost;
 use super::qemu::{Board, build, run};
-use crate::run::report::EngineCost;
 
 /// Builds two programs for a board, one with the engine around a student and one without, and holds them against each
 /// other.

@@ -8,9 +8,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use attar_device::Student;
 
-use super::{Answer, Sample, answers};
+use super::{Answer, Sample, VerifyFigures, answers};
 use crate::boards::build::Build;
-use crate::run::report::VerifyFigures;
 use crate::student::stream::{self, StreamFigures};
 use crate::support::progress::{check_stopped, say};
 
