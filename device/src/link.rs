@@ -21,15 +21,41 @@
 //! });
 //! assert_eq!(request, Some((1, true)));
 //! ```
+//!
+//! # Messages
+//!
+//! Numbers are little-endian; bytes go to the end of the message. Nothing follows what the tables list.
+//!
+//! | request | bytes after the number (u32) |
+//! |---|---|
+//! | hello | 0 |
+//! | begin | 1, u32 length |
+//! | data | 2, u32 offset, the bytes |
+//! | finish | 3 |
+//! | restart | 4 |
+//! | sample | 5, u32 offset, the bytes |
+//! | run | 6, u32 step, u32 checksum |
+//! | outputs | 7, u32 offset, u32 most bytes |
+//!
+//! | reply | bytes after the number (u32) |
+//! |---|---|
+//! | hello | 0, u32 protocol, u32 length, u32 checksum, u32 revision, u32 1 for an update or 0 |
+//! | done | 1 |
+//! | refused | 2, u16 code, u32 expected, u32 got; [`RefusalCode`] lists the codes |
+//! | lost | 3 |
+//! | ran | 4, u32 cycles, u32 instructions, u32 stack, u32 length, u32 checksum |
+//! | bytes | 5, the bytes |
 
 mod cobs;
 mod message;
+mod refusal;
 mod responder;
 
 use attar_shared::{Header, checksum};
 
 use message::Bytes;
 pub use message::Message;
+pub use refusal::{Refusal, RefusalCode};
 pub use responder::{Responder, Word};
 
 /// The most bytes of a model, a sample or an answer in one message.
@@ -41,8 +67,8 @@ pub const MAX_MESSAGE: usize = 224;
 /// The most bytes of a frame: a message, what COBS adds, and a zero before and behind it.
 pub const MAX_FRAME: usize = MAX_MESSAGE + 3;
 
-/// The version of what is said here.
-pub const PROTOCOL: u32 = 1;
+/// The version of these messages. Version 1, never released, had an English text in the place of the code of a refusal.
+pub const PROTOCOL: u32 = 2;
 
 /// A request of the workstation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,11 +145,8 @@ pub enum Answer<'a> {
     Hello(Hello),
     /// It is done.
     Done,
-    /// It is not done.
-    Refused {
-        /// Why.
-        why: &'a str,
-    },
+    /// It is not done, for this reason.
+    Refused(Refusal),
     /// What it builds on is not there: the board has restarted, or never had it.
     Lost,
     /// The model has run.

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use attar::boards::build::Build;
-use attar::boards::verify::Board;
+use attar::boards::{Board, verify};
 
 use crate::root;
 
@@ -51,8 +51,8 @@ pub fn build(board: &Board, program: Program<'_>, folder: &Path) -> Result<PathB
     let built = Build {
         folder: &source,
         program: program.name,
-        target: board.target,
-        features: &format!("{},{}", board.features, program.features),
+        target: &board.target,
+        features: &format!("{},{}", board.features.join(","), program.features),
         cache: &target,
         locked: true,
         variables: &[
@@ -70,12 +70,7 @@ pub fn build(board: &Board, program: Program<'_>, folder: &Path) -> Result<PathB
 
 /// Returns a board in QEMU with a program, which counts one nanosecond an instruction, ready to be started in a folder.
 pub fn qemu(board: &Board, program: &Path, folder: &Path) -> Command {
-    let mut command = Command::new(board.qemu);
-    command
-        .args(board.arguments)
-        .args(["-display", "none", "-serial", "none", "-monitor", "none", "-icount", "shift=0"])
-        .args(["-semihosting-config", "enable=on,target=native", "-kernel"])
-        .arg(program)
-        .current_dir(folder);
+    let mut command = verify::command(board).expect("the board is one of QEMU");
+    command.arg(program).current_dir(folder);
     command
 }

@@ -107,7 +107,7 @@ impl Reference {
     ///
     /// When it cannot be built.
     pub fn for_board(&self, board: &str) -> Result<Vec<u8>> {
-        self.ordered(true, if board == "mps3-an547" { "rows" } else { "blocks" })
+        self.ordered(true, if board.ends_with("mps3-an547") { "rows" } else { "blocks" })
     }
 
     fn ordered(&self, overlap: bool, order: &str) -> Result<Vec<u8>> {

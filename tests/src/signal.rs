@@ -246,7 +246,7 @@ pub fn measure(front_end: &FrontEnd, arithmetic: Arithmetic, board: &str) -> any
     let model = crate::models::hearing(&design, 0);
     let mut random = ChaCha8Rng::seed_from_u64(4);
     let samples = noise(design.rate as usize * 2, 1, Color::Pink, -20.0, &mut random).into_iter().map(|x| x as i16);
-    verify::stream_on_qemu(verify::find_board(board)?, &model, &samples.collect::<Vec<_>>(), &[])
+    verify::stream_on_qemu(attar::boards::find_simulated(board)?, &model, &samples.collect::<Vec<_>>(), &[])
 }
 
 /// Returns the instructions of a hop of a stream with a causal network of four layers, and of computing a window of 62 hops anew.
@@ -260,7 +260,7 @@ pub fn streamed(board: &str) -> anyhow::Result<[u64; 2]> {
     let mut random = ChaCha8Rng::seed_from_u64(4);
     let of = |count: usize, random: &mut ChaCha8Rng| -> anyhow::Result<StreamFigures> {
         let samples = noise(count, 1, Color::Pink, -20.0, random).into_iter().map(|x| x as i16);
-        verify::stream_on_qemu(verify::find_board(board)?, &model, &samples.collect::<Vec<_>>(), &[])
+        verify::stream_on_qemu(attar::boards::find_simulated(board)?, &model, &samples.collect::<Vec<_>>(), &[])
     };
     // A window of a second from a fresh start: what it takes to compute it anew.
     let window = of(128 * 61 + 256, &mut random)?;

@@ -3,7 +3,8 @@
 use std::fs;
 
 use anyhow::{Context, Result, anyhow};
-use attar::boards::verify::{find_board, flash_bytes};
+use attar::boards::find_simulated;
+use attar::boards::verify::flash_bytes;
 use attar_shared::SIGNATURE_BYTES;
 use ed25519_dalek::{Signer, SigningKey};
 
@@ -52,7 +53,7 @@ pub fn costs() -> Result<Vec<Cost>> {
     fs::write(&student, signed(&models::text(), 3))?;
     let mut costs = Vec::new();
     for (core, name) in BOARDS {
-        let board = find_board(name)?;
+        let board = find_simulated(name)?;
         let key = known_key();
         let program = |name, features| -> Result<_> {
             let program = Program { name, features, student: &student, key: &key };

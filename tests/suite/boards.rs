@@ -70,7 +70,7 @@ fn new_crates_run_in_qemu() {
     let folder = tempfile::tempdir().unwrap();
     let mut said: Option<String> = None;
     let simulated: Vec<_> = boards().unwrap().iter().filter(|board| board.is_simulated()).collect();
-    assert_eq!(simulated.len(), 6);
+    assert_eq!(simulated.len(), 7);
     for board in simulated {
         let place = firmware(folder.path(), &board.name, &models::everything());
         cargo(&place, &["fmt", "--check"]);
@@ -195,7 +195,7 @@ fn estimates_are_near_what_was_measured() {
             cases += 1;
         }
     }
-    assert_eq!(cases, 24);
+    assert_eq!(cases, 28);
 }
 
 /// Front-ends on each core against `./tests/bench signals`.
@@ -223,7 +223,7 @@ fn estimates_of_front_ends_are_near_what_was_measured() {
             }
         }
     }
-    assert_eq!(cases, 50);
+    assert_eq!(cases, 60);
 }
 
 #[test]
@@ -281,7 +281,7 @@ impl Board {
         fs::copy(target_folder().join(&board.target).join("release/verify"), &program).unwrap();
         drop(one);
         let child = Command::new("qemu-system-arm")
-            .args(board.values["machine"].split(' '))
+            .args(&board.simulation().unwrap().arguments)
             .args(["-display", "none", "-monitor", "unix:monitor,server=on,wait=off"])
             .args(["-semihosting-config", "enable=on,target=native", "-serial", serial, "-kernel"])
             .arg(program)

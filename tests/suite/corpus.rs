@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use attar_device::link::{Answer, Ask, Hello, MAX_FRAME, Reply, Request, frame};
+use attar_device::link::{Answer, Ask, Hello, MAX_FRAME, Refusal, RefusalCode, Reply, Request, frame};
 use attar_shared::{Arithmetic, Model, SIGNATURE_BYTES};
 use attar_spec::targets::TARGETS;
 use attar_tests::{models, root};
@@ -47,7 +47,8 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
         seeds.push(("link", format!("request-{number}"), bytes));
     }
     let hello = Hello { protocol: 1, len: 1, checksum: 2, revision: 3, is_update: true };
-    for (number, answer) in (0..).zip([Answer::Hello(hello), Answer::Done, Answer::Refused { why: "it is old" }]) {
+    let refused = Answer::Refused(Refusal::new(RefusalCode::Downgraded, 4, 3));
+    for (number, answer) in (0..).zip([Answer::Hello(hello), Answer::Done, refused]) {
         let bytes = frame(&Reply { number, answer }, &mut buffer).unwrap().to_vec();
         seeds.push(("link", format!("reply-{number}"), bytes));
     }

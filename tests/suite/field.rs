@@ -26,7 +26,7 @@ fn checksum(model: &[u8]) -> u32 {
 static FIRMWARE: LazyLock<PathBuf> = LazyLock::new(|| {
     let student = root().join("tests/golden/everything.attar");
     let program = Program { name: "field", features: "field", student: &student, key: &known_key() };
-    let board = attar::boards::verify::find_board("mps2-an386").unwrap();
+    let board = attar::boards::find_simulated("mps2-an386").unwrap();
     firmware::build(board, program, Path::new(env!("CARGO_TARGET_TMPDIR"))).unwrap()
 });
 

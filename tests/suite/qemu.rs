@@ -1,11 +1,15 @@
 //! The firmware under QEMU: host and board agree byte for byte, and instructions are what they were.
 
 use std::fs;
+use std::path::Path;
 
+use attar::boards::find_simulated;
 use attar::boards::verify::{self, random_samples};
 use attar_tests::nets::REFERENCES;
 use attar_tests::{models, root};
 use object::{Object, ObjectSymbol};
+
+use crate::command::{attar, text};
 
 /// Every family of cores that QEMU has a board for, facts and all kinds of operators included.
 ///
@@ -100,13 +104,67 @@ fn boards_read_texts_as_the_host_does() {
     }
 }
 
+/// The program with nothing of the project but what is in it: firmware, engine and the board's layout come from a cache, all of
+/// them, and the board takes what it takes with those of the checkout.
+#[test]
+fn boards_run_without_a_checkout() {
+    let (bytes, board) = (models::everything(), "mps2-an386");
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("model.attar"), &bytes).unwrap();
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("built-in");
+    let output = attar()
+        .args(["verify", "model.attar", "--on", "qemu:mps2-an386", "--samples", "5", "--seed", "7", "--cost", "--json"])
+        .current_dir(folder.path())
+        .env("ATTAR_FIRMWARE", "built-in")
+        .env("XDG_CACHE_HOME", &cache)
+        .env_remove("ATTAR_FIRMWARE_TARGET")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let figures: verify::VerifyFigures = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((figures.on.as_str(), figures.samples, figures.mismatches), ("qemu:mps2-an386", 5, 0));
+    let simulated = find_simulated(board).unwrap();
+    assert_eq!(figures.engine, Some(verify::engine_cost(simulated, &bytes).unwrap()));
+    let samples = random_samples(&bytes, 5, 7).unwrap();
+    assert_eq!(figures.operators, verify::on("qemu:mps2-an386", &bytes, &samples).unwrap().operators);
+    // What the compiler has read, but for the student.
+    let cache = cache.join("attar/firmware");
+    let read = cache.join("target").join(&simulated.target).join("release/attar-firmware.d");
+    let read = fs::read_to_string(read).unwrap();
+    let sources: Vec<&str> = read.split_once(": ").unwrap().1.split_whitespace().collect();
+    assert!(sources.iter().any(|source| source.ends_with("device/src/kernels/dsp.rs")), "{sources:?}");
+    let elsewhere = sources.iter().filter(|source| !source.ends_with("student.attar"));
+    let elsewhere: Vec<&&str> = elsewhere.filter(|source| !Path::new(source).starts_with(&cache)).collect();
+    assert!(elsewhere.is_empty(), "{elsewhere:?}");
+}
+
+/// Every folder of `host/boards` whose name begins with `qemu-` is a place to verify on, by its name and by those of earlier versions.
+#[test]
+fn boards_of_qemu_are_those_of_the_registry() {
+    let folders = fs::read_dir(root().join("host/boards")).unwrap().map(|entry| entry.unwrap());
+    let folders = folders.filter(|entry| entry.path().join("board.toml").exists());
+    let names = folders.filter_map(|entry| entry.file_name().to_str()?.strip_prefix("qemu-").map(String::from));
+    let names: Vec<String> = names.collect();
+    assert_eq!(names.len(), 7);
+    for name in names {
+        for spelling in [name.clone(), format!("qemu:{name}"), format!("qemu-{name}")] {
+            assert_eq!(find_simulated(&spelling).unwrap().place(), format!("qemu:{name}"));
+        }
+    }
+    let unknown = find_simulated("mps2-an368").unwrap_err().to_string();
+    assert!(unknown.contains("did you mean mps2-an38"), "{unknown}");
+    assert!(find_simulated("pico").is_err(), "a board of silicon is not one of QEMU");
+    let elsewhere = verify::on("pico", &[], &[]).unwrap_err().to_string();
+    assert!(elsewhere.contains("qemu:mps2-an385-m0"), "{elsewhere}");
+}
+
 /// What a board does not need is not there: nothing that formats or panics (with a panic the program would not even link), and no
 /// library of floats on cores without an FPU, unless facts need them.
 #[test]
 fn bare_engine_links_neither_formatting_nor_floats() {
     let folder = tempfile::tempdir().unwrap();
     let named = |board: &str, bytes: &[u8], is_meant: &dyn Fn(&str) -> bool| -> Vec<String> {
-        let program = verify::bare_program(verify::find_board(board).unwrap(), bytes, folder.path()).unwrap();
+        let program = verify::bare_program(find_simulated(board).unwrap(), bytes, folder.path()).unwrap();
         let file = fs::read(program).unwrap();
         let file = object::File::parse(file.as_slice()).unwrap();
         file.symbols().map(|symbol| symbol.name().unwrap().to_string()).filter(|name| is_meant(name)).collect()

@@ -259,7 +259,8 @@ fn boards_hear_what_this_machine_hears() {
         let model = models::signal(arithmetic);
         let samples: Vec<i16> = signals(4000).into_iter().flat_map(|(_, samples)| samples).collect();
         for board in ["mps2-an386", "microbit", "mps2-an385", "mps3-an547", "riscv32-virt"] {
-            let figures = verify::stream_on_qemu(verify::find_board(board).unwrap(), &model, &samples, &[]).unwrap();
+            let figures =
+                verify::stream_on_qemu(attar::boards::find_simulated(board).unwrap(), &model, &samples, &[]).unwrap();
             assert_eq!(figures.mismatches, 0, "{board}, {arithmetic:?}");
             assert_eq!(figures.hops, figures_of(&model, &samples), "{board}");
         }
@@ -276,7 +277,8 @@ fn boards_hear_three_axes() {
     .unwrap();
     let model = models::hearing(&design, 1);
     let samples: Vec<i16> = (0..3 * 1001u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 18) as i16).collect();
-    let figures = verify::stream_on_qemu(verify::find_board("mps2-an386").unwrap(), &model, &samples, &[]).unwrap();
+    let figures =
+        verify::stream_on_qemu(attar::boards::find_simulated("mps2-an386").unwrap(), &model, &samples, &[]).unwrap();
     assert_eq!((figures.mismatches, figures.hops), (0, figures_of(&model, &samples)));
     let extractor = Extractor::new(design.record(design.features()).unwrap()).unwrap();
     for count in [125, 126, 127, 128, 221, 1001] {

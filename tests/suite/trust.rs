@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use attar::boards::verify::find_board;
+use attar::boards::find_simulated;
 use attar_device::{Error, Student};
 use attar_tests::firmware::{self, Program, known_key};
 use attar_tests::{models, root, trust, with_checksum};
@@ -22,7 +22,7 @@ fn nothing_in_the_device_crate_can_panic_on_any_core() {
     let folder = tempfile::tempdir().unwrap();
     let mut cases = 0;
     for name in BOARDS {
-        let board = find_board(name).unwrap();
+        let board = find_simulated(name).unwrap();
         let build = |student: &str, features| {
             let student = root().join("tests/golden").join(student);
             let program = Program { name: "whole", features, student: &student, key: &known_key() };
@@ -56,7 +56,7 @@ fn a_stack_that_overflows_is_caught() {
         ("mps2-an505", "deep", "Lockup"),
         ("mps2-an386", "stack", "the stack was deep enough"),
     ] {
-        let board = find_board(name).unwrap();
+        let board = find_simulated(name).unwrap();
         let program = Program { name: "stack", features, student: &student, key: &known_key() };
         let program = firmware::build(board, program, folder.path()).unwrap();
         let output = firmware::qemu(board, &program, folder.path()).output().unwrap();
@@ -72,7 +72,7 @@ fn no_function_calls_itself() {
     let folder = tempfile::tempdir().unwrap();
     let student = root().join("tests/golden/everything.attar");
     for name in ["mps2-an385-m0", "mps2-an386"] {
-        let board = find_board(name).unwrap();
+        let board = find_simulated(name).unwrap();
         let cycles = |program, features| {
             let program = Program { name: program, features, student: &student, key: &known_key() };
             let program = firmware::build(board, program, folder.path()).unwrap();

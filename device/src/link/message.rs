@@ -1,26 +1,6 @@
-//! What is said, byte by byte: numbers little-endian, a text or bytes to the end of the message.
-//!
-//! | request | bytes after the number (u32) |
-//! |---|---|
-//! | hello | 0 |
-//! | begin | 1, u32 length |
-//! | data | 2, u32 offset, the bytes |
-//! | finish | 3 |
-//! | restart | 4 |
-//! | sample | 5, u32 offset, the bytes |
-//! | run | 6, u32 step, u32 checksum |
-//! | outputs | 7, u32 offset, u32 most bytes |
-//!
-//! | reply | bytes after the number (u32) |
-//! |---|---|
-//! | hello | 0, u32 protocol, u32 length, u32 checksum, u32 revision, u32 1 for an update or 0 |
-//! | done | 1 |
-//! | refused | 2, the text |
-//! | lost | 3 |
-//! | ran | 4, u32 cycles, u32 instructions, u32 stack, u32 length, u32 checksum |
-//! | bytes | 5, the bytes |
+//! Messages as bytes; the documentation of [`super`] has their tables.
 
-use super::{Answer, Ask, Cost, Hello, Ran, Reply, Request};
+use super::{Answer, Ask, Cost, Hello, Ran, Refusal, RefusalCode, Reply, Request};
 
 /// A request or a reply.
 pub trait Message<'a>: Sized {
@@ -145,9 +125,11 @@ impl<'a> Message<'a> for Reply<'a> {
                     .try_for_each(|field| to.word(field))
             }
             Answer::Done => to.all(&[1]),
-            Answer::Refused { why } => {
+            Answer::Refused(Refusal { code, expected, got }) => {
                 to.all(&[2])?;
-                to.all(why.as_bytes())
+                to.all(&code.number().to_le_bytes())?;
+                to.word(expected)?;
+                to.word(got)
             }
             Answer::Lost => to.all(&[3]),
             Answer::Ran(Ran { cost: Cost { cycles, instructions, stack }, len, checksum }) => {
@@ -170,7 +152,11 @@ impl<'a> Message<'a> for Reply<'a> {
                 Answer::Hello(Hello { protocol, len, checksum, revision, is_update: update == 1 })
             }
             (1, []) => Answer::Done,
-            (2, text) => Answer::Refused { why: core::str::from_utf8(text).ok()? },
+            (2, rest) => {
+                let (code, rest) = rest.split_first_chunk()?;
+                let [expected, got] = words(rest)?;
+                Answer::Refused(Refusal::new(RefusalCode::from_number(u16::from_le_bytes(*code)), expected, got))
+            }
             (3, []) => Answer::Lost,
             (4, rest) => {
                 let [cycles, instructions, stack, len, checksum] = words(rest)?;

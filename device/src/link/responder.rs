@@ -3,7 +3,9 @@
 use attar_shared::parts::ALL_PARTS;
 use attar_shared::{MAX_FACTS, MISSING, checksum};
 
-use super::{Answer, Ask, Cost, Frames, Hello, MAX_DATA, MAX_FRAME, Ran, Reply, Request, frame, read};
+use super::{
+    Answer, Ask, Cost, Frames, Hello, MAX_DATA, MAX_FRAME, Ran, Refusal, RefusalCode, Reply, Request, frame, read,
+};
 use crate::{Error, Facts, Session, Student};
 
 /// Answers `attar verify --on serial:PORT` for one student.
@@ -105,13 +107,15 @@ impl<'a, const PARTS: u128> Responder<'a, PARTS> {
             let answer = match request.ask {
                 Ask::Hello => Answer::Hello(self.hello),
                 Ask::Sample { offset, bytes } => self.bench.take(offset, bytes),
-                Ask::Run { step, checksum } => self.bench.run(step, checksum, measure).unwrap_or_else(refused),
+                Ask::Run { step, checksum } => {
+                    self.bench.run(step, checksum, measure).unwrap_or_else(|error| Answer::Refused(error.into()))
+                }
                 Ask::Outputs { offset, most } => {
                     let part = part.get_mut(..MAX_DATA.min(most as usize)).unwrap_or_default();
                     self.bench.outputs(offset, part)
                 }
                 Ask::Begin { .. } | Ask::Data { .. } | Ask::Finish | Ask::Restart => {
-                    Answer::Refused { why: "this firmware verifies the model that it has, and takes no other" }
+                    Answer::Refused(RefusalCode::Unsupported.into())
                 }
             };
             self.len = frame(&Reply { number, answer }, &mut self.frame)?.len();
@@ -137,12 +141,14 @@ struct Bench<'a, const PARTS: u128> {
 impl<'a, const PARTS: u128> Bench<'a, PARTS> {
     fn take<'r>(&mut self, offset: u32, bytes: &[u8]) -> Answer<'r> {
         self.has_run = false;
+        let len = 4 * (self.input.len() + self.facts.len()) as u32;
+        let end = offset.saturating_add(bytes.len() as u32);
         let words = self.input.iter_mut().chain(self.facts.iter_mut());
         let mut places = words.flat_map(|word| word.0.iter_mut()).skip(offset as usize);
         for &byte in bytes {
             match places.next() {
                 Some(place) => *place = byte,
-                None => return Answer::Refused { why: "the sample is longer than the model takes" },
+                None => return Answer::Refused(Refusal::new(RefusalCode::SampleLength, len, end)),
             }
         }
         Answer::Done
@@ -207,17 +213,5 @@ impl<'a, const PARTS: u128> Bench<'a, PARTS> {
         let heads = outputs.heads().flat_map(|head| head.quantized().iter().map(|q| q.cast_unsigned()));
         let results = outputs.heads().flat_map(|head| head.probabilities().flat_map(f32::to_le_bytes));
         Ok(heads.chain(results).chain(computed.into_iter().take(count).flatten()))
-    }
-}
-
-/// Says why a sample is not run; without its numbers, since what formats them links panics.
-fn refused<'r>(error: Error) -> Answer<'r> {
-    Answer::Refused {
-        why: match error {
-            Error::InputNotFinite { .. } => "a value of the input is not finite",
-            Error::FactNotFinite => "a fact is not finite",
-            Error::UnknownCategory => "a category or a flag has a value that the model does not know",
-            _ => "the model does not take the sample",
-        },
     }
 }

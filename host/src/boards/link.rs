@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use attar_device::link::{Answer, Ask, Frames, Hello, MAX_DATA, MAX_FRAME, PROTOCOL, Ran, Reply, Request, frame, read};
+use attar_device::link::{
+    Answer, Ask, Frames, Hello, MAX_DATA, MAX_FRAME, PROTOCOL, Ran, Refusal, RefusalCode, Reply, Request, frame, read,
+};
 use attar_shared::Model;
 
 use crate::support::progress::{Progress, say, stopped};
@@ -60,7 +62,7 @@ pub struct Link<P> {
 pub(crate) enum Said {
     Hello(Hello),
     Done,
-    Refused(String),
+    Refused(Refusal),
     Lost,
     Ran(Ran),
     Bytes(Vec<u8>),
@@ -72,7 +74,7 @@ pub enum Sent {
     /// It was written and read back.
     Whole,
     /// It was not; this is why.
-    Refused(String),
+    Refused(Refusal),
 }
 
 /// What became of an update.
@@ -131,7 +133,11 @@ impl<P: Read + Write> Link<P> {
     pub fn hello(&mut self) -> Result<Hello> {
         match self.ask(Ask::Hello)? {
             Said::Hello(hello) if hello.protocol == PROTOCOL => Ok(hello),
-            Said::Hello(hello) => bail!("the board speaks version {}, this program {PROTOCOL}", hello.protocol),
+            Said::Hello(hello) => bail!(
+                "the board speaks version {} of the serial link, this program version {PROTOCOL}: build its firmware with the \
+                 same version of attar-device",
+                hello.protocol
+            ),
             other => bail!("the board answered {other:?} to a greeting"),
         }
     }
@@ -148,10 +154,10 @@ impl<P: Read + Write> Link<P> {
         for attempt in 1.. {
             match self.send(model)? {
                 Sent::Whole => break,
-                Sent::Refused(why) if why.contains("no update has begun") && attempt < UPDATES => {
+                Sent::Refused(why) if why.code == RefusalCode::NoUpdate && attempt < UPDATES => {
                     say("the board has restarted; the model is sent anew");
                 }
-                Sent::Refused(why) => bail!("the board refuses the model: {why}"),
+                Sent::Refused(why) => bail!("the board refuses the model: {}", explain(why)),
             }
         }
         self.restart()?;
@@ -317,7 +323,7 @@ impl<P: Read + Write> Link<P> {
                     return Ok(Some(match reply.answer {
                         Answer::Hello(hello) => Said::Hello(hello),
                         Answer::Done => Said::Done,
-                        Answer::Refused { why } => Said::Refused(why.into()),
+                        Answer::Refused(why) => Said::Refused(why),
                         Answer::Lost => Said::Lost,
                         Answer::Ran(ran) => Said::Ran(ran),
                         Answer::Bytes(bytes) => Said::Bytes(bytes.into()),
@@ -329,6 +335,39 @@ impl<P: Read + Write> Link<P> {
     }
 }
 
+/// Returns the sentence for a refusal; a code that this program does not know is printed with its numbers.
+pub fn explain(refusal: Refusal) -> String {
+    let Refusal { code, expected, got } = refusal;
+    match code {
+        RefusalCode::Unsupported => "its firmware does not serve this request: one built by `attar new` answers \
+                                     `attar verify`, one with a store answers `attar update`"
+            .into(),
+        RefusalCode::NoUpdate => "no update has begun".into(),
+        RefusalCode::Offset => format!("byte {expected} of the model is next, byte {got} came"),
+        RefusalCode::TooLarge => format!("the model has {got} bytes, a slot of the board holds {expected}"),
+        RefusalCode::Length => format!("{expected} bytes were announced, {got} came"),
+        RefusalCode::Model => {
+            "its firmware cannot read the model: was it built with another version of attar-device?".into()
+        }
+        RefusalCode::Unsigned => "the model is not signed: use `attar sign`".into(),
+        RefusalCode::Signature => "the signature is not that of the board's key and the model".into(),
+        RefusalCode::Downgraded => format!("the model has revision {got}, at least {expected} is taken"),
+        RefusalCode::SelfTest => format!("the model does not reproduce its test vector {got} on the board"),
+        RefusalCode::Flash => "its flash reports an error".into(),
+        RefusalCode::FlashGeometry => "its flash has too large words or is too small for two slots".into(),
+        RefusalCode::FlashDiffers => "its flash does not give back what was written".into(),
+        RefusalCode::Sample => "its model does not take the sample".into(),
+        RefusalCode::SampleLength => format!("a sample has {expected} bytes on the board, {got} came"),
+        RefusalCode::InputNotFinite => format!("input value {got} is not finite"),
+        RefusalCode::FactNotFinite => "a fact is not finite".into(),
+        RefusalCode::FactValue => "a category or a flag has a value that its model does not know".into(),
+        _ => format!(
+            "refusal {} (expected {expected}, got {got}), which this version of attar does not know",
+            code.number()
+        ),
+    }
+}
+
 /// Returns whether the board has to do something for an answer.
 fn is_work(ask: Ask<'_>) -> bool {
     matches!(ask, Ask::Begin { .. } | Ask::Finish | Ask::Run { .. })
@@ -337,4 +376,96 @@ fn is_work(ask: Ask<'_>) -> bool {
 /// Returns whether a port may do better the next time.
 fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    /// A board that answers each request with the next of some answers, and counts the updates that begin.
+    struct Scripted {
+        frames: Frames,
+        answers: VecDeque<Answer<'static>>,
+        begun: usize,
+        sent: VecDeque<u8>,
+    }
+
+    impl Write for Scripted {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            for &byte in bytes {
+                let Some(request) = self.frames.push(byte).and_then(read::<Request<'_>>) else { continue };
+                self.begun += usize::from(matches!(request.ask, Ask::Begin { .. }));
+                let answer = self.answers.pop_front().unwrap();
+                let mut buffer = [0; MAX_FRAME];
+                self.sent.extend(frame(&Reply { number: request.number, answer }, &mut buffer).unwrap());
+            }
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Read for Scripted {
+        fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+            match self.sent.read(bytes)? {
+                0 => Err(io::ErrorKind::TimedOut.into()),
+                count => Ok(count),
+            }
+        }
+    }
+
+    fn scripted(answers: impl IntoIterator<Item = Answer<'static>>) -> Link<Scripted> {
+        let answers = answers.into_iter().collect();
+        Link::new(Scripted { frames: Frames::new(), answers, begun: 0, sent: VecDeque::new() })
+    }
+
+    fn hello() -> Answer<'static> {
+        Answer::Hello(Hello { protocol: PROTOCOL, len: 1, checksum: 2, revision: 3, is_update: false })
+    }
+
+    fn updated(refusal: Refusal) -> (String, usize) {
+        let refused = [Answer::Done, Answer::Refused(refusal)];
+        let mut link = scripted([hello()].into_iter().chain(refused.into_iter().cycle().take(2 * UPDATES)));
+        let model = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../device/examples/student.attar")).unwrap();
+        let error = link.update(&model).unwrap_err();
+        (format!("{error:#}"), link.into_port().begun)
+    }
+
+    #[test]
+    fn an_update_is_repeated_for_the_code_of_a_restart_only() {
+        let (message, begun) = updated(RefusalCode::NoUpdate.into());
+        assert_eq!((message.as_str(), begun), ("the board refuses the model: no update has begun", UPDATES));
+        let (message, begun) = updated(Refusal::new(RefusalCode::Downgraded, 4, 3));
+        assert_eq!(begun, 1);
+        assert!(message.contains("revision 3, at least 4"), "{message}");
+    }
+
+    #[test]
+    fn unknown_refusals_are_printed_with_their_numbers() {
+        let (message, _) = updated(Refusal::new(RefusalCode::from_number(40_001), 7, 8));
+        assert!(message.contains("refusal 40001 (expected 7, got 8)"), "{message}");
+    }
+
+    #[test]
+    fn every_known_code_has_a_sentence_of_its_own() {
+        let known = (0..=u16::MAX).map(RefusalCode::from_number).filter(|code| !matches!(code, RefusalCode::Other(_)));
+        let mut sentences: Vec<String> = known.map(|code| explain(code.into())).collect();
+        assert!(sentences.len() >= 18);
+        assert!(!sentences.iter().any(|text| text.starts_with("refusal ")), "{sentences:?}");
+        let count = sentences.len();
+        sentences.sort();
+        sentences.dedup();
+        assert_eq!(sentences.len(), count);
+    }
+
+    #[test]
+    fn a_board_of_another_version_is_named() {
+        let old = Hello { protocol: 1, len: 1, checksum: 2, revision: 3, is_update: false };
+        let error = scripted([Answer::Hello(old)]).hello().unwrap_err();
+        assert!(format!("{error:#}").contains("version 1 of the serial link"), "{error:#}");
+    }
 }

@@ -128,7 +128,8 @@ const TAKEN: [&str; 14] = [
 fn values(name: &str, board: &Board, model: &Model<'_>, recipe: Option<&Recipe>) -> Result<Vec<(String, String)>> {
     let is_riscv = board.target.starts_with("riscv");
     let link: &[&str] = if is_riscv { &["-Tmemory.x", "-Tlink.x"] } else { &["--nmagic", "-Tlink.x"] };
-    let features = if board.core == "m55" { r#""link", "helium""# } else { r#""link""# };
+    let features = ["link"].into_iter().chain(board.features.iter().map(String::as_str));
+    let features = features.map(|feature| format!("{feature:?}")).collect::<Vec<_>>().join(", ");
     let mut values: Vec<(String, String)> = [
         ("name", name.to_string()),
         ("title", board.title.clone()),
@@ -154,6 +155,9 @@ fn values(name: &str, board: &Board, model: &Model<'_>, recipe: Option<&Recipe>)
             ("classes", classes.to_string()),
         ];
         values.extend(listens.map(|(name, value)| (name.to_string(), value)));
+    }
+    if let Some(qemu) = &board.qemu {
+        values.push(("qemu".into(), format!("{} {}", qemu.program, qemu.arguments.join(" "))));
     }
     // A board may say otherwise.
     values.splice(0..0, board.values.clone());

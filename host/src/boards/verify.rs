@@ -1,6 +1,8 @@
 //! Verification: the same outputs, byte for byte, wherever a student runs.
 
 mod cost;
+mod figures;
+mod firmware;
 mod qemu;
 mod serial;
 
@@ -9,15 +11,15 @@ use attar_device::{Facts, Session, Student};
 use rand::Rng;
 
 pub use cost::{bare_program, engine_cost, flash_bytes};
-pub use qemu::{BOARDS, Board, on_qemu, stream_on_qemu};
+pub use figures::{EngineCost, VerifyFigures};
+pub use qemu::{command, on_qemu, stream_on_qemu};
 pub use serial::{on_line, on_serial};
 
+use crate::boards::{Board, boards, find_simulated};
 use crate::data::Dataset;
 use crate::domain::limits::{COMPUTED_VALUES, check_product};
-use crate::run::report::VerifyFigures;
 use crate::student::engine;
 use crate::support::random;
-use crate::support::suggest::nearest;
 
 /// One sample in raw units: what a board would measure, and the facts as [`Facts::set_raw`] takes them.
 #[derive(Debug, Clone, PartialEq)]
@@ -218,33 +220,15 @@ pub fn random_samples(bytes: &[u8], count: usize, seed: u64) -> Result<Vec<Sampl
 pub fn on(place: &str, bytes: &[u8], samples: &[Sample]) -> Result<VerifyFigures> {
     match place.split_once(':') {
         None if place == "host" => on_host(bytes, samples),
-        None if place.starts_with("qemu-") => on_qemu(find_board(place)?, bytes, samples),
-        Some(("qemu", board)) => on_qemu(find_board(board)?, bytes, samples),
+        None if place.starts_with("qemu-") => on_qemu(find_simulated(place)?, bytes, samples),
+        Some(("qemu", board)) => on_qemu(find_simulated(board)?, bytes, samples),
         Some(("serial", port)) => on_serial(port, bytes, samples),
-        _ => bail!(
-            "there is no {place:?} to verify on: use host, serial:PORT, or qemu:BOARD with BOARD one of {}",
-            board_names()
-        ),
+        _ => {
+            let simulated = boards()?.iter().filter(|board| board.is_simulated());
+            let places: Vec<String> = simulated.map(Board::place).collect();
+            bail!("there is no {place:?} to verify on: use host, serial:PORT, or one of {}", places.join(", "))
+        }
     }
-}
-
-/// Returns a board by its name.
-///
-/// # Errors
-///
-/// When there is none, with the nearest name.
-pub fn find_board(name: &str) -> Result<&'static Board> {
-    // `attar new` has them with the simulator's name.
-    let name = name.strip_prefix("qemu-").unwrap_or(name);
-    BOARDS.iter().find(|board| board.name == name).with_context(|| {
-        let near = nearest(name, BOARDS.iter().map(|board| board.name));
-        let advice = near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
-        format!("there is no board {name:?}{advice}, use one of {}", board_names())
-    })
-}
-
-fn board_names() -> String {
-    BOARDS.iter().map(|board| board.name).collect::<Vec<_>>().join(", ")
 }
 
 fn facts_of<'a>(student: &Student<'a>, sample: &Sample) -> Result<Facts<'a>> {

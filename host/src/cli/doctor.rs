@@ -6,7 +6,6 @@ use std::process::Command;
 
 use anyhow::Result;
 use attar::boards::boards;
-use attar::boards::verify::BOARDS;
 use attar::support::progress::one_line;
 use clap::Args;
 use serde::Serialize;
@@ -70,8 +69,7 @@ fn findings() -> Result<Vec<Finding>> {
         program("espflash", "cargo run on an ESP32", "cargo install espflash --locked"),
     ];
     let installed = installed_targets();
-    let mut targets: BTreeSet<&str> = boards()?.iter().map(|board| board.target.as_str()).collect();
-    targets.extend(BOARDS.iter().map(|board| board.target));
+    let targets: BTreeSet<&str> = boards()?.iter().map(|board| board.target.as_str()).collect();
     for target in targets {
         let is_there = installed.as_ref().is_some_and(|installed| installed.iter().any(|name| name == target));
         findings.push(Finding {

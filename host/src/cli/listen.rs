@@ -45,10 +45,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let student = parse_model(&arguments.model, &bytes)?;
     let signal = stream::signal_of(&student)?;
     let facts = facts_of(&student, &arguments.facts)?;
-    let board = match arguments.on.strip_prefix("qemu:") {
-        Some(board) => Some(verify::find_board(board)?),
-        None if arguments.on == "host" => None,
-        None => bail!("--on {}: expected host or qemu:BOARD", arguments.on),
+    let is_simulated = ["qemu:", "qemu-"].iter().any(|start| arguments.on.starts_with(start));
+    let board = match arguments.on.as_str() {
+        "host" => None,
+        board if is_simulated => Some(attar::boards::find_simulated(board)?),
+        other => bail!("--on {other}: expected host or qemu:BOARD"),
     };
     ensure!((0.0..=3600.0).contains(&arguments.gap), "--gap is {}, expected seconds up to 3600", arguments.gap);
     let channels = usize::from(signal.channels);

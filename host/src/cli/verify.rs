@@ -14,10 +14,9 @@ use super::{parse_model, print, print_json, read_model, recipe_for};
 pub(super) struct Arguments {
     /// The model.
     model: PathBuf,
-    /// Where: host, or qemu:BOARD with BOARD microbit (Cortex-M0), mps2-an385-m0 (its code with more room), mps2-an385
-    /// (Cortex-M3), mps2-an386 (Cortex-M4), mps2-an505 (Cortex-M33), mps3-an547 (Cortex-M55) or riscv32-virt (RV32IMC); or
-    /// serial:PORT, as in serial:/dev/ttyACM0, with a board that runs the program `verify` of `attar new` (serial:PORT@BAUD
-    /// for a line that is not at 115,200 bits a second).
+    /// Where: host; qemu:BOARD, as in qemu:mps2-an386 (Cortex-M4), with a board that `attar budget` lists as qemu-BOARD; or serial:PORT,
+    /// as in serial:/dev/ttyACM0, with a board that runs the program `verify` of `attar new` (serial:PORT@BAUD for a line that is not at
+    /// 115,200 bits a second).
     #[arg(long, default_value = "host", value_name = "PLACE")]
     on: String,
     /// How many samples.
@@ -43,9 +42,10 @@ pub(super) struct Arguments {
 pub(super) fn verify(arguments: &Arguments) -> Result<()> {
     let bytes = read_model(&arguments.model)?;
     parse_model(&arguments.model, &bytes)?;
-    let board = match (arguments.cost, arguments.on.strip_prefix("qemu:")) {
+    let is_simulated = ["qemu:", "qemu-"].iter().any(|start| arguments.on.starts_with(start));
+    let board = match (arguments.cost, is_simulated.then_some(&arguments.on)) {
         (false, _) => None,
-        (true, Some(board)) => Some(verify::find_board(board)?),
+        (true, Some(board)) => Some(attar::boards::find_simulated(board)?),
         (true, None) => bail!("--cost is of a board: say which with --on qemu:BOARD"),
     };
     let samples = match &arguments.data {

@@ -191,7 +191,13 @@ pub fn link(bytes: &[u8]) {
     let mut frames = Frames::new();
     for &byte in bytes {
         if let Some(message) = frames.push(byte) {
-            let _ = read::<Reply<'_>>(message);
+            if let Some(reply) = read::<Reply<'_>>(message) {
+                let mut buffer = [0; MAX_FRAME];
+                let framed = frame(&reply, &mut buffer).expect("a reply that was read can be sent");
+                let mut again = Frames::new();
+                let same = framed.iter().any(|&byte| again.push(byte).and_then(read::<Reply<'_>>) == Some(reply));
+                assert!(same, "a reply that was read is another one when it is sent");
+            }
             if let Some(request) = read::<Request<'_>>(message) {
                 let mut buffer = [0; MAX_FRAME];
                 assert!(frame(&request, &mut buffer).is_some(), "a request that was read cannot be sent");

@@ -1,5 +1,9 @@
 //! Cortex-M: SysTick counts, cortex-m-rt paints the stack.
 
+// As crates of `attar new` have it.
+#[path = "../../../../host/boards/cortex-m/src/board/stack.rs"]
+mod stack;
+
 use attar_device::Arena;
 use cortex_m::peripheral::SYST;
 use cortex_m::peripheral::syst::SystClkSource;
@@ -7,13 +11,15 @@ use cortex_m_rt::entry;
 
 use crate::STUDENT;
 
+pub use stack::stack_bytes;
+
 /// The instructions that QEMU runs in four ticks of SysTick; build.rs knows the board's clock.
 const INSTRUCTIONS_IN_FOUR_TICKS: u64 = match u64::from_str_radix(env!("ATTAR_INSTRUCTIONS_IN_FOUR_TICKS"), 10) {
     Ok(instructions) => instructions,
     Err(_) => panic!("build.rs gives a number"),
 };
 
-/// A running count.
+/// A running count: SysTick from zero, without the interrupt of the crates' clock, whose reading would be part of what is counted.
 pub struct Counter {
     systick: SYST,
 }
@@ -40,22 +46,6 @@ impl Counter {
 }
 
 const MAX_TICKS: u32 = 0x00ff_ffff;
-
-/// Returns how many bytes of stack were used at most.
-pub fn stack_bytes() -> usize {
-    unsafe extern "C" {
-        static _stack_start: u32;
-        static _stack_end: u32;
-    }
-    let (end, start) = (&raw const _stack_end, &raw const _stack_start);
-    let words = (start as usize - end as usize) / 4;
-    let painted = (0..words)
-        // SAFETY: the linker script puts the stack between the two symbols; only words are read, and volatile reads of
-        // memory that the stack has not reached are plain loads.
-        .take_while(|&word| unsafe { end.add(word).read_volatile() } == cortex_m_rt::STACK_PAINT_VALUE)
-        .count();
-    (words - painted) * 4
-}
 
 #[entry]
 fn main() -> ! {

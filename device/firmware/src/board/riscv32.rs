@@ -27,7 +27,7 @@ impl Counter {
 }
 
 /// The stack is not painted here: 0 says that nothing is known.
-pub fn stack_bytes() -> usize {
+pub fn stack_bytes() -> u32 {
     0
 }
 

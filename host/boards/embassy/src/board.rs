@@ -1,6 +1,7 @@
 //! {{title}}.
 
 mod clock;
+mod stack;
 mod uart;
 
 use attar_device::Error;
@@ -8,7 +9,8 @@ use attar_device::link::Cost;
 use defmt::{Display2Format, println};
 use {defmt_rtt as _, panic_probe as _};
 
-use clock::{Clock, stack_bytes};
+use clock::Clock;
+use stack::stack_bytes;
 use uart::Uart;
 
 pub use cortex_m_rt::entry;

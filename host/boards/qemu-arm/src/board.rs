@@ -1,13 +1,15 @@
 //! {{title}}, as QEMU has it.
 
 mod clock;
+mod stack;
 mod uart;
 
 use attar_device::Error;
 use attar_device::link::Cost;
 use semihosting::{eprintln, println, process};
 
-use clock::{Clock, stack_bytes};
+use clock::Clock;
+use stack::stack_bytes;
 use uart::Uart;
 
 pub use cortex_m_rt::entry;

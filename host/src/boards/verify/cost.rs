@@ -7,8 +7,9 @@ use anyhow::{Context, Result, ensure};
 use attar_device::Student;
 use object::{Object, ObjectSection, SectionKind};
 
-use super::qemu::{Board, build, run};
-use crate::run::report::EngineCost;
+use super::EngineCost;
+use super::qemu::{build, run};
+use crate::boards::Board;
 
 /// Builds two programs for a board, one with the engine around a student and one without, and holds them against each
 /// other.
@@ -25,7 +26,7 @@ pub fn engine_cost(board: &Board, bytes: &[u8]) -> Result<EngineCost> {
         *flash = flash_bytes(&file)?;
         let lines = run(board, &file, folder.path(), 1)?;
         let deepest = lines.iter().find_map(|line| line.strip_prefix("stack ")?.parse().ok());
-        stack = stack.max(deepest.with_context(|| format!("{} said nothing of its stack", board.name))?);
+        stack = stack.max(deepest.with_context(|| format!("{} said nothing of its stack", board.place()))?);
     }
     let [whole, start] = flash;
     let beside = whole.checked_sub(start + bytes.len() as u64);
@@ -47,7 +48,7 @@ fn built(board: &Board, bytes: &[u8], program: &str, folder: &Path) -> Result<Pa
     Student::parse(bytes)?;
     let model = folder.join("student.attar");
     fs::write(&model, bytes)?;
-    build(board, &model, program)
+    build(board, &model, program, folder)
 }
 
 /// Returns the bytes of a program that stand in flash.

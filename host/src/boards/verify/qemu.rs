@@ -1,86 +1,18 @@
 //! A board in QEMU: the firmware is built around the student, gets the samples, and its answers are compared.
 
-use std::env;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use attar_device::Student;
 
-use super::{Answer, Sample, answers};
+use super::firmware::Firmware;
+use super::{Answer, Sample, VerifyFigures, answers};
+use crate::boards::Board;
 use crate::boards::build::Build;
-use crate::run::report::VerifyFigures;
 use crate::student::stream::{self, StreamFigures};
 use crate::support::progress::{check_stopped, say};
-
-/// A board that QEMU knows and the firmware is built for.
-#[derive(Debug, Clone, Copy)]
-pub struct Board {
-    /// Its name after `qemu:`.
-    pub name: &'static str,
-    /// The target of the compiler.
-    pub target: &'static str,
-    /// The program.
-    pub qemu: &'static str,
-    /// What chooses machine and core.
-    pub arguments: &'static [&'static str],
-    /// What the firmware is built with.
-    pub features: &'static str,
-}
-
-/// The boards.
-pub const BOARDS: [Board; 7] = [
-    Board {
-        name: "microbit",
-        target: "thumbv6m-none-eabi",
-        qemu: "qemu-system-arm",
-        arguments: &["-M", "microbit"],
-        features: "",
-    },
-    Board {
-        name: "mps2-an385-m0",
-        target: "thumbv6m-none-eabi",
-        qemu: "qemu-system-arm",
-        arguments: &["-M", "mps2-an385", "-cpu", "cortex-m3"],
-        features: "",
-    },
-    Board {
-        name: "mps2-an385",
-        target: "thumbv7m-none-eabi",
-        qemu: "qemu-system-arm",
-        arguments: &["-M", "mps2-an385", "-cpu", "cortex-m3"],
-        features: "",
-    },
-    Board {
-        name: "mps2-an386",
-        target: "thumbv7em-none-eabihf",
-        qemu: "qemu-system-arm",
-        arguments: &["-M", "mps2-an386", "-cpu", "cortex-m4"],
-        features: "",
-    },
-    Board {
-        name: "mps2-an505",
-        target: "thumbv8m.main-none-eabi",
-        qemu: "qemu-system-arm",
-        arguments: &["-M", "mps2-an505", "-cpu", "cortex-m33"],
-        features: "",
-    },
-    Board {
-        name: "mps3-an547",
-        target: "thumbv8m.main-none-eabihf",
-        qemu: "qemu-system-arm",
-        arguments: &["-M", "mps3-an547", "-cpu", "cortex-m55"],
-        features: "helium",
-    },
-    Board {
-        name: "riscv32-virt",
-        target: "riscv32imc-unknown-none-elf",
-        qemu: "qemu-system-riscv32",
-        arguments: &["-M", "virt", "-cpu", "rv32,a=false,f=false,d=false", "-bios", "none"],
-        features: "",
-    },
-];
 
 /// Builds the firmware around a student, runs samples on a board and compares the answers with the engine here.
 ///
@@ -95,9 +27,9 @@ pub fn on_qemu(board: &Board, bytes: &[u8], samples: &[Sample]) -> Result<Verify
     let model = folder.path().join("student.attar");
     fs::write(&model, bytes)?;
     fs::write(folder.path().join("samples.bin"), encode(samples))?;
-    say(&format!("building the firmware for {} ({})", board.name, board.target));
-    let firmware = build(board, &model, "attar-firmware")?;
-    say(&format!("running {} samples on {}", samples.len(), board.name));
+    say(&format!("building the firmware for {} ({})", board.place(), board.target));
+    let firmware = build(board, &model, "attar-firmware", folder.path())?;
+    say(&format!("running {} samples on {}", samples.len(), board.place()));
     let lines = run(board, &firmware, folder.path(), samples.len())?;
     check_stopped()?;
     compare(board, &lines, &expected)
@@ -129,13 +61,13 @@ pub fn stream_on_qemu(board: &Board, bytes: &[u8], samples: &[i16], known: &[Opt
     file.extend(encode_facts(known));
     file.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
     fs::write(folder.path().join("signal.bin"), file)?;
-    say(&format!("building the firmware for {} ({})", board.name, board.target));
-    let firmware = build(board, &model, "attar-firmware")?;
+    say(&format!("building the firmware for {} ({})", board.place(), board.target));
+    let firmware = build(board, &model, "attar-firmware", folder.path())?;
     let seconds = samples.len() as f64 / f64::from(signal.channels) / f64::from(signal.rate);
-    say(&format!("{} hears {seconds:.0} s", board.name));
+    say(&format!("{} hears {seconds:.0} s", board.place()));
     let lines = run(board, &firmware, folder.path(), 1)?;
     check_stopped()?;
-    StreamFigures::of_lines(&format!("qemu:{}", board.name), &lines, &heard, seconds)
+    StreamFigures::of_lines(&board.place(), &lines, &heard, seconds)
 }
 
 /// The samples as the firmware reads them; see device/firmware/README.md.
@@ -159,54 +91,57 @@ fn encode_facts(facts: &[Option<f32>]) -> impl Iterator<Item = u8> {
     words.flat_map(u32::to_le_bytes)
 }
 
-/// Builds one of the programs of the firmware around a student.
-pub(super) fn build(board: &Board, model: &Path, program: &str) -> Result<PathBuf> {
-    let source = firmware_source()?;
-    let target_folder = env::var_os("ATTAR_FIRMWARE_TARGET").map_or_else(|| source.join("target"), PathBuf::from);
-    Build {
+/// Builds one of the programs of the firmware around a student, and puts it into a folder.
+pub(super) fn build(board: &Board, model: &Path, program: &str, folder: &Path) -> Result<PathBuf> {
+    let Firmware { source, target } = Firmware::find()?;
+    // Programs of one name are built into the same place: another command waits until this one has taken its own away.
+    fs::create_dir_all(&target).with_context(|| format!("cannot make {}", target.display()))?;
+    let lock = target.join("attar.lock");
+    let lock = File::create(&lock).with_context(|| format!("cannot write {}", lock.display()))?;
+    lock.lock().with_context(|| format!("cannot lock {}", target.display()))?;
+    let built = Build {
         folder: &source,
         program,
-        target: board.target,
-        features: board.features,
-        cache: &target_folder,
+        target: &board.target,
+        features: &board.features.join(","),
+        cache: &target,
         locked: true,
         variables: &[("ATTAR_STUDENT", model.as_os_str()), ("ATTAR_BOARD", board.name.as_ref())],
     }
-    .run()
+    .run()?;
+    let own = folder.join(program);
+    fs::copy(&built, &own).with_context(|| format!("cannot copy {}", built.display()))?;
+    Ok(own)
 }
 
-/// Returns the folder of the firmware's source: that of this build, or `ATTAR_FIRMWARE`.
-fn firmware_source() -> Result<PathBuf> {
-    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("../device/firmware");
-    let source = env::var_os("ATTAR_FIRMWARE").map_or(built_in, PathBuf::from);
-    ensure!(
-        source.join("Cargo.toml").exists(),
-        "the firmware's source is not at {}: set ATTAR_FIRMWARE to the folder device/firmware of the project",
-        source.display()
-    );
-    Ok(source)
+/// Returns QEMU with a board, without a screen or a serial line, one nanosecond an instruction; the program is to follow.
+///
+/// # Errors
+///
+/// When it is a board of silicon.
+pub fn command(board: &Board) -> Result<Command> {
+    let qemu = board.simulation()?;
+    let mut command = Command::new(&qemu.program);
+    command
+        .args(&qemu.arguments)
+        .args(["-display", "none", "-serial", "none", "-monitor", "none", "-icount", "shift=0"])
+        .args(["-semihosting-config", "enable=on,target=native", "-kernel"]);
+    Ok(command)
 }
 
 /// Runs a program in a folder and returns what it says.
 pub(super) fn run(board: &Board, firmware: &Path, folder: &Path, samples: usize) -> Result<Vec<String>> {
-    let output = Command::new(board.qemu)
-        .args(board.arguments)
-        .args(["-display", "none", "-serial", "none", "-monitor", "none", "-icount", "shift=0"])
-        .args(["-semihosting-config", "enable=on,target=native"])
-        .arg("-kernel")
-        .arg(firmware)
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| {
-            let package = if board.qemu == "qemu-system-arm" { board.qemu } else { "qemu-system-misc" };
-            format!("cannot run {}: install it (Debian: apt-get install {package})", board.qemu)
+    let output =
+        command(board)?.arg(firmware).current_dir(folder).stdin(Stdio::null()).output().with_context(|| {
+            let program = board.qemu.as_ref().map_or("", |qemu| &qemu.program);
+            let package = if program == "qemu-system-arm" { program } else { "qemu-system-misc" };
+            format!("cannot run {program}: install it (Debian: apt-get install {package})")
         })?;
     let text = String::from_utf8_lossy(&output.stdout);
     ensure!(
         output.status.success(),
         "{} ended with {} after {} of {samples} samples:\n{}{}",
-        board.name,
+        board.place(),
         output.status,
         text.lines().filter(|line| line.starts_with("sample ")).count(),
         text.lines().rev().take(3).map(|line| format!("{line}\n")).collect::<String>(),
@@ -226,12 +161,12 @@ fn compare(board: &Board, lines: &[String], expected: &[Answer]) -> Result<Verif
         let ["sample", index, "instructions", count, "outputs", outputs, "results", results, "facts", facts] =
             words.as_slice()
         else {
-            bail!("{} said {line:?}, which is not an answer", board.name);
+            bail!("{} said {line:?}, which is not an answer", board.place());
         };
         ensure!(
             *index == seen.to_string() && seen < expected.len(),
             "{} answered sample {index} out of turn",
-            board.name
+            board.place()
         );
         let answer = Answer { outputs: unhex(outputs)?, results: unhex(results)?, facts: unhex(facts)? };
         mismatches += expected[seen].mismatches(&answer);
@@ -243,9 +178,9 @@ fn compare(board: &Board, lines: &[String], expected: &[Answer]) -> Result<Verif
         count.parse::<u64>().ok()
     });
     let stack = lines.iter().find_map(|line| line.strip_prefix("done ")?.split_once(" stack ")?.1.parse().ok());
-    ensure!(seen == expected.len(), "{} answered {seen} of {} samples", board.name, expected.len());
+    ensure!(seen == expected.len(), "{} answered {seen} of {} samples", board.place(), expected.len());
     Ok(VerifyFigures {
-        on: format!("qemu:{}", board.name),
+        on: board.place(),
         samples: seen,
         mismatches,
         instructions: (instructions > 0).then_some(instructions),

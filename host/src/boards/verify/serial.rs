@@ -8,9 +8,8 @@ use attar_device::Student;
 use attar_device::link::{Ask, Cost, fact_words};
 use attar_shared::checksum;
 
-use super::{Answer, Sample, answers};
+use super::{Answer, Sample, VerifyFigures, answers};
 use crate::boards::link::{self, Link, Said};
-use crate::run::report::VerifyFigures;
 use crate::support::progress::{Progress, check_stopped, say};
 
 /// Runs samples on a board behind a port and compares the answers with the engine here. A port may name its speed, as in
@@ -137,7 +136,7 @@ fn differing(answer: &[u8], expected: &Answer) -> usize {
 
 fn reason(said: Said) -> String {
     match said {
-        Said::Refused(why) => why,
+        Said::Refused(why) => link::explain(why),
         other => format!("it answered {other:?}"),
     }
 }

@@ -14,7 +14,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use attar::boards::verify::{Board, bare_program, find_board};
+use attar::boards::verify::bare_program;
+use attar::boards::{Board, Qemu, find_simulated};
 use attar_tests::nets::REFERENCES;
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
 use serde_json::{Value, json};
@@ -25,7 +26,7 @@ const PUBLISHED: [f64; 4] = [1.59, 1.95, 1.42, 1.84];
 
 /// Runs each network once and prints what its operators take.
 pub(crate) fn table(as_json: bool) -> Result<()> {
-    let board = find_board("mps2-an386")?;
+    let board = find_simulated("mps2-an386")?;
     let mut rows: Vec<Value> = Vec::new();
     for (net, published) in REFERENCES.iter().zip(PUBLISHED) {
         let folder = tempfile::tempdir()?;
@@ -96,10 +97,10 @@ fn trace(board: &Board, program: &Path) -> Result<Estimate> {
 
 /// Prints which functions run the operators' instructions, for each network on a board.
 pub(crate) fn profile(on: &str) -> Result<()> {
-    let board = find_board(on)?;
+    let board = find_simulated(on)?;
     for net in &REFERENCES {
         let folder = tempfile::tempdir()?;
-        let program = bare_program(board, &net.for_board(board.name)?, folder.path())?;
+        let program = bare_program(board, &net.for_board(&board.name)?, folder.path())?;
         let bytes = fs::read(&program)?;
         let file = object::File::parse(bytes.as_slice())?;
         let text = |symbol: &object::Symbol<'_, '_>| symbol.kind() == object::SymbolKind::Text;
@@ -143,18 +144,19 @@ fn readable(name: &str) -> String {
 /// end of the last.
 fn each_address(board: &Board, program: &Path, mut with: impl FnMut(u32)) -> Result<()> {
     let (start, end) = ends(program)?;
-    let mut qemu = Command::new(board.qemu)
-        .args(board.arguments)
+    let Qemu { program: emulator, arguments, .. } = board.simulation()?;
+    let mut qemu = Command::new(emulator)
+        .args(arguments)
         .args(["-display", "none", "-serial", "none", "-monitor", "none"])
         .args(["-semihosting-config", "enable=on,target=native"])
-        .args(one_by_one(board.qemu)?)
+        .args(one_by_one(emulator)?)
         .args(["-d", "exec,nochain", "-kernel"])
         .arg(program)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
-        .with_context(|| format!("cannot run {}", board.qemu))?;
+        .with_context(|| format!("cannot run {emulator}"))?;
     let lines = BufReader::with_capacity(1 << 20, qemu.stderr.take().context("QEMU has no stderr")?);
     let mut runs = false;
     for line in lines.split(b'\n') {

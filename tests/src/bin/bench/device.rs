@@ -8,7 +8,8 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use attar::boards::verify::{self, engine_cost, find_board, random_samples};
+use attar::boards::find_simulated;
+use attar::boards::verify::{self, engine_cost, random_samples};
 use attar_device::{Session, Student};
 use attar_tests::nets::{FIGURES, REFERENCES};
 use attar_tests::root;
@@ -38,7 +39,7 @@ pub(crate) fn table(as_json: bool, layers: bool, write: bool, only: Option<&str>
             let figures = verify::on(&format!("qemu:{board}"), &bytes, &samples)
                 .with_context(|| format!("{} on {board}", net.name))?;
             let instructions = figures.network_instructions();
-            let cost = engine_cost(find_board(board)?, &bytes)?;
+            let cost = engine_cost(find_simulated(board)?, &bytes)?;
             figures_file += &format!("{},{board},{instructions},{},{}\n", net.name, cost.flash, cost.stack);
             let peer = place.map(|place| net.cmsis_nn[place]);
             rows.push(json!({

@@ -9,9 +9,7 @@
 mod flash;
 mod uart;
 
-use core::fmt::Write;
-
-use attar_device::link::{Answer, Ask, Hello, Request};
+use attar_device::link::{Answer, Ask, Hello, Refusal, RefusalCode, Request};
 use attar_device::store::{Slot, Store};
 use attar_device::{Arena, Error, PublicKey, Student, include_student};
 use cortex_m_rt::entry;
@@ -72,8 +70,8 @@ fn serve(store: &mut Store<Flash>, line: &mut Line, hello: Hello) -> ! {
                 line.answer(request.number, Answer::Done);
                 restart();
             }
-            What::Data { .. } | What::Finish => line.refuse(request.number, format_args!("no update has begun")),
-            What::Other => line.refuse(request.number, format_args!("this firmware takes updates alone")),
+            What::Data { .. } | What::Finish => line.refuse(request.number, RefusalCode::NoUpdate),
+            What::Other => line.refuse(request.number, RefusalCode::Unsupported),
         }
     }
 }
@@ -83,7 +81,7 @@ fn receive(store: &mut Store<Flash>, line: &mut Line, number: u32, len: u32) -> 
     let mut update = match store.update(len as usize) {
         Ok(update) => update,
         Err(error) => {
-            line.refuse(number, format_args!("{error}"));
+            line.refuse(number, error);
             return line.next();
         }
     };
@@ -94,15 +92,17 @@ fn receive(store: &mut Store<Flash>, line: &mut Line, number: u32, len: u32) -> 
             What::Data { offset, bytes } if offset as usize == update.came() => match update.write(&bytes) {
                 Ok(()) => line.answer(request.number, Answer::Done),
                 Err(error) => {
-                    line.refuse(request.number, format_args!("{error}"));
+                    line.refuse(request.number, error);
                     return line.next();
                 }
             },
-            What::Data { .. } => line.refuse(request.number, format_args!("byte {} is next", update.came())),
+            What::Data { offset, .. } => {
+                line.refuse(request.number, Refusal::new(RefusalCode::Offset, update.came() as u32, offset));
+            }
             What::Finish => {
                 match update.finish() {
                     Ok(_) => line.answer(request.number, Answer::Done),
-                    Err(error) => line.refuse(request.number, format_args!("{error}")),
+                    Err(error) => line.refuse(request.number, error),
                 }
                 return line.next();
             }
@@ -150,13 +150,4 @@ fn restart() -> ! {
 fn panic(info: &core::panic::PanicInfo) -> ! {
     semihosting::eprintln!("{info}");
     semihosting::process::exit(101)
-}
-
-/// Text that is cut where it does not fit.
-pub struct Text(heapless::String<120>);
-
-impl Write for Text {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        text.chars().try_for_each(|letter| self.0.push(letter)).map_err(|_| core::fmt::Error)
-    }
 }

@@ -1,10 +1,8 @@
 //! The serial line: the UART of Arm's CMSDK at 0x4000_4000, by polling.
 
-use core::fmt::{Arguments, Write};
+use attar_device::link::{Answer, Frames, MAX_FRAME, Refusal, Reply, Request, frame, read};
 
-use attar_device::link::{Answer, Frames, MAX_FRAME, Reply, Request, frame, read};
-
-use crate::{Owned, Text};
+use crate::Owned;
 
 const DATA: *mut u32 = 0x4000_4000 as *mut u32;
 const STATE: *mut u32 = 0x4000_4004 as *mut u32;
@@ -52,11 +50,8 @@ impl Line {
         self.frame.iter().take(self.len).for_each(|&byte| send(byte));
     }
 
-    pub fn refuse(&mut self, number: u32, why: Arguments<'_>) {
-        let mut text = Text(heapless::String::new());
-        // What does not fit is cut off.
-        let _ = text.write_fmt(why);
-        self.answer(number, Answer::Refused { why: &text.0 });
+    pub fn refuse(&mut self, number: u32, why: impl Into<Refusal>) {
+        self.answer(number, Answer::Refused(why.into()));
     }
 }
 

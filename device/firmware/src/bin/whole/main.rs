@@ -145,12 +145,13 @@ fn store(model: &[u8]) {
 #[cfg(feature = "link")]
 #[inline(never)]
 fn link() {
-    use attar_device::link::{Answer, Frames, MAX_FRAME, Reply, Request, frame, read};
+    use attar_device::link::{Answer, Frames, MAX_FRAME, Refusal, RefusalCode, Reply, Request, frame, read};
     let mut frames = Frames::new();
     for _ in 0..black_box(10) {
         if let Some(request) = frames.push(black_box(0)).and_then(read::<Request<'_>>) {
             let mut buffer = [0; MAX_FRAME];
-            let reply = Reply { number: request.number, answer: Answer::Refused { why: black_box("it is old") } };
+            let refusal = Refusal::new(RefusalCode::from_number(black_box(9)), black_box(4), black_box(3));
+            let reply = Reply { number: request.number, answer: Answer::Refused(refusal) };
             black_box(frame(&reply, &mut buffer));
         }
     }

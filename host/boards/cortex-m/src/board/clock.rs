@@ -1,4 +1,4 @@
-//! SysTick counts cycles of the core, and the stack shows how deep it went.
+//! SysTick counts cycles of the core.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -29,7 +29,8 @@ impl Clock {
     pub fn cycles(&self) -> u64 {
         loop {
             let (before, ticks, after) = (turns(), SYST::get_current(), turns());
-            if before == after {
+            // At 0 the turn is counted before the ticks begin again.
+            if before == after && ticks != 0 {
                 return u64::from(before) * u64::from(TICKS) + u64::from(TICKS - 1 - ticks);
             }
         }
@@ -41,21 +42,6 @@ impl Clock {
         run();
         u32::try_from(self.cycles() - start).unwrap_or(u32::MAX)
     }
-}
-
-/// Returns the most bytes of stack that were ever in use; cortex-m-rt has painted them all at the start.
-pub fn stack_bytes() -> u32 {
-    unsafe extern "C" {
-        static _stack_start: u32;
-        static _stack_end: u32;
-    }
-    let (end, start) = (&raw const _stack_end, &raw const _stack_start);
-    let words = (start as usize - end as usize) / 4;
-    let painted = (0..words)
-        // SAFETY: the linker puts the stack between the two symbols, and words of it are read alone.
-        .take_while(|&word| unsafe { end.add(word).read_volatile() } == cortex_m_rt::STACK_PAINT_VALUE)
-        .count();
-    ((words - painted) * 4) as u32
 }
 
 fn turns() -> u32 {
