@@ -344,6 +344,13 @@ method = "none"
     fs::write(folder.join("y.idx"), &good).unwrap();
     let output = in_folder(folder, &["distill", "r.toml", "--out", "out"]);
     assert!(output.status.success(), "the good arrays: {}", text(&output.stderr));
+    // As many values in another order of axes are other samples.
+    fs::write(folder.join("turned.idx"), idx(&[20, 2, 8], &pixels)).unwrap();
+    let turned = "turned.idx: a sample has the shape [2, 8], expected ";
+    fails(folder, &["run", "out/student.attar", "--input", "turned.idx"], &[turned, "[4, 4, 1]"]);
+    let sets = ["--set", "data.train.input=\"turned.idx\"", "--set", "input.shape=[8, 2]"];
+    let distill = [["distill", "r.toml", "--out", "out"], sets].concat();
+    fails(folder, &distill, &[turned, "[8, 2, 1]", "np.moveaxis(x, 1, -1)"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use attar::data::{member_of, read_array};
+use attar::domain::array::{check_axes, check_series_axes};
 use attar::recipe::Recipe;
 use attar::student::engine;
 use attar::support::progress::{one_line, say};
@@ -199,12 +200,22 @@ fn read_samples(path: &Path, student: &Student<'_>, recipe: Option<&Recipe>, arg
             None => (path, None),
         };
         let array = read_array(file, member)?;
-        // One sample may come without the dimension that counts samples.
-        let single = array.values.len() == expected;
+        let shape = model.input_shape();
+        let shape = [shape.height, shape.width, shape.channels].map(usize::from);
+        // One sample may come without the dimension that counts samples; rows of a model without positions are samples.
+        let flat = array.shape.iter().filter(|&&size| size != 1).count() <= 1;
+        let single = array.values.len() == expected && array.rows() != 1 && (flat || shape[..2] != [1, 1]);
         let (rows, got) = if single { (1, expected) } else { (array.rows(), array.row_len()) };
+        let axes = if single { &array.shape } else { array.shape.get(1..).unwrap_or_default() };
         // A model that keeps something from run to run takes a whole series, step by step.
         let series = got != expected && got.is_multiple_of(expected) && model.tensors().any(|tensor| tensor.held);
         ensure!(got == expected || series, "{}: a sample has {got} values, the model takes {expected}", path.display());
+        let name = path.display().to_string();
+        if series {
+            check_series_axes(axes, shape, &name)?
+        } else {
+            check_axes(axes, shape, &name)?
+        }
         let inputs = array.values.chunks_exact(got).take(rows).map(<[f32]>::to_vec).collect();
         return Ok(Samples { series, ..Samples::new(Inputs::Numbers(inputs)) });
     }
