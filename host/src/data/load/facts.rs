@@ -8,7 +8,7 @@ use crate::facts::{Fact, GivenFact, Value};
 use crate::recipe::Recipe;
 use crate::support::files;
 use crate::support::progress::say;
-use crate::support::suggest::nearest;
+use crate::support::suggest::{nearest, spelling_warnings};
 use crate::tables::{Column, Dialect, Table};
 
 /// Where facts are looked for.
@@ -35,6 +35,11 @@ pub(super) fn from_column(fact: &Fact, column: Column<'_>, rows: Option<&[usize]
             return GivenFact::read(fact, &cells, |sample| column.place(rows[sample]));
         }
     };
+    if fact.kind.is_category() {
+        let own = cells.iter().map(|cell| &**cell).filter(|cell| !column.is_missing(cell));
+        let what = format!("{}: values of fact {:?}", column.full_name(), fact.name);
+        spelling_warnings(&what, own, fact.values.iter().map(String::as_str)).iter().for_each(|warning| say(warning));
+    }
     if is_number {
         let numbers: Vec<f32> = given.column.iter().map(|value| value.unwrap_or(f32::NAN)).collect();
         column.remark(&numbers).iter().for_each(|remark| say(remark));
