@@ -419,7 +419,7 @@ fn vibration_is_heard_with_facts() {
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let settings = bearing::Settings::default();
     let second = bearing::RATE_HZ as usize;
-    let windows = bearing::vibrations(4, 5, &settings, second);
+    let windows = bearing::vibrations(4, 5, &settings, second).unwrap();
     let spec = hound::WavSpec { sample_rate: second as u32, ..SPEC };
     let mut writer = hound::WavWriter::create(folder.join("machines.wav"), spec).unwrap();
     windows.samples.iter().for_each(|g| writer.write_sample((g * 2048.0).round() as i16).unwrap());
