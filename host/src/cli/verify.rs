@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use attar::boards::verify;
+use attar::compile::check_inputs;
 use clap::Args;
 
 use super::table::grouped;
@@ -42,7 +43,7 @@ pub(super) struct Arguments {
 
 pub(super) fn verify(arguments: &Arguments) -> Result<()> {
     let bytes = read_model(&arguments.model)?;
-    parse_model(&arguments.model, &bytes)?;
+    let student = parse_model(&arguments.model, &bytes)?;
     let board = match (arguments.cost, arguments.on.strip_prefix("qemu:")) {
         (false, _) => None,
         (true, Some(board)) => Some(verify::find_board(board)?),
@@ -52,6 +53,7 @@ pub(super) fn verify(arguments: &Arguments) -> Result<()> {
         Some(folder) => {
             let recipe = recipe_for(&arguments.model, &bytes, arguments.recipe.as_deref())?;
             let data = attar::data::load(&recipe, folder)?;
+            check_inputs(&student, &recipe, &data)?;
             // Every sample may serve here; those of the test split come first.
             let splits = &data.splits;
             let all = splits.test.iter().chain(&splits.validation).chain(&splits.train).copied();
