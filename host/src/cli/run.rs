@@ -122,10 +122,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let mut session = Session::new(*student.model(), &mut arena)?;
     let mut answers = Vec::new();
     let mut clamped = 0;
+    let mut saturation = Saturation::new(&student);
     let count = match &samples.inputs {
         Inputs::Numbers(inputs) => inputs.len(),
         Inputs::Texts(texts) => texts.len(),
     };
+    ensure!(count > 0, "{file}: holds no sample");
+    ensure!(arguments.limit != Some(0), "--limit is 0: there is nothing to run");
     for index in 0..count.min(arguments.limit.unwrap_or(usize::MAX)) {
         let mut facts = common.clone();
         let number = samples.numbers.as_ref().map_or(index, |numbers| numbers[index]);
@@ -148,16 +151,23 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
                 engine::finish(&mut session)?;
             }
         }
-        let beyond = match &samples.inputs {
-            Inputs::Numbers(inputs) => facts.known(&inputs[index]).clamped(),
-            Inputs::Texts(_) => 0,
+        let (beyond, saturated) = match &samples.inputs {
+            Inputs::Numbers(inputs) => {
+                (facts.known(&inputs[index]).clamped(), saturation.add(&engine::saturated(&student, &inputs[index])))
+            }
+            Inputs::Texts(_) => (0, 0),
         };
         clamped += usize::from(beyond > 0);
         let outputs = session.outputs()?;
         if arguments.json {
             let heads: Map<String, Value> =
                 outputs.heads().map(|head| (head.head().name.to_string(), head_json(&head))).collect();
-            answers.push(json!({"sample": number, "heads": heads}));
+            answers.push(json!({
+                "sample": number,
+                "heads": heads,
+                "clamped_facts": beyond,
+                "saturated_inputs": saturated,
+            }));
         } else {
             let heads: Vec<String> = outputs.heads().map(|head| head_text(&head)).collect();
             print(&format!("{number}: {}", one_line(&heads.join("; "))))?;
@@ -169,7 +179,49 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
              `attar facts explain` shows them"
         ));
     }
+    saturation.line().iter().for_each(|line| say(line));
     if arguments.json { print_json(&answers) } else { Ok(()) }
+}
+
+/// Counts of input values outside of what the model's int8 holds.
+struct Saturation {
+    samples: usize,
+    /// Of each channel.
+    values: Vec<usize>,
+    /// Names of the channels, or none.
+    names: Vec<String>,
+}
+
+impl Saturation {
+    fn new(student: &Student<'_>) -> Self {
+        let model = student.model();
+        let names = model.input().map(|input| input.channels.iter().map(String::from).collect());
+        let channels = usize::from(model.input_shape().channels);
+        Self { samples: 0, values: vec![0; channels.max(1)], names: names.unwrap_or_default() }
+    }
+
+    /// Adds the places of a sample's values, and returns how many they are.
+    fn add(&mut self, places: &[usize]) -> usize {
+        let channels = self.values.len();
+        places.iter().for_each(|place| self.values[place % channels] += 1);
+        self.samples += usize::from(!places.is_empty());
+        places.len()
+    }
+
+    /// Returns what is worth a word, if there is any such value.
+    fn line(&self) -> Option<String> {
+        let total: usize = self.values.iter().sum();
+        let (channel, most) =
+            self.values.iter().enumerate().max_by_key(|(channel, count)| (**count, usize::MAX - channel))?;
+        let name = self.names.get(channel).map(|name| format!(", {most} of them of {name:?}")).unwrap_or_default();
+        (total > 0).then(|| {
+            format!(
+                "{} samples have input values outside of the range of the model's int8, which count as its ends: {total} values{name}: \
+                 are they in the units of the training data?",
+                self.samples
+            )
+        })
+    }
 }
 
 /// Returns whether a cell says that a fact is missing; a category may have a value that is called so.
