@@ -76,6 +76,12 @@ fn runs_are_compared_with_the_first() {
     assert!(rows[3]["against"]["paired"].as_bool().unwrap() && rows[3]["against"]["p"].is_number());
     let table = text(&in_folder(folder.path(), &["compare", "a/run", "b/run/report.json"]).stdout);
     assert!(table.contains("points") && table.contains("paired where the seeds are the same"), "{table}");
+    // Figures of another test split do not say which run is better.
+    let other = ["distill", "small.toml", "--out", "c/run", "--seed", "1", "--set", "student.epochs=1"];
+    assert!(in_folder(folder.path(), &other).status.success());
+    let said = |other: &str| text(&in_folder(folder.path(), &["compare", "a/run", other]).stderr);
+    assert_eq!(said("b/run/report.json"), "");
+    assert!(said("c/run").contains("warning: c/run: its figures are of other samples or labels than those of a/run"));
     fails(folder.path(), &["compare", "a"], &["a/report.json", "folder of a finished run"]);
     fails(folder.path(), &["compare", "small.toml"], &["small.toml", "not a report"]);
 }

@@ -437,4 +437,11 @@ fn vibration_is_heard_with_facts() {
     assert_ne!(told["detections"], said(&[])["detections"], "facts change nothing");
     let wrong = in_folder(folder, &["listen", "run/student.attar", "machines.wav", "--fact", "rmp=3"]);
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("did you mean \"rpm\"?"));
+    let stderr = |more: &[&str]| {
+        let out = in_folder(folder, &[&["listen", "run/student.attar", "machines.wav"][..], more].concat());
+        String::from_utf8_lossy(&out.stderr).into_owned()
+    };
+    assert!(stderr(&[]).contains("facts rpm, bearing are missing in all samples"), "{}", stderr(&[]));
+    let far = stderr(&["--fact", "rpm=1000000", "--fact", "bearing=6203"]);
+    assert!(far.contains("1 facts lie outside of what training has seen") && !far.contains("missing"), "{far}");
 }

@@ -392,6 +392,13 @@ fn a_model_is_measured_on_its_own_labels_and_inputs_only() {
     fs::write(folder.join("labels.toml"), recipe("a = \"a\", b = \"b\"", "labels = [\"idle\", \"leak\"]\n")).unwrap();
     let expected = ["no class \"Leak\""];
     fails(folder, &["eval", MODEL, "--recipe", "labels.toml", "--data", "other"], &expected);
+    // A table that has grown is split otherwise: what was trained on may be tested.
+    fs::create_dir(folder.join("grown")).unwrap();
+    fs::write(folder.join("grown/d.csv"), table(["idle", "leak"]) + "0.1,0.2,P1,leak\n").unwrap();
+    let said = |data: &str| text(&in_folder(folder, &["eval", MODEL, "--data", data]).stderr);
+    assert!(said("grown").contains("the data are others than those of the run"), "{}", said("grown"));
+    assert!(said("grown").contains("may hold samples that it was trained on"), "{}", said("grown"));
+    assert!(!said(".").contains("the data are others"), "{}", said("."));
     fs::write(folder.join("inputs.toml"), recipe("p = \"b\", q = \"a\"", "")).unwrap();
     let expected = ["the model takes the inputs a, b, the recipe gives p, q"];
     fails(folder, &["eval", MODEL, "--recipe", "inputs.toml", "--data", "."], &expected);
@@ -409,6 +416,9 @@ fn a_model_is_measured_on_its_own_labels_and_inputs_only() {
         for command in ["eval", "verify"] {
             fails(folder, &[command, MODEL, "--recipe", "facts.toml", "--data", "."], &[expected]);
         }
+        if to == "\"kN\"" {
+            fails(folder, &["run", MODEL, "--recipe", "facts.toml", "--input", "d.csv"], &[expected]);
+        }
     }
     // A fact from both sides has two values.
     let expected = ["d.csv has a column for this fact, without an empty cell: leave one of them out"];
@@ -424,11 +434,11 @@ fn a_model_is_measured_on_its_own_labels_and_inputs_only() {
     let (said, answers) = run("units.csv", "a,b,pump\n0.1,200,P1\n0.2,-0.3,P2\n0.9,-900,P2\n");
     let expected = "2 samples have input values outside of the range of the model's int8, which count as its ends: 2 values, 2 of \
                     them of \"b\"";
-    assert!(said.contains(expected), "{said}");
+    assert!(said.contains(expected) && said.contains("are they in the units of the training data?"), "{said}");
     let counts: Vec<_> = answers.as_array().unwrap().iter().map(|answer| answer["saturated_inputs"].as_u64()).collect();
     assert_eq!(counts, [Some(1), Some(0), Some(1)]);
     let (said, _) = run("own.csv", &table(["idle", "leak"]));
-    assert!(!said.contains("outside of the range"), "{said}");
+    assert!(!said.contains("are they in the units"), "{said}");
     // A file without a sample is no success.
     let npy = |shape: &str| {
         let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");

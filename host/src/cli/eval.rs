@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use attar::compile::{check_heads, check_inputs};
 use attar::run::coverage;
+use attar::run::distill::manifest_entry;
 use attar::run::report::{metrics_value, recall_warnings};
 use attar::student::engine::{self, FactsGiven};
 use attar::support::progress::say;
@@ -36,6 +37,15 @@ pub(super) fn eval(arguments: &Arguments) -> Result<()> {
     let recipe = recipe_for(&arguments.model, &bytes, arguments.recipe.as_deref())?;
     let data = attar::data::load(&recipe, &arguments.data)
         .with_context(|| format!("cannot read the data below {} (--data)", arguments.data.display()))?;
+    if let Some(own) = manifest_entry(&arguments.model, "data").filter(|own| *own != data.fingerprint) {
+        let test = if data.test_from.is_some() {
+            ""
+        } else {
+            ", and their test split may hold samples that it was trained on"
+        };
+        let own = own.get(..12).unwrap_or(&own);
+        say(&format!("warning: the data are others than those of the run ({own}... in its manifest.json){test}"));
+    }
     let model = student.model();
     check_heads(&student, &data)?;
     check_inputs(&student, &recipe, &data)?;

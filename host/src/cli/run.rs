@@ -11,7 +11,7 @@ use attar::support::progress::{one_line, say};
 use attar::support::suggest::{listed, nearest};
 use attar::tables::Table;
 use attar_device::{Error, Facts, HeadOutput, Session, Student};
-use attar_shared::{Category, FactKind, HeadKind};
+use attar_shared::{Category, Fact, FactKind, HeadKind};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
@@ -83,6 +83,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         Some(path) => Some(Recipe::read(path, &[])?),
         None => attar::run::distill::recipe_beside(&arguments.model)?,
     };
+    for (own, other) in recipe.iter().flat_map(|recipe| own_facts(&student, recipe)) {
+        ensure!(
+            own.unit == other.unit(),
+            "fact {:?} is in the unit {:?} in the model, {:?} in the recipe",
+            own.name,
+            own.unit,
+            other.unit()
+        );
+    }
     let samples = match &arguments.input {
         Some(path) => read_samples(path, &student, recipe.as_ref(), arguments)?,
         None => {
@@ -92,14 +101,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         }
     };
     let file = arguments.input.as_ref().map_or("--text".into(), |path| path.display().to_string());
-    let mut common = student.facts();
-    for fact in student.model().facts().filter(|fact| !fact.is_computed()) {
-        if let Some(constant) = constant_of(recipe.as_ref(), fact.name) {
-            set_fact(&mut common, fact.name, &constant)
-                .with_context(|| format!("fact {:?} of the recipe", fact.name))?;
-        }
-    }
-    give_facts(&mut common, &arguments.facts)?;
+    let common = common_facts(&student, recipe.as_ref(), &arguments.facts)?;
     for pair in &arguments.facts {
         let name = pair.split('=').next().unwrap_or_default().trim();
         let Some((_, values)) = samples.facts.iter().find(|(other, _)| *other == name) else { continue };
@@ -111,12 +113,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         say(&format!("--fact {pair} fills {empty} empty cells of {file}; the other {} count", values.len() - empty));
     }
     if samples.facts.is_empty() {
-        let unset = student.model().facts().zip(common.values());
-        let unset: Vec<&str> =
-            unset.filter(|(fact, value)| !fact.is_computed() && value.is_none()).map(|(fact, _)| fact.name).collect();
-        if !unset.is_empty() {
-            say(&format!("facts {} are missing in all samples: give them by --fact NAME=VALUE", listed(&unset)));
-        }
+        say_unset(&common);
     }
     let mut arena = engine::arena(&student).with_context(|| format!("{}", arguments.model.display()))?;
     let mut session = Session::new(*student.model(), &mut arena)?;
@@ -153,7 +150,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         }
         let (beyond, saturated) = match &samples.inputs {
             Inputs::Numbers(inputs) => {
-                (facts.known(&inputs[index]).clamped(), saturation.add(&engine::saturated(&student, &inputs[index])))
+                (facts.known(&inputs[index]).clamped(), saturation.add(&student, &inputs[index]))
             }
             Inputs::Texts(_) => (0, 0),
         };
@@ -186,6 +183,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
 /// Counts of input values outside of what the model's int8 holds.
 struct Saturation {
     samples: usize,
+    /// All values that were looked at.
+    seen: usize,
     /// Of each channel.
     values: Vec<usize>,
     /// Names of the channels, or none.
@@ -197,12 +196,14 @@ impl Saturation {
         let model = student.model();
         let names = model.input().map(|input| input.channels.iter().map(String::from).collect());
         let channels = usize::from(model.input_shape().channels);
-        Self { samples: 0, values: vec![0; channels.max(1)], names: names.unwrap_or_default() }
+        Self { samples: 0, seen: 0, values: vec![0; channels.max(1)], names: names.unwrap_or_default() }
     }
 
-    /// Adds the places of a sample's values, and returns how many they are.
-    fn add(&mut self, places: &[usize]) -> usize {
+    /// Adds a sample, and returns how many such values it has.
+    fn add(&mut self, student: &Student<'_>, input: &[f32]) -> usize {
         let channels = self.values.len();
+        let places = engine::saturated(student, input);
+        self.seen += input.len();
         places.iter().for_each(|place| self.values[place % channels] += 1);
         self.samples += usize::from(!places.is_empty());
         places.len()
@@ -214,19 +215,27 @@ impl Saturation {
         let (channel, most) =
             self.values.iter().enumerate().max_by_key(|(channel, count)| (**count, usize::MAX - channel))?;
         let name = self.names.get(channel).map(|name| format!(", {most} of them of {name:?}")).unwrap_or_default();
+        // A few values of other samples lie a little beyond those of the training.
+        let many = total as f64 > MANY_SATURATED * self.seen as f64;
+        let advice = if many { ": are they in the units of the training data?" } else { "" };
         (total > 0).then(|| {
             format!(
-                "{} samples have input values outside of the range of the model's int8, which count as its ends: {total} values{name}: \
-                 are they in the units of the training data?",
+                "{} samples have input values outside of the range of the model's int8, which count as its ends: {total} values{name}{advice}",
                 self.samples
             )
         })
     }
 }
 
+/// Returns the facts of a model that are set, each with what a recipe says of it.
+fn own_facts<'a>(student: &Student<'a>, recipe: &'a Recipe) -> Vec<(Fact<'a>, &'a attar::facts::Fact)> {
+    let set = student.model().facts().filter(|fact| !fact.is_computed());
+    set.filter_map(|own| Some((own, recipe.facts.iter().find(|other| other.name == own.name)?))).collect()
+}
+
 /// Returns whether a cell says that a fact is missing; a category may have a value that is called so.
 fn is_missing(facts: &Facts<'_>, name: &str, text: &str) -> bool {
-    let is_value = |fact: attar_shared::Fact<'_>| match fact.kind {
+    let is_value = |fact: Fact<'_>| match fact.kind {
         FactKind::Category(category) => category.values.iter().any(|value| value == text),
         _ => false,
     };
@@ -351,11 +360,27 @@ fn constant_of(recipe: Option<&Recipe>, name: &str) -> Option<String> {
     Some(if is_date { fact.kind.read(&text).map_or(text, |day| day.to_string()) } else { text })
 }
 
-/// Returns the facts that are given as `name=value`.
-pub(super) fn facts_of<'a>(student: &Student<'a>, pairs: &[String]) -> Result<Facts<'a>> {
-    let mut facts = student.facts();
-    give_facts(&mut facts, pairs)?;
-    Ok(facts)
+/// Returns the facts of all samples: constants of the recipe, and those that are given as `name=value`.
+pub(super) fn common_facts<'a>(student: &Student<'a>, recipe: Option<&Recipe>, pairs: &[String]) -> Result<Facts<'a>> {
+    let mut common = student.facts();
+    for fact in student.model().facts().filter(|fact| !fact.is_computed()) {
+        if let Some(constant) = constant_of(recipe, fact.name) {
+            set_fact(&mut common, fact.name, &constant)
+                .with_context(|| format!("fact {:?} of the recipe", fact.name))?;
+        }
+    }
+    give_facts(&mut common, pairs)?;
+    Ok(common)
+}
+
+/// Prints which facts nothing sets.
+pub(super) fn say_unset(common: &Facts<'_>) {
+    let unset = common.model().facts().zip(common.values());
+    let unset: Vec<&str> =
+        unset.filter(|(fact, value)| !fact.is_computed() && value.is_none()).map(|(fact, _)| fact.name).collect();
+    if !unset.is_empty() {
+        say(&format!("facts {} are missing in all samples: give them by --fact NAME=VALUE", listed(&unset)));
+    }
 }
 
 fn give_facts(facts: &mut Facts<'_>, pairs: &[String]) -> Result<()> {
@@ -445,3 +470,6 @@ fn head_json(output: &HeadOutput<'_>) -> Value {
         HeadKind::Regression => json!({"values": output.values().collect::<Vec<_>>(), "quantized": quantized}),
     }
 }
+
+/// The share of input values outside of a model's int8 above which the data may be in other units.
+const MANY_SATURATED: f64 = 0.01;

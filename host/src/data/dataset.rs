@@ -178,13 +178,15 @@ impl Dataset {
         let mut same = self.splits.test.iter().filter_map(|&sample| Some((sample, *trained.get(&key(sample))?)));
         let (first, of) = same.next()?;
         let name = |sample: usize| self.place(sample).unwrap_or_else(|| format!("sample {sample}"));
+        let grouped = self.lines.is_some() || self.signal.is_some();
         Some(format!(
             "warning: {} of {} test samples have the inputs and facts of a training sample, {} those of {}: figures count them \
-             as unseen: leave duplicates out, or keep them in one split by data.split.group",
+             as unseen: leave duplicates out{}",
             1 + same.count(),
             self.splits.test.len(),
             name(first),
-            name(of)
+            name(of),
+            if grouped { ", or keep them in one split by data.split.group" } else { "" }
         ))
     }
 

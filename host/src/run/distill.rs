@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use attar_device::Student;
 use candle_core::Device;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::boards::verify;
 use crate::compile::{Agreement, Cut, Quantizer};
@@ -537,6 +538,17 @@ impl Run<'_> {
         })
     }
 
+    /// Returns a hash of the samples that figures are measured on, and of their labels.
+    fn tested(&self) -> String {
+        let mut hash = Sha256::new();
+        for &sample in self.evaluation() {
+            hash.update(sample.to_le_bytes());
+            let labels = self.data.targets.iter().flat_map(|target| target.row(sample));
+            labels.for_each(|label| hash.update(label.to_le_bytes()));
+        }
+        files::hex(&hash.finalize())
+    }
+
     fn write_manifest(&self) -> Result<()> {
         let out = &self.places.out;
         let resolved = toml::to_string_pretty(self.recipe)?;
@@ -546,6 +558,7 @@ impl Run<'_> {
             "format": attar_shared::VERSION,
             "seed": self.recipe.seed,
             "data": self.data.fingerprint,
+            "test": self.tested(),
         });
         files::write_whole(&out.join(MANIFEST_FILE), format!("{manifest:#}\n").as_bytes())
     }
@@ -668,6 +681,13 @@ const SELF_CHECK: usize = 256;
 
 /// Samples on which the network and its integers are compared layer by layer.
 const AGREEMENT: usize = 64;
+
+/// Returns an entry of the manifest of the run that a file lies in; nothing when there is none beside it, or it does not say.
+pub fn manifest_entry(file: &Path, key: &str) -> Option<String> {
+    let bytes = files::read_regular(&file.with_file_name(MANIFEST_FILE)).ok()?;
+    let manifest: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+    Some(manifest.get(key)?.as_str()?.to_string())
+}
 
 /// Returns the resolved recipe of the run that a model file lies in, or nothing when there is none beside it.
 ///

@@ -84,6 +84,7 @@ impl Part {
         ensure!(!inputs.shape.is_empty(), "data.unlabelled = {reference:?}: holds a single number, expected samples");
         inputs.refuse_non_finite(reference)?;
         let rows = inputs.rows();
+        ensure!(rows > 0, "data.unlabelled = {reference:?}: holds no sample");
         let nothing = |like: &Array| {
             let shape = std::iter::once(rows).chain(like.shape.iter().skip(1).copied()).collect();
             Array { shape, values: vec![f32::NAN; rows * like.row_len()] }

@@ -36,6 +36,16 @@ pub(super) fn target_from_columns(table: &Table, head: &Head) -> Result<Target> 
             column.name(),
             labels.len()
         );
+        let is_fraction = |label: &String| label.parse::<f32>().is_ok_and(|number| number.fract() != 0.0);
+        if of_data && labels.iter().filter(|label| is_fraction(label)).count() > MANY_FRACTIONS {
+            say(&format!(
+                "warning: {}: head {:?} has {} classes that are numbers such as {}: kind = \"regression\" answers numbers",
+                column.full_name(),
+                head.name,
+                labels.len(),
+                labels[0]
+            ));
+        }
         let places: BTreeMap<&str, usize> =
             labels.iter().enumerate().rev().map(|(class, label)| (label.as_str(), class)).collect();
         let class_of = |text: &str| {
@@ -148,3 +158,6 @@ fn truth(text: &str) -> Option<bool> {
         _ => None,
     }
 }
+
+/// More classes than that with digits behind the point are measurements.
+const MANY_FRACTIONS: usize = 20;
