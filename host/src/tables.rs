@@ -111,7 +111,7 @@ impl Table {
     }
 
     /// Returns the line of each row in the file; nothing where rows come from several files.
-    pub(in crate::data) fn lines(&self) -> &[u64] {
+    pub(crate) fn lines(&self) -> &[u64] {
         &self.lines
     }
 
@@ -274,7 +274,7 @@ impl<'a> Column<'a> {
     }
 
     /// Returns file and column, for messages.
-    pub(in crate::data) fn full_name(&self) -> String {
+    pub(crate) fn full_name(&self) -> String {
         format!("{}: column {:?}", self.table.path.display(), shortened(self.name()))
     }
 

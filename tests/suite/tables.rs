@@ -446,6 +446,29 @@ fn a_model_is_measured_on_its_own_labels_and_inputs_only() {
         [b"\x93NUMPY\x01\0".as_slice(), &len, header.as_bytes()].concat()
     };
     fs::write(folder.join("none.npy"), npy("(0, 2)")).unwrap();
-    fails(folder, &["run", MODEL, "--input", "none.npy"], &["none.npy: holds no sample"]);
+    let order = "none.npy: its columns are the model's inputs in this order: a, b";
+    fails(folder, &["run", MODEL, "--input", "none.npy"], &["none.npy: holds no sample", order]);
     fails(folder, &["run", MODEL, "--input", "own.csv", "--limit", "0"], &["--limit is 0"]);
+}
+
+/// Rows of a table beside the data belong to samples by a key or by their order; which of the two is printed.
+#[test]
+fn facts_from_a_table_beside_say_how_they_are_joined() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let rows = |of: fn(usize) -> String| (0..60).map(of).collect::<String>();
+    fs::write(folder.join("d.csv"), format!("id,a,y\n{}", rows(|n| format!("m{n},{n},{}\n", n % 2)))).unwrap();
+    fs::write(folder.join("f.csv"), format!("id,load\n{}", rows(|n| format!("m{},{}\n", 59 - n, n * 3)))).unwrap();
+    for (key, joined) in [("key = \"id\"\n", "joined by \"id\""), ("", "joined row by row, in their order")] {
+        let recipe = format!(
+            "[data]\nformat = \"csv\"\nfile = \"d.csv\"\n[input]\ncolumns = {{ a = \"a\" }}\n[[facts]]\nname = \"load\"\n\
+             kind = \"number\"\nfile = \"f.csv\"\n{key}[[heads]]\nname = \"y\"\nkind = \"binary\"\ncolumn = \"y\"\n[student]\n\
+             arch = \"mlp\"\nepochs = 1\n[distill]\nmethod = \"none\"\n"
+        );
+        fs::write(folder.join("r.toml"), recipe).unwrap();
+        let output = in_folder(folder, &["distill", "r.toml", "--out", "run"]);
+        let said = text(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains(&format!("f.csv: fact \"load\" is column \"load\", {joined}")), "{said}");
+    }
 }

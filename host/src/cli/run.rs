@@ -8,7 +8,7 @@ use attar::domain::array::{check_axes, check_series_axes};
 use attar::recipe::Recipe;
 use attar::student::engine;
 use attar::support::progress::{one_line, say};
-use attar::support::suggest::{listed, nearest};
+use attar::support::suggest::{listed, nearest, shortened};
 use attar::tables::Table;
 use attar_device::{Error, Facts, HeadOutput, Session, Student};
 use attar_shared::{Category, Fact, FactKind, HeadKind};
@@ -276,6 +276,11 @@ fn read_samples(path: &Path, student: &Student<'_>, recipe: Option<&Recipe>, arg
             check_series_axes(axes, shape, &name)?
         } else {
             check_axes(axes, shape, &name)?
+        }
+        let channels: Vec<String> =
+            model.input().map(|input| input.channels.iter().map(shortened).collect()).unwrap_or_default();
+        if channels.len() > 1 {
+            say(&format!("{name}: its columns are the model's inputs in this order: {}", channels.join(", ")));
         }
         let inputs = array.values.chunks_exact(got).take(rows).map(<[f32]>::to_vec).collect();
         return Ok(Samples { series, ..Samples::new(Inputs::Numbers(inputs)) });

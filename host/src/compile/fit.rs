@@ -5,7 +5,8 @@ use attar_device::{Encoding, Student};
 use attar_shared::{Encoder, Fact, FactKind, Head, Model, Scaling, Signal};
 
 use super::head_kind;
-use crate::data::{Dataset, Target, check_axes, check_series_axes};
+use crate::data::{Dataset, Target};
+use crate::domain::array::{check_axes, check_series_axes};
 use crate::facts::{self, Audience, SchemaFact, Value};
 use crate::recipe::Recipe;
 use crate::signal::Design;

@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 
 use super::{Format, Layer, LayerKind, Net, Recipe};
-use crate::domain::limits::{MADE_VALUES, check_product};
+use crate::domain::limits::{COMPUTED_VALUES, MADE_VALUES, check_product};
 
 /// Values that the answers of teachers, of an assistant and of former generations take on the disk, all views and seeds together.
 const KEPT_VALUES: usize = 2 * COMPUTED_VALUES;

@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{Arch, Data, Format, HeadKind, LayerKind, MissingRows, Net, Normalize, Recipe};
-use crate::tables::Dialect;
 use crate::facts::{Fact, Value};
+use crate::tables::Dialect;
 
 impl Recipe {
     /// Checks that each format finds the keys that it needs, and none that it does not use.

@@ -702,7 +702,7 @@ pub fn recipe_beside(model: &Path) -> Result<Option<Recipe>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::RegressionLoss;
+    use crate::domain::RegressionLoss;
 
     fn target(name: &str) -> Target {
         Target {

@@ -81,6 +81,8 @@ impl Source<'_> {
     fn beside(&self, fact: &Fact, path: &Path) -> Result<GivenFact> {
         let table = Table::read(path, self.dialect).with_context(|| format!("fact {:?}", fact.name))?;
         let column = table.column(fact.column.as_ref().unwrap_or(&fact.name))?;
+        let joined = fact.key.as_ref().map_or("row by row, in their order".into(), |key| format!("by {key:?}"));
+        say(&format!("{}: fact {:?} is column {:?}, joined {joined}", path.display(), fact.name, column.name()));
         let Some(key) = &fact.key else {
             ensure!(
                 table.rows() == self.samples,

@@ -10,7 +10,6 @@ use sha2::{Digest, Sha256};
 
 use super::Run;
 use super::stage::Stage;
-use crate::domain::limits::{COMPUTED_VALUES, check_product};
 use crate::facts::Audience;
 use crate::losses::{Objective, Soft};
 use crate::metrics::{self, HeadMetrics};
