@@ -43,7 +43,7 @@ impl<'a, const PARTS: u128> Student<'a, PARTS> {
         memory: &'a mut StreamMemory<WORDS>,
         arena: &'a mut Arena<BYTES>,
     ) -> Result<Stream<'a, PARTS>, Error> {
-        Stream::new(self, memory.as_mut_slice(), &mut arena.0)
+        Stream::new(self.model, memory.as_mut_slice(), &mut arena.0)
     }
 
     /// Returns facts of which none is known yet.

@@ -5,6 +5,7 @@ mod bits;
 mod calibrate;
 mod constants;
 mod fake;
+mod fit;
 mod lower;
 mod passes;
 pub mod plan;
@@ -30,6 +31,7 @@ pub use agreement::{Agreement, LayerAgreement};
 pub use calibrate::Cut;
 use calibrate::Ranges;
 pub use fake::Fake;
+pub use fit::{check_heads, check_inputs};
 use lower::Lowered;
 use program::{Constants, Operator, Program};
 

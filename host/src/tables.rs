@@ -110,6 +110,11 @@ impl Table {
         self.rows.len()
     }
 
+    /// Returns the line of each row in the file; nothing where rows come from several files.
+    pub(crate) fn lines(&self) -> &[u64] {
+        &self.lines
+    }
+
     /// Returns the names of the columns.
     pub fn columns(&self) -> &[String] {
         &self.columns
@@ -267,7 +272,8 @@ impl<'a> Column<'a> {
         if self.table.places.is_empty() { format!("line {}", self.line(row)) } else { self.place(row) }
     }
 
-    fn full_name(&self) -> String {
+    /// Returns file and column, for messages.
+    pub(crate) fn full_name(&self) -> String {
         format!("{}: column {:?}", self.table.path.display(), shortened(self.name()))
     }
 

@@ -18,8 +18,10 @@ use crate::net::Net;
 use crate::onnx::Ending;
 use crate::recipe::{self, AnswerKind, Arch};
 use crate::support::progress::say;
+use crate::support::suggest::shortened;
 use crate::train;
 pub use onnx::Onnx;
+use probabilities::Kind;
 pub use saved::Saved;
 
 /// Something that answers some heads of the data.
@@ -66,10 +68,8 @@ impl Teacher {
                 let key = saved.key.clone();
                 let endings = heads
                     .iter()
-                    .zip(saved.values())
-                    .map(|(&head, values)| {
-                        inverse_of(how, &data.targets[head], "[teacher] logits", || Ok(values.to_vec()))
-                    })
+                    .zip(saved.parts())
+                    .map(|(&head, parts)| ending_of_parts(how, &data.targets[head], parts))
                     .collect::<Result<_>>()?;
                 Ok(Self { source: Source::Saved(saved), heads, key, endings })
             }
@@ -102,12 +102,7 @@ impl Teacher {
             "{at}: gives the outputs {names:?} in this order, its heads are {wanted:?}: list them in [teacher] heads in the order \
              of the outputs"
         );
-        if data.channels.len() > 1 {
-            say(&format!(
-                "{at}: its inputs are the columns in this order: {}",
-                crate::support::suggest::listed(&data.channels)
-            ));
-        }
+        column_order(&at.to_string(), &data.channels).iter().for_each(|line| say(line));
         let input = OnnxInput::new(how, data.input_shape[2])?;
         let mut hash = Sha256::new();
         for file in onnx.files() {
@@ -250,6 +245,12 @@ impl OnnxInput {
     }
 }
 
+/// Returns the order in which a network from elsewhere is given columns, which it knows by their places only.
+fn column_order(file: &str, columns: &[String]) -> Option<String> {
+    let listed = columns.iter().map(|name| shortened(name)).collect::<Vec<_>>().join(", ");
+    (columns.len() > 1).then(|| format!("{file}: its inputs are the columns in this order: {listed}"))
+}
+
 /// Returns what turns the answers to a head into logits: what the recipe says, or what they look like.
 fn inverse_of(
     how: &recipe::Net,
@@ -283,6 +284,27 @@ fn inverse_of(
     }
 }
 
+/// Returns what turns saved answers to a head into logits; each part of the data has to be of the same kind.
+fn ending_of_parts(how: &recipe::Net, target: &Target, parts: [(&str, &[f32]); 2]) -> Result<Option<Ending>> {
+    let [train, test] = parts;
+    let [found, other] = [train, test].map(|(_, answers)| probabilities::kind_of(target, answers));
+    let same = found == other || found == Kind::Unknown || other == Kind::Unknown;
+    ensure!(
+        how.outputs.is_some() || same,
+        "head {:?}: the training samples' answers in {} look like {found}, the test samples' in {} like {other}: save both as \
+         logits",
+        target.name,
+        train.0,
+        test.0
+    );
+    // The larger part says more.
+    let (file, answers) = if found == Kind::Unknown { test } else { train };
+    if let (Some(AnswerKind::Probabilities), (other, answers)) = (how.outputs, test) {
+        inverse_of(how, target, other, || Ok(answers.to_vec()))?;
+    }
+    inverse_of(how, target, file, || Ok(answers.to_vec()))
+}
+
 /// Returns the mean of the networks' logits.
 fn average(nets: &[Net], data: &Dataset, samples: &[usize], view: Option<usize>) -> Result<Vec<Vec<f32>>> {
     let mut total: Vec<Vec<f32>> = Vec::new();
@@ -308,6 +330,85 @@ mod tests {
     use super::*;
     use crate::onnx::testing::File;
     use crate::recipe::Recipe;
+
+    /// Saved answers of training and test samples are of one kind, and a file too many is named as that.
+    #[test]
+    fn saved_probabilities_and_logits_are_not_mixed() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let write = |name: &str, width: usize, values: &[f32]| {
+            let shape = format!("({}, {width})", values.len() / width);
+            let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
+            let mut bytes = b"\x93NUMPY\x01\0".to_vec();
+            bytes.extend((header.len() as u16).to_le_bytes());
+            bytes.extend(header.bytes());
+            bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+            std::fs::write(folder.path().join(name), bytes)
+        };
+        let numbers: Vec<f32> = (0..100).map(|n| (n as f32 * 0.7).sin() * 4.0).collect();
+        let softmax: Vec<f32> = numbers
+            .chunks_exact(2)
+            .flat_map(|row| [1.0 / (1.0 + (row[1] - row[0]).exp()), 1.0 / (1.0 + (row[0] - row[1]).exp())])
+            .collect();
+        write("x.npy", 2, &numbers)?;
+        write("y.npy", 1, &(0..50).map(|n| (n % 2) as f32).collect::<Vec<_>>())?;
+        write("logits.npy", 2, &numbers)?;
+        write("softmax.npy", 2, &softmax)?;
+        write("few.npy", 2, &softmax[..40])?;
+        write("both.npy", 2, &[numbers.clone(), softmax.clone()].concat())?;
+        let teacher = |train: &str, test: &str, parts: &str| {
+            let test = if test.is_empty() { String::new() } else { format!("test_logits={{y='{test}'}}\n") };
+            let text = format!(
+                "[data]\nformat='arrays'\ntrain={{input='x.npy',heads={{y='y.npy'}}}}\n{parts}[[heads]]\nname='y'\n\
+                 kind='class'\n[teacher]\narch='saved'\nlogits={{y='{train}'}}\n{test}[student]\narch='mlp'\n"
+            );
+            let recipe = Recipe::parse(&text, "r.toml", "r", &[])?;
+            let data = crate::data::load(&recipe, folder.path())?;
+            Teacher::from_files(recipe.teacher.as_ref().context("no teacher")?, &data, folder.path(), vec![0])
+        };
+        let own = "test={input='x.npy',heads={y='y.npy'}}\n";
+        assert_eq!(teacher("softmax.npy", "softmax.npy", own)?.endings, [Some(Ending::Softmax)]);
+        assert_eq!(teacher("logits.npy", "logits.npy", own)?.endings, [None]);
+        for (train, test, parts, expected) in [
+            (
+                "softmax.npy",
+                "logits.npy",
+                own,
+                "in softmax.npy look like probabilities that sum to 1, the test samples' in logits.npy like logits",
+            ),
+            (
+                "logits.npy",
+                "softmax.npy",
+                own,
+                "in logits.npy look like logits, the test samples' in softmax.npy like prob",
+            ),
+            ("both.npy", "", own, "the test samples' in both.npy like probabilities"),
+            ("both.npy", "logits.npy", own, "both.npy has the test part already, 100 samples in all"),
+            ("logits.npy", "logits.npy", "", "the data have no test part of their own"),
+            ("logits.npy", "few.npy", own, "few.npy: has logits of 20 samples, the test part has 50"),
+        ] {
+            let refused = format!("{:#}", teacher(train, test, parts).err().context("it was taken")?);
+            assert!(refused.contains(expected), "{refused}");
+        }
+        Ok(())
+    }
+
+    /// All columns are printed, in the order in which the network gets them: that of the data.
+    #[test]
+    fn the_order_of_columns_is_printed_in_full() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let rows: String = (0..40).map(|n| format!("{n},{},{},{}\n", n * 2, n % 3, n % 2)).collect();
+        std::fs::write(folder.path().join("d.csv"), format!("c2,c1,c3,y\n{rows}"))?;
+        let text = "[data]\nformat='csv'\nfile='d.csv'\n[input]\ncolumns={zeta='c2',alpha='c1',mid='c3'}\n[[heads]]\nname='y'\n\
+                    kind='binary'\ncolumn='y'\n[student]\narch='mlp'\n[distill]\nmethod='none'\n";
+        let data = crate::data::load(&Recipe::parse(text, "r.toml", "r", &[])?, folder.path())?;
+        let line = column_order("net.onnx", &data.channels).context("no line")?;
+        assert_eq!(line, "net.onnx: its inputs are the columns in this order: alpha, mid, zeta");
+        assert_eq!(data.input(7), [14.0, 1.0, 7.0], "the samples have that order");
+        let many: Vec<String> = (0..30).map(|n| format!("c{n}")).collect();
+        assert!(column_order("net.onnx", &many).is_some_and(|line| line.ends_with("c28, c29")));
+        assert_eq!(column_order("net.onnx", &many[..1]), None);
+        Ok(())
+    }
 
     /// Outputs that are called as heads are answers to those heads.
     #[test]

@@ -76,6 +76,12 @@ fn runs_are_compared_with_the_first() {
     assert!(rows[3]["against"]["paired"].as_bool().unwrap() && rows[3]["against"]["p"].is_number());
     let table = text(&in_folder(folder.path(), &["compare", "a/run", "b/run/report.json"]).stdout);
     assert!(table.contains("points") && table.contains("paired where the seeds are the same"), "{table}");
+    // Figures of another test split do not say which run is better.
+    let other = ["distill", "small.toml", "--out", "c/run", "--seed", "1", "--set", "student.epochs=1"];
+    assert!(in_folder(folder.path(), &other).status.success());
+    let said = |other: &str| text(&in_folder(folder.path(), &["compare", "a/run", other]).stderr);
+    assert_eq!(said("b/run/report.json"), "");
+    assert!(said("c/run").contains("warning: c/run: its figures are of other samples or labels than those of a/run"));
     fails(folder.path(), &["compare", "a"], &["a/report.json", "folder of a finished run"]);
     fails(folder.path(), &["compare", "small.toml"], &["small.toml", "not a report"]);
 }
@@ -344,6 +350,13 @@ method = "none"
     fs::write(folder.join("y.idx"), &good).unwrap();
     let output = in_folder(folder, &["distill", "r.toml", "--out", "out"]);
     assert!(output.status.success(), "the good arrays: {}", text(&output.stderr));
+    // As many values in another order of axes are other samples.
+    fs::write(folder.join("turned.idx"), idx(&[20, 2, 8], &pixels)).unwrap();
+    let turned = "turned.idx: a sample has the shape [2, 8], expected ";
+    fails(folder, &["run", "out/student.attar", "--input", "turned.idx"], &[turned, "[4, 4, 1]"]);
+    let sets = ["--set", "data.train.input=\"turned.idx\"", "--set", "input.shape=[8, 2]"];
+    let distill = [["distill", "r.toml", "--out", "out"], sets].concat();
+    fails(folder, &distill, &[turned, "[8, 2, 1]", "np.moveaxis(x, 1, -1)"]);
 }
 
 #[test]

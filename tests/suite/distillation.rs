@@ -429,6 +429,42 @@ fn one_reading_far_outside_costs_no_accuracy() {
     assert!(float < 0.93 || integer < float - 0.05, "the reading does no harm: f32 {float}, int8 {integer}");
 }
 
+/// Numbers with a tail as heavy as Cauchy's take a range that leaves nothing of most of them in int8: shares of their ends are left
+/// out until the integers are as good as f32.
+#[test]
+fn heavy_tails_cost_the_integers_little() {
+    for normalize in ["channel", "none"] {
+        heavy_tails_cost_little(normalize);
+    }
+}
+
+fn heavy_tails_cost_little(normalize: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let x: Vec<f64> =
+        mixed(900 * 2, 21).iter().map(|&u| (0.4999 * f64::from(u) * std::f64::consts::PI).tan()).collect();
+    let rows = x.chunks(2).map(|x| {
+        let class = usize::from(x[0] >= -0.6) + usize::from(x[0] >= 0.6);
+        format!("{:.4},{:.4},{class}\n", x[0], x[1])
+    });
+    fs::write(folder.path().join("d.csv"), format!("a,b,y\n{}", rows.collect::<String>())).unwrap();
+    let recipe = format!(
+        "[data]\nformat='csv'\nfile='d.csv'\n[input]\ncolumns={{a='a',b='b'}}\nnormalize='{normalize}'\n[[heads]]\nname='y'\n\
+         kind='class'\ncolumn='y'\n[student]\narch='mlp'\nhidden=[24]\nepochs=80\nrate=0.01\n[distill]\nmethod='none'\n"
+    );
+    fs::write(folder.path().join("r.toml"), recipe).unwrap();
+    let output = crate::command::in_folder(folder.path(), &["distill", "r.toml", "--out", "run", "--json"]);
+    let said = crate::command::text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("% of the values at each end, which are clipped"), "{said}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let accuracy = |precision: &str| {
+        let students = report["students"].as_array().unwrap();
+        students.iter().find(|student| student["precision"] == precision).unwrap()["accuracy"].as_f64().unwrap()
+    };
+    let (float, integer) = (accuracy("f32"), accuracy("int8"));
+    assert!(float > 0.95 && integer > float - 0.02, "{normalize}: f32 {float}, int8 {integer}: {said}");
+}
+
 /// Integers are held against the network on training samples: faults in the test part lie outside of every range.
 #[test]
 fn faults_in_the_test_part_do_not_stop_an_export() {

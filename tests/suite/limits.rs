@@ -276,9 +276,9 @@ fn ctrl_c_is_heeded_between_samples_and_a_second_one_at_once() {
     let folder = folder.path();
     fs::write(folder.join("many.attar"), of_pools(300, &[(60, 1, 0), (1, 300, 0)], 1, "y")).unwrap();
     fs::write(folder.join("long.attar"), of_pools(1000, &[(65, 1, 0), (1, 1000, 0)], 1, "y")).unwrap();
-    let start = |model: &str, samples: &str| {
+    let start = |arguments: &[&str]| {
         let mut command = attar();
-        let child = command.args(["verify", model, "--samples", samples]).current_dir(folder);
+        let child = command.args(arguments).current_dir(folder);
         let child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(1500));
         child
@@ -287,16 +287,29 @@ fn ctrl_c_is_heeded_between_samples_and_a_second_one_at_once() {
         let pid = child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success(), "it has ended by itself");
     };
-    let child = start("many.attar", "500");
-    interrupt(&child);
-    let at = Instant::now();
-    let output = child.wait_with_output().unwrap();
-    assert!(at.elapsed() < Duration::from_secs(20), "Ctrl-C takes {:?}", at.elapsed());
-    let said = text(&output.stderr);
-    assert!(output.status.code() == Some(1) && said.contains("stopped"), "{:?} {said}", output.status);
-    assert!(!said.contains("epoch"), "{said}");
+    let simulated = |format: &str, head: &str, net: &str| {
+        let recipe = format!(
+            "[data]\nformat = \"{format}\"\nsamples = 1000000\n{head}[student]\n{net}[distill]\nmethod = \"none\"\n"
+        );
+        fs::write(folder.join(format!("{format}.toml")), recipe).unwrap();
+    };
+    simulated("bearing", "[[heads]]\nname = \"fault\"\nkind = \"class\"\n", "arch = \"mlp\"\n");
+    for arguments in [&["verify", "many.attar", "--samples", "500"][..], &["distill", "bearing.toml", "--out", "run"]] {
+        let child = start(arguments);
+        interrupt(&child);
+        let at = Instant::now();
+        let output = child.wait_with_output().unwrap();
+        assert!(at.elapsed() < Duration::from_secs(20), "{arguments:?}: Ctrl-C takes {:?}", at.elapsed());
+        let said = text(&output.stderr);
+        assert!(
+            output.status.code() == Some(1) && said.contains("stopped"),
+            "{arguments:?}: {:?} {said}",
+            output.status
+        );
+        assert!(arguments[0] == "distill" || !said.contains("epoch"), "{said}");
+    }
 
-    let mut child = start("long.attar", "1");
+    let mut child = start(&["verify", "long.attar", "--samples", "1"]);
     interrupt(&child);
     std::thread::sleep(Duration::from_millis(500));
     assert!(child.try_wait().unwrap().is_none(), "one inference is too short for this test");

@@ -419,7 +419,7 @@ fn vibration_is_heard_with_facts() {
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let settings = bearing::Settings::default();
     let second = bearing::RATE_HZ as usize;
-    let windows = bearing::vibrations(4, 5, &settings, second);
+    let windows = bearing::vibrations(4, 5, &settings, second).unwrap();
     let spec = hound::WavSpec { sample_rate: second as u32, ..SPEC };
     let mut writer = hound::WavWriter::create(folder.join("machines.wav"), spec).unwrap();
     windows.samples.iter().for_each(|g| writer.write_sample((g * 2048.0).round() as i16).unwrap());
@@ -437,4 +437,11 @@ fn vibration_is_heard_with_facts() {
     assert_ne!(told["detections"], said(&[])["detections"], "facts change nothing");
     let wrong = in_folder(folder, &["listen", "run/student.attar", "machines.wav", "--fact", "rmp=3"]);
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("did you mean \"rpm\"?"));
+    let stderr = |more: &[&str]| {
+        let out = in_folder(folder, &[&["listen", "run/student.attar", "machines.wav"][..], more].concat());
+        String::from_utf8_lossy(&out.stderr).into_owned()
+    };
+    assert!(stderr(&[]).contains("facts rpm, bearing are missing in all samples"), "{}", stderr(&[]));
+    let far = stderr(&["--fact", "rpm=1000000", "--fact", "bearing=6203"]);
+    assert!(far.contains("1 facts lie outside of what training has seen") && !far.contains("missing"), "{far}");
 }

@@ -206,7 +206,7 @@ fn answers(model: &[u8], samples: &[i16], mut piece: impl FnMut() -> usize) -> V
     let student = Student::parse(model).unwrap();
     let signal = stream::signal_of(&student).unwrap();
     let (mut memory, mut arena) = (vec![9; signal.words as usize], vec![9; student.model().arena_bytes()]);
-    let mut stream = Stream::new(&student, &mut memory, &mut arena).unwrap();
+    let mut stream = Stream::new(*student.model(), &mut memory, &mut arena).unwrap();
     let facts = student.facts();
     let mut answers = Vec::new();
     let mut left = samples;

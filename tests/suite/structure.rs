@@ -12,6 +12,8 @@ type Module = Vec<String>;
 /// A source file without comments, texts and unit tests.
 struct Source {
     words: Vec<String>,
+    /// Modules of unit tests in files of their own.
+    tests: Vec<String>,
 }
 
 impl Source {
@@ -43,7 +45,7 @@ impl Source {
             };
             rest = &rest[len..];
         }
-        let mut source = Self { words };
+        let mut source = Self { words, tests: Vec::new() };
         source.drop_unit_tests();
         source
     }
@@ -64,6 +66,12 @@ impl Source {
                 if depth == 0 && [";", "}"].contains(&self.words[end - 1].as_str()) {
                     break;
                 }
+            }
+            if let [.., keyword, name, last] = &self.words[start..end]
+                && keyword == "mod"
+                && last == ";"
+            {
+                self.tests.push(name.clone());
             }
             self.words.drain(start..end);
         }
@@ -143,6 +151,13 @@ impl Crate {
     fn read(folder: &Path) -> Self {
         let mut sources = BTreeMap::new();
         read_into(folder, &mut Vec::new(), &mut sources);
+        let tests: BTreeSet<Module> = sources
+            .iter()
+            .flat_map(|(module, source)| {
+                source.tests.iter().map(move |name| [module.clone(), vec![name.clone()]].concat())
+            })
+            .collect();
+        sources.retain(|module, _| !tests.contains(module));
         Self { sources }
     }
 
@@ -202,7 +217,7 @@ fn read_into(folder: &Path, module: &mut Module, sources: &mut BTreeMap<Module, 
             module.push(name);
             read_into(&path, module, sources);
             module.pop();
-        } else if path.extension().is_some_and(|extension| extension == "rs") && name != "main" && name != "tests" {
+        } else if path.extension().is_some_and(|extension| extension == "rs") && name != "main" {
             let source = Source::new(&fs::read_to_string(&path).unwrap());
             let mut module = module.clone();
             if name != "lib" {

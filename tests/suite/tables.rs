@@ -372,8 +372,9 @@ fn a_model_is_measured_on_its_own_labels_and_inputs_only() {
     let recipe = |columns: &str, labels: &str| {
         format!(
             "[data]\nformat = \"csv\"\nfile = \"d.csv\"\n[input]\ncolumns = {{ {columns} }}\n[[facts]]\nname = \"pump\"\n\
-             kind = \"category\"\n[[heads]]\nname = \"k\"\nkind = \"class\"\ncolumn = \"k\"\n{labels}[student]\narch = \"mlp\"\n\
-             hidden = [8]\nepochs = 2\n[distill]\nmethod = \"none\"\n"
+             kind = \"category\"\n[[facts]]\nname = \"load\"\nkind = \"number\"\nunit = \"N\"\ncolumn = \"a\"\n[[heads]]\n\
+             name = \"k\"\nkind = \"class\"\ncolumn = \"k\"\n{labels}[student]\narch = \"mlp\"\nhidden = [8]\nepochs = 2\n\
+             [distill]\nmethod = \"none\"\n"
         )
     };
     fs::write(folder.join("d.csv"), table(["idle", "leak"])).unwrap();
@@ -391,10 +392,83 @@ fn a_model_is_measured_on_its_own_labels_and_inputs_only() {
     fs::write(folder.join("labels.toml"), recipe("a = \"a\", b = \"b\"", "labels = [\"idle\", \"leak\"]\n")).unwrap();
     let expected = ["no class \"Leak\""];
     fails(folder, &["eval", MODEL, "--recipe", "labels.toml", "--data", "other"], &expected);
+    // A table that has grown is split otherwise: what was trained on may be tested.
+    fs::create_dir(folder.join("grown")).unwrap();
+    fs::write(folder.join("grown/d.csv"), table(["idle", "leak"]) + "0.1,0.2,P1,leak\n").unwrap();
+    let said = |data: &str| text(&in_folder(folder, &["eval", MODEL, "--data", data]).stderr);
+    assert!(said("grown").contains("the data are others than those of the run"), "{}", said("grown"));
+    assert!(said("grown").contains("may hold samples that it was trained on"), "{}", said("grown"));
+    assert!(!said(".").contains("the data are others"), "{}", said("."));
     fs::write(folder.join("inputs.toml"), recipe("p = \"b\", q = \"a\"", "")).unwrap();
     let expected = ["the model takes the inputs a, b, the recipe gives p, q"];
     fails(folder, &["eval", MODEL, "--recipe", "inputs.toml", "--data", "."], &expected);
+    fails(folder, &["verify", MODEL, "--recipe", "inputs.toml", "--data", "."], &expected);
+    // Facts are those of the model in all that the recipe says of them.
+    let plain = recipe("a = \"a\", b = \"b\"", "");
+    for (from, to, expected) in [
+        ("\"N\"", "\"kN\"", "fact \"load\" is in the unit \"N\" in the model, \"kN\" in the recipe"),
+        ("\"N\"", "\"N\"\nencoder = \"range\"", "has the encoder \"z-score\" in the model, \"range\" in the recipe"),
+        ("\"N\"", "\"N\"\nmean = 7\ndeviation = 2", "in the model, 7 in the recipe"),
+        ("\"pump\"\n", "\"motor\"\ncolumn = \"pump\"\n", "the model has the facts [\"pump\", \"load\"], the recipe"),
+        ("\"category\"\n", "\"category\"\nvalues = [\"P2\", \"P1\"]\n", "has the values [\"P1\", \"P2\"] in the model"),
+    ] {
+        fs::write(folder.join("facts.toml"), plain.replacen(from, to, 1)).unwrap();
+        for command in ["eval", "verify"] {
+            fails(folder, &[command, MODEL, "--recipe", "facts.toml", "--data", "."], &[expected]);
+        }
+        if to == "\"kN\"" {
+            fails(folder, &["run", MODEL, "--recipe", "facts.toml", "--input", "d.csv"], &[expected]);
+        }
+    }
     // A fact from both sides has two values.
     let expected = ["d.csv has a column for this fact, without an empty cell: leave one of them out"];
     fails(folder, &["run", MODEL, "--input", "d.csv", "--fact", "pump=P2"], &expected);
+    // Inputs in another unit saturate, which is printed.
+    let run = |name: &str, table: &str| {
+        fs::write(folder.join(name), table).unwrap();
+        let output = in_folder(folder, &["run", MODEL, "--input", name, "--json"]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let answers: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (text(&output.stderr), answers)
+    };
+    let (said, answers) = run("units.csv", "a,b,pump\n0.1,200,P1\n0.2,-0.3,P2\n0.9,-900,P2\n");
+    let expected = "2 samples have input values outside of the range of the model's int8, which count as its ends: 2 values, 2 of \
+                    them of \"b\"";
+    assert!(said.contains(expected) && said.contains("are they in the units of the training data?"), "{said}");
+    let counts: Vec<_> = answers.as_array().unwrap().iter().map(|answer| answer["saturated_inputs"].as_u64()).collect();
+    assert_eq!(counts, [Some(1), Some(0), Some(1)]);
+    let (said, _) = run("own.csv", &table(["idle", "leak"]));
+    assert!(!said.contains("are they in the units"), "{said}");
+    // A file without a sample is no success.
+    let npy = |shape: &str| {
+        let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
+        let len = (header.len() as u16).to_le_bytes();
+        [b"\x93NUMPY\x01\0".as_slice(), &len, header.as_bytes()].concat()
+    };
+    fs::write(folder.join("none.npy"), npy("(0, 2)")).unwrap();
+    let order = "none.npy: its columns are the model's inputs in this order: a, b";
+    fails(folder, &["run", MODEL, "--input", "none.npy"], &["none.npy: holds no sample", order]);
+    fails(folder, &["run", MODEL, "--input", "own.csv", "--limit", "0"], &["--limit is 0"]);
+}
+
+/// Rows of a table beside the data belong to samples by a key or by their order; which of the two is printed.
+#[test]
+fn facts_from_a_table_beside_say_how_they_are_joined() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let rows = |of: fn(usize) -> String| (0..60).map(of).collect::<String>();
+    fs::write(folder.join("d.csv"), format!("id,a,y\n{}", rows(|n| format!("m{n},{n},{}\n", n % 2)))).unwrap();
+    fs::write(folder.join("f.csv"), format!("id,load\n{}", rows(|n| format!("m{},{}\n", 59 - n, n * 3)))).unwrap();
+    for (key, joined) in [("key = \"id\"\n", "joined by \"id\""), ("", "joined row by row, in their order")] {
+        let recipe = format!(
+            "[data]\nformat = \"csv\"\nfile = \"d.csv\"\n[input]\ncolumns = {{ a = \"a\" }}\n[[facts]]\nname = \"load\"\n\
+             kind = \"number\"\nfile = \"f.csv\"\n{key}[[heads]]\nname = \"y\"\nkind = \"binary\"\ncolumn = \"y\"\n[student]\n\
+             arch = \"mlp\"\nepochs = 1\n[distill]\nmethod = \"none\"\n"
+        );
+        fs::write(folder.join("r.toml"), recipe).unwrap();
+        let output = in_folder(folder, &["distill", "r.toml", "--out", "run"]);
+        let said = text(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains(&format!("f.csv: fact \"load\" is column \"load\", {joined}")), "{said}");
+    }
 }

@@ -119,3 +119,16 @@ impl Moments {
         places.iter_mut().zip(asked).for_each(|(place, (_, value))| *place = value);
     }
 }
+
+/// Returns `floor((value * factor + 2^14) / 2^15)` of a factor in steps of 2^-15, modulo 2^32.
+#[inline(always)]
+pub(super) fn times(value: i32, factor: i32) -> i32 {
+    if cfg!(thumb1) {
+        // Two products of 32 bits in the place of one of 64, which a Cortex-M0 has no instruction for.
+        let high = (value >> 16).wrapping_mul(factor).wrapping_shl(1);
+        let low = (value & 0xffff).wrapping_mul(factor).wrapping_add(1 << 14) >> 15;
+        high.wrapping_add(low)
+    } else {
+        ((i64::from(value) * i64::from(factor) + (1 << 14)) >> 15) as i32
+    }
+}

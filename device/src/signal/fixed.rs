@@ -2,7 +2,7 @@
 
 use attar_shared::Signal;
 
-use super::arithmetic::{Arithmetic, Lines, Moments};
+use super::arithmetic::{Arithmetic, Lines, Moments, times};
 use super::fourier;
 
 /// The bits of a sample below full scale.
@@ -185,19 +185,6 @@ const DECIBELS_AN_OCTAVE: i64 = 197_283;
 /// Returns a value by 2^up, rounded down.
 fn shifted(value: i32, up: i32) -> i32 {
     if up >= 0 { value.wrapping_shl(up.cast_unsigned()) } else { value.wrapping_shr(up.unsigned_abs()) }
-}
-
-/// Returns `floor((value * factor + 2^14) / 2^15)` of a factor in steps of 2^-15, modulo 2^32.
-#[inline(always)]
-pub(super) fn times(value: i32, factor: i32) -> i32 {
-    if cfg!(thumb1) {
-        // Two products of 32 bits in the place of one of 64, which a Cortex-M0 has no instruction for.
-        let high = (value >> 16).wrapping_mul(factor).wrapping_shl(1);
-        let low = (value & 0xffff).wrapping_mul(factor).wrapping_add(1 << 14) >> 15;
-        high.wrapping_add(low)
-    } else {
-        ((i64::from(value) * i64::from(factor) + (1 << 14)) >> 15) as i32
-    }
 }
 
 /// Returns 2 to an exponent from -126 to 127.

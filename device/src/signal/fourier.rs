@@ -1,7 +1,7 @@
 //! The Fourier transform in integers: radix 2 over half as many complex values, each stage halving its results, then the split
 //! into the lines of a real series (Cooley and Tukey 1965; Brigham, The Fast Fourier Transform, 1974, section 10-10).
 
-use super::fixed::times;
+use super::arithmetic::times;
 
 /// Transforms a real series of 2^n values, n from 4 to 11, of at most 2^29, in place: value 2k and 2k + 1 become the real and the
 /// imaginary part of line k, divided by half the length of the series. `sine` is a quarter of a sine, 0 to 2^15, with one entry

@@ -1,10 +1,11 @@
 //! Streams: samples come as they come, answers at every hop, and nothing is computed twice.
 
+use attar_shared::Model;
 use attar_shared::parts::ALL_PARTS;
 
 use super::FrontEnd;
 use crate::session::quantize_input;
-use crate::{Error, Facts, Outputs, Session, Step, Student};
+use crate::{Error, Facts, Outputs, Session, Step};
 
 /// A student that listens: its front-end, the features of the last hops, and its session.
 #[derive(Debug)]
@@ -48,8 +49,7 @@ impl<'a, const PARTS: u128> Stream<'a, PARTS> {
     /// # Errors
     ///
     /// [`Error::NoSignal`] for a model without a front-end, [`Error::StreamMemory`], [`Error::ArenaTooSmall`].
-    pub fn new(student: &Student<'a, PARTS>, memory: &'a mut [u32], arena: &'a mut [i8]) -> Result<Self, Error> {
-        let model = *student.model();
+    pub fn new(model: Model<'a, PARTS>, memory: &'a mut [u32], arena: &'a mut [i8]) -> Result<Self, Error> {
         let signal = model.signal().ok_or(Error::NoSignal)?;
         let (needed, got) = (signal.words as usize, memory.len());
         let (features, input) = (usize::from(signal.features), model.input_shape().len());

@@ -206,7 +206,9 @@ impl<'a> Columns<'a> {
             .collect();
         let unused: Vec<&String> = self.headers.iter().filter(|header| !taken.contains(&header.as_str())).collect();
         let unused = if unused.is_empty() { String::new() } else { format!("; not used: {}", listed(&unused)) };
-        say(&format!("{}: columns {}{unused}", self.path.display(), parts.join("; ")));
+        let matched =
+            if parts.is_empty() { "no column of the model".into() } else { format!("columns {}", parts.join("; ")) };
+        say(&format!("{}: {matched}{unused}", self.path.display()));
         Ok(())
     }
 

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use attar::run::distill::manifest_entry;
 use attar::run::report::{Report, Significance, StudentFigures};
+use attar::support::progress::say;
 use clap::Args;
 use serde_json::json;
 
@@ -49,8 +51,17 @@ impl Row {
 
 pub(super) fn compare(arguments: &Arguments) -> Result<()> {
     let mut rows = Vec::new();
+    let tested = |run: &Path| manifest_entry(&report_of(run), "test");
+    let of_first = arguments.runs.first().and_then(|run| tested(run));
     for (place, run) in arguments.runs.iter().enumerate() {
         let report = read(run)?;
+        if tested(run).zip(of_first.as_ref()).is_some_and(|(own, of_first)| own != *of_first) {
+            say(&format!(
+                "warning: {}: its figures are of other samples or labels than those of {}: they do not say which run is better",
+                run.display(),
+                arguments.runs[0].display()
+            ));
+        }
         let (name, seed) = (run.display().to_string(), report.seed);
         let flash_bytes = report.model.flash_bytes;
         let students = report.students.into_iter();
@@ -118,8 +129,13 @@ pub(super) fn compare(arguments: &Arguments) -> Result<()> {
     print(&format!("{}\n\n{note}", table(&header, &cells)))
 }
 
+/// Returns the report of a run that is named by its folder or by that file.
+fn report_of(run: &Path) -> PathBuf {
+    if run.is_dir() { run.join(attar::run::folder::REPORT_FILE) } else { run.to_path_buf() }
+}
+
 fn read(run: &Path) -> Result<Report> {
-    let path = if run.is_dir() { run.join(attar::run::folder::REPORT_FILE) } else { run.to_path_buf() };
+    let path = report_of(run);
     let text = attar::support::files::read_regular(&path)
         .and_then(|bytes| Ok(String::from_utf8(bytes)?))
         .with_context(|| format!("cannot read {}: is it the folder of a finished run?", path.display()))?;

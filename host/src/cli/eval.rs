@@ -2,15 +2,13 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
-use attar::data::Target;
-use attar::facts::Audience;
+use anyhow::{Context, Result};
+use attar::compile::{check_heads, check_inputs};
 use attar::run::coverage;
+use attar::run::distill::manifest_entry;
 use attar::run::report::{metrics_value, recall_warnings};
 use attar::student::engine::{self, FactsGiven};
 use attar::support::progress::say;
-use attar::support::suggest::listed;
-use attar_shared::{FactKind, Head};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
@@ -39,44 +37,24 @@ pub(super) fn eval(arguments: &Arguments) -> Result<()> {
     let recipe = recipe_for(&arguments.model, &bytes, arguments.recipe.as_deref())?;
     let data = attar::data::load(&recipe, &arguments.data)
         .with_context(|| format!("cannot read the data below {} (--data)", arguments.data.display()))?;
-    let model = student.model();
-    let heads: Vec<&str> = model.heads().map(|head| head.name).collect();
-    let targets: Vec<&str> = data.targets.iter().map(|target| target.name.as_str()).collect();
-    ensure!(heads == targets, "the model has the heads {heads:?}, the recipe {targets:?}");
-    for (head, target) in model.heads().zip(&data.targets) {
-        check_head(&head, target)?;
-    }
-    let own: Vec<&str> = model.input().map(|input| input.channels.iter().collect()).unwrap_or_default();
-    ensure!(
-        own.is_empty() || data.channels.is_empty() || own == data.channels,
-        "the model takes the inputs {}, the recipe gives {}: they are paired by these names",
-        listed(&own),
-        listed(&data.channels)
-    );
-    let facts: Vec<&str> = model.facts().map(|fact| fact.name).collect();
-    let known: Vec<&str> = data.facts.seen_by(Audience::Board).iter().map(|fact| fact.name.as_str()).collect();
-    ensure!(facts.is_empty() || facts == known, "the model has the facts {facts:?}, the recipe {known:?}");
-    for (own, other) in model.facts().zip(data.facts.seen_by(Audience::Board)) {
-        let values: Vec<&str> = match own.kind {
-            FactKind::Category(category) => category.values.iter().collect(),
-            FactKind::Gazetteer(gazetteer) => gazetteer.features.iter().collect(),
-            _ => continue,
+    if let Some(own) = manifest_entry(&arguments.model, "data").filter(|own| *own != data.fingerprint) {
+        let test = if data.test_from.is_some() {
+            ""
+        } else {
+            ", and their test split may hold samples that it was trained on"
         };
-        ensure!(
-            values == other.values,
-            "fact {:?} has the values {values:?} in the model, {:?} in the data: name them in the recipe",
-            own.name,
-            other.values
-        );
+        let own = own.get(..12).unwrap_or(&own);
+        say(&format!("warning: the data are others than those of the run ({own}... in its manifest.json){test}"));
     }
-    let (expected, got) = (model.input_shape().len(), data.inputs.row_len());
-    let series = got.is_multiple_of(expected) && model.tensors().any(|tensor| tensor.held);
-    ensure!(expected == got || series, "a sample of the data has {got} values, the model takes {expected}");
+    let model = student.model();
+    check_heads(&student, &data)?;
+    check_inputs(&student, &recipe, &data)?;
+    let with_facts = model.facts().next().is_some();
 
     // What the board computes is missing or wrong with what it is computed from.
     let set: Vec<(usize, &str)> =
         model.facts().enumerate().filter(|(_, fact)| !fact.is_computed()).map(|(i, fact)| (i, fact.name)).collect();
-    let mut ways = vec![(if facts.is_empty() { "as is".into() } else { "facts true".into() }, FactsGiven::True)];
+    let mut ways = vec![(if with_facts { "facts true".into() } else { "as is".into() }, FactsGiven::True)];
     if !set.is_empty() {
         ways.push(("facts missing".into(), FactsGiven::Missing));
         ways.push(("facts shuffled".into(), FactsGiven::Shuffled(recipe.seed)));
@@ -154,22 +132,6 @@ fn classes(rows: &[(String, Value)]) -> String {
 
 /// The most classes of a head that are listed one by one; the JSON has all.
 const FEW_CLASSES: usize = 24;
-
-/// Refuses a head of the model that answers something else than the data ask: answers are compared by their place.
-fn check_head(head: &Head<'_>, target: &Target) -> Result<()> {
-    let name = head.name;
-    let kind = attar::compile::head_kind(target.kind);
-    ensure!(head.kind == kind, "head {name:?} is {:?} in the model, {kind:?} in the recipe", head.kind);
-    let labels: Vec<&str> = head.labels.iter().collect();
-    let same = labels.is_empty() || target.labels.is_empty() || labels == target.labels;
-    ensure!(
-        same,
-        "head {name:?} has the labels {} in the model, {} in the data: name those of the model as labels in the recipe",
-        listed(&labels),
-        listed(&target.labels)
-    );
-    Ok(())
-}
 
 /// Returns which fact carries how much: what the first figure loses when each alone is another sample's.
 fn carried(rows: &[(String, Value)], set: &[(usize, &str)], names: &[(String, String)]) -> String {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail, ensure};
 use attar::boards::verify;
 use attar::data::recordings;
+use attar::recipe::Recipe;
 use attar::signal::{Color, noise};
 use attar::student::stream;
 use attar::support::progress::{one_line, say};
@@ -14,7 +15,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
-use super::run::facts_of;
+use super::run::{common_facts, say_unset};
 use super::table::grouped;
 use super::{parse_model, print, print_json, read_model};
 
@@ -44,7 +45,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let bytes = read_model(&arguments.model)?;
     let student = parse_model(&arguments.model, &bytes)?;
     let signal = stream::signal_of(&student)?;
-    let facts = facts_of(&student, &arguments.facts)?;
+    let recipe = attar::run::distill::recipe_beside(&arguments.model)?;
+    let facts = common_facts(&student, recipe.as_ref(), &arguments.facts)?;
+    say_unset(&facts);
+    let clamped = facts.known(&vec![f32::NAN; student.model().input_shape().len()]).clamped();
+    if clamped > 0 {
+        say(&format!("{clamped} facts lie outside of what training has seen, and count as the nearest that it has"));
+    }
     let is_simulated = ["qemu:", "qemu-"].iter().any(|start| arguments.on.starts_with(start));
     let board = match arguments.on.as_str() {
         "host" => None,
@@ -76,7 +83,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let window = f64::from(signal.window) * signal.decimation() as f64 / f64::from(signal.rate);
     let labels: Vec<&str> = student.model().heads().next().map(|head| head.labels.iter().collect()).unwrap_or_default();
     let label = |class: usize| labels.get(class).map_or_else(|| format!("class {class}"), |label| label.to_string());
-    let counts = counts(arguments, &student, &heard.detections, &places)?;
+    let counts = counts(arguments, recipe.as_ref(), &student, &heard.detections, &places)?;
     if seconds < window {
         say(&format!("warning: {seconds:.3} s are less than a window of {window:.3} s: nothing can be heard"));
     }
@@ -157,14 +164,13 @@ struct Counts {
 /// Holds detections against the names of the recordings, if the recipe beside the model says how to read them.
 fn counts(
     arguments: &Arguments,
+    recipe: Option<&Recipe>,
     student: &Student<'_>,
     detections: &[stream::Detection],
     places: &[Range<usize>],
 ) -> Result<Option<Counts>> {
     let signal = stream::signal_of(student)?;
-    let recipe = attar::run::distill::recipe_beside(&arguments.model)?;
-    let Some((Some(pattern), Some(head))) = recipe.as_ref().map(|recipe| (&recipe.data.files, recipe.heads.first()))
-    else {
+    let Some((Some(pattern), Some(head))) = recipe.map(|recipe| (&recipe.data.files, recipe.heads.first())) else {
         return Ok(None);
     };
     let (Some(column), Some(rules), Some(first)) = (&head.column, signal.detection, student.model().heads().next())

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use attar::data::{member_of, read_array};
+use attar::domain::array::{check_axes, check_series_axes};
 use attar::recipe::Recipe;
 use attar::student::engine;
 use attar::support::progress::{one_line, say};
-use attar::support::suggest::{did_you_mean, listed};
+use attar::support::suggest::{did_you_mean, listed, shortened};
 use attar::tables::Table;
 use attar_device::{Error, Facts, HeadOutput, Session, Student};
-use attar_shared::{Category, FactKind, HeadKind};
+use attar_shared::{Category, Fact, FactKind, HeadKind};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
@@ -82,6 +83,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         Some(path) => Some(Recipe::read(path, &[])?),
         None => attar::run::distill::recipe_beside(&arguments.model)?,
     };
+    for (own, other) in recipe.iter().flat_map(|recipe| own_facts(&student, recipe)) {
+        ensure!(
+            own.unit == other.unit(),
+            "fact {:?} is in the unit {:?} in the model, {:?} in the recipe",
+            own.name,
+            own.unit,
+            other.unit()
+        );
+    }
     let samples = match &arguments.input {
         Some(path) => read_samples(path, &student, recipe.as_ref(), arguments)?,
         None => {
@@ -91,14 +101,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         }
     };
     let file = arguments.input.as_ref().map_or("--text".into(), |path| path.display().to_string());
-    let mut common = student.facts();
-    for fact in student.model().facts().filter(|fact| !fact.is_computed()) {
-        if let Some(constant) = constant_of(recipe.as_ref(), fact.name) {
-            set_fact(&mut common, fact.name, &constant)
-                .with_context(|| format!("fact {:?} of the recipe", fact.name))?;
-        }
-    }
-    give_facts(&mut common, &arguments.facts)?;
+    let common = common_facts(&student, recipe.as_ref(), &arguments.facts)?;
     for pair in &arguments.facts {
         let name = pair.split('=').next().unwrap_or_default().trim();
         let Some((_, values)) = samples.facts.iter().find(|(other, _)| *other == name) else { continue };
@@ -110,21 +113,19 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         say(&format!("--fact {pair} fills {empty} empty cells of {file}; the other {} count", values.len() - empty));
     }
     if samples.facts.is_empty() {
-        let unset = student.model().facts().zip(common.values());
-        let unset: Vec<&str> =
-            unset.filter(|(fact, value)| !fact.is_computed() && value.is_none()).map(|(fact, _)| fact.name).collect();
-        if !unset.is_empty() {
-            say(&format!("facts {} are missing in all samples: give them by --fact NAME=VALUE", listed(&unset)));
-        }
+        say_unset(&common);
     }
     let mut arena = engine::arena(&student).with_context(|| format!("{}", arguments.model.display()))?;
     let mut session = Session::new(*student.model(), &mut arena)?;
     let mut answers = Vec::new();
     let mut clamped = 0;
+    let mut saturation = Saturation::new(&student);
     let count = match &samples.inputs {
         Inputs::Numbers(inputs) => inputs.len(),
         Inputs::Texts(texts) => texts.len(),
     };
+    ensure!(count > 0, "{file}: holds no sample");
+    ensure!(arguments.limit != Some(0), "--limit is 0: there is nothing to run");
     for index in 0..count.min(arguments.limit.unwrap_or(usize::MAX)) {
         let mut facts = common.clone();
         let number = samples.numbers.as_ref().map_or(index, |numbers| numbers[index]);
@@ -147,16 +148,23 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
                 engine::finish(&mut session)?;
             }
         }
-        let beyond = match &samples.inputs {
-            Inputs::Numbers(inputs) => facts.known(&inputs[index]).clamped(),
-            Inputs::Texts(_) => 0,
+        let (beyond, saturated) = match &samples.inputs {
+            Inputs::Numbers(inputs) => {
+                (facts.known(&inputs[index]).clamped(), saturation.add(&student, &inputs[index]))
+            }
+            Inputs::Texts(_) => (0, 0),
         };
         clamped += usize::from(beyond > 0);
         let outputs = session.outputs()?;
         if arguments.json {
             let heads: Map<String, Value> =
                 outputs.heads().map(|head| (head.head().name.to_string(), head_json(&head))).collect();
-            answers.push(json!({"sample": number, "heads": heads}));
+            answers.push(json!({
+                "sample": number,
+                "heads": heads,
+                "clamped_facts": beyond,
+                "saturated_inputs": saturated,
+            }));
         } else {
             let heads: Vec<String> = outputs.heads().map(|head| head_text(&head)).collect();
             print(&format!("{number}: {}", one_line(&heads.join("; "))))?;
@@ -168,12 +176,66 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
              `attar facts explain` shows them"
         ));
     }
+    saturation.line().iter().for_each(|line| say(line));
     if arguments.json { print_json(&answers) } else { Ok(()) }
+}
+
+/// Counts of input values outside of what the model's int8 holds.
+struct Saturation {
+    samples: usize,
+    /// All values that were looked at.
+    seen: usize,
+    /// Of each channel.
+    values: Vec<usize>,
+    /// Names of the channels, or none.
+    names: Vec<String>,
+}
+
+impl Saturation {
+    fn new(student: &Student<'_>) -> Self {
+        let model = student.model();
+        let names = model.input().map(|input| input.channels.iter().map(String::from).collect());
+        let channels = usize::from(model.input_shape().channels);
+        Self { samples: 0, seen: 0, values: vec![0; channels.max(1)], names: names.unwrap_or_default() }
+    }
+
+    /// Adds a sample, and returns how many such values it has.
+    fn add(&mut self, student: &Student<'_>, input: &[f32]) -> usize {
+        let channels = self.values.len();
+        let places = engine::saturated(student, input);
+        self.seen += input.len();
+        places.iter().for_each(|place| self.values[place % channels] += 1);
+        self.samples += usize::from(!places.is_empty());
+        places.len()
+    }
+
+    /// Returns what is worth a word, if there is any such value.
+    fn line(&self) -> Option<String> {
+        let total: usize = self.values.iter().sum();
+        let (channel, most) =
+            self.values.iter().enumerate().max_by_key(|(channel, count)| (**count, usize::MAX - channel))?;
+        let name = self.names.get(channel).map(|name| format!(", {most} of them of {name:?}")).unwrap_or_default();
+        // A few values of other samples lie a little beyond those of the training.
+        let many = total as f64 > MANY_SATURATED * self.seen as f64;
+        let advice = if many { ": are they in the units of the training data?" } else { "" };
+        (total > 0).then(|| {
+            format!(
+                "{} samples have input values outside of the range of the model's int8, which count as its ends: {total} values{name}{advice}",
+                self.samples
+            )
+        })
+    }
+}
+
+/// Returns the facts of a model that are set, each with what a recipe says of it.
+fn own_facts<'a>(student: &Student<'a>, recipe: &'a Recipe) -> Vec<(Fact<'a>, &'a attar::facts::Fact)> {
+    let set = student.model().facts().filter(|fact| !fact.is_computed());
+    set.filter_map(|own| Some((own, recipe.facts.iter().find(|other| other.name == own.name)?))).collect()
 }
 
 /// Returns whether a cell says that a fact is missing; a category may have a value that is called so.
 fn is_missing(facts: &Facts<'_>, name: &str, text: &str) -> bool {
-    let is_value = |fact: attar_shared::Fact<'_>| match fact.kind {
+    let is_value = |fact: Fact<'_>| match fact.kind {
         FactKind::Category(category) => category.values.iter().any(|value| value == text),
         _ => false,
     };
@@ -199,12 +261,27 @@ fn read_samples(path: &Path, student: &Student<'_>, recipe: Option<&Recipe>, arg
             None => (path, None),
         };
         let array = read_array(file, member)?;
-        // One sample may come without the dimension that counts samples.
-        let single = array.values.len() == expected;
+        let shape = model.input_shape();
+        let shape = [shape.height, shape.width, shape.channels].map(usize::from);
+        // One sample may come without the dimension that counts samples; rows of a model without positions are samples.
+        let flat = array.shape.iter().filter(|&&size| size != 1).count() <= 1;
+        let single = array.values.len() == expected && array.rows() != 1 && (flat || shape[..2] != [1, 1]);
         let (rows, got) = if single { (1, expected) } else { (array.rows(), array.row_len()) };
+        let axes = if single { &array.shape } else { array.shape.get(1..).unwrap_or_default() };
         // A model that keeps something from run to run takes a whole series, step by step.
         let series = got != expected && got.is_multiple_of(expected) && model.tensors().any(|tensor| tensor.held);
         ensure!(got == expected || series, "{}: a sample has {got} values, the model takes {expected}", path.display());
+        let name = path.display().to_string();
+        if series {
+            check_series_axes(axes, shape, &name)?
+        } else {
+            check_axes(axes, shape, &name)?
+        }
+        let channels: Vec<String> =
+            model.input().map(|input| input.channels.iter().map(shortened).collect()).unwrap_or_default();
+        if channels.len() > 1 {
+            say(&format!("{name}: its columns are the model's inputs in this order: {}", channels.join(", ")));
+        }
         let inputs = array.values.chunks_exact(got).take(rows).map(<[f32]>::to_vec).collect();
         return Ok(Samples { series, ..Samples::new(Inputs::Numbers(inputs)) });
     }
@@ -288,11 +365,27 @@ fn constant_of(recipe: Option<&Recipe>, name: &str) -> Option<String> {
     Some(if is_date { fact.kind.read(&text).map_or(text, |day| day.to_string()) } else { text })
 }
 
-/// Returns the facts that are given as `name=value`.
-pub(super) fn facts_of<'a>(student: &Student<'a>, pairs: &[String]) -> Result<Facts<'a>> {
-    let mut facts = student.facts();
-    give_facts(&mut facts, pairs)?;
-    Ok(facts)
+/// Returns the facts of all samples: constants of the recipe, and those that are given as `name=value`.
+pub(super) fn common_facts<'a>(student: &Student<'a>, recipe: Option<&Recipe>, pairs: &[String]) -> Result<Facts<'a>> {
+    let mut common = student.facts();
+    for fact in student.model().facts().filter(|fact| !fact.is_computed()) {
+        if let Some(constant) = constant_of(recipe, fact.name) {
+            set_fact(&mut common, fact.name, &constant)
+                .with_context(|| format!("fact {:?} of the recipe", fact.name))?;
+        }
+    }
+    give_facts(&mut common, pairs)?;
+    Ok(common)
+}
+
+/// Prints which facts nothing sets.
+pub(super) fn say_unset(common: &Facts<'_>) {
+    let unset = common.model().facts().zip(common.values());
+    let unset: Vec<&str> =
+        unset.filter(|(fact, value)| !fact.is_computed() && value.is_none()).map(|(fact, _)| fact.name).collect();
+    if !unset.is_empty() {
+        say(&format!("facts {} are missing in all samples: give them by --fact NAME=VALUE", listed(&unset)));
+    }
 }
 
 fn give_facts(facts: &mut Facts<'_>, pairs: &[String]) -> Result<()> {
@@ -381,3 +474,6 @@ fn head_json(output: &HeadOutput<'_>) -> Value {
         HeadKind::Regression => json!({"values": output.values().collect::<Vec<_>>(), "quantized": quantized}),
     }
 }
+
+/// The share of input values outside of a model's int8 above which the data may be in other units.
+const MANY_SATURATED: f64 = 0.01;

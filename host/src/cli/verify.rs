@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use attar::boards::verify;
+use attar::compile::check_inputs;
 use clap::Args;
 
 use super::table::grouped;
@@ -41,7 +42,7 @@ pub(super) struct Arguments {
 
 pub(super) fn verify(arguments: &Arguments) -> Result<()> {
     let bytes = read_model(&arguments.model)?;
-    parse_model(&arguments.model, &bytes)?;
+    let student = parse_model(&arguments.model, &bytes)?;
     let is_simulated = ["qemu:", "qemu-"].iter().any(|start| arguments.on.starts_with(start));
     let board = match (arguments.cost, is_simulated.then_some(&arguments.on)) {
         (false, _) => None,
@@ -52,6 +53,7 @@ pub(super) fn verify(arguments: &Arguments) -> Result<()> {
         Some(folder) => {
             let recipe = recipe_for(&arguments.model, &bytes, arguments.recipe.as_deref())?;
             let data = attar::data::load(&recipe, folder)?;
+            check_inputs(&student, &recipe, &data)?;
             // Every sample may serve here; those of the test split come first.
             let splits = &data.splits;
             let all = splits.test.iter().chain(&splits.validation).chain(&splits.train).copied();

@@ -37,8 +37,14 @@ impl Ranges {
         let weights = Fake::weights_alone(lowered);
         let hook = Parts { weights, seen: RefCell::new(BTreeMap::new()) };
         let mut seen: Vec<Vec<f32>> = vec![Vec::new(); lowered.shapes.len()];
+        // Behind an input that is clipped, layers and heads never see what the clipped values would make of them.
+        let clip = (cut.share > 0.0 && !lowered.text).then(|| without_ends(&data.rows(samples), cut.share));
+        let clip = clip.filter(|[least, greatest]| least < greatest);
         for samples in samples.chunks(64) {
-            let batch = data.batch(samples, FactUse::of(net), net.device())?;
+            let mut batch = data.batch(samples, FactUse::of(net), net.device())?;
+            if let Some([least, greatest]) = clip {
+                batch.input = batch.input.clamp(least, greatest)?;
+            }
             let results = net.forward(&batch.input, batch.facts.as_ref(), Mode::Evaluate, Some(&hook))?;
             for (seen, &values) in seen.iter_mut().zip(&lowered.values) {
                 if let Values::Node(node) = values {
@@ -76,6 +82,7 @@ impl Ranges {
                 let whole = values.iter().fold([0.0f32, 0.0], |[a, b], &x| [a.min(x), b.max(x)]);
                 let is_cut = tensor == usize::from(INPUT_TENSOR) || (cut.everywhere && !exact(tensor));
                 match (is_cut && cut.share > 0.0, exact(tensor)) {
+                    (true, true) if clip.is_some() => whole,
                     (true, _) => without_ends(values, cut.share),
                     (false, true) => whole,
                     (false, false) => least_error(values, whole),

@@ -1,5 +1,8 @@
 //! A data set: raw values as the reader found them, and batches of it as the network wants them.
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use anyhow::Result;
 use candle_core::{Device, Tensor};
 use rand::Rng;
@@ -42,6 +45,8 @@ pub struct Dataset {
     pub augment: Option<Augment>,
     /// Where features come from: the front-end, and the recordings behind each sample.
     pub signal: Option<(Design, Clips)>,
+    /// The file and the line in it of each sample, of data from a table.
+    pub lines: Option<(String, Vec<u64>)>,
     /// What tells these data from others: a hash of the files, or of the simulator's settings.
     pub fingerprint: String,
     /// The facts encoded for the board, `[samples, values]`, mask included.
@@ -145,6 +150,46 @@ impl Dataset {
         self.len() == 0
     }
 
+    /// Returns where a sample comes from, where the data say so: file and line of a table, or a recording and the second in it.
+    pub fn place(&self, sample: usize) -> Option<String> {
+        if let Some((file, lines)) = &self.lines {
+            return Some(format!("{file}:{}", lines.get(sample)?));
+        }
+        let (_, clips) = self.signal.as_ref()?;
+        let &(recording, start) = clips.cuts.get(sample)?;
+        let path = &clips.recordings.get(recording)?.path;
+        // The folder of the data is nobody else's business.
+        let parts: Vec<_> = path.iter().rev().take(2).map(|part| part.to_string_lossy()).collect();
+        let name: Vec<&str> = parts.iter().rev().map(AsRef::as_ref).collect();
+        Some(format!("{}, {:.3} s", name.join("/"), start as f64 / clips.rate))
+    }
+
+    /// Returns a warning about test samples that are training samples as well, if there are any.
+    fn duplicates(&self) -> Option<String> {
+        let key = |sample: usize| {
+            let mut hash = DefaultHasher::new();
+            let bits = |value: f32| if value == 0.0 { 0 } else { value.to_bits() };
+            self.input(sample).iter().for_each(|&value| bits(value).hash(&mut hash));
+            self.facts_of(sample).for_each(|value| value.map(bits).hash(&mut hash));
+            hash.finish()
+        };
+        let trained: HashMap<u64, usize> =
+            self.splits.train.iter().rev().map(|&sample| (key(sample), sample)).collect();
+        let mut same = self.splits.test.iter().filter_map(|&sample| Some((sample, *trained.get(&key(sample))?)));
+        let (first, of) = same.next()?;
+        let name = |sample: usize| self.place(sample).unwrap_or_else(|| format!("sample {sample}"));
+        let grouped = self.lines.is_some() || self.signal.is_some();
+        Some(format!(
+            "warning: {} of {} test samples have the inputs and facts of a training sample, {} those of {}: figures count them \
+             as unseen: leave duplicates out{}",
+            1 + same.count(),
+            self.splits.test.len(),
+            name(first),
+            name(of),
+            if grouped { ", or keep them in one split by data.split.group" } else { "" }
+        ))
+    }
+
     /// Returns what is worth a word before anything is trained: facts that are missing, classes and splits that are too small
     /// to say anything.
     pub fn remarks(&self) -> Vec<String> {
@@ -162,6 +207,7 @@ impl Dataset {
         if (1..FEW_SAMPLES).contains(&test.len()) {
             remarks.push(format!("warning: the test split has {} samples: its figures say little", test.len()));
         }
+        remarks.extend(self.duplicates());
         let always = |target: &Target, output: usize, value: f32| {
             let mut values = target.values.iter().skip(output).step_by(target.outputs).filter(|value| !value.is_nan());
             values.clone().next().is_some() && values.all(|&other| other == value)

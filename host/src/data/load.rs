@@ -15,6 +15,7 @@ use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 use sha2::{Digest, Sha256};
 
+use super::dataset::Limit;
 use super::recordings::Clips;
 use super::{Augment, Dataset, Normalization, Splits, Target};
 use crate::data::readers::bearing;
@@ -41,6 +42,7 @@ use targets::target_from_columns;
 /// When a file is missing or broken, a value is not finite, a class out of range or a column unknown; the message names
 /// the file and the line or the sample.
 pub fn load(recipe: &Recipe, folder: &Path) -> Result<Dataset> {
+    recipe.column_remarks().iter().for_each(|remark| say(remark));
     // What gives back the input needs nothing of the source but that.
     let (own, asked): (Vec<Head>, Vec<Head>) =
         recipe.heads.iter().cloned().partition(|head| head.kind == HeadKind::Reconstruction);
@@ -88,6 +90,10 @@ struct Raw {
     made_from: Option<usize>,
     /// How many of the last samples have no labels.
     unlabelled: usize,
+    /// What is worth a word about the numbers of an input's channels.
+    remarks: BTreeMap<usize, String>,
+    /// The table's file, and the line of each sample in it.
+    lines: Option<(String, Vec<u64>)>,
     fingerprint: String,
 }
 
@@ -108,12 +114,14 @@ impl Raw {
             signal: None,
             made_from: None,
             unlabelled: 0,
+            remarks: BTreeMap::new(),
+            lines: None,
             fingerprint,
         }
     }
 
-    /// Says what is worth a word about the channels of the inputs, and about numbers among facts and targets.
-    fn screen(&self, recipe: &Recipe) {
+    /// Keeps what is worth a word about the channels of the inputs, and says what is about numbers among facts and targets.
+    fn screen(&mut self, recipe: &Recipe) {
         let file = recipe.data.train.as_ref().map_or("", |train| train.input.as_str());
         let place = |sample: usize| format!("sample {sample}");
         let channels = self.shape[2];
@@ -122,14 +130,12 @@ impl Raw {
             screens[at % channels].add(at / self.inputs.row_len(), value);
         }
         let of_channel = |channel: usize| self.inputs.values.iter().skip(channel).step_by(channels).copied().collect();
-        let mut remarks: Vec<String> = screens
-            .iter()
-            .enumerate()
-            .filter_map(|(channel, screen)| {
-                let name = if channels == 1 { file.into() } else { format!("{file}: column {channel}") };
-                screen.remark(&name, &place, || of_channel(channel))
-            })
-            .collect();
+        let of_inputs = screens.iter().enumerate().filter_map(|(channel, screen)| {
+            let name = if channels == 1 { file.into() } else { format!("{file}: column {channel}") };
+            Some((channel, screen.remark(&name, &place, || of_channel(channel))?))
+        });
+        self.remarks = of_inputs.collect();
+        let mut remarks = Vec::new();
         for target in self.targets.iter().filter(|target| target.kind == HeadKind::Regression) {
             for output in 0..target.outputs {
                 let numbers = || target.values.iter().skip(output).step_by(target.outputs);
@@ -145,10 +151,29 @@ impl Raw {
             let name = format!("fact {:?}", fact.name);
             remarks.extend(Screen::of(&numbers).remark(&name, &place, || numbers.clone()));
         }
-        remarks.iter().take(MOST_REMARKS).for_each(|remark| say(remark));
-        if remarks.len() > MOST_REMARKS {
-            say(&format!("warning: and {} columns more of that kind", remarks.len() - MOST_REMARKS));
+        say_some(&remarks);
+    }
+
+    /// Returns a line for each channel that something is worth a word about; what is clipped is said once.
+    fn remarks_with_limits(&self, limits: &[Limit], training: usize) -> Vec<String> {
+        let mut remarks = self.remarks.clone();
+        for limit in limits {
+            let name = self.channels.get(limit.channel).cloned().unwrap_or_else(|| limit.channel.to_string());
+            let [least, greatest] = limit.range;
+            let clipped = format!(
+                "are clipped to {least:.4} ... {greatest:.4} (input.outliers = \"keep\" takes them as they are)"
+            );
+            let line = match remarks.get(&limit.channel) {
+                Some(remark) => format!("{remark}; values far outside {clipped}"),
+                None => format!(
+                    "warning: input {name}: {} of {training} training values lie far outside of all others (sample {} has {}): \
+                     they {clipped}",
+                    limit.count, limit.sample, limit.value
+                ),
+            };
+            remarks.insert(limit.channel, line);
         }
+        remarks.into_values().collect()
     }
 
     fn finish(mut self, recipe: &Recipe, folder: &Path) -> Result<Dataset> {
@@ -207,17 +232,10 @@ impl Raw {
         let normalize = if self.is_text { Normalize::None } else { recipe.input.normalize };
         let outliers = recipe.input.outliers;
         let normalization = Normalization::measure(&self.inputs, &splits.train, channels, normalize, outliers);
-        for limit in &normalization.limits {
-            let name = self.channels.get(limit.channel).cloned().unwrap_or_else(|| limit.channel.to_string());
-            let [least, greatest] = limit.range;
-            say(&format!(
-                "warning: input {name}: {} of {} training values lie far outside of all others (sample {} has {}): they are \
-                 clipped to {least:.4} ... {greatest:.4} (input.outliers = \"keep\" takes them as they are)",
-                limit.count,
-                splits.train.len(),
-                limit.sample,
-                limit.value
-            ));
+        let remarks = self.remarks_with_limits(&normalization.limits, splits.train.len());
+        match self.channels.is_empty() {
+            true => say_some(&remarks),
+            false => remarks.iter().for_each(|remark| say(remark)),
         }
         let mut nets = recipe.all_teachers().chain(&recipe.assistant).chain([&recipe.student]);
         let mask = nets.all(|net| net.fusion != Fusion::Sum);
@@ -270,6 +288,7 @@ impl Raw {
                 self.signal.as_ref().is_some_and(|(_, clips)| clips.vary.is_some()),
             ),
             signal: self.signal,
+            lines: self.lines,
             fingerprint: self.fingerprint,
             encoded_facts,
             encoded_for_teacher,
@@ -328,6 +347,7 @@ fn from_csv(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let table = table;
     let rows = table.rows();
     let channels: Vec<String> = recipe.input.columns.keys().cloned().collect();
+    let mut remarks = BTreeMap::new();
     let inputs = match &recipe.input.text {
         Some(name) => {
             let column = table.column(name)?;
@@ -338,10 +358,11 @@ fn from_csv(recipe: &Recipe, folder: &Path) -> Result<Raw> {
                 .input
                 .columns
                 .values()
-                .map(|name| {
+                .enumerate()
+                .map(|(channel, name)| {
                     let column = table.column(name)?;
                     let numbers = column.numbers()?;
-                    column.remark(&numbers).iter().for_each(|remark| say(remark));
+                    remarks.extend(column.remark(&numbers).map(|remark| (channel, remark)));
                     Ok(numbers)
                 })
                 .collect::<Result<_>>()?;
@@ -365,7 +386,16 @@ fn from_csv(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let shape = if is_text { [1, inputs.row_len(), 1] } else { [1, 1, inputs.row_len()] };
     files.insert(0, path);
     let fingerprint = fingerprint(&files)?;
-    Ok(Raw { is_text, channels, groups, ..Raw::new(inputs, shape, facts, targets, fingerprint) })
+    let lines = Some((file.display().to_string(), table.lines().to_vec()));
+    Ok(Raw { is_text, channels, groups, lines, remarks, ..Raw::new(inputs, shape, facts, targets, fingerprint) })
+}
+
+/// Says the first of some remarks, and how many more there are.
+fn say_some(remarks: &[String]) {
+    remarks.iter().take(MOST_REMARKS).for_each(|remark| say(remark));
+    if remarks.len() > MOST_REMARKS {
+        say(&format!("warning: and {} columns more of that kind", remarks.len() - MOST_REMARKS));
+    }
 }
 
 /// Returns which columns of a table are what, in words.
@@ -401,7 +431,7 @@ fn from_simulator(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let samples = recipe.data.samples.context("data.samples is missing")?;
     let settings = bearing::Settings::default();
     let (windows, vibration) = match &recipe.signal {
-        None => (bearing::simulate(samples, recipe.data.seed, &settings), None),
+        None => (bearing::simulate(samples, recipe.data.seed, &settings)?, None),
         Some(how) => {
             let (windows, vibration) = recordings::from_simulator(how, samples, recipe.data.seed, &settings)?;
             (windows, Some((how, vibration)))
@@ -522,3 +552,53 @@ const MOST_REMARKS: usize = 5;
 
 /// A model has no head of more.
 const MOST_CLASSES: usize = 65_535;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loaded(table: &str, more: &str) -> Dataset {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("d.csv"), table).unwrap();
+        let text = format!(
+            "[data]\nformat='csv'\nfile='d.csv'\n[input]\ncolumns={{a='a'}}\n{more}[[heads]]\nname='y'\nkind='binary'\n\
+             column='y'\n[student]\narch='mlp'\n[distill]\nmethod='none'\n"
+        );
+        load(&Recipe::parse(&text, "r.toml", "r", &[]).unwrap(), folder.path()).unwrap()
+    }
+
+    /// A reading that is odd and clipped is one line.
+    #[test]
+    fn an_outlier_is_said_once() {
+        let limit = Limit { channel: 1, range: [-2.0, 2.0], count: 1, sample: 7, value: -999.0 };
+        let inputs = Array::new(vec![1, 2], vec![0.0; 2]).unwrap();
+        let mut raw = Raw::new(inputs, [1, 1, 2], Vec::new(), Vec::new(), String::new());
+        let alone = raw.remarks_with_limits(std::slice::from_ref(&limit), 100);
+        assert!(alone[0].contains("1 of 100 training values") && alone[0].contains("-2.0000 ... 2.0000"), "{alone:?}");
+        raw.remarks = BTreeMap::from([(0, "warning: a".into()), (1, "warning: b is -999 once".into())]);
+        let lines = raw.remarks_with_limits(&[limit], 100);
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[0], "warning: a");
+        assert!(
+            lines[1].starts_with("warning: b is -999 once; values far outside are clipped to -2.0000"),
+            "{lines:?}"
+        );
+    }
+
+    #[test]
+    fn test_samples_that_are_training_samples_are_counted() {
+        let remark = |data: Dataset| data.remarks().into_iter().find(|remark| remark.contains("of a training sample"));
+        let rows = |of: fn(usize) -> usize| (0..60).map(|n| format!("{}.5,{}\n", of(n), n % 2)).collect::<String>();
+        assert_eq!(remark(loaded(&format!("a,y\n{}", rows(|n| n)), "")), None);
+        let data = loaded(&format!("a,y\n{}", rows(|n| n / 2)), "");
+        let count = data.splits.test.iter().filter(|&&sample| data.splits.train.contains(&(sample ^ 1))).count();
+        let first = *data.splits.test.iter().find(|&&sample| data.splits.train.contains(&(sample ^ 1))).unwrap();
+        let remark = remark(data).unwrap();
+        let expected = format!(
+            "{count} of 12 test samples have the inputs and facts of a training sample, d.csv:{} those of d.csv:{}",
+            first + 2,
+            (first ^ 1) + 2
+        );
+        assert!(remark.contains(&expected), "{remark}, {expected}");
+    }
+}

@@ -6,6 +6,7 @@ use attar_shared::Scaling;
 
 use super::{EncoderKind, Fact};
 use crate::domain::Moments;
+use crate::support::progress::say;
 
 /// How a fact enters the network.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -98,8 +99,57 @@ fn number(fact: &Fact, kind: EncoderKind, known: impl Iterator<Item = f32>) -> R
             if log { Scaling::Log { mean, deviation } } else { Scaling::ZScore { mean, deviation } }
         }
     };
+    if given.is_some() && least <= greatest {
+        odd_scale(&fact.name, scaling, [mean, deviation]).iter().for_each(|line| say(line));
+    }
     // Without a value to learn from, everything is allowed.
     let range =
         if least > greatest { [if log { f32::MIN_POSITIVE } else { f32::MIN }, f32::MAX] } else { [least, greatest] };
     Ok((scaling, range))
+}
+
+/// Returns a warning where constants of a recipe bring the training values, of this mean and deviation, to far more or less than 1:
+/// they may be of another unit.
+fn odd_scale(name: &str, scaling: Scaling, [mean, deviation]: [f32; 2]) -> Option<String> {
+    let (keys, offset, divisor) = match scaling {
+        Scaling::Range { low, high } => (format!("low = {low} and high = {high}"), low, high - low),
+        Scaling::ZScore { mean, deviation } | Scaling::Log { mean, deviation } => {
+            (format!("mean = {mean} and deviation = {deviation}"), mean, deviation)
+        }
+        Scaling::Periodic { .. } => return None,
+    };
+    let [middle, spread] = [(mean - offset) / divisor, deviation / divisor];
+    let is_odd = match scaling {
+        Scaling::Range { .. } => !(0.0..=1.0).contains(&middle) || spread < 0.005,
+        _ => middle.abs() > 10.0 || !(0.02..=20.0).contains(&spread),
+    };
+    let logarithm = if matches!(scaling, Scaling::Log { .. }) { " of their logarithm" } else { "" };
+    is_odd.then(|| {
+        format!(
+            "warning: fact {name:?}: the training values have mean {mean}, deviation {deviation}{logarithm}; {keys} of the recipe bring them \
+             to mean {middle}, deviation {spread}: are they of the same unit?"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constants_of_another_unit_are_seen() {
+        let warns = |scaling| odd_scale("temp", scaling, [20.0, 5.0]).is_some();
+        for (low, high, odd) in [(0.0, 40.0, false), (-50.0, 150.0, false), (0.0, 1.0, true), (250.0, 310.0, true)] {
+            assert_eq!(warns(Scaling::Range { low, high }), odd, "{low} to {high}");
+        }
+        assert!(warns(Scaling::Range { low: 0.0, high: 40_000.0 }));
+        for (mean, deviation, odd) in [(0.0, 10.0, false), (20.0, 5.0, false), (0.0, 0.001, true), (293.0, 5.0, true)] {
+            assert_eq!(warns(Scaling::ZScore { mean, deviation }), odd, "{mean}, {deviation}");
+        }
+        let line = odd_scale("temp", Scaling::Range { low: 0.0, high: 1.0 }, [20.0, 5.0]).unwrap();
+        assert!(
+            line.contains("mean 20, deviation 5; low = 0 and high = 1 of the recipe bring them to mean 20"),
+            "{line}"
+        );
+    }
 }

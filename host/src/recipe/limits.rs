@@ -4,7 +4,13 @@
 use anyhow::{Result, ensure};
 
 use super::{Format, Layer, LayerKind, Net, Recipe};
-use crate::domain::limits::{MADE_VALUES, check_product};
+use crate::domain::limits::{COMPUTED_VALUES, MADE_VALUES, check_product};
+
+/// Values that the answers of teachers, of an assistant and of former generations take on the disk, all views and seeds together.
+const KEPT_VALUES: usize = 2 * COMPUTED_VALUES;
+
+/// Views of which answers are kept, each in a file of its own.
+const KEPT_VIEWS: usize = 1 << 14;
 
 /// Values of one sample; an arena on a board has far fewer.
 const SAMPLE_VALUES: usize = 1 << 24;
@@ -15,6 +21,24 @@ fn at_most(key: &str, value: usize, limit: usize) -> Result<()> {
 }
 
 impl Recipe {
+    /// Checks what the answers of a run to some views of samples take in memory, and in the run folder.
+    ///
+    /// # Errors
+    ///
+    /// When they take too much, with the keys that make it.
+    pub fn check_answers(&self, views: usize, samples: usize, outputs: usize) -> Result<()> {
+        const VIEWS: &str = "views (augment.views, epochs)";
+        ensure!(
+            views <= KEPT_VIEWS,
+            "{VIEWS}: the teacher answers {views} views, each kept in a file, expected at most {KEPT_VIEWS}: say augment.views = 100"
+        );
+        check_product(&format!("{VIEWS} x samples x outputs"), &[views, samples, outputs], COMPUTED_VALUES)?;
+        let generations = self.compare.seeds.saturating_mul(self.distill.generations.saturating_sub(1));
+        let sets = 1 + usize::from(self.assistant.is_some()) + generations;
+        let kept = format!("answers kept of teacher, assistant and generations x seeds, x {VIEWS} x samples x outputs");
+        check_product(&kept, &[sets, views, samples, outputs], KEPT_VALUES)
+    }
+
     /// Checks the sizes that the recipe alone says.
     pub(super) fn check_limits(&self) -> Result<()> {
         let samples = self.data.samples.unwrap_or(1);
@@ -322,6 +346,23 @@ seeds = 1
         let recipe = Recipe::parse(RANDOM, "r.toml", "r", &["student.hidden=[65535, 65535]".into()]).unwrap();
         let error = net::build(&recipe.student, [8, 16, 2], None, &[("y".into(), 3)]).unwrap_err();
         assert!(error.to_string().contains("has 4294836225 weights"), "{error:#}");
+    }
+
+    /// Answers that are kept have a limit in files and in values, whatever keys multiply them.
+    #[test]
+    fn answers_that_are_kept_are_bounded() {
+        let recipe = |sets: &[&str]| {
+            let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
+            Recipe::parse(RANDOM, "r.toml", "r", &sets).unwrap()
+        };
+        let plain = recipe(&["augment.views=0", "student.epochs=1000000"]);
+        plain.check_answers(2, 60_000, 10).unwrap();
+        let error = plain.check_answers(1_000_000, 60, 3).unwrap_err().to_string();
+        assert!(error.contains("1000000 views") && error.contains("augment.views = 100"), "{error}");
+        assert!(plain.check_answers(2000, 60_000, 10).is_err());
+        let many = recipe(&["distill.generations=20", "compare.seeds=1000"]);
+        let error = many.check_answers(2, 60_000, 10).unwrap_err().to_string();
+        assert!(error.contains("19002 x 2 x 60000 x 10 values"), "{error}");
     }
 
     /// What a format does not read is not there for nothing.

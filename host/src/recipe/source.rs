@@ -1,8 +1,11 @@
 //! Whether `[data]` and `[input]` say what their format needs, and no more.
 
-use anyhow::{Context, Result, ensure};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
 
 use super::{Arch, Data, Format, HeadKind, LayerKind, MissingRows, Net, Normalize, Recipe};
+use crate::facts::{Fact, Value};
 use crate::tables::Dialect;
 
 impl Recipe {
@@ -73,6 +76,7 @@ impl Recipe {
             "data.train, data.test and data.unlabelled belong to format \"arrays\""
         );
         self.check_tables()?;
+        self.check_columns()?;
         self.check_text()?;
         ensure!(data.format == Format::Csv || data.file.is_none(), "data.file belongs to format \"csv\"");
         let recorded = data.format == Format::Recordings;
@@ -113,6 +117,58 @@ impl Recipe {
             "data.split.group belongs to formats \"csv\" and \"recordings\"; of format \"commands\" it is \"name\""
         );
         Ok(())
+    }
+
+    /// Checks that no column of a head is an input or a fact as well, which would hold the answer, and that no input is there twice.
+    fn check_columns(&self) -> Result<()> {
+        let uses = self.column_uses();
+        for (place, (column, name)) in uses.iter().enumerate().filter(|(_, (_, name))| name.starts_with("input")) {
+            if let Some((_, other)) = uses[..place].iter().find(|(used, _)| used == column) {
+                bail!("column {column:?} is {other} and {name}: leave one of them out of input.columns");
+            }
+        }
+        for head in &self.heads {
+            for column in head.column.iter().chain(&head.columns) {
+                if let Some((_, name)) = uses.iter().find(|(used, _)| used == column) {
+                    bail!(
+                        "head {:?}: its column {column:?} is {name} as well, which gives the answer away: leave one of them out",
+                        head.name
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns what is worth a word about columns that are several facts, or an input and a fact.
+    pub fn column_remarks(&self) -> Vec<String> {
+        let mut uses: Vec<(&str, Vec<String>)> = Vec::new();
+        for (column, name) in self.column_uses() {
+            match uses.iter_mut().find(|(used, _)| *used == column) {
+                Some((_, names)) => names.push(name),
+                None => uses.push((column, vec![name])),
+            }
+        }
+        let several = uses.into_iter().filter(|(_, names)| names.len() > 1);
+        several.map(|(column, names)| format!("warning: column {column:?} is {}", names.join(" and "))).collect()
+    }
+
+    /// Returns the columns of the data's own table that are inputs and facts, with what they are.
+    fn column_uses(&self) -> Vec<(&str, String)> {
+        if !matches!(self.data.format, Format::Csv | Format::Recordings) {
+            return Vec::new();
+        }
+        let text = self.input.text.iter().map(|column| (column.as_str(), "input.text".into()));
+        let inputs = self.input.columns.iter().map(|(name, column)| (column.as_str(), format!("input {name:?}")));
+        let own = |fact: &&Fact| {
+            let elsewhere = fact.file.as_ref().is_some_and(|file| self.data.file.as_deref() != Some(Path::new(file)));
+            !fact.kind.is_computed() && fact.kind.value() != Value::Features && fact.constant.is_none() && !elsewhere
+        };
+        let facts = self.facts.iter().filter(own).map(|fact| {
+            let column = fact.column.as_ref().unwrap_or(&fact.name);
+            (column.as_str(), format!("fact {:?}", fact.name))
+        });
+        text.chain(inputs).chain(facts).collect()
     }
 
     /// Checks that no key is there that the format does not read: what is written down has to count.
@@ -241,5 +297,36 @@ impl Data {
             dialect.comment(text).context("data.comment")?;
         }
         Ok(dialect)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe(columns: &str, facts: &str) -> Result<Recipe> {
+        let text = format!(
+            "[data]\nformat='csv'\nfile='d.csv'\n[input]\ncolumns={columns}\n{facts}[[heads]]\nname='y'\nkind='class'\n\
+             column='state'\n[student]\narch='mlp'\n[distill]\nmethod='none'\n"
+        );
+        Recipe::parse(&text, "r.toml", "r", &[])
+    }
+
+    #[test]
+    fn columns_that_give_the_answer_away_or_come_twice_are_refused() {
+        let fact = |more: &str| format!("[[facts]]\nname='f'\nkind='category'\n{more}\n");
+        for (columns, facts, expected) in [
+            ("{a='a',s='state'}", String::new(), "head \"y\": its column \"state\" is input \"s\" as well"),
+            ("{a='a'}", fact("column='state'"), "head \"y\": its column \"state\" is fact \"f\" as well"),
+            ("{a='a'}", fact("column='state'\nfile='d.csv'\nkey='id'"), "is fact \"f\" as well"),
+            ("{a='a',b='a'}", String::new(), "column \"a\" is input \"a\" and input \"b\""),
+        ] {
+            let refused = format!("{:#}", recipe(columns, &facts).unwrap_err());
+            assert!(refused.contains(expected), "{refused}");
+        }
+        let elsewhere = recipe("{a='a'}", &fact("column='state'\nfile='other.csv'\nkey='id'")).unwrap();
+        assert_eq!(elsewhere.column_remarks(), Vec::<String>::new());
+        let both = recipe("{a='a'}", &fact("column='a'")).unwrap();
+        assert_eq!(both.column_remarks(), ["warning: column \"a\" is input \"a\" and fact \"f\""]);
     }
 }

@@ -14,10 +14,11 @@ use anyhow::{Context, Result, bail, ensure};
 use attar_device::Student;
 use candle_core::Device;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::boards::verify;
 use crate::compile::{Agreement, Cut, Quantizer};
-use crate::data::{self, Dataset};
+use crate::data::{self, Dataset, Target};
 use crate::domain::HeadKind;
 use crate::domain::limits::{COMPUTED_VALUES, check_product};
 use crate::facts::Audience;
@@ -256,9 +257,12 @@ impl Run<'_> {
                 exported = Some(Exported { bytes: integer.bytes, agreement: integer.agreement });
             }
             if place == rival {
-                self.compare_teacher(variant.name, &on_validation);
+                let teacher = &self.teacher_on_validation;
+                worse_teachers(&self.data.targets, variant.name, teacher, &on_validation)
+                    .iter()
+                    .for_each(|line| say(line));
             }
-            self.compare_integers(variant.name, &floats, &integers);
+            worse_integers(&self.data.targets, variant.name, &floats, &integers).iter().for_each(|line| say(line));
             let kind = (variant.with_facts, variant.distilled);
             let gather = |precision: &str, seeds: &[Vec<HeadMetrics>]| StudentFigures {
                 priors: mean_of(&priors),
@@ -273,41 +277,6 @@ impl Run<'_> {
             self.seconds.insert(variant.name.into(), start.elapsed().as_secs_f64());
         }
         Ok((figures, exported.context("no student is exported")?))
-    }
-
-    /// Says where the teacher is worse than a student on the validation split.
-    fn compare_teacher(&self, name: &str, students: &[Vec<HeadMetrics>]) {
-        for (head, target) in self.data.targets.iter().enumerate() {
-            let Some(Some(teacher)) = self.teacher_on_validation.get(head) else { continue };
-            let figures: Vec<f64> = students.iter().filter_map(|heads| heads.get(head)?.selection()).collect();
-            let student = figures.iter().sum::<f64>() / figures.len() as f64;
-            if student > *teacher {
-                say(&format!(
-                    "warning: head {:?}: on validation the teacher has {teacher:.4}, the student ({name}, f32) {student:.4}: a \
-                     teacher that is worse than the labels has little to teach: train it longer, make it larger, or leave it out \
-                     (distill.method = \"none\")",
-                    target.name
-                ));
-            }
-        }
-    }
-
-    /// Says where integers are clearly worse than the network that they come from.
-    fn compare_integers(&self, name: &str, floats: &[Vec<HeadMetrics>], integers: &[Vec<HeadMetrics>]) {
-        for (head, target) in self.data.targets.iter().enumerate() {
-            let mean = |seeds: &[Vec<HeadMetrics>]| {
-                let figures: Vec<f64> = seeds.iter().filter_map(|heads| heads.get(head)?.selection()).collect();
-                figures.iter().sum::<f64>() / figures.len() as f64
-            };
-            let (float, integer) = (mean(floats), mean(integers));
-            if float - integer > INTEGER_LOSS {
-                say(&format!(
-                    "warning: head {:?} of {name}: the integers have {integer:.4} where f32 has {float:.4}: raise \
-                     quantize.aware_epochs, and look for single large values among the inputs",
-                    target.name
-                ));
-            }
-        }
     }
 
     /// Trains a student, and again from its own answers as often as the recipe says; returns the last stage, its network,
@@ -570,6 +539,17 @@ impl Run<'_> {
         })
     }
 
+    /// Returns a hash of the samples that figures are measured on, and of their labels.
+    fn tested(&self) -> String {
+        let mut hash = Sha256::new();
+        for &sample in self.evaluation() {
+            hash.update(sample.to_le_bytes());
+            let labels = self.data.targets.iter().flat_map(|target| target.row(sample));
+            labels.for_each(|label| hash.update(label.to_le_bytes()));
+        }
+        files::hex(&hash.finalize())
+    }
+
     fn write_manifest(&self) -> Result<()> {
         let out = &self.places.out;
         let resolved = toml::to_string_pretty(self.recipe)?;
@@ -579,6 +559,7 @@ impl Run<'_> {
             "format": attar_shared::VERSION,
             "seed": self.recipe.seed,
             "data": self.data.fingerprint,
+            "test": self.tested(),
         });
         files::write_whole(&out.join(MANIFEST_FILE), format!("{manifest:#}\n").as_bytes())
     }
@@ -618,6 +599,53 @@ fn mean_of(seeds: &[BTreeMap<String, f64>]) -> BTreeMap<String, f64> {
     sums
 }
 
+/// Returns a warning for each head whose teacher is worse than a student on the validation split.
+fn worse_teachers(
+    targets: &[Target],
+    name: &str,
+    teacher: &[Option<f64>],
+    students: &[Vec<HeadMetrics>],
+) -> Vec<String> {
+    let warning = |(head, (target, teacher)): (usize, (&Target, &Option<f64>))| {
+        let (teacher, student) = ((*teacher)?, mean_selection(students, head));
+        (student > teacher).then(|| {
+            format!(
+                "warning: head {:?}: on validation the teacher has {teacher:.4}, the student ({name}, f32) {student:.4}: a teacher \
+                 that is worse than the labels has little to teach: train it longer, make it larger, or leave it out \
+                 (distill.method = \"none\")",
+                target.name
+            )
+        })
+    };
+    targets.iter().zip(teacher).enumerate().filter_map(warning).collect()
+}
+
+/// Returns a warning for each head whose integers are clearly worse than the network that they come from.
+fn worse_integers(
+    targets: &[Target],
+    name: &str,
+    floats: &[Vec<HeadMetrics>],
+    integers: &[Vec<HeadMetrics>],
+) -> Vec<String> {
+    let warning = |(head, target): (usize, &Target)| {
+        let (float, integer) = (mean_selection(floats, head), mean_selection(integers, head));
+        (float - integer > INTEGER_LOSS).then(|| {
+            format!(
+                "warning: head {:?} of {name}: the integers have {integer:.4} where f32 has {float:.4}: raise \
+                 quantize.aware_epochs, and look for single large values among the inputs",
+                target.name
+            )
+        })
+    };
+    targets.iter().enumerate().filter_map(warning).collect()
+}
+
+/// Returns the mean over seeds of what a head is chosen by; NaN without any.
+fn mean_selection(seeds: &[Vec<HeadMetrics>], head: usize) -> f64 {
+    let figures: Vec<f64> = seeds.iter().filter_map(|heads| heads.get(head)?.selection()).collect();
+    figures.iter().sum::<f64>() / figures.len() as f64
+}
+
 /// A training of fewer steps than that seldom comes to its end.
 const FEW_STEPS: usize = 1000;
 
@@ -639,6 +667,13 @@ const SELF_CHECK: usize = 256;
 /// Samples on which the network and its integers are compared layer by layer.
 const AGREEMENT: usize = 64;
 
+/// Returns an entry of the manifest of the run that a file lies in; nothing when there is none beside it, or it does not say.
+pub fn manifest_entry(file: &Path, key: &str) -> Option<String> {
+    let bytes = files::read_regular(&file.with_file_name(MANIFEST_FILE)).ok()?;
+    let manifest: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+    Some(manifest.get(key)?.as_str()?.to_string())
+}
+
 /// Returns the resolved recipe of the run that a model file lies in, or nothing when there is none beside it.
 ///
 /// # Errors
@@ -647,4 +682,52 @@ const AGREEMENT: usize = 64;
 pub fn recipe_beside(model: &Path) -> Result<Option<Recipe>> {
     let path = model.with_file_name(RECIPE_FILE);
     if path.exists() { Recipe::read(&path, &[]).map(Some) } else { Ok(None) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::RegressionLoss;
+
+    fn target(name: &str) -> Target {
+        Target {
+            name: name.into(),
+            kind: HeadKind::Class,
+            labels: Vec::new(),
+            outputs: 2,
+            values: Vec::new(),
+            scaling: Vec::new(),
+            weight: 1.0,
+            loss: RegressionLoss::default(),
+            temperature: None,
+        }
+    }
+
+    /// Seeds with an accuracy for each of two heads.
+    fn seeds(of: &[[f64; 2]]) -> Vec<Vec<HeadMetrics>> {
+        let figures = |accuracy: &f64| HeadMetrics { accuracy: Some(*accuracy), ..HeadMetrics::default() };
+        of.iter().map(|heads| heads.iter().map(figures).collect()).collect()
+    }
+
+    #[test]
+    fn a_teacher_that_is_worse_than_its_student_is_named() {
+        let targets = [target("a"), target("b")];
+        let students = seeds(&[[0.9, 0.7], [0.8, 0.7]]);
+        let warnings = worse_teachers(&targets, "labels", &[Some(0.84), Some(0.71)], &students);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(
+            warnings[0].contains("head \"a\": on validation the teacher has 0.8400, the student (labels, f32) 0.8500")
+        );
+        assert!(worse_teachers(&targets, "labels", &[Some(0.86), None], &students).is_empty());
+        assert!(worse_teachers(&targets, "labels", &[Some(0.1), Some(0.1)], &[]).is_empty(), "no validation split");
+    }
+
+    #[test]
+    fn integers_that_are_worse_than_their_network_are_named() {
+        let targets = [target("a"), target("b")];
+        let floats = seeds(&[[0.9, 0.9], [0.9, 0.9]]);
+        let warnings = worse_integers(&targets, "distilled", &floats, &seeds(&[[0.89, 0.9], [0.88, 0.8]]));
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].contains("head \"b\" of distilled: the integers have 0.8500 where f32 has 0.9000"));
+    }
 }

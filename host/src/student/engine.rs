@@ -118,6 +118,16 @@ pub fn run_series(session: &mut Session<'_>, input: &[f32], facts: &Facts<'_>) -
     Ok(())
 }
 
+/// Returns the places of the values of an input that lie outside of what int8 holds of it, and count as its ends; none of a text.
+pub fn saturated<'a>(student: &Student<'a>, input: &[f32]) -> Vec<usize> {
+    let Some(description) = student.model().input().filter(|input| !input.is_text) else { return Vec::new() };
+    let (gains, offsets): (Vec<f32>, Vec<f32>) = description.gains.iter().zip(description.offsets.iter()).unzip();
+    // What rounds to an end lies within.
+    let range = f32::from(i8::MIN) - 0.5..=f32::from(i8::MAX) + 0.5;
+    let scaled = input.iter().zip(gains.iter().zip(&offsets).cycle()).map(|(x, (gain, offset))| x * gain + offset);
+    scaled.enumerate().filter(|(_, value)| !range.contains(value)).map(|(place, _)| place).collect()
+}
+
 /// Returns the figures of a student over some samples, by head.
 ///
 /// # Errors

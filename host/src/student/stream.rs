@@ -72,7 +72,7 @@ pub fn signal_of<'a>(student: &Student<'a>) -> Result<Signal<'a>> {
 pub fn listen(student: &Student<'_>, samples: &[i16], facts: &Facts<'_>) -> Result<Heard> {
     let signal = signal_of(student)?;
     let (mut memory, mut arena) = (vec![0; signal.words as usize], engine::arena(student)?);
-    let mut stream = Stream::new(student, &mut memory, &mut arena)?;
+    let mut stream = Stream::new(*student.model(), &mut memory, &mut arena)?;
     let first = student.model().heads().next().and_then(|head| student.model().tensor(head.tensor));
     let classes = first.map_or(0, |tensor| tensor.shape.len());
     ensure!(

@@ -1,5 +1,7 @@
 //! Names and texts of data in messages: the nearest right one, and as little of long ones as says enough.
 
+use std::collections::BTreeMap;
+
 use crate::support::progress::one_line;
 
 /// Returns the candidate that is nearest to a misspelt name, if one is near enough to be meant.
@@ -37,9 +39,51 @@ pub fn shortened(text: &str) -> String {
     }
 }
 
+/// Returns warnings about texts that differ only by case or by blanks, from each other or from those that are known; `what` is what
+/// they call them.
+pub fn spelling_warnings<'a>(
+    what: &str,
+    texts: impl IntoIterator<Item = &'a str>,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Vec<String> {
+    const MOST: usize = 5;
+    let mut counts: BTreeMap<&str, usize> = known.into_iter().map(|text| (text, 0)).collect();
+    texts.into_iter().for_each(|text| *counts.entry(text).or_default() += 1);
+    let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (text, count) in counts {
+        let folded = text.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" ");
+        let rows = if count == 1 { "row" } else { "rows" };
+        groups.entry(folded).or_default().push(format!("{:?} ({count} {rows})", shortened(text)));
+    }
+    groups.retain(|_, group| group.len() > 1);
+    let more = groups.len().saturating_sub(MOST);
+    let differ = "that differ only by case or blanks";
+    let first = groups
+        .values()
+        .take(MOST)
+        .map(|group| format!("warning: {what} {differ} count as different ones: {}", listed(group)));
+    first.chain((more > 0).then(|| format!("warning: {more} more {what} {differ}"))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spellings_of_one_text_are_found() {
+        let texts = ["Normal", "normal", "inner  race", "NORMAL", "ball", "Normal", "Inner race", "outer race"];
+        let warnings = spelling_warnings("x.csv: classes", texts, ["Ball"]);
+        let expected = [
+            "\"Ball\" (0 rows), \"ball\" (1 row)",
+            "\"Inner race\" (1 row), \"inner  race\" (1 row)",
+            "\"NORMAL\" (1 row), \"Normal\" (2 rows), \"normal\" (1 row)",
+        ];
+        let expected = expected.map(|group| {
+            format!("warning: x.csv: classes that differ only by case or blanks count as different ones: {group}")
+        });
+        assert_eq!(warnings, expected);
+        assert!(spelling_warnings("", ["a", "b", "a b", "ab"], ["a"]).is_empty());
+    }
 
     #[test]
     fn messages_stay_short_whatever_the_data_hold() {

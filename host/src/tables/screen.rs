@@ -61,17 +61,23 @@ impl Screen {
         place: &dyn Fn(usize) -> String,
         numbers: impl FnOnce() -> Vec<f32>,
     ) -> Option<String> {
-        if self.count < FEW {
-            return None;
-        }
-        let (low, high) = (self.low.value, -self.high.value);
+        self.odd_reading(column, place, numbers).or_else(|| self.lost_digits(column))
+    }
+
+    /// Returns least and greatest number, where there are enough to make a picture.
+    fn ends(&self) -> Option<(f32, f32)> {
+        (self.count >= FEW).then_some((self.low.value, -self.high.value))
+    }
+
+    /// As [`Screen::remark`], of numbers that are all equal, or are far larger than they differ.
+    fn lost_digits(&self, column: &str) -> Option<String> {
+        let (low, high) = self.ends()?;
         if low == high {
             let advice = if low.abs() > EXACT { LOST } else { "it says nothing; leave it out" };
             return Some(format!("warning: {column} is {low} in all of {} rows: {advice}", self.count));
         }
         let is_lost = low.abs().max(high.abs()) > EXACT / 1000.0 * (high - low);
-        let lost = || is_lost.then(|| format!("warning: {column} lies from {low} to {high}: {LOST}"));
-        self.odd_reading(column, place, numbers).or_else(lost)
+        is_lost.then(|| format!("warning: {column} lies from {low} to {high}: {LOST}"))
     }
 
     /// As [`Screen::remark`], of numbers that stand for no reading.
@@ -81,10 +87,7 @@ impl Screen {
         place: &dyn Fn(usize) -> String,
         numbers: impl FnOnce() -> Vec<f32>,
     ) -> Option<String> {
-        if self.count < FEW {
-            return None;
-        }
-        let (low, high) = (self.low.value, -self.high.value);
+        let (low, high) = self.ends()?;
         let candidates = [(self.low, low, self.low.next, high), (self.high, high, low, -self.high.next)];
         let apart = candidates.into_iter().filter_map(|(end, value, from, to)| {
             // The other end may be another such reading.

@@ -67,6 +67,7 @@ fn samples(
 /// Holds answers against the first rows of an array.
 fn compare(name: &str, known: &Array, answers: &[f32], rows: usize) -> Result<()> {
     let (width, all) = (known.row_len(), known.rows());
+    ensure!(rows > 0 && width > 0, "{name}: has shape {:?}: there is no answer to compare", known.shape);
     ensure!(answers.len() == rows * width, "{name}: has {width} answers a sample, the network gives another number");
     known.refuse_non_finite(name)?;
     let scale = known.values.iter().fold(1.0f32, |scale, x| scale.max(x.abs()));
@@ -114,6 +115,11 @@ mod tests {
             assert!(text.contains(expected), "{text}");
         }
         assert!(compare("y.npy", &known, &[1.0; 3], 3).is_err());
+        for shape in [vec![0, 2], vec![3, 0], vec![0]] {
+            let none = Array::new(shape, Vec::new())?;
+            let text = format!("{:#}", compare("y.npy", &none, &[], none.rows()).err().context("it was taken")?);
+            assert!(text.contains("there is no answer to compare"), "{text}");
+        }
         Ok(())
     }
 }

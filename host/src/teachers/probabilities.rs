@@ -22,6 +22,36 @@ pub(super) fn recognize(target: &Target, answers: &[f32]) -> Option<Ending> {
     Some(if target.kind == HeadKind::Class && sum { Ending::Softmax } else { Ending::Sigmoid })
 }
 
+/// What answers look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Too few to say, or of a head of numbers.
+    Unknown,
+    Logits,
+    Probabilities(Ending),
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "either",
+            Self::Logits => "logits",
+            Self::Probabilities(Ending::Softmax) => "probabilities that sum to 1",
+            Self::Probabilities(Ending::Sigmoid) => "probabilities of single labels",
+        })
+    }
+}
+
+/// Returns what some answers look like; a single one that is no probability shows that they are logits.
+pub(super) fn kind_of(target: &Target, answers: &[f32]) -> Kind {
+    let numbers = matches!(target.kind, HeadKind::Regression | HeadKind::Reconstruction);
+    match recognize(target, answers) {
+        Some(ending) => Kind::Probabilities(ending),
+        None if !numbers && answers.iter().any(|answer| !(0.0..=1.0).contains(answer)) => Kind::Logits,
+        None => Kind::Unknown,
+    }
+}
+
 /// Turns probabilities into logits: the logarithm of those of classes, the log-odds of those of labels.
 pub(super) fn undo(ending: Ending, answers: &mut [f32]) {
     for answer in answers {

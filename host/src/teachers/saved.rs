@@ -16,6 +16,8 @@ pub struct Saved {
     pub key: String,
     /// For each head its width, and the values of each sample from the first on.
     heads: Vec<(usize, Vec<f32>)>,
+    /// For each head the files of the samples before the test part and of the test part, and where the second begins.
+    parts: Vec<[(String, usize); 2]>,
 }
 
 impl Saved {
@@ -29,7 +31,7 @@ impl Saved {
     /// When a file is missing or broken, has another number of rows or of columns, or holds what is not finite.
     pub(super) fn read(how: &recipe::Net, data: &Dataset, folder: &Path, heads: &[usize]) -> Result<Self> {
         let labelled = data.test_from.unwrap_or(data.len());
-        let mut all = Vec::new();
+        let (mut all, mut parts) = (Vec::new(), Vec::new());
         let mut hashes = Vec::new();
         for &head in heads {
             let target = &data.targets[head];
@@ -63,25 +65,40 @@ impl Saved {
                     format!(" without the test part, or {} with it", data.len())
                 }
             );
-            if let Some(reference) = how.test_logits.get(&target.name) {
-                let (rows, more) = read(reference)?;
-                let expected = data.len() - labelled;
+            let test = how.test_logits.get(&target.name);
+            if let Some(test) = test {
                 ensure!(
-                    values.len() == labelled * target.outputs && rows == expected,
-                    "{reference}: has logits of {rows} samples, the test part has {expected}"
+                    labelled < data.len(),
+                    "[teacher] test_logits = {test:?}: the data have no test part of their own: leave it out"
+                );
+                ensure!(
+                    rows == labelled,
+                    "[teacher] test_logits = {test:?}: {reference} has the test part already, {rows} samples in all: leave one \
+                     of them out"
+                );
+                let (rows, more) = read(test)?;
+                let expected = data.len() - labelled;
+                let unlabelled = if expected > data.splits.test.len() { " with data.unlabelled" } else { "" };
+                ensure!(
+                    rows == expected,
+                    "{test}: has logits of {rows} samples, the test part has {expected}{unlabelled}"
                 );
                 values.extend(more);
             }
+            parts.push([(reference.clone(), 0), (test.unwrap_or(reference).clone(), labelled * target.outputs)]);
             all.push((target.outputs, values));
         }
         let key = json!([hashes, heads, how.logits, how.test_logits, how.outputs]).to_string();
         let key = crate::support::files::hex(&Sha256::digest(key));
-        Ok(Self { key, heads: all })
+        Ok(Self { key, heads: all, parts })
     }
 
-    /// Returns all that was saved of each head.
-    pub(super) fn values(&self) -> impl Iterator<Item = &[f32]> {
-        self.heads.iter().map(|(_, values)| values.as_slice())
+    /// Returns what was saved of each head before the test part and of the test part, each with its file; the second may be empty.
+    pub(super) fn parts(&self) -> impl Iterator<Item = [(&str, &[f32]); 2]> {
+        self.heads.iter().zip(&self.parts).map(|((_, values), [(train, _), (test, start)])| {
+            let (before, after) = values.split_at((*start).min(values.len()));
+            [(train.as_str(), before), (test.as_str(), after)]
+        })
     }
 
     /// Returns the logits of each head for some samples, or nothing when one was not saved.

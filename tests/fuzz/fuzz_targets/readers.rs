@@ -21,48 +21,29 @@ mod support {
     }
 }
 
-#[path = "../../../host/src/data"]
-mod data {
-    pub(crate) mod array;
-    pub(crate) mod screen;
-
-    pub(crate) mod readers {
-        pub(crate) mod csv;
-        pub(crate) mod npy;
-        pub(crate) mod wav;
-    }
-
-    pub(crate) use array::Array;
+#[path = "../../../host/src"]
+mod host {
+    pub(crate) mod domain;
+    pub(crate) mod tables;
 }
 
-mod facts {
-    pub(crate) fn is_missing(text: &str) -> bool {
-        ["", "na", "n/a", "nan", "null"].iter().any(|word| word.eq_ignore_ascii_case(text))
-    }
+#[path = "../../../host/src/data/readers"]
+mod readers {
+    pub(crate) mod npy;
+    pub(crate) mod wav;
 }
 
-mod recipe {
-    /// The keys of `[data]` that say how a table is written.
-    #[derive(Default)]
-    pub(crate) struct Data {
-        pub(crate) delimiter: Option<String>,
-        pub(crate) decimal: Option<String>,
-        pub(crate) encoding: Option<String>,
-        pub(crate) comment: Option<String>,
-        pub(crate) skip: Vec<u64>,
-        pub(crate) missing: Vec<String>,
-    }
-}
+pub(crate) use host::{domain, tables};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let Some((&choice, bytes)) = bytes.split_first() else { return };
     match choice % 8 {
         0 => {
-            let _ = data::readers::npy::read(&written("x.npy", bytes), None);
+            let _ = readers::npy::read(&written("x.npy", bytes), None);
         }
         1 => {
-            let _ = data::readers::npy::read(&written("x.npz", bytes), None);
-            let _ = data::readers::npy::read(&written("x.npz", bytes), Some("x"));
+            let _ = readers::npy::read(&written("x.npz", bytes), None);
+            let _ = readers::npy::read(&written("x.npz", bytes), Some("x"));
         }
         2 => wav(bytes),
         _ => table(choice / 8, bytes),
@@ -70,24 +51,38 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
 });
 
 fn wav(bytes: &[u8]) {
-    if let Ok(wav) = data::readers::wav::Wav::open(&written("x.wav", bytes)) {
+    if let Ok(wav) = readers::wav::Wav::open(&written("x.wav", bytes)) {
         let _ = wav.samples();
     }
 }
 
 /// Reads a table and all its columns in each way.
 fn table(keys: u8, bytes: &[u8]) {
-    let some = |bit: u8, text: &str| (keys & bit != 0).then(|| text.to_string());
-    let keys = recipe::Data {
-        delimiter: some(1, ";"),
-        decimal: some(2, ","),
-        encoding: some(4, "windows-1252"),
-        comment: some(8, "#"),
-        skip: if keys & 16 != 0 { vec![2] } else { Vec::new() },
-        missing: some(16, "?").into_iter().collect(),
+    let has = |bit: u8| keys & bit != 0;
+    let mut dialect = tables::Dialect::default();
+    let set = |dialect: &mut tables::Dialect| -> anyhow::Result<()> {
+        if has(1) {
+            dialect.delimit(";")?;
+        }
+        if has(2) {
+            dialect.point(",")?;
+        }
+        if has(4) {
+            dialect.encode("windows-1252")?;
+        }
+        if has(8) {
+            dialect.comment("#")?;
+        }
+        if has(16) {
+            dialect.skip_lines(&[2])?;
+            dialect.missing.push("?".into());
+        }
+        Ok(())
     };
-    let Ok(dialect) = data::readers::csv::Dialect::of(&keys) else { return };
-    let Ok(table) = data::readers::csv::Table::read(&written("x.csv", bytes), &dialect) else { return };
+    if set(&mut dialect).is_err() {
+        return;
+    }
+    let Ok(table) = tables::Table::read(&written("x.csv", bytes), &dialect) else { return };
     for name in table.columns() {
         if let Ok(column) = table.column(name) {
             let texts = column.texts().len();

@@ -118,7 +118,7 @@ fn listen(student: &Student<'_>, bytes: &[u8]) {
         frames.flat_map(|frame| frame.chunks(2)).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
     let heard = |piece: usize| {
         let (mut memory, mut arena) = (vec![7; signal.words as usize], vec![7; student.model().arena_bytes()]);
-        let mut stream = Stream::new(student, &mut memory, &mut arena).expect("the memory is large enough");
+        let mut stream = Stream::new(*student.model(), &mut memory, &mut arena).expect("the memory is large enough");
         let mut answers = Vec::new();
         for piece in samples.chunks(piece * usize::from(signal.channels)) {
             let mut rest = piece;

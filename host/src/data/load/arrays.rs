@@ -10,10 +10,12 @@ use super::{MOST_CLASSES, Raw, channels_last, fingerprint};
 use crate::data::readers::idx;
 use crate::data::readers::npy;
 use crate::data::readers::safetensors;
+use crate::domain::array::check_axes;
 use crate::domain::{Array, HeadKind};
 use crate::facts::GivenFact;
 use crate::recipe::{Arrays, Head, Recipe};
 use crate::support::files;
+use crate::support::progress::say;
 
 pub(super) fn from_arrays(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let train = recipe.data.train.as_ref().context("data.train is missing")?;
@@ -40,6 +42,10 @@ pub(super) fn from_arrays(recipe: &Recipe, folder: &Path) -> Result<Raw> {
         train.input,
         part.inputs.row_len()
     );
+    check_axes(sample_shape, shape, &train.input)?;
+    if recipe.input.shape.is_empty() {
+        remark(&train.input, sample_shape).iter().for_each(|remark| say(remark));
+    }
     let targets = recipe
         .heads
         .iter()
@@ -78,6 +84,7 @@ impl Part {
         ensure!(!inputs.shape.is_empty(), "data.unlabelled = {reference:?}: holds a single number, expected samples");
         inputs.refuse_non_finite(reference)?;
         let rows = inputs.rows();
+        ensure!(rows > 0, "data.unlabelled = {reference:?}: holds no sample");
         let nothing = |like: &Array| {
             let shape = std::iter::once(rows).chain(like.shape.iter().skip(1).copied()).collect();
             Array { shape, values: vec![f32::NAN; rows * like.row_len()] }
@@ -158,6 +165,20 @@ pub fn member_of<'a>(folder: &Path, reference: &'a str) -> (&'a str, Option<&'a 
     }
 }
 
+/// Returns how the axes of samples are taken that no `input.shape` describes, and whether they look like another order.
+fn remark(file: &str, shape: &[usize]) -> Option<String> {
+    let &[height, width, channels] = shape else { return None };
+    let taken =
+        format!("{file}: a sample of {shape:?} is taken as height {height}, width {width}, channels {channels}");
+    let channels_first = (2..=4).contains(&height) && channels > 4 || height == 1 && width == channels && width > 4;
+    Some(match channels_first {
+        true => format!(
+            "warning: {taken}: with channels first, transpose it with np.moveaxis(x, 1, -1), else say input.shape = {shape:?}"
+        ),
+        false => taken,
+    })
+}
+
 fn target_from_array(head: &Head, mut array: Array, labelled: usize, file: &str) -> Result<Target> {
     let width = array.row_len();
     if head.partial {
@@ -211,5 +232,20 @@ fn target_from_array(head: &Head, mut array: Array, labelled: usize, file: &str)
         HeadKind::Regression | HeadKind::Reconstruction => {
             Ok(Target::new(head, width, head.labels.clone(), array.values))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_that_nothing_describes_are_printed() {
+        for (shape, warns) in [([3, 32, 32], true), ([1, 28, 28], true), ([32, 32, 3], false), ([1, 98, 40], false)] {
+            let remark = remark("x.npy", &shape).unwrap();
+            assert!(remark.contains(&format!("height {}, width {}", shape[0], shape[1])), "{remark}");
+            assert_eq!(remark.starts_with("warning"), warns, "{remark}");
+        }
+        assert_eq!(remark("x.npy", &[28, 28]), None);
     }
 }

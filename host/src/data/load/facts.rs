@@ -8,7 +8,7 @@ use crate::facts::{Fact, GivenFact, Value};
 use crate::recipe::Recipe;
 use crate::support::files;
 use crate::support::progress::say;
-use crate::support::suggest::did_you_mean;
+use crate::support::suggest::{did_you_mean, spelling_warnings};
 use crate::tables::{Column, Dialect, Table};
 
 /// Where facts are looked for.
@@ -35,6 +35,11 @@ pub(super) fn from_column(fact: &Fact, column: Column<'_>, rows: Option<&[usize]
             return GivenFact::read(fact, &cells, |sample| column.place(rows[sample]));
         }
     };
+    if fact.kind.is_category() {
+        let own = cells.iter().map(|cell| &**cell).filter(|cell| !column.is_missing(cell));
+        let what = format!("{}: values of fact {:?}", column.full_name(), fact.name);
+        spelling_warnings(&what, own, fact.values.iter().map(String::as_str)).iter().for_each(|warning| say(warning));
+    }
     if is_number {
         let numbers: Vec<f32> = given.column.iter().map(|value| value.unwrap_or(f32::NAN)).collect();
         column.remark(&numbers).iter().for_each(|remark| say(remark));
@@ -76,6 +81,8 @@ impl Source<'_> {
     fn beside(&self, fact: &Fact, path: &Path) -> Result<GivenFact> {
         let table = Table::read(path, self.dialect).with_context(|| format!("fact {:?}", fact.name))?;
         let column = table.column(fact.column.as_ref().unwrap_or(&fact.name))?;
+        let joined = fact.key.as_ref().map_or("row by row, in their order".into(), |key| format!("by {key:?}"));
+        say(&format!("{}: fact {:?} is column {:?}, joined {joined}", path.display(), fact.name, column.name()));
         let Some(key) = &fact.key else {
             ensure!(
                 table.rows() == self.samples,

@@ -223,7 +223,7 @@ pub(super) fn from_simulator(
     let settle = how.settle.as_ref().map_or(Ok(0), |span| span.samples("signal.settle", how.rate))?;
     let values = settle + length;
     check_product("data.samples x signal.length + settle", &[count, values], MADE_VALUES)?;
-    let mut windows = bearing::vibrations(count, seed, settings, values);
+    let mut windows = bearing::vibrations(count, seed, settings, values)?;
     let vibration = std::mem::take(&mut windows.samples);
     let scale = 32_768.0 / full_scale as f32;
     let recordings = vibration.chunks_exact(values).enumerate().map(|(index, vibration)| Recording {

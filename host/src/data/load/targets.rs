@@ -9,7 +9,7 @@ use super::MOST_CLASSES;
 use crate::domain::HeadKind;
 use crate::recipe::Head;
 use crate::support::progress::say;
-use crate::support::suggest::{listed, shortened};
+use crate::support::suggest::{listed, shortened, spelling_warnings};
 use crate::tables::{Column, Table};
 
 pub(super) fn target_from_columns(table: &Table, head: &Head) -> Result<Target> {
@@ -36,12 +36,26 @@ pub(super) fn target_from_columns(table: &Table, head: &Head) -> Result<Target> 
             column.name(),
             labels.len()
         );
+        let is_fraction = |label: &String| label.parse::<f32>().is_ok_and(|number| number.fract() != 0.0);
+        if of_data && labels.iter().filter(|label| is_fraction(label)).count() > MANY_FRACTIONS {
+            say(&format!(
+                "warning: {}: head {:?} has {} classes that are numbers such as {}: kind = \"regression\" answers numbers",
+                column.full_name(),
+                head.name,
+                labels.len(),
+                labels[0]
+            ));
+        }
         let places: BTreeMap<&str, usize> =
             labels.iter().enumerate().rev().map(|(class, label)| (label.as_str(), class)).collect();
         let class_of = |text: &str| {
             let same = |label: &String| truth(text).is_some_and(|truth_of| truth(label) == Some(truth_of));
             places.get(text).copied().or_else(|| labels.iter().position(same))
         };
+        // Cells that count as one class in spite of their spellings, True and TRUE, need no word.
+        let own = texts.iter().filter(|text| truth(text).is_none() && !column.is_missing(text)).copied();
+        let what = format!("{}: classes of head {:?}", column.full_name(), head.name);
+        spelling_warnings(&what, own, head.labels.iter().map(String::as_str)).iter().for_each(|warning| say(warning));
         let mut values = Vec::with_capacity(texts.len());
         for (row, text) in texts.iter().enumerate() {
             let class = class_of(text);
@@ -144,3 +158,6 @@ fn truth(text: &str) -> Option<bool> {
         _ => None,
     }
 }
+
+/// More classes than that with digits behind the point are measurements.
+const MANY_FRACTIONS: usize = 20;

@@ -32,7 +32,7 @@ pub(super) fn array_of(texts: &[&str], length: Option<usize>, place: impl Fn(usi
 
 pub(super) fn from_commands(recipe: &Recipe, folder: &Path) -> Result<Raw> {
     let samples = recipe.data.samples.context("data.samples is missing")?;
-    let commands = commands::generate(samples, recipe.data.seed);
+    let commands = commands::generate(samples, recipe.data.seed)?;
     let texts: Vec<&str> = commands.iter().map(|command| command.text.as_str()).collect();
     let inputs = array_of(&texts, recipe.input.length, |sample| format!("command {sample}"))?;
     let source = Source { folder, samples, table: None, dialect: &recipe.data.dialect()?.beside() };

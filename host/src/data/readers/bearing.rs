@@ -38,10 +38,13 @@
 
 use std::f64::consts::PI;
 
+use anyhow::Result;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
+
+use crate::support::progress::check_stopped;
 
 /// The classes by their index.
 pub const CLASSES: [&str; 4] = ["healthy", "inner", "outer", "ball"];
@@ -155,7 +158,11 @@ pub struct Windows {
 /// Returns the spectra of windows, as many of each class as of any other.
 ///
 /// Window i depends on the seed and i alone, so that any number of threads gives the same bytes.
-pub fn simulate(count: usize, seed: u64, settings: &Settings) -> Windows {
+///
+/// # Errors
+///
+/// When the work was stopped.
+pub fn simulate(count: usize, seed: u64, settings: &Settings) -> Result<Windows> {
     let values = (settings.window + SETTLING) * DECIMATION;
     all(count, seed, settings, values, |vibration| spectrum(&demodulate(&vibration)))
 }
@@ -163,7 +170,11 @@ pub fn simulate(count: usize, seed: u64, settings: &Settings) -> Windows {
 /// Returns the vibration itself, so many values of it at [`RATE_HZ`] for each window, in g.
 ///
 /// With the values that the sensor needs, `(window + 64) * 16`, the machines are those of [`simulate`].
-pub fn vibrations(count: usize, seed: u64, settings: &Settings, values: usize) -> Windows {
+///
+/// # Errors
+///
+/// When the work was stopped.
+pub fn vibrations(count: usize, seed: u64, settings: &Settings, values: usize) -> Result<Windows> {
     all(count, seed, settings, values, |vibration| vibration.into_iter().map(|g| g as f32).collect())
 }
 
@@ -173,9 +184,12 @@ fn all(
     settings: &Settings,
     values: usize,
     sensor: impl Fn(Vec<f64>) -> Vec<f32> + Sync,
-) -> Windows {
-    let windows: Vec<Window> =
-        (0..count).into_par_iter().map(|index| Window::simulate(index, seed, settings, values, &sensor)).collect();
+) -> Result<Windows> {
+    let window = |index| {
+        check_stopped()?;
+        Ok(Window::simulate(index, seed, settings, values, &sensor))
+    };
+    let windows: Vec<Window> = (0..count).into_par_iter().map(window).collect::<Result<_>>()?;
     let mut all = Windows {
         samples: Vec::with_capacity(windows.iter().map(|window| window.samples.len()).sum()),
         class: vec![],
@@ -192,7 +206,7 @@ fn all(
         all.severity.push(window.severity as f32);
         all.pulse_hz.push(window.pulse_hz.map(|hz| hz as f32));
     }
-    all
+    Ok(all)
 }
 
 struct Window {
@@ -393,10 +407,10 @@ mod tests {
     #[test]
     fn same_seed_gives_the_same_bytes_and_a_window_does_not_depend_on_the_count() {
         let settings = Settings::default();
-        let few = simulate(8, 5, &settings);
-        assert_eq!(few, simulate(8, 5, &settings));
-        assert_ne!(few.samples, simulate(8, 6, &settings).samples);
-        assert_eq!(simulate(40, 5, &settings).samples[..few.samples.len()], few.samples);
+        let few = simulate(8, 5, &settings).unwrap();
+        assert_eq!(few, simulate(8, 5, &settings).unwrap());
+        assert_ne!(few.samples, simulate(8, 6, &settings).unwrap().samples);
+        assert_eq!(simulate(40, 5, &settings).unwrap().samples[..few.samples.len()], few.samples);
         assert!(few.samples.iter().all(|x| x.is_finite()));
     }
 
@@ -420,7 +434,7 @@ mod tests {
             slip: 0.001,
             ..Settings::default()
         };
-        let windows = simulate(40, 1, &settings);
+        let windows = simulate(40, 1, &settings).unwrap();
         for (index, lines) in windows.samples.chunks_exact(512).enumerate() {
             let bearing = &BEARINGS[windows.bearing[index]];
             let shaft_hz = f64::from(windows.rpm[index]) / 60.0;

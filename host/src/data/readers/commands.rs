@@ -8,10 +8,12 @@
 
 use std::collections::BTreeSet;
 
+use anyhow::Result;
 use rand::Rng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
+use crate::support::progress::check_stopped;
 use crate::support::random;
 
 /// The intents by their index; the first five belong to the kinds of names in [`FEATURES`].
@@ -33,10 +35,18 @@ pub struct Command {
 }
 
 /// Returns some commands.
-pub fn generate(count: usize, seed: u64) -> Vec<Command> {
+///
+/// # Errors
+///
+/// When the work was stopped.
+pub fn generate(count: usize, seed: u64) -> Result<Vec<Command>> {
     let names = names(seed);
     let mut random = random::stream(seed, "commands");
-    (0..count).map(|_| command(&names, &mut random)).collect()
+    let next = |_| {
+        check_stopped()?;
+        Ok(command(&names, &mut random))
+    };
+    (0..count).map(next).collect()
 }
 
 /// Returns the names that are known, with what each is.
@@ -175,9 +185,9 @@ mod tests {
 
     #[test]
     fn commands_are_the_same_for_a_seed_and_hold_every_intent() {
-        let commands = generate(500, 3);
-        assert_eq!(commands, generate(500, 3));
-        assert_ne!(commands, generate(500, 4));
+        let commands = generate(500, 3).unwrap();
+        assert_eq!(commands, generate(500, 3).unwrap());
+        assert_ne!(commands, generate(500, 4).unwrap());
         assert!((0..INTENTS.len()).all(|intent| commands.iter().any(|command| command.intent == intent)));
         assert!(commands.iter().all(|command| command.text.len() <= 64 && !command.text.is_empty()));
     }

@@ -10,7 +10,6 @@ use sha2::{Digest, Sha256};
 
 use super::Run;
 use super::stage::Stage;
-use crate::domain::limits::{COMPUTED_VALUES, check_product};
 use crate::facts::Audience;
 use crate::losses::{Objective, Soft};
 use crate::metrics::{self, HeadMetrics};
@@ -162,11 +161,7 @@ impl<'a> Run<'a> {
         let longest = learners.chain([recipe.student.epochs, recipe.quantize.aware_epochs]).max();
         let views = data.views(longest.unwrap_or(1));
         let outputs = data.targets.iter().map(|target| target.outputs).sum();
-        check_product(
-            "views (augment.views, epochs) x samples x outputs",
-            &[views, data.len(), outputs],
-            COMPUTED_VALUES,
-        )?;
+        recipe.check_answers(views, data.len(), outputs)?;
         let keys: Vec<&str> = teachers.iter().map(|teacher| teacher.key.as_str()).collect();
         let train = &data.splits.train;
         let key = json!([

@@ -85,7 +85,7 @@ pub struct Shown {
     pub input: Vec<f32>,
     /// The facts that are set, in the order of the model.
     pub facts: Vec<Option<f32>>,
-    /// Where it comes from, where the data say so: a recording, and the second in it.
+    /// Where it comes from, as [`Dataset::place`] gives it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub place: Option<String>,
     /// Whether the first head is wrong about it.
@@ -275,14 +275,7 @@ fn shown(data: &Dataset, samples: &[usize], said: &Said<'_>, student: &[Vec<f32>
             index: sample,
             input: data.input(sample).to_vec(),
             facts: if with_facts { data.facts_of(sample).collect() } else { Vec::new() },
-            place: data.signal.as_ref().and_then(|(_, clips)| {
-                let &(recording, start) = clips.cuts.get(sample)?;
-                let path = &clips.recordings.get(recording)?.path;
-                // The folder of the data is nobody else's business.
-                let parts: Vec<_> = path.iter().rev().take(2).map(|part| part.to_string_lossy()).collect();
-                let name: Vec<&str> = parts.iter().rev().map(AsRef::as_ref).collect();
-                Some(format!("{}, {:.3} s", name.join("/"), start as f64 / clips.rate))
-            }),
+            place: data.place(sample),
             is_wrong: mistakes[place].is_some(),
             alike,
             truth: data.targets.iter().map(|target| target.row(sample).iter().map(|&y| known(y)).collect()).collect(),
