@@ -354,10 +354,11 @@ fn tensors_that_live_together_and_overlap_are_refused() {
     assert!(overlaps >= 5, "{overlaps} overlaps were found");
 }
 
-/// Every output that begins within its input is as close as it may be: four bytes closer it is refused as an overlap.
+/// An output that begins within its input is as close as its window allows: four bytes closer it is refused as an overlap with its
+/// input. Few have room left there, since a later tensor is in the way.
 #[test]
 fn outputs_closer_to_their_inputs_than_their_windows_allow_are_refused() {
-    let mut shared = 0;
+    let (mut close, mut crowded) = (0, 0);
     for seed in 0..200 {
         let bytes = models::random(seed);
         let model = Model::parse(&bytes).unwrap();
@@ -375,17 +376,19 @@ fn outputs_closer_to_their_inputs_than_their_windows_allow_are_refused() {
             if apart || from.last_use != output - sources || to.offset == from.offset {
                 continue;
             }
-            shared += 1;
             let closer = if to.offset < from.offset { to.offset + 4 } else { to.offset - 4 };
             let mut other = bytes.clone();
             other[places + 20 * usize::from(output)..][..4].copy_from_slice(&closer.to_le_bytes());
-            let error = Model::parse(&with_checksum(other)).unwrap_err();
-            let expected = ParseError::Tensor(output, Defect::Overlap);
-            assert_eq!(error, expected, "seed {seed}, operator {}", output - sources);
+            // Of two tensors that overlap, the error names the later one.
+            match Model::parse(&with_checksum(other)) {
+                Err(ParseError::Tensor(index, Defect::Overlap)) if index == output => close += 1,
+                Err(ParseError::Tensor(index, Defect::Overlap)) if index > output => crowded += 1,
+                other => panic!("seed {seed}, operator {}: {other:?}", output - sources),
+            }
         }
     }
-    println!("outputs: {shared}");
-    assert!(shared > 100, "only {shared} outputs begin within their inputs");
+    println!("outputs: {close} as close as they may be, {crowded} with another tensor in the way");
+    assert!(close > 100 && crowded * 10 < close, "{close} are as close as they may be, {crowded} are not");
 }
 
 #[test]
