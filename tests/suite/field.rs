@@ -94,7 +94,7 @@ fn board_takes_what_is_signed_good_and_newer_and_keeps_its_model_otherwise() {
         assert_eq!(after.checksum, checksum(&first), "{what} runs");
     };
     let mut unsigned = models::text();
-    unsigned[60..64].copy_from_slice(&9u32.to_le_bytes());
+    unsigned[68..72].copy_from_slice(&9u32.to_le_bytes());
     refused(&mut link, &with_checksum(unsigned), "an unsigned model");
     refused(&mut link, &trust::signed_by([1; 32], &models::text(), 9), "a model of another key");
     let mut changed = signed(9);

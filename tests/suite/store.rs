@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 /// Returns a model that reproduces its self-test, or one that is right in all but that.
 fn model(revision: u32, is_good: bool) -> Vec<u8> {
     let mut bytes = models::text();
-    bytes[60..64].copy_from_slice(&revision.to_le_bytes());
+    bytes[68..72].copy_from_slice(&revision.to_le_bytes());
     if !is_good {
         // The checksum of the last operator, behind which a padding of less than four bytes and the file's own stand.
         let place = bytes.len() - 8;
