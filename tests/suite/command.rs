@@ -1,5 +1,6 @@
 //! The command line: results, JSON, exit status, and what it says of bad input. A failure leaves no half-written output.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -410,21 +411,49 @@ fn failure_to_write_leaves_the_old_student_as_it_was() {
     fails(folder, &["distill", "r.toml", "--out", "out"], &["--out: out is a file, expected a folder"]);
     assert_eq!(fs::read_to_string(folder.join("out")).unwrap(), "in the way");
 
-    // /dev/full takes nothing: a run folder on a full disk, as far as a test can have one without privileges, is a place
-    // where files cannot be made.
-    if Path::new("/proc/self").exists() {
-        fails(folder, &["distill", "r.toml", "--out", "/proc/attar"], &["cannot write /proc/attar"]);
-    }
-    let inside = folder.join("run");
-    fs::create_dir(&inside).unwrap();
-    fs::create_dir(inside.join("student.attar")).unwrap();
-    fails(folder, &["distill", "r.toml", "--out", "run"], &["cannot write", "student.attar"]);
-    let litter: Vec<_> = fs::read_dir(&inside)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.starts_with(".attar-"))
-        .collect();
-    assert!(litter.is_empty(), "{litter:?}");
+    // A finished run whose student is larger than any file may get in the next one, and no other file is that changes.
+    fs::write(folder.join("r.toml"), crate::toys::SMALL.replace("[4, 6, 6]", "[16, 32, 48]")).unwrap();
+    let output = in_folder(folder, &["distill", "r.toml", "--out", "run"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let student = folder.join("run/student.attar");
+    let names = || -> BTreeSet<_> {
+        fs::read_dir(folder.join("run"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    };
+    let (old, before) = (fs::read(&student).unwrap(), names());
+    assert!(old.len() > 4096, "{} bytes", old.len());
+    // Another vector for the self-test is another student. The limit is in blocks of 512 or 1,024 bytes, and a write beyond it
+    // fails as on a full disk, where the signal is ignored.
+    let limited = |limit: &str| {
+        Command::new("sh")
+            .args(["-c", &format!("trap '' XFSZ; ulimit -f {limit}; exec \"$@\""), "sh"])
+            .arg(attar().get_program())
+            .args(["distill", "r.toml", "--out", "run", "--set", "quantize.tests=3"])
+            .current_dir(folder)
+            .output()
+            .unwrap()
+    };
+    let output = limited("4");
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("cannot write run/student.attar: File too large"), "{error}");
+    assert!(fs::read(&student).unwrap() == old, "the old student is another one");
+    assert_eq!(names(), before, "litter");
+    // The control: the same command without the limit writes another student.
+    let output = limited("unlimited");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(fs::read(&student).unwrap() != old, "the new student is the old one");
+}
+
+#[test]
+fn folder_in_the_place_of_the_student_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("r.toml"), crate::toys::SMALL).unwrap();
+    fs::create_dir_all(folder.join("run/student.attar")).unwrap();
+    fails(folder, &["distill", "r.toml", "--out", "run"], &["cannot write", "student.attar", "it is a folder"]);
 }
 
 #[test]

@@ -46,7 +46,8 @@ fn comparison_sees_one_changed_weight() {
     assert_ne!(model.run(&input, &[50; 24]).last(), other.run(&input, &[50; 24]).last());
 }
 
-fn compare_all_tensors(bytes: &[u8], seed: u64) {
+/// Runs a model four times and holds every tensor against the specification, right after the operator that writes it.
+pub(crate) fn compare_all_tensors(bytes: &[u8], seed: u64) {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let student = Student::parse(bytes).unwrap();
     let model = *student.model();
