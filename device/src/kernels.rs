@@ -13,7 +13,7 @@
 //! | depthwise convolution | `depthwise` | `depthwise` | `depthwise_tiles`, its `three_by_three` on `dsp`, and the core's file |
 //! | pools | `average_pool`, `max_pool` | the same | the same |
 //! | addition, multiplication | `add`, `multiply` over `pair` | the same | the same |
-//! | the others | `bag`, `concat`, `delay`, `table` | the same | the same |
+//! | the others | `bag`, `concat`, `delay`, `table`, `upsample` | the same | the same |
 //!
 //! | core | sums | layout of a patch | end of a sum |
 //! |---|---|---|---|
@@ -68,6 +68,7 @@ mod table;
 mod thumb1;
 #[cfg(thumb2)]
 mod thumb2;
+mod upsample;
 mod window;
 
 /// The kernels of the core that this is built for.
@@ -103,6 +104,7 @@ pub(crate) use multiply::multiply;
 pub(crate) use pair::Pair;
 pub(crate) use pixel_context::{PixelContext, Place};
 pub(crate) use table::{table, table_over};
+pub(crate) use upsample::upsample;
 
 use attar_shared::{AddConstants, Clamp, Requantization, Shape};
 

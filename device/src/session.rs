@@ -343,6 +343,13 @@ impl<'a, const PARTS: u128> Session<'a, PARTS> {
                     unreachable_in_checked_model!()
                 }
             }
+            Parameters::Upsample if has(Kind::Upsample) => {
+                if let Ok([values, places]) = self.arena.get_disjoint_mut([range(&a), range(&out)]) {
+                    kernels::upsample(view(values, &a), view_mut(places, &out, operator));
+                } else {
+                    unreachable_in_checked_model!()
+                }
+            }
             Parameters::Concat if has(Kind::Concat) => {
                 let mut first = 0;
                 for &index in inputs {

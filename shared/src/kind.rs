@@ -28,6 +28,8 @@ macro_rules! operators {
             9 Delay "delay" delay,
             /// The mean of the rows that a text's n-grams choose.
             10 Bag "bag" bag (Bag<'a>),
+            /// Each pixel repeated along both axes, as often as the output is larger.
+            11 Upsample "upsample" upsample,
         }
     };
 }

@@ -331,7 +331,7 @@ impl Draw {
     /// Adds a layer of any kind that the shape allows.
     fn layer(&mut self, graph: &mut Builder, input: u16) -> u16 {
         let shape = graph.shape(input);
-        match self.0.random_range(0..11) {
+        match self.0.random_range(0..12) {
             0 | 1 => {
                 let (window, out) = self.window(shape);
                 let outputs = self.0.random_range(1..20);
@@ -380,6 +380,10 @@ impl Draw {
                 };
                 let clamp = self.clamp();
                 self.weighted(graph, Kind::Depthwise, input, shape.channels, Some(window), out, clamp, Some(branch))
+            }
+            11 => {
+                let times = [shape.height, shape.width].map(|len| self.0.random_range(1..=(12 / len).clamp(1, 3)));
+                self.upsample(graph, input, times)
             }
             5 => {
                 let (window, out) = self.window(shape);
@@ -554,6 +558,13 @@ impl Draw {
         let state = graph.push(Kind::Delay, &inputs, (shape, quantization), Clamp::ALL, None, (Vec::new(), 0));
         graph.hold(state);
         state
+    }
+
+    fn upsample(&mut self, graph: &mut Builder, input: u16, [rows, columns]: [u16; 2]) -> u16 {
+        let shape = graph.shape(input);
+        let larger = Shape { height: shape.height * rows, width: shape.width * columns, ..shape };
+        let output = (larger, graph.quantization(input));
+        graph.push(Kind::Upsample, &[input], output, Clamp::ALL, None, (Vec::new(), 0))
     }
 
     fn concat(&mut self, graph: &mut Builder, inputs: &[u16]) -> u16 {

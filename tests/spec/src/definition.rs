@@ -96,7 +96,7 @@ pub fn with_definition<R>(model: &Model<'_>, with: impl FnOnce(&Definition<'_>) 
                 Parameters::AveragePool(window, r) => (Some(window), parameters::average(r.multiplier, r.shift)),
                 Parameters::MaxPool(window) => (Some(window), Vec::new()),
                 Parameters::Table(table) => (None, table.to_vec()),
-                Parameters::Concat | Parameters::Delay => (None, Vec::new()),
+                Parameters::Concat | Parameters::Delay | Parameters::Upsample => (None, Vec::new()),
                 Parameters::Multiply(r) => (None, parameters::average(r.multiplier, r.shift)),
                 Parameters::Bag(bag) => {
                     let rows: Vec<i8> = bag.rows.iter().map(|row| row.cast_signed()).collect();

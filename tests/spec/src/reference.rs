@@ -156,6 +156,8 @@ pub enum Kind {
     Delay,
     /// The mean of the rows that the n-grams of a text choose.
     Bag(Bag),
+    /// The input's pixels, each repeated.
+    Upsample,
 }
 
 /// The parameters of a bag.

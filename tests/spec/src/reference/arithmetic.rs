@@ -40,6 +40,11 @@ impl Operator {
                             taps.iter().map(|[y, x]| first.at(*y, *x, c)).max().expect("a tap inside the input")
                         }
                         Kind::Table(entries) => i64::from(entries[usize::from(first.at(y, x, c) as u8)]),
+                        Kind::Upsample => {
+                            let (rows, columns) =
+                                (output.height / first.tensor.height, output.width / first.tensor.width);
+                            first.at(y / rows, x / columns, c)
+                        }
                         Kind::Concat => concat(&inputs, y, x, c),
                         Kind::Multiply { multiplier, shift } => {
                             let a = first.at(y, x, c) - i64::from(first.tensor.zero_point);
@@ -348,6 +353,12 @@ mod tests {
         ];
         let expected = [1, 8, 9, 3, 4, 2, 8, 9, 5, 6];
         assert_eq!(evaluate(operator(Kind::Concat), &inputs, tensor([1, 2, 5], 0)), expected);
+    }
+
+    #[test]
+    fn upsample_repeats_pixels() {
+        let inputs = [(tensor([1, 2, 1], 0), vec![3, 4])];
+        assert_eq!(evaluate(operator(Kind::Upsample), &inputs, tensor([2, 4, 1], 0)), [3, 3, 4, 4, 3, 3, 4, 4]);
     }
 
     fn evaluate(mut operator: Operator, inputs: &[(Tensor, Vec<i8>)], output: Tensor) -> Vec<i8> {

@@ -413,6 +413,7 @@ impl<'a> Reader<'a> {
             7 => Kind::Concat,
             8 => Kind::Multiply { multiplier: weights.i32()?, shift: weights.padded(1)?[0] },
             9 => Kind::Delay,
+            11 => Kind::Upsample,
             10 => {
                 let buckets = weights.length()?;
                 let [least, greatest, words, reserved] = [weights.u8()?, weights.u8()?, weights.u8()?, weights.u8()?];
@@ -662,10 +663,13 @@ mod tests {
         let sections = [&input, &facts, &heads, &operators, &tensors, &weights, &tests];
         let lens = sections.map(|section| section.len() as u32);
         let mut file = b"ATAR\x01\0\0\0".to_vec();
-        push(&mut file, &[64 + lens.iter().sum::<u32>() + 4, 12, 0b1000_0001, 4]);
-        file.extend([2, 0, 1, 1]);
+        let fact_set = 1 << 0 | 1 << (8 + 2);
+        // The kinds dense and concat, and behind them the form of dense.
+        push(&mut file, &[72 + lens.iter().sum::<u32>() + 4, 12, 0b1000_0001, 1 << 16, 0, fact_set, 4]);
         // 2 values of the input and 2 of the facts, 4 that the concat writes, 4 products.
-        push(&mut file, &[12, lens[0], lens[1], lens[2], lens[5], lens[6], 2, 1 << 0 | 1 << (8 + 2), 0]);
+        push(&mut file, &[12]);
+        file.extend([2, 0, 1, 1]);
+        push(&mut file, &[lens[0], lens[1], lens[2], lens[5], lens[6], 2, 0]);
         file.extend(sections.into_iter().flatten());
         let checksum = crc32(&file);
         push(&mut file, &[checksum]);
