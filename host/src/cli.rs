@@ -20,6 +20,7 @@ mod table;
 mod update;
 mod verify;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -133,7 +134,8 @@ pub(crate) fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let red = anstyle::AnsiColor::Red.on_default().bold();
-            anstream::eprintln!("{red}error:{red:#} {}", progress::plain(&format!("{error:#}")));
+            // The status says it too, where stderr is closed or full.
+            let _ = writeln!(anstream::stderr(), "{red}error:{red:#} {}", progress::plain(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

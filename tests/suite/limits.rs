@@ -350,3 +350,19 @@ fn reports_name_no_folders_of_the_user() {
     let said = text(&output.stdout);
     assert!(said.contains("takes the engine from") && said.contains("version = "), "{said}{}", text(&output.stderr));
 }
+
+/// A stderr that takes nothing, as a log on a full disk, ends no run and turns no error into a panic.
+#[test]
+fn full_stderr_changes_no_status() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("recipe.toml"), crate::toys::SMALL).unwrap();
+    let status = |arguments: &[&str]| {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let command = attar().args(arguments).current_dir(folder).stdout(Stdio::null()).stderr(full).status();
+        command.unwrap().code()
+    };
+    assert_eq!(status(&["inspect", "nothing.attar"]), Some(1));
+    assert_eq!(status(&["distill", "recipe.toml", "--out", "run"]), Some(0));
+    assert!(folder.join("run/student.attar").exists());
+}

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ pub fn stop_on_ctrl_c() -> Result<()> {
         if STOPPED.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
         }
-        eprintln!("stopping at the next good place; press Ctrl-C again to end at once");
+        say("stopping at the next good place; press Ctrl-C again to end at once");
     })?;
     Ok(())
 }
@@ -65,9 +66,9 @@ pub fn say_once(line: &str, of: &str) {
     }
 }
 
-/// Says a line on stderr.
+/// Prints a line on stderr. A stderr that is closed, or a log on a full disk, does not end the work.
 pub fn say(line: &str) {
-    eprintln!("{}", plain(line));
+    let _ = writeln!(io::stderr().lock(), "{}", plain(line));
 }
 
 /// Returns a text as a terminal may show it: names in models, data and recipes come from anywhere, and control characters in
@@ -136,7 +137,7 @@ impl Progress {
             self.last_line = Instant::now();
             let done = self.bar.position().max(1);
             let left = self.start.elapsed().as_secs_f64() * (self.total.saturating_sub(done)) as f64 / done as f64;
-            eprintln!("{}: {done}/{} ({left:.0} s left)", self.title, self.total);
+            say(&format!("{}: {done}/{} ({left:.0} s left)", self.title, self.total));
         }
     }
 
