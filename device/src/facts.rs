@@ -26,10 +26,17 @@ pub struct KnownFacts<'a, const PARTS: u128 = ALL_PARTS> {
     clamped: usize,
 }
 
-/// Which fact is meant: its name, or its index in the model.
-pub trait FactRef: Copy {
+/// A fact by its name, or by its index in the model. This trait is sealed.
+pub trait FactRef: Copy + sealed::Sealed {
     /// Returns the index of the fact in the model.
     fn index_in<const PARTS: u128>(self, model: &Model<'_, PARTS>) -> Option<usize>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+
+    impl Sealed for &str {}
+    impl Sealed for usize {}
 }
 
 impl FactRef for &str {

@@ -152,7 +152,7 @@ impl<'a, const PARTS: u128> FrontEnd<'a, PARTS> {
         }
         let mut state = state;
         for stage in signal.stages() {
-            let words = attar_shared::stage_words(&stage);
+            let words = attar_shared::internal::stage_words(&stage);
             let Some((own, rest)) = state.split_at_mut_checked(words) else { break };
             state = rest;
             match stage {

@@ -140,7 +140,7 @@ impl<const PARTS: u128> EmbeddedStudent<PARTS> {
 
     /// Returns the words of memory that a stream needs beside the arena; 0 for a model without a front-end.
     pub const fn stream_words(&self) -> usize {
-        attar_shared::words_of(self.bytes)
+        attar_shared::internal::words_of(self.bytes)
     }
 
     /// Returns the values that an input has.

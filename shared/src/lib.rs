@@ -26,6 +26,7 @@ mod kind;
 mod model;
 mod operators;
 mod overlap;
+#[doc(hidden)]
 pub mod parts;
 mod record;
 mod requantization;
@@ -45,7 +46,7 @@ pub mod specification {}
 
 pub use addition::{AddConstants, Addend, Clamp};
 pub use bytes::{F32s, I32s, MISSING, Strings, U32s};
-pub use channels::{Channels, Constants, Origin, ROWS, Weights, nibbles, order};
+pub use channels::{Channels, Weights};
 pub use checksum::{Checksum, checksum};
 pub use code::{Binary, Code, Instruction, MAX_CODE, MAX_STACK, Unary};
 pub use error::{Defect, ParseError, WriteError};
@@ -61,13 +62,19 @@ pub use record::MAX_INPUTS;
 pub use requantization::Requantization;
 pub use signal::{
     Arithmetic, Block, BlockDefinition, Blocks, Detection, MAX_BLOCKS, MAX_CHANNELS, MAX_DECIMATION, MAX_FACTOR,
-    MAX_STAGES, MAX_WINDOW, MIN_TRANSFORM, Mel, MelDefinition, ONE, Signal, SignalDefinition, Stage, Statistics, Table,
-    stage_words, words_of,
+    MAX_STAGES, MAX_WINDOW, MIN_TRANSFORM, Mel, MelDefinition, Signal, SignalDefinition, Stage, Statistics, Table,
 };
 pub use signature::{Signature, sign};
 pub use tensor::{Quantization, Shape, Tensor};
 pub use window::Window;
 pub use write::{Definition, TestDefinition};
+
+/// What the engine shares with the format beyond what it promises; no part of semantic versioning.
+#[doc(hidden)]
+pub mod internal {
+    pub use crate::channels::{Constants, Origin, ROWS, nibbles, order};
+    pub use crate::signal::{ONE, stage_words, words_of};
+}
 
 /// The version of the format that this crate reads and writes.
 pub const VERSION: u16 = 1;

@@ -341,10 +341,10 @@ fn figures_of(model: &[u8], samples: &[i16]) -> u32 {
 fn words_of_a_stream_are_known_when_a_firmware_is_compiled() {
     for model in [models::signal(Arithmetic::Fixed), models::signal(Arithmetic::Float)] {
         let words = Model::parse(&model).unwrap().signal().unwrap().words;
-        assert_eq!(attar_shared::words_of(&model), words as usize);
+        assert_eq!(attar_shared::internal::words_of(&model), words as usize);
     }
-    assert_eq!(attar_shared::words_of(&models::everything()), 0);
-    assert_eq!(attar_shared::words_of(&models::text()), 0);
+    assert_eq!(attar_shared::internal::words_of(&models::everything()), 0);
+    assert_eq!(attar_shared::internal::words_of(&models::text()), 0);
 }
 
 /// `./tests/bench signals --write` writes the figures anew.

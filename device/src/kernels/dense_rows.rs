@@ -1,6 +1,7 @@
 //! Dense layers whose weights stand row by row.
 
-use attar_shared::{Channels, ROWS};
+use attar_shared::Channels;
+use attar_shared::internal::ROWS;
 
 use super::PixelContext;
 use super::pixel_context::{Finish, Pixel};

@@ -1,6 +1,7 @@
 //! Weights of 4 bits, two in a byte, for any core.
 
-use attar_shared::{Channels, ROWS, nibbles};
+use attar_shared::Channels;
+use attar_shared::internal::{ROWS, nibbles};
 
 use super::layout::{COLUMNS, Patch, WindowRun};
 use super::matrix::{TileWeights, each_block};

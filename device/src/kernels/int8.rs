@@ -2,7 +2,7 @@
 
 use attar_shared::Channels;
 #[cfg(plain)]
-use attar_shared::ROWS;
+use attar_shared::internal::ROWS;
 
 use super::layout::{COLUMNS, Patch, WindowRun};
 use super::matrix::TileWeights;

@@ -1,6 +1,6 @@
 //! How a driver hands the input over to the kernels of a core. Types only, so that a core's kernels need no driver.
 
-use attar_shared::ROWS;
+use attar_shared::internal::ROWS;
 
 /// Pixels that are computed side by side, so that each weight is read once for both.
 pub(super) const COLUMNS: usize = 2;

@@ -1,6 +1,7 @@
 //! Rows of weights times what a window shows: the driver of convolution and dense for weights of any width.
 
-use attar_shared::{Channels, ROWS};
+use attar_shared::Channels;
+use attar_shared::internal::ROWS;
 
 use super::PixelContext;
 use super::layout::{COLUMNS, Patch, Sums, WindowRun};

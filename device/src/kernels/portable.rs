@@ -5,7 +5,7 @@
 //! those with its high byte tell them apart. A patch holds i16: of four taps those of the first pixel, then those of the
 //! second, the even taps first, as pairs of rows have them; of taps that are left over, one of each pixel.
 
-use attar_shared::ROWS;
+use attar_shared::internal::ROWS;
 
 use super::layout::{COLUMNS, Patch, Sums, WindowRun};
 use super::window::InputWindow;

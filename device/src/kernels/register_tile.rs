@@ -6,7 +6,8 @@
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 
-use attar_shared::{Channels, ROWS};
+use attar_shared::Channels;
+use attar_shared::internal::ROWS;
 
 use super::PixelContext;
 use super::jobs::{Epilogue, NOWHERE, TileJob};

@@ -4,7 +4,7 @@
 use core::arch::naked_asm;
 use core::mem::offset_of;
 
-use attar_shared::ROWS;
+use attar_shared::internal::ROWS;
 
 use super::jobs::Taps;
 use super::layout::Sums;

@@ -2,8 +2,15 @@
 
 use super::{Answer, Ask, Cost, Hello, Ran, Refusal, RefusalCode, Reply, Request};
 
-/// A request or a reply.
-pub trait Message<'a>: Sized {
+mod sealed {
+    pub trait Sealed {}
+
+    impl Sealed for super::Request<'_> {}
+    impl Sealed for super::Reply<'_> {}
+}
+
+/// A request or a reply. This trait is sealed.
+pub trait Message<'a>: Sized + sealed::Sealed {
     /// Puts the message; nothing when it does not fit.
     #[doc(hidden)]
     fn put(&self, to: &mut Bytes<'_>) -> Option<()>;

@@ -272,7 +272,7 @@ impl Channels {
             bytes.extend(self.rows.iter().flat_map(|row| row.weights.iter().map(|weight| weight.cast_unsigned())));
         } else {
             let taps = self.rows.first().map_or(0, |row| row.weights.len());
-            let order = attar_shared::order(self.rows.len(), taps);
+            let order = attar_shared::internal::order(self.rows.len(), taps);
             bytes.extend(order.map(|from| from.convert(self.rows[from.row].weights[from.tap].cast_unsigned())));
         }
         pad(&mut bytes);

@@ -5,7 +5,7 @@ use attar_shared::text::Grams;
 /// Returns the parameters of dense and convolution as they stand in a file, from rows of weights.
 pub fn rows(biases: &[i32], multipliers: &[i32], shifts: &[u8], weights: &[i8]) -> Vec<u8> {
     let taps = weights.len() / biases.len();
-    let order = attar_shared::order(biases.len(), taps);
+    let order = attar_shared::internal::order(biases.len(), taps);
     let laid: Vec<i8> =
         order.map(|from| from.convert(weights[from.row * taps + from.tap].cast_unsigned()).cast_signed()).collect();
     channels(biases, multipliers, shifts, &laid)
