@@ -1,5 +1,6 @@
 //! The tests that cross crates, in one binary: each of them links candle.
 
+mod api;
 mod boards;
 mod bounds;
 mod command;
