@@ -20,10 +20,11 @@ mod multiply;
 mod norm;
 mod prior;
 mod weighted;
+mod window;
 
 use std::borrow::Cow;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor, Var};
 use rand_chacha::ChaCha8Rng;
 
@@ -51,6 +52,7 @@ pub(super) use norm::Affine;
 use super::lowering::{Lowered, Site};
 use super::{Hook, Mode};
 use crate::domain::Activation;
+use crate::recipe::{Layer, LayerKind};
 
 /// Defines the enumeration of all layers, each by the type that holds its sizes.
 macro_rules! layers {
@@ -116,6 +118,68 @@ layers! {
     Last(Last),
     /// The mean of the rows that a text's n-grams choose.
     Bag(Bag),
+}
+
+/// Returns what an entry of `layers` of a kind becomes.
+pub(super) fn entry(kind: LayerKind) -> &'static Entry {
+    match kind {
+        LayerKind::Conv => &convolution::ENTRY,
+        LayerKind::Depthwise => &depthwise::ENTRY,
+        LayerKind::Dense => &dense::ENTRY,
+        LayerKind::MaxPool => &max_pool::ENTRY,
+        LayerKind::AveragePool => &average_pool::ENTRY,
+        LayerKind::GlobalAverage => &average_pool::GLOBAL,
+        LayerKind::Residual => &add::RESIDUAL,
+        LayerKind::Gru => &gru::ENTRY,
+        LayerKind::Last => &last::ENTRY,
+        LayerKind::Bag => &bag::ENTRY,
+        LayerKind::Dropout => &dropout::ENTRY,
+        LayerKind::Facts => &facts::ENTRY,
+    }
+}
+
+/// A kind of the entries of `layers` in recipes.
+pub(super) struct Entry {
+    /// The keys that it takes; `norm` and `activation` say what may follow it.
+    pub(super) keys: &'static [&'static str],
+    /// Whether the network's activation follows it when the layer names none.
+    pub(super) is_activated: bool,
+    /// What it becomes.
+    pub(super) build: Build,
+}
+
+/// What an entry of `layers` becomes.
+pub(super) enum Build {
+    /// One node: the operator of a layer at its place.
+    Operator(fn(&Layer, &Place) -> Result<Op>),
+    /// The sum of layers and of their shortcut.
+    Sum,
+    /// What joins the facts to the network.
+    Fusion,
+}
+
+/// Where a layer of a recipe is.
+pub(super) struct Place {
+    /// `[height, width, channels]` of what it reads.
+    pub(super) shape: [usize; 3],
+    /// Whether it reads the input itself.
+    pub(super) is_first: bool,
+    /// Whether a normalisation follows it.
+    pub(super) is_normed: bool,
+}
+
+impl Place {
+    fn check_series(&self) -> Result<()> {
+        ensure!(self.shape[0] == 1, "it reads a series, of height 1, and not {:?}", self.shape);
+        Ok(())
+    }
+}
+
+/// Returns the channels of a layer.
+fn channels(layer: &Layer, most: usize) -> Result<usize> {
+    let channels = layer.channels.context("channels are missing")?;
+    ensure!((1..=most).contains(&channels), "channels are {channels}, expected 1 to {most}");
+    Ok(channels)
 }
 
 /// A layer: all that the rest of the house asks of it.

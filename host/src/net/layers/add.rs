@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::multiply::shape_of_pair;
-use super::{Back, Backward, Gradients, Operator, Pass, Site, Trained, Training};
+use super::{Back, Backward, Build, Entry, Gradients, Operator, Pass, Site, Trained, Training};
 use crate::net::Mode;
 use crate::net::lowering::{Lowered, Stage};
 use crate::net::ops::{CHUNK, accumulate, vectorized};
@@ -14,6 +14,10 @@ use crate::net::ops::{CHUNK, accumulate, vectorized};
 /// The sum of two; the second may be a vector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Add;
+
+/// The sum of layers and of their shortcut.
+pub(super) const RESIDUAL: Entry =
+    Entry { keys: &["layers", "shortcut", "activation"], is_activated: true, build: Build::Sum };
 
 impl Operator for Add {
     fn shape(&self, inputs: &[[usize; 3]]) -> Result<[usize; 3]> {

@@ -5,7 +5,7 @@ use attar_shared::Kind;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::{Back, Backward, Gradients, Operator, Pass, Site, Trained, Training};
+use super::{Back, Backward, Build, Entry, Gradients, Operator, Pass, Site, Trained, Training, window};
 use crate::net::Mode;
 use crate::net::lowering::{Lowered, Stage, format_window};
 use crate::net::ops::{self, Window, accumulate, vectorized};
@@ -16,6 +16,23 @@ pub struct AveragePool {
     /// The geometry.
     pub window: Window,
 }
+
+pub(super) const ENTRY: Entry = Entry {
+    keys: &["kernel", "stride", "padding", "activation"],
+    is_activated: false,
+    build: Build::Operator(|layer, place| Ok(AveragePool { window: window::of_pool(layer, place.shape)? }.into())),
+};
+
+/// The mean of each channel over all positions.
+pub(super) const GLOBAL: Entry = Entry {
+    keys: &[],
+    is_activated: false,
+    build: Build::Operator(|_, place| {
+        let [height, width, _] = place.shape;
+        let (kernel, ones) = ([height, width], [1, 1]);
+        Ok(AveragePool { window: Window { kernel, stride: ones, dilation: ones, pad: [0, 0], out: ones } }.into())
+    }),
+};
 
 impl AveragePool {
     /// Returns whether the window is the whole input.

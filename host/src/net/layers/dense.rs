@@ -4,7 +4,7 @@ use anyhow::Result;
 use attar_shared::Kind;
 use candle_core::Tensor;
 
-use super::{Affine, Folded, Operator, Parameter, Pass, Site, Trained, Training, weighted};
+use super::{Affine, Build, Entry, Folded, Operator, Parameter, Pass, Site, Trained, Training, channels, weighted};
 use crate::net::Mode;
 use crate::net::lowering::{Lowered, Stage, Weighted};
 use crate::net::ops;
@@ -17,6 +17,14 @@ pub struct Dense {
     /// Whether it has a bias; the shift of a normalisation after it takes its place.
     pub bias: bool,
 }
+
+pub(super) const ENTRY: Entry = Entry {
+    keys: &["channels", "norm", "activation"],
+    is_activated: true,
+    build: Build::Operator(|layer, place| {
+        Ok(Dense { outputs: channels(layer, weighted::MAX_OUTPUTS)?, bias: !place.is_normed }.into())
+    }),
+};
 
 impl Operator for Dense {
     fn shape(&self, _: &[[usize; 3]]) -> Result<[usize; 3]> {

@@ -4,7 +4,7 @@ use anyhow::Result;
 use attar_shared::Kind;
 use candle_core::Tensor;
 
-use super::{Affine, Folded, Operator, Parameter, Pass, Site, Trained, Training, weighted};
+use super::{Affine, Build, Entry, Folded, Operator, Parameter, Pass, Site, Trained, Training, weighted, window};
 use crate::net::Mode;
 use crate::net::lowering::{Lowered, Stage, Weighted};
 use crate::net::ops::{self, Window};
@@ -17,6 +17,15 @@ pub struct Depthwise {
     /// Whether it has a bias; the shift of a normalisation after it takes its place.
     pub bias: bool,
 }
+
+pub(super) const ENTRY: Entry = Entry {
+    keys: &["kernel", "stride", "dilation", "padding", "norm", "activation"],
+    is_activated: true,
+    build: Build::Operator(|layer, place| {
+        let window = window::of_convolution(layer, place.shape)?;
+        Ok(Depthwise { window, bias: !place.is_normed }.into())
+    }),
+};
 
 impl Operator for Depthwise {
     fn shape(&self, inputs: &[[usize; 3]]) -> Result<[usize; 3]> {

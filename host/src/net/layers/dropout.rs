@@ -1,11 +1,11 @@
 //! Values dropped while training; nothing otherwise.
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use candle_core::Tensor;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Back, Backward, Gradients, Operator, Pass, Site, Trained, Training};
+use super::{Back, Backward, Build, Entry, Gradients, Operator, Pass, Site, Trained, Training};
 use crate::net::Mode;
 use crate::net::lowering::Lowered;
 
@@ -15,6 +15,16 @@ pub struct Dropout {
     /// The share of values that are dropped.
     pub share: f64,
 }
+
+pub(super) const ENTRY: Entry = Entry {
+    keys: &["share"],
+    is_activated: false,
+    build: Build::Operator(|layer, _| {
+        let share = layer.share.context("share is missing")?;
+        ensure!((0.0..1.0).contains(&share), "share is {share}, expected 0 to below 1");
+        Ok(Dropout { share }.into())
+    }),
+};
 
 impl Dropout {
     /// Returns a factor for each value: zero for a share of them, for the others what keeps the expected value.

@@ -3,13 +3,16 @@
 use anyhow::Result;
 use candle_core::Tensor;
 
-use super::{Operator, Pass, Site};
+use super::{Build, Entry, Operator, Pass, Site};
 use crate::net::Mode;
 use crate::net::lowering::Lowered;
 
 /// The encoded facts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts;
+
+/// Where the facts enter.
+pub(super) const ENTRY: Entry = Entry { keys: &[], is_activated: false, build: Build::Fusion };
 
 impl Operator for Facts {
     fn shape(&self, inputs: &[[usize; 3]]) -> Result<[usize; 3]> {

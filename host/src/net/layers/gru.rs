@@ -11,7 +11,7 @@ use anyhow::Result;
 use attar_shared::Kind;
 use candle_core::{DType, Tensor};
 
-use super::{Initial, Operator, Parameter, Pass, Site};
+use super::{Build, Entry, Initial, Operator, Parameter, Pass, Site, channels};
 use crate::domain::Activation;
 use crate::net::Mode;
 use crate::net::lowering::{Lowered, Stage, Weighted};
@@ -23,6 +23,19 @@ pub struct Gru {
     /// Channels of the result.
     pub units: usize,
 }
+
+pub(super) const ENTRY: Entry = Entry {
+    keys: &["channels"],
+    is_activated: false,
+    build: Build::Operator(|layer, place| {
+        let units = channels(layer, MAX_UNITS)?;
+        place.check_series()?;
+        Ok(Gru { units }.into())
+    }),
+};
+
+/// Units of a recurrent layer.
+pub(super) const MAX_UNITS: usize = 4096;
 
 /// Gates.
 const GATES: usize = 3;

@@ -3,13 +3,22 @@
 use anyhow::Result;
 use candle_core::Tensor;
 
-use super::{Operator, Pass, Site};
+use super::{Build, Entry, Operator, Pass, Site};
 use crate::net::Mode;
 use crate::net::lowering::Lowered;
 
 /// The last step of a series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Last;
+
+pub(super) const ENTRY: Entry = Entry {
+    keys: &[],
+    is_activated: false,
+    build: Build::Operator(|_, place| {
+        place.check_series()?;
+        Ok(Last.into())
+    }),
+};
 
 impl Operator for Last {
     fn shape(&self, inputs: &[[usize; 3]]) -> Result<[usize; 3]> {

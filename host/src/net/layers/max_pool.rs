@@ -4,7 +4,7 @@ use anyhow::Result;
 use attar_shared::Kind;
 use candle_core::Tensor;
 
-use super::{Back, Backward, Gradients, Operator, Pass, Site, Trained, Training};
+use super::{Back, Backward, Build, Entry, Gradients, Operator, Pass, Site, Trained, Training, window};
 use crate::net::Mode;
 use crate::net::lowering::{Lowered, Stage, format_window};
 use crate::net::ops::{self, Window};
@@ -15,6 +15,12 @@ pub struct MaxPool {
     /// The geometry.
     pub window: Window,
 }
+
+pub(super) const ENTRY: Entry = Entry {
+    keys: &["kernel", "stride", "padding", "activation"],
+    is_activated: false,
+    build: Build::Operator(|layer, place| Ok(MaxPool { window: window::of_pool(layer, place.shape)? }.into())),
+};
 
 impl Operator for MaxPool {
     fn shape(&self, inputs: &[[usize; 3]]) -> Result<[usize; 3]> {

@@ -6,6 +6,9 @@ use candle_core::{DType, Tensor};
 use super::{Back, Backward, Folded, Gradients, Initial, Op, Parameter, Pass, Trained, Training};
 use crate::net::ops::{Layer, with_floats};
 
+/// Outputs of a layer, which the format holds in 16 bits.
+pub(super) const MAX_OUTPUTS: usize = 65_535;
+
 /// Returns the parameters: weights, and a bias if there is one.
 pub(super) fn parameters(shape: Vec<usize>, fan_in: usize, fan_out: usize, bias: bool) -> Vec<Parameter> {
     let weight = Parameter::new("weight", shape, Initial::Weights { fan_in, fan_out });
