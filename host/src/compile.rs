@@ -21,6 +21,7 @@ use attar_shared::{
 use rand::seq::SliceRandom;
 
 use crate::data::{Dataset, Target};
+use crate::net::lowering::Lowered;
 use crate::net::{Hook, Net};
 use crate::recipe;
 use crate::student::engine;
@@ -32,7 +33,6 @@ pub use calibrate::Cut;
 use calibrate::Ranges;
 pub use fake::Fake;
 pub use fit::{check_heads, check_inputs};
-use lower::Lowered;
 use program::{Constants, Operator, Program};
 
 /// Returns the bytes of the `.attar` file of a trained network.
@@ -62,7 +62,7 @@ impl<'a> Quantizer<'a> {
     ///
     /// When the network does not fit the format, a layer is named that there is not, or nothing fits `flash`.
     pub fn new(net: &Net, data: &'a Dataset, how: &'a recipe::Quantize, flash: Option<u64>, seed: u64) -> Result<Self> {
-        let lowered = Lowered::new(&net.graph)?;
+        let lowered = lower::lower(&net.graph)?;
         let mut samples = data.splits.train.clone();
         samples.shuffle(&mut random::stream(seed, "calibration"));
         samples.truncate(how.calibration);

@@ -8,11 +8,10 @@ use attar_device::{Session, Step, Student};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::lower::Values;
 use super::{Fake, File, Quantizer};
 use crate::data::dataset::FactUse;
 use crate::metrics::first_greatest;
-use crate::net::gru::Part;
+use crate::net::lowering::Values;
 use crate::net::{Hook, Mode, Net};
 use crate::student::engine;
 
@@ -124,7 +123,7 @@ impl Quantizer<'_> {
 /// Rounds as the board does, and keeps what recurrent layers compute on their way in the last step of a series.
 struct Seen {
     fake: Fake,
-    parts: RefCell<BTreeMap<(usize, Part), Tensor>>,
+    parts: RefCell<BTreeMap<(usize, &'static str), Tensor>>,
 }
 
 impl Hook for Seen {
@@ -136,7 +135,7 @@ impl Hook for Seen {
         self.fake.result(node, result)
     }
 
-    fn part(&self, node: usize, part: Part, value: Tensor) -> candle_core::Result<Tensor> {
+    fn part(&self, node: usize, part: &'static str, value: Tensor) -> candle_core::Result<Tensor> {
         let value = self.fake.part(node, part, value)?;
         self.parts.borrow_mut().insert((node, part), value.clone());
         Ok(value)

@@ -3,8 +3,8 @@
 use anyhow::{Result, bail, ensure};
 use attar_shared::Kind;
 
-use super::Quantizer;
 use super::fake::Fake;
+use super::{Quantizer, constants};
 use crate::data::dataset::FactUse;
 use crate::net::{Mode, Net};
 use crate::recipe::{DenseOrder, Weights};
@@ -56,8 +56,7 @@ fn by_sensitivity(quantizer: &mut Quantizer<'_>, net: &Net, flash: u64) -> Resul
         let changed = logits(quantizer, net)?;
         quantizer.lowered.stages[index].bits = 8;
         let harm = exact.iter().zip(&changed).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>() / exact.len() as f64;
-        let weights = net.graph.weight_shape(quantizer.lowered.stages[index].node);
-        let saved = weights.map_or(0, |shape| shape.iter().product::<usize>()) / 2;
+        let saved = constants::weight_count(net, &quantizer.lowered.stages[index]) / 2;
         ranked.push((harm / saved.max(1) as f64, harm, index));
     }
     ranked.sort_by(|a, b| a.0.total_cmp(&b.0));

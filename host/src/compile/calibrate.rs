@@ -8,10 +8,9 @@ use attar_shared::{INPUT_TENSOR, Quantization};
 use candle_core::{Tensor, Var};
 
 use super::fake::Fake;
-use super::lower::{Lowered, Values};
 use crate::data::Dataset;
 use crate::data::dataset::FactUse;
-use crate::net::gru::Part;
+use crate::net::lowering::{Lowered, Values};
 use crate::net::{Hook, Mode, Net};
 
 /// The values that ranges leave out: they are clipped on the board.
@@ -127,10 +126,10 @@ impl Ranges {
     }
 }
 
-/// Rounds weights, and gathers what recurrent layers compute on their way.
+/// Rounds weights, and gathers the values on the way to results.
 struct Parts {
     weights: Fake,
-    seen: RefCell<BTreeMap<(usize, Part), Vec<f32>>>,
+    seen: RefCell<BTreeMap<(usize, &'static str), Vec<f32>>>,
 }
 
 impl Hook for Parts {
@@ -142,7 +141,7 @@ impl Hook for Parts {
         Ok(result)
     }
 
-    fn part(&self, node: usize, part: Part, value: Tensor) -> candle_core::Result<Tensor> {
+    fn part(&self, node: usize, part: &'static str, value: Tensor) -> candle_core::Result<Tensor> {
         let values = value.flatten_all()?.to_vec1::<f32>()?;
         self.seen.borrow_mut().entry((node, part)).or_default().extend(values);
         Ok(value)

@@ -3,10 +3,10 @@
 use anyhow::{Context, Result, bail};
 use attar_shared::{Kind, Quantization};
 
-use super::lower::{Lowered, Stage, Weighted};
 use super::program::{Addition, Bag, Channels, Constants, Row};
 use crate::domain::Activation;
-use crate::net::{Net, Op};
+use crate::net::Net;
+use crate::net::lowering::{Lowered, Stage, Weighted};
 
 /// Widens the scales of outputs for which the factor from accumulator to output would not fit the format, together with those
 /// of the tensors that share them.
@@ -96,7 +96,7 @@ pub(super) fn of(
             let rows = rows_of_bag(net, stage)?;
             let scale = row_scale(&rows, 8).max(1e-30);
             let (multiplier, shift) = requantization(scale / (256.0 * f64::from(quantizations[output].scale)))?;
-            let Op::Bag { grams, .. } = net.graph.nodes[stage.node].op else { bail!("no bag") };
+            let grams = stage.grams.context("a bag has n-grams")?;
             let integers = rows.iter().map(|&w| (f64::from(w) / scale).round().clamp(-127.0, 127.0) as i8);
             Constants::Bag(Bag { grams, multiplier, shift, rows: integers.collect() })
         }
@@ -123,9 +123,23 @@ pub(super) fn of(
 
 /// Returns the rows of an embedding bag, which have one scale.
 fn rows_of_bag(net: &Net, stage: &Stage) -> Result<Vec<f32>> {
-    let name = format!("{}.weight", net.graph.nodes[stage.node].name);
-    let (_, var) = net.parameters.iter().find(|(known, _)| *known == name).context("has no weights")?;
-    Ok(var.as_tensor().flatten_all()?.to_vec1::<f32>()?)
+    let weighted = stage.weighted.context("has no weights")?;
+    part_of(net, stage, weighted, weighted.weight)
+}
+
+/// Returns the number of an operator's weights.
+pub(super) fn weight_count(net: &Net, stage: &Stage) -> usize {
+    let Some(weighted) = stage.weighted else { return 0 };
+    let weight = net.parameters_of(stage.node).get(weighted.weight);
+    weight.map_or(0, |(_, var)| var.elem_count() / weighted.parts)
+}
+
+/// Returns the part of a parameter that an operator has.
+fn part_of(net: &Net, stage: &Stage, weighted: Weighted, place: usize) -> Result<Vec<f32>> {
+    let (_, var) = net.parameters_of(stage.node).get(place).context("has too few parameters")?;
+    let values = var.as_tensor().flatten_all()?.to_vec1::<f32>()?;
+    let len = values.len() / weighted.parts;
+    Ok(values[weighted.part * len..][..len].to_vec())
 }
 
 /// Weights in f32, a row for each output channel.
@@ -138,20 +152,11 @@ pub(super) struct Weights {
 impl Weights {
     /// Reads the weights of a stage.
     pub(super) fn of(net: &Net, stage: &Stage, outputs: usize) -> Result<Self> {
-        let name = &net.graph.nodes[stage.node].name;
-        let read = |part: &str| -> Result<Vec<f32>> {
-            let full = format!("{name}.{part}");
-            let (_, var) = net.parameters.iter().find(|(name, _)| *name == full).context("has no weights")?;
-            Ok(var.as_tensor().flatten_all()?.to_vec1::<f32>()?)
-        };
-        let gate = |values: Vec<f32>, gate: usize| -> Vec<f32> {
-            let len = values.len() / 3;
-            values[gate * len..][..len].to_vec()
-        };
-        let (values, biases) = match stage.weighted {
-            Weighted::Whole => (read("weight")?, read("bias")?),
-            Weighted::GateInput(index) => (gate(read("weight")?, index), gate(read("bias")?, index)),
-            Weighted::GateState(index) => (gate(read("state")?, index), vec![0.0; outputs]),
+        let weighted = stage.weighted.context("has no weights")?;
+        let values = part_of(net, stage, weighted, weighted.weight)?;
+        let biases = match weighted.bias {
+            Some(bias) => part_of(net, stage, weighted, bias)?,
+            None => vec![0.0; outputs],
         };
         let rows = if stage.kind == Kind::Depthwise {
             // Tap after tap, all channels of each.

@@ -6,9 +6,8 @@ use attar_shared::{Kind, Quantization};
 use candle_core::Tensor;
 
 use super::constants;
-use super::lower::{Lowered, Values};
 use crate::net::Hook;
-use crate::net::gru::Part;
+use crate::net::lowering::{Lowered, Values};
 use crate::net::ops::{self, Rounding, Scales};
 
 /// What among weights has a scale of its own.
@@ -74,8 +73,8 @@ impl Hook for Fake {
         self.round(Values::Node(node), result)
     }
 
-    fn part(&self, node: usize, part: Part, value: Tensor) -> candle_core::Result<Tensor> {
-        self.round(if part == Part::Result { Values::Node(node) } else { Values::Part(node, part) }, value)
+    fn part(&self, node: usize, part: &'static str, value: Tensor) -> candle_core::Result<Tensor> {
+        self.round(Values::Part(node, part), value)
     }
 }
 

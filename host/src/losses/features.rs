@@ -41,7 +41,7 @@ impl Features {
         let (own, its) = (node(student, "student", &loss.student)?, node(&teacher.graph, "teacher", &loss.teacher)?);
         // On the board, and in training as if in integers, a normalisation is part of the layer before it.
         ensure!(
-            student.nodes[own].op != Op::Norm && !student.is_normed(own),
+            !matches!(student.nodes[own].op, Op::Norm(_)) && !student.is_normed(own),
             "loss {name:?}: the student's layer {:?} is joined with its normalisation; name what follows, its activation",
             student.nodes[own].name
         );

@@ -1,343 +1,434 @@
-//! From a list of layers to a graph: shapes, windows, shortcuts, and where the facts enter.
+//! What layers compute; each is a file of its own that holds all that follows from it: shape, parameters, passes forward and
+//! back, how a normalisation joins it, and the integer operators that it becomes.
+
+mod activation;
+mod add;
+mod average_pool;
+mod bag;
+mod concat;
+mod convolution;
+mod dense;
+mod depthwise;
+mod dropout;
+mod embedding;
+mod facts;
+mod gru;
+mod input;
+mod last;
+mod max_pool;
+mod multiply;
+mod norm;
+mod prior;
+mod weighted;
+mod window;
+
+use std::borrow::Cow;
 
 use anyhow::{Context, Result, bail, ensure};
-use attar_shared::text::{Grams, MAX_BUCKETS, MAX_GRAMS, MAX_LETTERS, MAX_WORDS};
+use candle_core::{Device, Tensor, Var};
+use rand_chacha::ChaCha8Rng;
 
-use super::families;
-use super::graph::{Graph, Op};
-use super::ops::Window;
+pub use add::Add;
+pub use average_pool::AveragePool;
+pub use bag::Bag;
+pub use concat::Concat;
+pub use convolution::Convolution;
+pub use dense::Dense;
+pub use depthwise::Depthwise;
+pub use dropout::Dropout;
+pub use embedding::Embedding;
+pub use facts::Facts;
+pub use gru::Gru;
+pub use input::Input;
+pub use last::Last;
+pub use max_pool::MaxPool;
+pub use multiply::Multiply;
+pub use norm::Norm;
+pub use prior::Prior;
+
+pub(super) use activation::{mask, rectify};
+pub(super) use norm::Affine;
+
+use super::lowering::{Lowered, Site};
+use super::{Hook, Mode};
 use crate::domain::Activation;
-use crate::facts::FactInput;
-use crate::recipe::{Fusion, Layer, LayerKind, Net, Padding, Size};
+use crate::recipe::{Layer, LayerKind};
 
-/// Returns the graph of a network.
-///
-/// # Shape
-///
-/// `input` is `[height, width, channels]`; `facts` are those that it takes, if any; `heads` holds the name and the number of
-/// outputs of each head.
-///
-/// # Errors
-///
-/// When a layer does not fit what it reads, or facts cannot be fused as the recipe says; the message names the layer and
-/// both shapes.
-pub fn build(net: &Net, input: [usize; 3], facts: Option<FactInput>, heads: &[(String, usize)]) -> Result<Graph> {
-    let layers = families::layers(net, input)?;
-    let first = layers.iter().find(|layer| !matches!(layer.kind, LayerKind::Facts | LayerKind::Dropout));
-    // Dense layers see values, not positions; facts then join a vector and are not repeated along it.
-    let flat = first.is_none_or(|layer| layer.kind == LayerKind::Dense);
-    let input = if flat { [1, 1, input.iter().product()] } else { input };
-    let mut graph = Graph::default();
-    let mut trunk = graph.push_source("input", Op::Input, input);
-    let mut taken = None;
-    if let Some(FactInput { audience, width, embeddings }) = facts {
-        let mut node = graph.push_source("facts", Op::Facts, [1, 1, width]);
-        if !embeddings.is_empty() {
-            node = graph.push("facts.embedding", Op::Embedding { parts: embeddings }, &[node])?;
+/// Defines the enumeration of all layers, each by the type that holds its sizes.
+macro_rules! layers {
+    ($($(#[$doc:meta])* $layer:ident($type:ty),)*) => {
+        /// What a layer computes.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Op {
+            $($(#[$doc])* $layer($type),)*
         }
-        graph.audience = Some(audience);
-        taken = Some(node);
-    }
-    let facts = taken;
-    let mut builder = Builder { net, graph, facts };
-    trunk = builder.sequence("", &layers, trunk)?;
-    let Builder { mut graph, .. } = builder;
-    for (name, outputs) in heads {
-        let mut head = graph.push(format!("head.{name}"), Op::Dense { outputs: *outputs }, &[trunk])?;
-        if let (Some(facts), Fusion::Prior) = (facts, net.fusion) {
-            let prior =
-                graph.push(format!("prior.{name}"), Op::Prior { outputs: *outputs, folded: false }, &[facts])?;
-            head = graph.push(format!("logits.{name}"), Op::Add, &[head, prior])?;
-        }
-        graph.heads.push(head);
-    }
-    if facts.is_some_and(|facts| graph.readers(facts).next().is_none()) {
-        bail!("the facts enter nowhere: put a layer of kind \"facts\" into layers, or say fuse_at");
-    }
-    graph.check_size()?;
-    Ok(graph)
-}
 
-struct Builder<'a> {
-    net: &'a Net,
-    graph: Graph,
-    facts: Option<usize>,
-}
+        $(impl From<$type> for Op {
+            fn from(layer: $type) -> Self {
+                Self::$layer(layer)
+            }
+        })*
 
-impl Builder<'_> {
-    /// Adds layers one after the other and returns the last node; names are the kinds with their places, below `prefix`.
-    fn sequence(&mut self, prefix: &str, layers: &[Layer], mut trunk: usize) -> Result<usize> {
-        for (index, layer) in layers.iter().enumerate() {
-            let name = format!("{prefix}{}{index}", layer.kind.name());
-            let dense_follows = layers.get(index + 1).is_none_or(|next| next.kind == LayerKind::Dense);
-            trunk = self.layer(&name, layer, trunk, dense_follows).with_context(|| format!("layer {name:?}"))?;
-        }
-        Ok(trunk)
-    }
+        impl std::ops::Deref for Op {
+            type Target = dyn Operator;
 
-    fn layer(&mut self, name: &str, layer: &Layer, trunk: usize, dense_follows: bool) -> Result<usize> {
-        check_keys(layer)?;
-        let shape = self.graph.nodes[trunk].shape;
-        match layer.kind {
-            LayerKind::Conv => {
-                let window = window_of(layer, shape, Padding::Same, 3)?;
-                let outputs = layer.channels.context("channels are missing")?;
-                self.weighted(name, layer, Op::Convolution { outputs, window }, trunk)
-            }
-            LayerKind::Depthwise => {
-                let window = window_of(layer, shape, Padding::Same, 3)?;
-                self.weighted(name, layer, Op::Depthwise { window }, trunk)
-            }
-            LayerKind::Dense => {
-                let outputs = layer.channels.context("channels are missing")?;
-                self.weighted(name, layer, Op::Dense { outputs }, trunk)
-            }
-            LayerKind::MaxPool | LayerKind::AveragePool => {
-                let window = window_of(layer, shape, Padding::Valid, 2)?;
-                let op = match layer.kind {
-                    LayerKind::MaxPool => Op::MaxPool { window },
-                    _ => Op::AveragePool { window },
-                };
-                let pool = self.graph.push(name, op, &[trunk])?;
-                self.activation(name, layer.activation.unwrap_or(Activation::None), pool)
-            }
-            LayerKind::GlobalAverage => {
-                let kernel = [shape[0], shape[1]];
-                let window = Window { kernel, stride: [1, 1], dilation: [1, 1], pad: [0, 0], out: [1, 1] };
-                self.graph.push(name, Op::AveragePool { window }, &[trunk])
-            }
-            LayerKind::Residual => {
-                ensure!(!layer.layers.is_empty(), "layers are missing");
-                let branch = self.sequence(&format!("{name}."), &layer.layers, trunk)?;
-                let shortcut = self.sequence(&format!("{name}.shortcut."), &layer.shortcut, trunk)?;
-                let (a, b) = (self.graph.nodes[branch].shape, self.graph.nodes[shortcut].shape);
-                ensure!(a == b, "its layers give {a:?} and its shortcut {b:?}: they cannot be added");
-                let sum = self.graph.push(name, Op::Add, &[branch, shortcut])?;
-                self.activation(name, layer.activation.unwrap_or(self.net.activation), sum)
-            }
-            LayerKind::Gru => {
-                let units = layer.channels.context("channels are missing")?;
-                ensure!((1..=4096).contains(&units), "channels are {units}, expected 1 to 4096");
-                ensure!(shape[0] == 1, "it reads a series, of height 1, and not {shape:?}");
-                self.graph.push(name, Op::Gru { units }, &[trunk])
-            }
-            LayerKind::Bag => {
-                ensure!(
-                    self.graph.nodes[trunk].op == Op::Input && shape[0] == 1 && shape[2] == 1,
-                    "it reads the text and nothing else: facts enter behind it, so leave fuse_at out or say \"features\""
-                );
-                let channels = layer.channels.context("channels are missing")?;
-                ensure!((1..=4096).contains(&channels), "channels are {channels}, expected 1 to 4096");
-                let grams = grams_of(layer, shape[1])?;
-                self.graph.push(name, Op::Bag { grams, channels }, &[trunk])
-            }
-            LayerKind::Last => {
-                ensure!(shape[0] == 1, "it reads a series, of height 1, and not {shape:?}");
-                self.graph.push(name, Op::Last, &[trunk])
-            }
-            LayerKind::Dropout => {
-                let share = layer.share.context("share is missing")?;
-                ensure!((0.0..1.0).contains(&share), "share is {share}, expected 0 to below 1");
-                self.graph.push(name, Op::Dropout { share }, &[trunk])
-            }
-            LayerKind::Facts => match self.facts {
-                Some(facts) => self.fuse(trunk, facts, dense_follows),
-                None => Ok(trunk),
-            },
-        }
-    }
-
-    /// Adds an operator with weights and what follows it: normalisation, activation.
-    fn weighted(&mut self, name: &str, layer: &Layer, op: Op, input: usize) -> Result<usize> {
-        let outputs = layer.channels.unwrap_or(1);
-        ensure!((1..=65_535).contains(&outputs), "channels are {outputs}, expected 1 to 65535");
-        let mut node = self.graph.push(name, op, &[input])?;
-        if layer.norm.or(self.net.norm).unwrap_or(families::normed(self.net.arch)) {
-            node = self.graph.push(format!("{name}.norm"), Op::Norm, &[node])?;
-        }
-        self.activation(name, layer.activation.unwrap_or(self.net.activation), node)
-    }
-
-    fn activation(&mut self, name: &str, activation: Activation, node: usize) -> Result<usize> {
-        match activation {
-            Activation::None => Ok(node),
-            activation => self.graph.push(format!("{name}.activation"), Op::Activation(activation), &[node]),
-        }
-    }
-
-    fn fuse(&mut self, trunk: usize, facts: usize, dense_follows: bool) -> Result<usize> {
-        let graph = &mut self.graph;
-        let shape = graph.nodes[trunk].shape;
-        match self.net.fusion {
-            Fusion::Concat => {
-                // A dense layer flattens: facts at every position would be weights for nothing.
-                ensure!(
-                    !dense_follows || shape[..2] == [1, 1],
-                    "fusion \"concat\" before a dense layer repeats the facts at each of {}x{} positions: use gather = \"global-average\" or fusion = \"add\"",
-                    shape[0],
-                    shape[1]
-                );
-                graph.push("fusion", Op::Concat, &[trunk, facts])
-            }
-            Fusion::Add => {
-                let shift = graph.push("fusion.facts", Op::Dense { outputs: shape[2] }, &[facts])?;
-                graph.push("fusion", Op::Add, &[trunk, shift])
-            }
-            Fusion::Film => {
-                let factor = graph.push("fusion.factor", Op::Dense { outputs: shape[2] }, &[facts])?;
-                let shift = graph.push("fusion.facts", Op::Dense { outputs: shape[2] }, &[facts])?;
-                let scaled = graph.push("fusion.scaled", Op::Multiply, &[trunk, factor])?;
-                graph.push("fusion", Op::Add, &[scaled, shift])
-            }
-            // To the logits, not here.
-            Fusion::Prior => Ok(trunk),
-            Fusion::Gate => {
-                let open = graph.push("fusion.facts", Op::Dense { outputs: shape[2] }, &[facts])?;
-                let gate = graph.push("fusion.gate", Op::Activation(Activation::Sigmoid), &[open])?;
-                graph.push("fusion", Op::Multiply, &[trunk, gate])
-            }
-            Fusion::Sum => {
-                let width = graph.nodes[facts].shape[2];
-                ensure!(
-                    shape[2] == width,
-                    "fusion \"sum\" adds facts to the input value by value: there are {width} encoded facts for {} values",
-                    shape[2]
-                );
-                graph.push("fusion", Op::Add, &[trunk, facts])
-            }
-        }
-    }
-}
-
-/// Refuses keys that the layer's kind does not use.
-fn check_keys(layer: &Layer) -> Result<()> {
-    use LayerKind::{AveragePool, Bag, Conv, Dense, Depthwise, Dropout, Gru, MaxPool, Residual};
-    let window: &[LayerKind] = &[Conv, Depthwise, MaxPool, AveragePool];
-    let rules: [(&str, bool, &[LayerKind]); 13] = [
-        ("channels", layer.channels.is_some(), &[Conv, Dense, Gru, Bag]),
-        ("kernel", layer.kernel.is_some(), window),
-        ("stride", layer.stride.is_some(), window),
-        ("dilation", layer.dilation.is_some(), &[Conv, Depthwise]),
-        ("padding", layer.padding.is_some(), window),
-        ("norm", layer.norm.is_some(), &[Conv, Depthwise, Dense]),
-        ("activation", layer.activation.is_some(), &[Conv, Depthwise, Dense, Residual, MaxPool, AveragePool]),
-        ("layers", !layer.layers.is_empty(), &[Residual]),
-        ("shortcut", !layer.shortcut.is_empty(), &[Residual]),
-        ("share", layer.share.is_some(), &[Dropout]),
-        ("buckets", layer.buckets.is_some(), &[Bag]),
-        ("letters", layer.letters.is_some(), &[Bag]),
-        ("words", layer.words.is_some(), &[Bag]),
-    ];
-    for (key, present, kinds) in rules {
-        ensure!(!present || kinds.contains(&layer.kind), "kind {:?} has no key {key}", layer.kind.name());
-    }
-    Ok(())
-}
-
-/// Returns the n-grams of a layer over a text of so many bytes.
-fn grams_of(layer: &Layer, bytes: usize) -> Result<Grams> {
-    let buckets = layer.buckets.unwrap_or(512);
-    ensure!((1..=MAX_BUCKETS as usize).contains(&buckets), "buckets are {buckets}, expected 1 to {MAX_BUCKETS}");
-    let letters = layer.letters.unwrap_or([2, 4]);
-    ensure!(
-        letters == [0, 0] || (1 <= letters[0] && letters[0] <= letters[1] && letters[1] <= MAX_LETTERS),
-        "letters are {letters:?}, expected [least, greatest] from 1 to {MAX_LETTERS}, or [0, 0] for none"
-    );
-    let words = layer.words.unwrap_or(2);
-    ensure!(words <= MAX_WORDS, "words are {words}, expected 0 to {MAX_WORDS}");
-    ensure!(words > 0 || letters != [0, 0], "neither letters nor words are looked at");
-    let grams = Grams { buckets: buckets as u32, letters, words };
-    let sizes = grams.most(0);
-    ensure!(
-        grams.most(bytes) <= MAX_GRAMS,
-        "a text of {bytes} bytes may have {} n-grams, at most {MAX_GRAMS} fit: leave texts of more than {} bytes out, or look at \
-         fewer sizes of letters and words",
-        grams.most(bytes),
-        (MAX_GRAMS / sizes - 1) / 2
-    );
-    Ok(grams)
-}
-
-/// Returns the window of a layer over an input.
-fn window_of(layer: &Layer, shape: [usize; 3], padding: Padding, default_kernel: usize) -> Result<Window> {
-    let series = shape[0] == 1;
-    let both = |size: Size| match size {
-        Size::One(size) => [if series { 1 } else { size }, size],
-        Size::Two(sizes) => sizes,
-    };
-    let kernel = both(layer.kernel.unwrap_or(Size::One(default_kernel)));
-    let pool = matches!(layer.kind, LayerKind::MaxPool | LayerKind::AveragePool);
-    let stride = layer.stride.map_or(if pool { kernel } else { [1, 1] }, both);
-    let dilation = layer.dilation.map_or([1, 1], both);
-    for (name, sizes) in [("kernel", kernel), ("stride", stride), ("dilation", dilation)] {
-        ensure!(
-            sizes.iter().all(|size| (1..=65_535).contains(size)),
-            "{name} is {sizes:?}, expected 1 to 65535 on each axis"
-        );
-    }
-    let padding = layer.padding.unwrap_or(padding);
-    let mut window = Window { kernel, stride, dilation, pad: [0, 0], out: [0, 0] };
-    for axis in 0..2 {
-        let reach = (kernel[axis] - 1) * dilation[axis];
-        let len = shape[axis];
-        let causal = padding == Padding::Causal && axis == 1;
-        (window.pad[axis], window.out[axis]) = if padding == Padding::Valid {
-            ensure!(
-                reach < len,
-                "its window of {}x{} does not fit {}x{} positions without padding",
-                (kernel[0] - 1) * dilation[0] + 1,
-                (kernel[1] - 1) * dilation[1] + 1,
-                shape[0],
-                shape[1]
-            );
-            (0, (len - 1 - reach) / stride[axis] + 1)
-        } else {
-            let out = len.div_ceil(stride[axis]);
-            let total = ((out - 1) * stride[axis] + reach + 1).saturating_sub(len);
-            (if causal { reach } else { total / 2 }, out)
-        };
-    }
-    Ok(window)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn windows_are_as_their_padding_says_for_every_size() {
-        let mut windows = 0;
-        for (len, kernel, stride, dilation) in (1..24).flat_map(|len| {
-            (1..8).flat_map(move |kernel| {
-                (1..5).flat_map(move |stride| (1..4).map(move |dilation| (len, kernel, stride, dilation)))
-            })
-        }) {
-            let layer = |padding| Layer {
-                kernel: Some(Size::Two([1, kernel])),
-                stride: Some(Size::Two([1, stride])),
-                dilation: Some(Size::Two([1, dilation])),
-                padding: Some(padding),
-                ..Layer::of(LayerKind::Conv)
-            };
-            let window = |padding| window_of(&layer(padding), [1, len, 1], Padding::Same, 3);
-            let reach = (kernel - 1) * dilation;
-            let end = |window: &Window| (window.out[1] - 1) * stride + reach;
-            match window(Padding::Valid) {
-                Ok(valid) => {
-                    assert_eq!(valid.pad, [0, 0]);
-                    assert!(end(&valid) < len && end(&valid) + stride >= len, "{valid:?} over {len}");
-                    windows += 1;
+            fn deref(&self) -> &Self::Target {
+                match self {
+                    $(Self::$layer(layer) => layer,)*
                 }
-                Err(_) => assert!(reach >= len),
             }
-            let same = window(Padding::Same).unwrap();
-            let after = (end(&same) + 1).saturating_sub(same.pad[1] + len);
-            assert_eq!(same.out[1], len.div_ceil(stride), "{same:?} over {len}");
-            assert!(after >= same.pad[1] && after - same.pad[1] <= 1, "{same:?} over {len}: {after} after");
-            let causal = window(Padding::Causal).unwrap();
-            // The last tap of an output is the input at its own place: nothing after it.
-            assert_eq!((causal.pad[1], causal.out[1]), (reach, len.div_ceil(stride)));
         }
-        assert!(windows > 500);
+    };
+}
+
+layers! {
+    /// The normalised input.
+    Input(Input),
+    /// The encoded facts.
+    Facts(Facts),
+    /// The encoded facts, categories by their learned rows.
+    Embedding(Embedding),
+    /// A matrix product of the flattened input.
+    Dense(Dense),
+    /// A convolution.
+    Convolution(Convolution),
+    /// A convolution channel by channel.
+    Depthwise(Depthwise),
+    /// The mean over a window.
+    AveragePool(AveragePool),
+    /// The greatest value in a window.
+    MaxPool(MaxPool),
+    /// A batch normalisation.
+    Norm(Norm),
+    /// A function of each value.
+    Activation(Activation),
+    /// Values dropped while training.
+    Dropout(Dropout),
+    /// The sum of two.
+    Add(Add),
+    /// The product of two.
+    Multiply(Multiply),
+    /// The channels of all inputs one after the other.
+    Concat(Concat),
+    /// A gated recurrent layer over a series.
+    Gru(Gru),
+    /// What the facts say of a head by themselves.
+    Prior(Prior),
+    /// The last step of a series.
+    Last(Last),
+    /// The mean of the rows that a text's n-grams choose.
+    Bag(Bag),
+}
+
+/// Returns what an entry of `layers` of a kind becomes.
+pub(super) fn entry(kind: LayerKind) -> &'static Entry {
+    match kind {
+        LayerKind::Conv => &convolution::ENTRY,
+        LayerKind::Depthwise => &depthwise::ENTRY,
+        LayerKind::Dense => &dense::ENTRY,
+        LayerKind::MaxPool => &max_pool::ENTRY,
+        LayerKind::AveragePool => &average_pool::ENTRY,
+        LayerKind::GlobalAverage => &average_pool::GLOBAL,
+        LayerKind::Residual => &add::RESIDUAL,
+        LayerKind::Gru => &gru::ENTRY,
+        LayerKind::Last => &last::ENTRY,
+        LayerKind::Bag => &bag::ENTRY,
+        LayerKind::Dropout => &dropout::ENTRY,
+        LayerKind::Facts => &facts::ENTRY,
     }
+}
+
+/// A kind of the entries of `layers` in recipes.
+pub(super) struct Entry {
+    /// The keys that it takes; `norm` and `activation` say what may follow it.
+    pub(super) keys: &'static [&'static str],
+    /// Whether the network's activation follows it when the layer names none.
+    pub(super) is_activated: bool,
+    /// What it becomes.
+    pub(super) build: Build,
+}
+
+/// What an entry of `layers` becomes.
+pub(super) enum Build {
+    /// One node: the operator of a layer at its place.
+    Operator(fn(&Layer, &Place) -> Result<Op>),
+    /// The sum of layers and of their shortcut.
+    Sum,
+    /// What joins the facts to the network.
+    Fusion,
+}
+
+/// Where a layer of a recipe is.
+pub(super) struct Place {
+    /// `[height, width, channels]` of what it reads.
+    pub(super) shape: [usize; 3],
+    /// Whether it reads the input itself.
+    pub(super) is_first: bool,
+    /// Whether a normalisation follows it.
+    pub(super) is_normed: bool,
+}
+
+impl Place {
+    fn check_series(&self) -> Result<()> {
+        ensure!(self.shape[0] == 1, "it reads a series, of height 1, and not {:?}", self.shape);
+        Ok(())
+    }
+}
+
+/// Returns the channels of a layer.
+fn channels(layer: &Layer, most: usize) -> Result<usize> {
+    let channels = layer.channels.context("channels are missing")?;
+    ensure!((1..=most).contains(&channels), "channels are {channels}, expected 1 to {most}");
+    Ok(channels)
+}
+
+/// A layer: all that the rest of the house asks of it.
+///
+/// What has no default is different for every layer. The defaults are those of a layer without parameters that candle
+/// differentiates.
+pub trait Operator {
+    /// Returns the shape of the result, `[height, width, channels]`, for the shapes of the inputs.
+    ///
+    /// # Errors
+    ///
+    /// When the inputs do not fit each other.
+    fn shape(&self, inputs: &[[usize; 3]]) -> Result<[usize; 3]>;
+
+    /// Returns what is trained, in the order in which the passes and [`Operator::fold`] take it.
+    fn parameters(&self, _inputs: &[[usize; 3]]) -> Vec<Parameter> {
+        Vec::new()
+    }
+
+    /// Returns what training leaves behind without a gradient.
+    fn statistics(&self, _inputs: &[[usize; 3]]) -> Vec<Parameter> {
+        Vec::new()
+    }
+
+    /// Returns the result, by candle, which differentiates it.
+    ///
+    /// # Errors
+    ///
+    /// When a shape does not fit, or the device fails.
+    fn forward(&self, pass: &Pass<'_>, mode: &mut Mode<'_>) -> Result<Tensor>;
+
+    /// Returns the result in training on the CPU and the way back, of a layer that has passes of its own; for the others
+    /// nothing: candle computes them.
+    ///
+    /// # Errors
+    ///
+    /// When parameters are not on the CPU.
+    fn train(&self, _pass: &mut Training<'_>) -> Result<Option<Trained>> {
+        Ok(None)
+    }
+
+    /// Whether [`Operator::train`] rectifies its result itself where a rectifier follows.
+    fn rectifies(&self) -> bool {
+        false
+    }
+
+    /// Whether a rectifier that alone reads the result may take its memory over: the way back does not read it.
+    fn yields_result(&self) -> bool {
+        true
+    }
+
+    /// Returns what computes the same on a board: without a normalisation after it, `norm`, which joins its parameters.
+    ///
+    /// # Errors
+    ///
+    /// When no normalisation can join it.
+    fn fold(&self, parameters: &[&Tensor], norm: Option<&Affine>) -> Result<Folded> {
+        if norm.is_some() {
+            bail!("it has no weights that a normalisation can join");
+        }
+        Ok(Folded { op: None, parameters: parameters.iter().map(|&parameter| parameter.clone()).collect() })
+    }
+
+    /// Adds the integer operators that compute it on a board and returns the tensor of the result.
+    ///
+    /// # Errors
+    ///
+    /// When no integer operators compute it.
+    fn lower(&self, lowered: &mut Lowered, site: &Site<'_>) -> Result<u16>;
+
+    /// Whether it makes the network run on a board a step of its series at a time.
+    fn is_streamed(&self) -> bool {
+        false
+    }
+
+    /// Whether it reads the bytes of a text, which are integers already.
+    fn reads_text(&self) -> bool {
+        false
+    }
+}
+
+/// A parameter of a layer, or a statistic.
+#[derive(Debug)]
+pub struct Parameter {
+    /// Its name behind the layer's.
+    pub name: Cow<'static, str>,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its values before training.
+    pub initial: Initial,
+}
+
+impl Parameter {
+    fn new(name: impl Into<Cow<'static, str>>, shape: impl Into<Vec<usize>>, initial: Initial) -> Self {
+        Self { name: name.into(), shape: shape.into(), initial }
+    }
+}
+
+/// Values before training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Initial {
+    /// 0.
+    Zeros,
+    /// 1.
+    Ones,
+    /// 0, or 1 of a layer whose result is a factor of a product.
+    Bias,
+    /// He-normal (He 2015) before a ReLU, Glorot-normal elsewhere.
+    Weights {
+        /// Values that an output is computed from.
+        fan_in: usize,
+        /// Outputs.
+        fan_out: usize,
+    },
+    /// Glorot-normal.
+    Glorot {
+        /// Values that an output is computed from.
+        fan_in: usize,
+        /// Outputs.
+        fan_out: usize,
+    },
+    /// Of mean 0 and deviation 1.
+    Normal,
+}
+
+/// A layer in a pass by candle.
+pub struct Pass<'a> {
+    pub(super) node: usize,
+    pub(super) name: &'a str,
+    /// `[height, width, channels]` of the result.
+    pub(super) shape: [usize; 3],
+    pub(super) inputs: &'a [&'a Tensor],
+    pub(super) parameters: &'a [(String, Var)],
+    pub(super) statistics: &'a [(String, Var)],
+    pub(super) hook: Option<&'a dyn Hook>,
+}
+
+impl Pass<'_> {
+    fn input(&self, place: usize) -> Result<&Tensor> {
+        self.inputs.get(place).copied().with_context(|| format!("layer {:?} has no input {place}", self.name))
+    }
+
+    fn parameter(&self, place: usize) -> Result<&Tensor> {
+        let parameter = self.parameters.get(place).map(|(_, var)| var.as_tensor());
+        parameter.with_context(|| format!("layer {:?} has too few parameters", self.name))
+    }
+
+    /// Returns weights as they are to be used.
+    fn weight(&self, place: usize) -> Result<Tensor> {
+        let weight = self.parameter(place)?;
+        Ok(match self.hook {
+            Some(hook) => hook.weight(self.node, weight)?,
+            None => weight.clone(),
+        })
+    }
+
+    /// Returns a value on the way to the result as it is to be used.
+    fn part(&self, part: &'static str, value: Tensor) -> candle_core::Result<Tensor> {
+        match self.hook {
+            Some(hook) => hook.part(self.node, part, value),
+            None => Ok(value),
+        }
+    }
+
+    /// Returns a result of one step as it is to be used.
+    fn result(&self, value: Tensor) -> candle_core::Result<Tensor> {
+        match self.hook {
+            Some(hook) => hook.result(self.node, value),
+            None => Ok(value),
+        }
+    }
+}
+
+/// A layer in a training pass over plain floats.
+pub struct Training<'a> {
+    pub(super) batch: usize,
+    pub(super) inputs: &'a [&'a [f32]],
+    /// `[height, width, channels]` of each input.
+    pub(super) shapes: &'a [[usize; 3]],
+    /// `[height, width, channels]` of the result.
+    pub(super) shape: [usize; 3],
+    pub(super) parameters: &'a [(String, Var)],
+    pub(super) statistics: &'a [(String, Var)],
+    pub(super) random: &'a mut ChaCha8Rng,
+    /// Whether the result is to be rectified, of a layer that [`Operator::rectifies`].
+    pub(super) rectified: bool,
+}
+
+/// The result of a layer in training and its way back.
+pub struct Trained {
+    pub(super) values: Vec<f32>,
+    pub(super) back: Box<dyn Backward>,
+}
+
+impl Trained {
+    fn new(values: Vec<f32>, back: impl Backward + 'static) -> Self {
+        Self { values, back: Box::new(back) }
+    }
+}
+
+/// The way back through a layer, with what it kept from its pass forward.
+pub trait Backward {
+    /// Returns the gradients of inputs and parameters.
+    ///
+    /// # Errors
+    ///
+    /// When parameters are not on the CPU.
+    fn backward(&self, back: Back<'_>) -> Result<Gradients>;
+}
+
+/// A layer on the way back.
+pub struct Back<'a> {
+    pub(super) inputs: &'a [&'a [f32]],
+    /// The result; nothing where a rectifier took it over.
+    pub(super) result: &'a [f32],
+    pub(super) parameters: &'a [(String, Var)],
+    /// The gradient of the result.
+    pub(super) gradient: Vec<f32>,
+    /// The inputs whose gradients are asked for.
+    pub(super) wanted: &'a [bool],
+}
+
+impl Back<'_> {
+    /// Returns the gradients of inputs and parameters; what exceeds the parameters is of some that the layer is without.
+    fn gradients(&self, of_inputs: Vec<Vec<f32>>, of_parameters: Vec<Vec<f32>>) -> Result<Gradients> {
+        let pairs = self.parameters.iter().zip(of_parameters);
+        let of_parameters = pairs
+            .map(|((_, var), gradient)| Ok(Some(Tensor::from_vec(gradient, var.shape(), &Device::Cpu)?)))
+            .collect::<Result<_>>()?;
+        Ok(Gradients { of_parameters, of_inputs })
+    }
+}
+
+/// The gradients that a layer passes on; an empty one of an input is none.
+pub struct Gradients {
+    pub(super) of_parameters: Vec<Option<Tensor>>,
+    pub(super) of_inputs: Vec<Vec<f32>>,
+}
+
+impl Gradients {
+    pub(super) fn of_input(gradient: Vec<f32>) -> Self {
+        Self { of_parameters: Vec::new(), of_inputs: vec![gradient] }
+    }
+}
+
+/// A layer as it computes on a board.
+pub struct Folded {
+    /// What takes its place; the layer itself if nothing.
+    pub(super) op: Option<Op>,
+    /// The parameters, as the layer of then names them.
+    pub(super) parameters: Vec<Tensor>,
 }

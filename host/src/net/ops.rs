@@ -38,6 +38,7 @@ pub(super) use depthwise::Depthwise;
 pub(super) use layer::Layer;
 pub(super) use norm::BatchNorm;
 pub(super) use pool::MaxPool;
+pub(super) use storage::CHUNK;
 pub(crate) use storage::{accumulate, vectorized, with_floats, with_floats_mut};
 
 /// The convolution of `x` with `weight`, plus `bias` for each output channel.

@@ -9,9 +9,9 @@ use candle_core::{Device, Tensor, Var};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::graph::Op;
-use super::ops::{self, BatchNorm, Convolution, Dense, Depthwise, Layer, MaxPool, vectorized, with_floats};
-use super::{Mode, Net, kept};
+use super::layers::{Back, Backward, Gradients, Op, Trained, Training, mask, rectify};
+use super::ops::{self, CHUNK, vectorized, with_floats};
+use super::{Mode, Net};
 use crate::domain::Activation;
 
 /// What a training pass keeps for its way back.
@@ -20,16 +20,10 @@ pub struct Tape<'a> {
     batch: usize,
     /// The values of each node; none where the node after it took them over.
     values: Vec<Vec<f32>>,
-    saved: Vec<Saved>,
-}
-
-/// What a node keeps beside its values.
-enum Saved {
-    Nothing,
-    Norm(BatchNorm),
-    Dropout(Vec<f32>),
-    /// The node by itself, as candle computed it.
-    Apart(Vec<Var>, Tensor),
+    /// Whether the rectifier after a node took its values over.
+    taken_over: Vec<bool>,
+    /// What each node keeps for its way back; nothing for sources, and for rectifiers, whose values are enough.
+    saved: Vec<Option<Box<dyn Backward>>>,
 }
 
 impl<'a> Tape<'a> {
@@ -52,21 +46,22 @@ impl<'a> Tape<'a> {
     ) -> Result<Self> {
         ensure!(net.device.is_cpu(), "the network is on {:?}, expected the CPU", net.device.location());
         let count = net.graph.nodes.len();
-        let mut tape = Self { net, batch, values: Vec::with_capacity(count), saved: Vec::with_capacity(count) };
+        let taken_over = (0..count).map(|index| is_taken_over(net, index, watched)).collect();
+        let (values, saved) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let mut tape = Self { net, batch, values, taken_over, saved };
         let (mut input, mut facts) = (Some(input), facts);
         for (index, node) in net.graph.nodes.iter().enumerate() {
             let (values, saved) = match &node.op {
-                Op::Input => (input.take().context("a network has one input")?, Saved::Nothing),
-                Op::Facts => (facts.take().context("the network takes facts and was given none")?, Saved::Nothing),
-                _ => tape.node(index, random, watched)?,
+                Op::Input(_) => (input.take().context("a network has one input")?, None),
+                Op::Facts(_) => (facts.take().context("the network takes facts and was given none")?, None),
+                Op::Activation(Activation::Relu) => (tape.rectified(node.inputs[0]), None),
+                _ => {
+                    let Trained { values, back } = tape.node(index, random)?;
+                    (values, Some(back))
+                }
             };
             let expected = batch * node.shape.iter().product::<usize>();
-            ensure!(
-                values.len() == expected || tape.is_taken_over(index, watched),
-                "layer {:?} has {} values, expected {expected}",
-                node.name,
-                values.len()
-            );
+            ensure!(values.len() == expected, "layer {:?} has {} values, expected {expected}", node.name, values.len());
             tape.values.push(values);
             tape.saved.push(saved);
         }
@@ -93,231 +88,118 @@ impl<'a> Tape<'a> {
         }
         let trained: Vec<bool> = (0..count).fold(Vec::new(), |mut trained, index| {
             let inputs = &self.net.graph.nodes[index].inputs;
-            let own = self.net.graph.parameter_count(index) > 0;
+            let own = !self.net.graph.nodes[index].parameters.is_empty();
             trained.push(own || inputs.iter().any(|&input| trained[input]));
             trained
         });
-        let mut of_parameters: Vec<Vec<Option<Tensor>>> = vec![Vec::new(); count];
+        let mut of_parameters = vec![None; self.net.graph.parameter_count()];
         for index in (0..count).rev() {
-            of_parameters[index] = vec![None; self.net.graph.parameter_count(index)];
             let gradient = std::mem::take(&mut gradients[index]);
             if gradient.is_empty() || !trained[index] {
                 continue;
             }
-            let wanted: Vec<bool> = self.net.graph.nodes[index].inputs.iter().map(|&input| trained[input]).collect();
+            let node = &self.net.graph.nodes[index];
+            let wanted: Vec<bool> = node.inputs.iter().map(|&input| trained[input]).collect();
             let back = self.back(index, gradient, &wanted)?;
-            for (place, gradient) in back.of_parameters.into_iter().enumerate() {
-                of_parameters[index][place] = gradient;
+            for (place, gradient) in node.parameters.clone().zip(back.of_parameters) {
+                of_parameters[place] = gradient;
             }
-            for (&input, gradient) in self.net.graph.nodes[index].inputs.iter().zip(back.of_inputs) {
+            for (&input, gradient) in node.inputs.iter().zip(back.of_inputs) {
                 add(&mut gradients[input], gradient);
             }
         }
-        Ok(of_parameters.into_iter().flatten().collect())
+        Ok(of_parameters)
     }
 
-    /// Returns the values of a node and what it keeps.
-    fn node(&mut self, index: usize, random: &mut ChaCha8Rng, watched: &[usize]) -> Result<(Vec<f32>, Saved)> {
+    /// Returns the rectified values of a node.
+    fn rectified(&mut self, input: usize) -> Vec<f32> {
+        let taken = self.taken_over[input];
+        let mut values = if taken { std::mem::take(&mut self.values[input]) } else { self.values[input].clone() };
+        if !(taken && self.net.graph.nodes[input].op.rectifies()) {
+            rectify(&mut values);
+        }
+        values
+    }
+
+    /// Returns the values of a node and its way back.
+    fn node(&self, index: usize, random: &mut ChaCha8Rng) -> Result<Trained> {
         let net = self.net;
         let node = &net.graph.nodes[index];
-        let first = node.inputs[0];
-        if let Op::Activation(Activation::Relu) = node.op {
-            // A normalisation has done it; any other node hands its values over when it has no other reader.
-            let taken = self.is_taken_over(first, watched);
-            let mut values = if taken { std::mem::take(&mut self.values[first]) } else { self.values[first].clone() };
-            if !(taken && net.graph.nodes[first].op == Op::Norm) {
-                each_chunk(&mut values, |values| {
-                    values.iter_mut().for_each(|x| *x = if *x <= 0.0 { 0.0 } else { *x });
-                });
-            }
-            return Ok((values, Saved::Nothing));
+        let inputs: Vec<&[f32]> = node.inputs.iter().map(|&input| self.values[input].as_slice()).collect();
+        let shapes = net.graph.shapes(&node.inputs);
+        let trained = node.op.train(&mut Training {
+            batch: self.batch,
+            inputs: &inputs,
+            shapes: &shapes,
+            shape: node.shape,
+            parameters: net.parameters_of(index),
+            statistics: net.statistics_of(index),
+            random,
+            rectified: self.taken_over[index] && node.op.rectifies(),
+        })?;
+        if let Some(trained) = trained {
+            return Ok(trained);
         }
-        let x = &self.values[first];
-        let parameters: Vec<&Tensor> = net.parameters_of(index).iter().map(|(_, var)| var.as_tensor()).collect();
-        Ok(match &node.op {
-            Op::Dense { .. } | Op::Convolution { .. } | Op::Depthwise { .. } => {
-                let layer = self.layer(index);
-                let values = with_floats(parameters[0], |weight| match parameters.get(1) {
-                    Some(bias) => with_floats(bias, |bias| Ok(layer.forward(x, weight, Some(bias)))),
-                    None => Ok(layer.forward(x, weight, None)),
-                })?;
-                (values, Saved::Nothing)
-            }
-            Op::Norm => {
-                let rectified = self.is_taken_over(index, watched);
-                let norm = BatchNorm::measure(x, node.shape[2], rectified);
-                net.follow_moments(index, norm.mean.clone(), norm.variance.clone(), x.len())?;
-                let values = with_floats(parameters[0], |scale| {
-                    with_floats(parameters[1], |shift| Ok(norm.forward(x, scale, shift)))
-                })?;
-                (values, Saved::Norm(norm))
-            }
-            Op::AveragePool { window } if window.out == [1, 1] && window.pad == [0, 0] => {
-                let (image, channels) = (x.len() / self.batch, node.shape[2]);
-                let mut values = vec![0.0; self.batch * channels];
-                values.par_chunks_mut(channels).zip(x.par_chunks(image)).for_each(|(mean, x)| {
-                    vectorized(|| {
-                        x.chunks_exact(channels).for_each(|x| ops::accumulate(mean, x));
-                        let share = channels as f32 / image as f32;
-                        mean.iter_mut().for_each(|mean| *mean *= share);
-                    });
-                });
-                (values, Saved::Nothing)
-            }
-            Op::MaxPool { window } => {
-                let pool = MaxPool::new(*window, self.batch, net.graph.nodes[first].shape);
-                (pool.forward(x), Saved::Nothing)
-            }
-            Op::Dropout { share } => {
-                let kept = kept(x.len(), *share, random);
-                (x.iter().zip(&kept).map(|(x, kept)| x * kept).collect(), Saved::Dropout(kept))
-            }
-            Op::Add if self.values[node.inputs[1]].len() == x.len() => {
-                let mut values = x.clone();
-                let other = &self.values[node.inputs[1]];
-                values.par_chunks_mut(CHUNK).zip(other.par_chunks(CHUNK)).for_each(|(sum, other)| {
-                    vectorized(|| ops::accumulate(sum, other));
-                });
-                (values, Saved::Nothing)
-            }
-            _ => {
-                let inputs: Vec<Var> = node
-                    .inputs
-                    .iter()
-                    .map(|&input| {
-                        let [height, width, channels] = net.graph.nodes[input].shape;
-                        let values = self.values[input].clone();
-                        Ok(Var::from_vec(values, (self.batch, height, width, channels), &Device::Cpu)?)
-                    })
-                    .collect::<Result<_>>()?;
-                let tensors: Vec<&Tensor> = inputs.iter().map(|var| var.as_tensor()).collect();
-                let y = net.compute(index, &tensors, &mut Mode::Train(random), None)?.contiguous()?;
-                (with_floats(&y, |y| Ok(y.to_vec()))?, Saved::Apart(inputs, y))
-            }
-        })
+        let vars: Vec<Var> = inputs
+            .iter()
+            .zip(shapes)
+            .map(|(values, [height, width, channels])| {
+                Ok(Var::from_vec(values.to_vec(), (self.batch, height, width, channels), &Device::Cpu)?)
+            })
+            .collect::<Result<_>>()?;
+        let tensors: Vec<&Tensor> = vars.iter().map(|var| var.as_tensor()).collect();
+        let y = net.compute(index, &tensors, &mut Mode::Train(random), None)?.contiguous()?;
+        Ok(Trained { values: with_floats(&y, |y| Ok(y.to_vec()))?, back: Box::new(Apart(vars, y)) })
     }
 
     /// Returns the gradients of parameters and inputs of a node; of inputs as far as they are wanted.
-    fn back(&mut self, index: usize, mut gradient: Vec<f32>, wanted: &[bool]) -> Result<Back> {
+    fn back(&mut self, index: usize, mut gradient: Vec<f32>, wanted: &[bool]) -> Result<Gradients> {
         let net = self.net;
         let node = &net.graph.nodes[index];
-        let first = node.inputs[0];
-        let tensors = |gradients: Vec<Vec<f32>>| -> Result<Vec<Option<Tensor>>> {
-            let parameters = net.parameters_of(index).iter().zip(gradients);
-            parameters
-                .map(|((_, var), gradient)| Ok(Some(Tensor::from_vec(gradient, var.shape(), &Device::Cpu)?)))
-                .collect()
-        };
-        match &node.op {
-            Op::Activation(Activation::Relu) => {
-                // The pass of a normalisation that took it over does this as well.
-                if !matches!(self.saved[first], Saved::Norm(ref norm) if norm.is_rectified()) {
-                    let y = &self.values[index];
-                    gradient.par_chunks_mut(CHUNK).zip(y.par_chunks(CHUNK)).for_each(|(gradient, y)| {
-                        vectorized(|| {
-                            let pairs = gradient.iter_mut().zip(y);
-                            pairs.for_each(|(gradient, &y)| *gradient = if y <= 0.0 { 0.0 } else { *gradient });
-                        });
-                    });
-                } else {
-                    self.values[first] = std::mem::take(&mut self.values[index]);
-                }
-                Ok(Back::to_input(gradient))
+        if let Op::Activation(Activation::Relu) = node.op {
+            let first = node.inputs[0];
+            if self.taken_over[first] && net.graph.nodes[first].op.rectifies() {
+                // The way back of the node before does it, by its values.
+                self.values[first] = std::mem::take(&mut self.values[index]);
+            } else {
+                mask(&mut gradient, &self.values[index]);
             }
-            Op::Dense { .. } | Op::Convolution { .. } | Op::Depthwise { .. } => {
-                let (layer, x) = (self.layer(index), &self.values[first]);
-                let weight = net.parameters_of(index)[0].1.as_tensor();
-                let [dx, dweight, dbias] =
-                    with_floats(weight, |weight| Ok(layer.backward(x, weight, &gradient, wanted[0])))?;
-                Ok(Back { of_parameters: tensors(vec![dweight, dbias])?, of_inputs: vec![dx] })
-            }
-            Op::Norm => {
-                let Saved::Norm(norm) = &self.saved[index] else { unreachable_state(&node.name)? };
-                let (x, y) = (&self.values[first], &self.values[index]);
-                let scale = net.parameters_of(index)[0].1.as_tensor();
-                let [dx, dscale, dshift] = with_floats(scale, |scale| Ok(norm.backward(x, scale, y, gradient)))?;
-                Ok(Back { of_parameters: tensors(vec![dscale, dshift])?, of_inputs: vec![dx] })
-            }
-            Op::AveragePool { window } if window.out == [1, 1] && window.pad == [0, 0] => {
-                let channels = node.shape[2];
-                let image = self.values[first].len() / self.batch;
-                let share = channels as f32 / image as f32;
-                let mut dx = vec![0.0; self.batch * image];
-                dx.par_chunks_mut(image).zip(gradient.par_chunks(channels)).for_each(|(dx, gradient)| {
-                    vectorized(|| {
-                        for dx in dx.chunks_exact_mut(channels) {
-                            dx.iter_mut().zip(gradient).for_each(|(dx, gradient)| *dx = gradient * share);
-                        }
-                    });
-                });
-                Ok(Back::to_input(dx))
-            }
-            Op::MaxPool { window } => {
-                let pool = MaxPool::new(*window, self.batch, net.graph.nodes[first].shape);
-                Ok(Back::to_input(pool.backward(&self.values[first], &self.values[index], &gradient)))
-            }
-            Op::Dropout { .. } => {
-                let Saved::Dropout(kept) = &self.saved[index] else { unreachable_state(&node.name)? };
-                gradient.iter_mut().zip(kept).for_each(|(gradient, kept)| *gradient *= kept);
-                Ok(Back::to_input(gradient))
-            }
-            Op::Add if matches!(self.saved[index], Saved::Nothing) => {
-                let other = if wanted[0] && wanted[1] { gradient.clone() } else { Vec::new() };
-                let of_inputs = if wanted[0] { vec![gradient, other] } else { vec![other, gradient] };
-                Ok(Back { of_parameters: Vec::new(), of_inputs })
-            }
-            _ => {
-                let Saved::Apart(inputs, y) = &self.saved[index] else { unreachable_state(&node.name)? };
-                let gradient = Tensor::from_vec(gradient, y.shape(), &Device::Cpu)?;
-                let store = (y * gradient)?.sum_all()?.backward()?;
-                let of_inputs = inputs
-                    .iter()
-                    .map(|var| match store.get(var) {
-                        Some(gradient) => Ok(gradient.flatten_all()?.to_vec1::<f32>()?),
-                        None => Ok(Vec::new()),
-                    })
-                    .collect::<Result<_>>()?;
-                let of_parameters = net.parameters_of(index).iter().map(|(_, var)| store.get(var).cloned()).collect();
-                Ok(Back { of_parameters, of_inputs })
-            }
+            return Ok(Gradients::of_input(gradient));
         }
-    }
-
-    /// Returns whether the rectifier after a node takes its values over: it is the only reader, and nobody else asks.
-    fn is_taken_over(&self, index: usize, watched: &[usize]) -> bool {
-        let graph = &self.net.graph;
-        let mut readers = graph.readers(index);
-        let rectifier = readers.next().is_some_and(|reader| reader.op == Op::Activation(Activation::Relu));
-        // Its own values are what a pool goes back by.
-        let own = !matches!(graph.nodes[index].op, Op::Input | Op::Facts | Op::Activation(_) | Op::MaxPool { .. });
-        // What candle computed apart keeps its values in its own tensor.
-        rectifier && own && readers.next().is_none() && !graph.heads.contains(&index) && !watched.contains(&index)
-    }
-
-    /// Returns the sizes of a layer with weights.
-    fn layer(&self, index: usize) -> Box<dyn Layer> {
-        let node = &self.net.graph.nodes[index];
-        let [height, width, channels] = self.net.graph.nodes[node.inputs[0]].shape;
-        let (batch, input) = (self.batch, [height, width]);
-        match &node.op {
-            Op::Convolution { outputs, window } => {
-                Box::new(Convolution { window: *window, batch, input, channels, out: *outputs })
-            }
-            Op::Depthwise { window } => Box::new(Depthwise { window: *window, batch, input, channels }),
-            _ => Box::new(Dense { batch, inputs: height * width * channels, outputs: node.shape[2] }),
-        }
+        let inputs: Vec<&[f32]> = node.inputs.iter().map(|&input| self.values[input].as_slice()).collect();
+        let saved = self.saved[index].as_ref();
+        let saved = saved.with_context(|| format!("layer {:?} kept nothing for its way back", node.name))?;
+        let (result, parameters) = (self.values[index].as_slice(), net.parameters_of(index));
+        saved.backward(Back { inputs: &inputs, result, parameters, gradient, wanted })
     }
 }
 
-/// The gradients that a node passes on; an empty one is none.
-struct Back {
-    of_parameters: Vec<Option<Tensor>>,
-    of_inputs: Vec<Vec<f32>>,
+/// Returns whether the rectifier after a node takes its values over: it is the only reader, and nobody else asks.
+fn is_taken_over(net: &Net, index: usize, watched: &[usize]) -> bool {
+    let graph = &net.graph;
+    let mut readers = graph.readers(index);
+    let rectifier = readers.next().is_some_and(|reader| reader.op == Op::Activation(Activation::Relu));
+    let asked = graph.heads.contains(&index) || watched.contains(&index);
+    rectifier && readers.next().is_none() && !asked && graph.nodes[index].op.yields_result()
 }
 
-impl Back {
-    fn to_input(gradient: Vec<f32>) -> Self {
-        Self { of_parameters: Vec::new(), of_inputs: vec![gradient] }
+/// A node by itself, as candle computed it: its inputs and its result.
+struct Apart(Vec<Var>, Tensor);
+
+impl Backward for Apart {
+    fn backward(&self, back: Back<'_>) -> Result<Gradients> {
+        let Self(inputs, y) = self;
+        let gradient = Tensor::from_vec(back.gradient, y.shape(), &Device::Cpu)?;
+        let store = (y * gradient)?.sum_all()?.backward()?;
+        let of_inputs = inputs
+            .iter()
+            .map(|var| match store.get(var) {
+                Some(gradient) => Ok(gradient.flatten_all()?.to_vec1::<f32>()?),
+                None => Ok(Vec::new()),
+            })
+            .collect::<Result<_>>()?;
+        let of_parameters = back.parameters.iter().map(|(_, var)| store.get(var).cloned()).collect();
+        Ok(Gradients { of_parameters, of_inputs })
     }
 }
 
@@ -331,17 +213,6 @@ fn add(sum: &mut Vec<f32>, gradient: Vec<f32>) {
         });
     }
 }
-
-fn each_chunk(values: &mut [f32], change: impl Fn(&mut [f32]) + Sync) {
-    values.par_chunks_mut(CHUNK).for_each(|values| vectorized(|| change(values)));
-}
-
-fn unreachable_state<T>(layer: &str) -> Result<T> {
-    anyhow::bail!("layer {layer:?} kept nothing for its way back")
-}
-
-/// Values that a thread takes at a time.
-const CHUNK: usize = 1 << 15;
 
 #[cfg(test)]
 mod tests {

@@ -300,56 +300,90 @@ impl Layer {
             words: None,
         }
     }
-}
 
-/// What an entry of `layers` computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LayerKind {
-    /// A convolution.
-    Conv,
-    /// A convolution channel by channel.
-    Depthwise,
-    /// A matrix product of all values.
-    Dense,
-    /// The greatest value in a window.
-    MaxPool,
-    /// The mean over a window.
-    AveragePool,
-    /// The mean of each channel over all positions.
-    GlobalAverage,
-    /// The sum of `layers` and `shortcut`.
-    Residual,
-    /// A gated recurrent layer over a series; the network runs on the board a step at a time.
-    Gru,
-    /// The last step of a series; the network runs on the board a step at a time.
-    Last,
-    /// The mean of the rows that a text's n-grams choose.
-    Bag,
-    /// Values dropped while training.
-    Dropout,
-    /// Where the facts enter, in the place of `fuse_at`.
-    Facts,
-}
-
-impl LayerKind {
-    /// Returns the name of layers of this kind; the place of a layer follows it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Conv => "conv",
-            Self::Depthwise => "depthwise",
-            Self::Dense => "dense",
-            Self::MaxPool => "max-pool",
-            Self::AveragePool => "average-pool",
-            Self::GlobalAverage => "global-average",
-            Self::Residual => "residual",
-            Self::Gru => "gru",
-            Self::Last => "last",
-            Self::Bag => "bag",
-            Self::Dropout => "dropout",
-            Self::Facts => "facts",
-        }
+    /// Returns the keys that it has, beside its kind.
+    pub fn keys(&self) -> Vec<&'static str> {
+        // Without `..`, so that no key can be missing here.
+        let Self {
+            kind: _,
+            channels,
+            kernel,
+            stride,
+            dilation,
+            padding,
+            norm,
+            activation,
+            layers,
+            shortcut,
+            share,
+            buckets,
+            letters,
+            words,
+        } = self;
+        let keys = [
+            ("channels", channels.is_some()),
+            ("kernel", kernel.is_some()),
+            ("stride", stride.is_some()),
+            ("dilation", dilation.is_some()),
+            ("padding", padding.is_some()),
+            ("norm", norm.is_some()),
+            ("activation", activation.is_some()),
+            ("layers", !layers.is_empty()),
+            ("shortcut", !shortcut.is_empty()),
+            ("share", share.is_some()),
+            ("buckets", buckets.is_some()),
+            ("letters", letters.is_some()),
+            ("words", words.is_some()),
+        ];
+        keys.into_iter().filter_map(|(key, is_given)| is_given.then_some(key)).collect()
     }
+}
+
+/// Defines the kinds of layers, each with the name that recipes and nodes have.
+macro_rules! layer_kinds {
+    ($($(#[$doc:meta])* $kind:ident $name:literal,)*) => {
+        /// What an entry of `layers` computes.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum LayerKind {
+            $($(#[$doc])* #[serde(rename = $name)] $kind,)*
+        }
+
+        impl LayerKind {
+            /// Returns the name of layers of this kind; the place of a layer follows it.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name,)*
+                }
+            }
+        }
+    };
+}
+
+layer_kinds! {
+    /// A convolution.
+    Conv "conv",
+    /// A convolution channel by channel.
+    Depthwise "depthwise",
+    /// A matrix product of all values.
+    Dense "dense",
+    /// The greatest value in a window.
+    MaxPool "max-pool",
+    /// The mean over a window.
+    AveragePool "average-pool",
+    /// The mean of each channel over all positions.
+    GlobalAverage "global-average",
+    /// The sum of `layers` and `shortcut`.
+    Residual "residual",
+    /// A gated recurrent layer over a series; the network runs on the board a step at a time.
+    Gru "gru",
+    /// The last step of a series; the network runs on the board a step at a time.
+    Last "last",
+    /// The mean of the rows that a text's n-grams choose.
+    Bag "bag",
+    /// Values dropped while training.
+    Dropout "dropout",
+    /// Where the facts enter, in the place of `fuse_at`.
+    Facts "facts",
 }
 
 /// How an input is padded.

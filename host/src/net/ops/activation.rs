@@ -1,6 +1,6 @@
 //! The rectifier on the CPU.
 
-use super::storage::{floats, with_floats};
+use super::storage::{CHUNK, floats, with_floats};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
@@ -45,9 +45,6 @@ impl CustomOp1 for Relu {
         Tensor::from_vec(dx, y.shape(), y.device()).map(Some)
     }
 }
-
-/// Values that a thread takes at a time.
-const CHUNK: usize = 1 << 15;
 
 #[cfg(test)]
 mod tests {

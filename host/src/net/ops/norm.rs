@@ -92,11 +92,6 @@ impl BatchNorm {
         Self { mean, variance, inverse, rectified }
     }
 
-    /// Whether a rectifier follows.
-    pub(crate) fn is_rectified(&self) -> bool {
-        self.rectified
-    }
-
     /// The normalised values, rectified if that follows.
     pub(crate) fn forward(&self, x: &[f32], scale: &[f32], shift: &[f32]) -> Vec<f32> {
         let channels = scale.len();

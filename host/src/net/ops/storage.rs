@@ -77,6 +77,9 @@ impl<F: pulp::NullaryFnOnce> pulp::WithSimd for Call<F> {
     }
 }
 
+/// Values of a pass over memory that a thread takes at a time.
+pub(crate) const CHUNK: usize = 1 << 15;
+
 /// Adds `source` to `sum`, element by element.
 #[inline(always)]
 pub(crate) fn accumulate(sum: &mut [f32], source: &[f32]) {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::data::Dataset;
 use crate::losses::Objective;
-use crate::net::{Graph, Net, Op};
+use crate::net::{Dense, Graph, Net, Op};
 use crate::recipe;
 use crate::support::random;
 use crate::train::{self, Task};
@@ -51,10 +51,11 @@ fn alone(graph: &Graph) -> Result<Option<Graph>> {
     let mut place_of = BTreeMap::new();
     for (index, node) in graph.nodes.iter().enumerate() {
         let place = match &node.op {
-            Op::Facts => part.push_source(&node.name, Op::Facts, node.shape),
-            Op::Embedding { .. } => part.push(&node.name, node.op.clone(), &[place_of[&node.inputs[0]]])?,
-            Op::Prior { outputs, .. } => {
-                let head = part.push(&node.name, Op::Dense { outputs: *outputs }, &[place_of[&node.inputs[0]]])?;
+            Op::Facts(_) => part.push_source(&node.name, node.op.clone(), node.shape),
+            Op::Embedding(_) => part.push(&node.name, node.op.clone(), &[place_of[&node.inputs[0]]])?,
+            Op::Prior(prior) => {
+                let dense = Dense { outputs: prior.outputs, bias: true };
+                let head = part.push(&node.name, dense.into(), &[place_of[&node.inputs[0]]])?;
                 part.heads.push(head);
                 head
             }
