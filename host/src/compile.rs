@@ -20,7 +20,8 @@ use attar_shared::{
 };
 use rand::seq::SliceRandom;
 
-use crate::data::{Dataset, Target};
+use crate::data::Dataset;
+use crate::heads::Target;
 use crate::net::lowering::Lowered;
 use crate::net::{Hook, Net};
 use crate::recipe;

@@ -9,6 +9,6 @@ mod split;
 mod views;
 
 pub use augment::{Augment, Mix};
-pub use dataset::{Batch, Dataset, Normalization, Target};
+pub use dataset::{Batch, Dataset, Normalization};
 pub use load::{groups, load, member_of, read_array};
 pub use split::Splits;

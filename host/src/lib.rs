@@ -17,6 +17,8 @@ pub mod facts;
 
 pub mod signal;
 
+pub mod heads;
+
 pub mod recipe;
 
 pub mod net;

@@ -31,8 +31,8 @@ mod soft;
 use anyhow::{Context, Result, bail};
 use candle_core::{Tensor, Var};
 
-use crate::data::{Dataset, Target};
-use crate::domain::HeadKind;
+use crate::data::Dataset;
+use crate::heads::{Labels, Target};
 use crate::net::rows;
 use crate::net::{Graph, Net};
 use crate::recipe::{Balance, Distill, Loss, LossKind};
@@ -229,8 +229,8 @@ pub fn warnings(distill: &Distill, data: &Dataset, batch: usize) -> Vec<String> 
     let mut warnings = Vec::new();
     for loss in distill.terms() {
         for target in &data.targets {
-            let two = target.kind == HeadKind::Class && target.outputs == 2;
-            let labels = matches!(target.kind, HeadKind::Binary | HeadKind::Multilabel);
+            let two = matches!(target.values, Labels::Classes(_)) && target.outputs == 2;
+            let labels = matches!(target.values, Labels::Flags(_));
             let name = name_of(loss.kind);
             match loss.kind {
                 LossKind::Dkd if two => warnings.push(format!(

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::Target;
 use crate::domain::{HeadKind, RegressionLoss};
+use crate::heads::Target;
 
 /// The figures of one head; those that do not fit its kind are absent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -92,8 +92,7 @@ pub fn no_better_than_chance(target: &Target, samples: &[usize], figures: &HeadM
     match target.kind {
         HeadKind::Class => {
             let mut counts = vec![0usize; target.outputs];
-            let known = samples.iter().filter(|&&sample| target.is_known(sample));
-            known.for_each(|&sample| counts[target.values[sample] as usize] += 1);
+            samples.iter().filter_map(|&sample| target.class(sample)).for_each(|class| counts[class] += 1);
             let all = counts.iter().sum::<usize>() as f64;
             let chance = counts.iter().copied().max()? as f64 / all;
             let accuracy = figures.accuracy?;
@@ -103,9 +102,9 @@ pub fn no_better_than_chance(target: &Target, samples: &[usize], figures: &HeadM
             })
         }
         HeadKind::Binary => {
-            let known: Vec<f32> = samples.iter().map(|&sample| target.row(sample)[0]).filter(|y| !y.is_nan()).collect();
+            let known: Vec<bool> = samples.iter().filter_map(|&sample| target.flags(sample)[0]).collect();
             let all = known.len() as f64;
-            let share = f64::from(known.iter().sum::<f32>()) / all;
+            let share = known.iter().filter(|&&yes| yes).count() as f64 / all;
             // Accuracy hardly moves for a rare label, so the ranking is looked at as well: one by chance has the share of the
             // label as its precision.
             if let Some(precision) = figures.average_precision.filter(|&precision| share > 0.0 && precision <= share) {
@@ -151,7 +150,7 @@ fn measure_known(target: &Target, samples: &[usize], logits: &[f32]) -> HeadMetr
     match target.kind {
         HeadKind::Class => {
             let predicted: Vec<usize> = rows.map(first_greatest).collect();
-            let actual: Vec<usize> = samples.iter().map(|&sample| target.values[sample] as usize).collect();
+            let actual: Vec<usize> = samples.iter().filter_map(|&sample| target.class(sample)).collect();
             let right = predicted.iter().zip(&actual).filter(|(a, b)| a == b).count();
             let f1 = (0..target.outputs).map(|class| {
                 f1_of(predicted.iter().zip(&actual).map(|(&predicted, &actual)| (predicted == class, actual == class)))
@@ -177,7 +176,7 @@ fn measure_known(target: &Target, samples: &[usize], logits: &[f32]) -> HeadMetr
             }
         }
         HeadKind::Binary => {
-            let actual = || samples.iter().map(|&sample| target.row(sample)[0] > 0.5);
+            let actual = || samples.iter().filter_map(|&sample| target.flags(sample)[0]);
             let pairs = || rows.clone().map(|row| row[0] >= 0.0).zip(actual());
             let classes = [
                 (target.answer_name(false), ClassFigures::of(pairs().map(|(predicted, actual)| (!predicted, !actual)))),
@@ -189,9 +188,8 @@ fn measure_known(target: &Target, samples: &[usize], logits: &[f32]) -> HeadMetr
             let (labels, classes): (Vec<HeadMetrics>, Vec<ClassFigures>) = (0..target.outputs)
                 .map(|label| {
                     let rows = samples.iter().zip(logits.chunks_exact(target.outputs));
-                    let known = rows.filter(|&(&sample, _)| !target.row(sample)[label].is_nan());
-                    let pairs: Vec<(bool, f32)> =
-                        known.map(|(&sample, row)| (target.row(sample)[label] > 0.5, row[label])).collect();
+                    let known = rows.filter_map(|(&sample, row)| Some((target.flags(sample)[label]?, row[label])));
+                    let pairs: Vec<(bool, f32)> = known.collect();
                     if pairs.is_empty() {
                         return (HeadMetrics::default(), ClassFigures::default());
                     }
@@ -220,10 +218,7 @@ fn measure_known(target: &Target, samples: &[usize], logits: &[f32]) -> HeadMetr
             for (output, [mean, deviation]) in target.scaling.iter().enumerate() {
                 let (mut error, mut spread, mut sum, mut count) = (0.0, 0.0, 0.0, 0.0);
                 for (&sample, row) in samples.iter().zip(logits.chunks_exact(target.outputs)) {
-                    let y = f64::from(target.row(sample)[output]);
-                    if y.is_nan() {
-                        continue;
-                    }
+                    let Some(y) = target.numbers(sample)[output].map(f64::from) else { continue };
                     error += (f64::from(row[output] * deviation + mean) - y).powi(2);
                     spread += y * y;
                     sum += y;
@@ -253,11 +248,10 @@ fn measure_known(target: &Target, samples: &[usize], logits: &[f32]) -> HeadMetr
 fn mean_cosine(target: &Target, samples: &[usize], logits: &[f32]) -> Option<f64> {
     let rows = samples.iter().zip(logits.chunks_exact(target.outputs));
     let cosines: Vec<f64> = rows
-        .filter(|(sample, _)| target.row(**sample).iter().all(|y| !y.is_nan()))
-        .map(|(&sample, row)| {
+        .filter_map(|(&sample, row)| {
             let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
-            let y = target.row(sample);
-            dot(row, y) / (dot(row, row) * dot(y, y)).sqrt().max(1e-12)
+            let y: Vec<f32> = target.numbers(sample).iter().copied().collect::<Option<_>>()?;
+            Some(dot(row, &y) / (dot(row, row) * dot(&y, &y)).sqrt().max(1e-12))
         })
         .collect();
     (!cosines.is_empty()).then(|| cosines.iter().sum::<f64>() / cosines.len() as f64)
@@ -314,6 +308,7 @@ fn share(part: usize, whole: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::heads::Labels;
 
     #[test]
     fn average_precision_of_a_known_ranking() {
@@ -329,39 +324,33 @@ mod tests {
     /// What is not known of one output takes nothing from the others; a head of which nothing is known chooses nothing.
     #[test]
     fn unknown_labels_are_left_out_output_by_output() {
-        let target = |kind: HeadKind, values: &[f32]| Target {
-            name: "y".into(),
-            kind,
-            labels: vec!["a".into(), "b".into()],
-            outputs: 2,
-            values: values.to_vec(),
-            scaling: vec![[0.0, 1.0]; 2],
-            weight: 1.0,
-            loss: RegressionLoss::Mse,
-            temperature: None,
-        };
-        let nan = f32::NAN;
-        let labels = target(HeadKind::Multilabel, &[1.0, nan, 0.0, nan, nan, 1.0]);
+        let labels = Labels::Flags(vec![Some(true), None, Some(false), None, None, Some(true)]);
+        let labels = target(HeadKind::Multilabel, &["a", "b"], 2, labels);
         let figures = measure(&labels, &[0, 1, 2], &[2.0, 5.0, -1.0, 5.0, 3.0, 0.5]);
         assert_eq!((figures.labels["a"].accuracy, figures.labels["b"].accuracy), (Some(1.0), Some(1.0)));
-        let numbers = target(HeadKind::Regression, &[1.0, nan, 3.0, 4.0]);
+        let numbers = Labels::Numbers(vec![Some(1.0), None, Some(3.0), Some(4.0)]);
+        let numbers = target(HeadKind::Regression, &["a", "b"], 2, numbers);
         let figures = measure(&numbers, &[0, 1], &[1.0, 9.0, 3.0, 6.0]);
         assert!((figures.rmse.unwrap() - 2f64.sqrt()).abs() < 1e-9, "{figures:?}");
-        for kind in [HeadKind::Multilabel, HeadKind::Regression] {
-            assert_eq!(measure(&target(kind, &[nan; 4]), &[0, 1], &[1.0; 4]).selection(), None);
+        for (kind, nothing) in [
+            (HeadKind::Class, Labels::Classes(vec![None; 2])),
+            (HeadKind::Multilabel, Labels::Flags(vec![None; 4])),
+            (HeadKind::Regression, Labels::Numbers(vec![None; 4])),
+        ] {
+            assert_eq!(measure(&target(kind, &[], 2, nothing), &[0, 1], &[1.0; 4]).selection(), None);
         }
-        let directions = Target { loss: RegressionLoss::Cosine, ..target(HeadKind::Regression, &[3.0, 4.0]) };
-        let figures = measure(&directions, &[0], &[0.6, 0.8]);
+        let directions = Target { loss: RegressionLoss::Cosine, ..numbers };
+        let figures = measure(&directions, &[1], &[0.6, 0.8]);
         assert!((figures.selection().unwrap() - 1.0).abs() < 1e-6, "{figures:?}");
     }
 
-    fn with_labels(kind: HeadKind, labels: &[&str], outputs: usize, values: &[f32]) -> Target {
+    fn target(kind: HeadKind, labels: &[&str], outputs: usize, values: Labels) -> Target {
         Target {
             name: "y".into(),
             kind,
             labels: labels.iter().map(|label| label.to_string()).collect(),
             outputs,
-            values: values.to_vec(),
+            values,
             scaling: vec![[0.0, 1.0]; outputs],
             weight: 1.0,
             loss: RegressionLoss::Mse,
@@ -372,19 +361,21 @@ mod tests {
     /// Accuracy hides a class that is never answered; its recall does not.
     #[test]
     fn recall_and_precision_are_of_each_class() {
-        let target = with_labels(HeadKind::Class, &["a", "b"], 3, &[0.0, 0.0, 1.0, f32::NAN]);
-        let figures = measure(&target, &[0, 1, 2, 3], &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
+        let classes = Labels::Classes(vec![Some(0), Some(0), Some(1), None]);
+        let classes = target(HeadKind::Class, &["a", "b"], 3, classes);
+        let figures = measure(&classes, &[0, 1, 2, 3], &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
         let of = |name: &str| figures.classes[name].clone();
         assert_eq!(of("a"), ClassFigures { samples: 2, recall: Some(0.5), precision: Some(0.5) });
         assert_eq!(of("b"), ClassFigures { samples: 1, recall: Some(0.0), precision: Some(0.0) });
         assert_eq!(of("2"), ClassFigures { samples: 0, recall: None, precision: None });
         // A rare yes that is never answered.
-        let target = with_labels(HeadKind::Binary, &[], 1, &[0.0, 0.0, 0.0, 1.0]);
-        let figures = measure(&target, &[0, 1, 2, 3], &[-1.0, -1.0, -1.0, -0.5]);
+        let flags = target(HeadKind::Binary, &[], 1, Labels::flags([false, false, false, true]));
+        let figures = measure(&flags, &[0, 1, 2, 3], &[-1.0, -1.0, -1.0, -0.5]);
         assert_eq!(figures.classes["yes"], ClassFigures { samples: 1, recall: Some(0.0), precision: None });
         assert_eq!(figures.classes["no"], ClassFigures { samples: 3, recall: Some(1.0), precision: Some(0.75) });
-        let target = with_labels(HeadKind::Multilabel, &["a", "b"], 2, &[1.0, 0.0, 0.0, f32::NAN]);
-        let figures = measure(&target, &[0, 1], &[-1.0, 1.0, -1.0, 1.0]);
+        let flags = Labels::Flags(vec![Some(true), Some(false), Some(false), None]);
+        let flags = target(HeadKind::Multilabel, &["a", "b"], 2, flags);
+        let figures = measure(&flags, &[0, 1], &[-1.0, 1.0, -1.0, 1.0]);
         assert_eq!(figures.classes["a"], ClassFigures { samples: 1, recall: Some(0.0), precision: None });
         assert_eq!(figures.classes["b"], ClassFigures { samples: 0, recall: None, precision: Some(0.0) });
     }

@@ -12,8 +12,9 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::data::{Dataset, Target};
+use crate::data::Dataset;
 use crate::domain::HeadKind;
+use crate::heads::Target;
 use crate::net::Net;
 use crate::onnx::Ending;
 use crate::recipe::{self, AnswerKind, Arch};

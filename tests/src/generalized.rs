@@ -4,6 +4,7 @@
 use anyhow::Result;
 use attar::data::{self, Dataset};
 use attar::domain::HeadKind;
+use attar::heads::Labels;
 use attar::losses::{Objective, Soft};
 use attar::net::{self, Net};
 use attar::recipe::{Distill, Method, Recipe, Scheduled};
@@ -146,7 +147,7 @@ fn dataset(inputs: &[f32], labels: &[f32]) -> Result<Dataset> {
     let mut data = data::load(&recipe, "".as_ref())?;
     data.inputs.values = inputs.to_vec();
     data.targets[0].kind = HeadKind::Binary;
-    data.targets[0].values = labels.to_vec();
+    data.targets[0].values = Labels::flags(labels.iter().map(|&label| label == 1.0));
     data.targets[0].scaling = vec![[0.0, 1.0]];
     data.splits.train = (0..TRAIN).collect();
     data.splits.test = (TRAIN..labels.len()).collect();

@@ -43,7 +43,7 @@ fn wrong_labels_are_in_the_training_split_alone() {
     let clean = data::load(&small_recipe(&[]), "".as_ref()).unwrap();
     let noisy = data::load(&small_recipe(&["data.label_noise=0.3"]), "".as_ref()).unwrap();
     let changed = |samples: &[usize]| {
-        let differs = |&&sample: &&usize| clean.targets[0].values[sample] != noisy.targets[0].values[sample];
+        let differs = |&&sample: &&usize| clean.targets[0].class(sample) != noisy.targets[0].class(sample);
         samples.iter().filter(differs).count() as f64 / samples.len() as f64
     };
     assert_eq!((changed(&clean.splits.test), changed(&clean.splits.validation)), (0.0, 0.0));

@@ -182,7 +182,7 @@ fn command_distils_from_recordings_and_listens() {
     let data = data::load(&recipe.unwrap(), folder).unwrap();
     assert_eq!(data.targets[0].labels, ["high", "other"]);
     // Files come in the order of their names: 18 high ones, then 18 low ones.
-    assert!((0..36).all(|sample| data.targets[0].values[sample] == f32::from(u8::from(sample >= 18))));
+    assert!((0..36).all(|sample| data.targets[0].class(sample) == Some(usize::from(sample >= 18))));
     for (wrong, expected) in [
         ("signal.augment.noise_db=[-30, -60]", "signal.augment.noise_db is [-30, -60], expected the least and the"),
         ("signal.augment.gain_db=-3", "signal.augment.gain_db is -3, expected from 0 to 96"),
@@ -325,8 +325,8 @@ fn noise_trains_alone_and_is_spread_over_the_groups() {
     let recipe = Recipe::parse(&text, "test", "test", &[]).unwrap();
     let data = data::load(&recipe, folder.path()).unwrap();
     assert_eq!(data.len(), 80);
-    let none = data.targets[0].labels.iter().position(|label| label == "none").unwrap() as f32;
-    let noises = |split: &[usize]| split.iter().filter(|&&sample| data.targets[0].values[sample] == none).count();
+    let none = data.targets[0].labels.iter().position(|label| label == "none");
+    let noises = |split: &[usize]| split.iter().filter(|&&sample| data.targets[0].class(sample) == none).count();
     assert_eq!([noises(&data.splits.train), noises(&data.splits.validation), noises(&data.splits.test)], [40, 0, 0]);
     assert_eq!([data.splits.validation.len(), data.splits.test.len()], [10, 10]);
     // The noises of a channel know nothing of the next one's.

@@ -68,7 +68,7 @@ fn targets_are_numbers_words_or_labels() {
     let table = |words: [&str; 2]| format!("a,b,state\n{}", rows(|n| format!("{n},1,{}\n", words[n % 2])));
     let binary = "kind = \"binary\"\ncolumn = \"state\"";
     let labelled = format!("{binary}\nlabels = [\"ok\", \"worn\"]");
-    let expected: Vec<f32> = (0..12).map(|n| (n % 2) as f32).collect();
+    let expected: Vec<_> = (0..12).map(|n| vec![Some((n % 2) as f32)]).collect();
     for (words, head) in [
         (["0", "1"], binary),
         (["0.0", "1"], binary),
@@ -80,7 +80,8 @@ fn targets_are_numbers_words_or_labels() {
         (["False", "true"], "kind = \"class\"\ncolumn = \"state\"\nlabels = [\"FALSE\", \"TRUE\"]"),
     ] {
         let data = load(&table(words), own, head, "").unwrap_or_else(|error| panic!("{words:?}: {error}"));
-        assert_eq!(data.targets[0].values, expected, "{words:?}, {head}");
+        let labels: Vec<_> = (0..12).map(|sample| data.targets[0].written(sample)).collect();
+        assert_eq!(labels, expected, "{words:?}, {head}");
     }
     // Classes are in the order of the alphabet; True and TRUE are one of them.
     let mixed = format!("a,b,state\n{}", rows(|n| format!("{n},1,{}\n", ["True", "False", "TRUE"][n % 3])));

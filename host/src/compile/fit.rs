@@ -5,9 +5,10 @@ use attar_device::{Encoding, Student};
 use attar_shared::{Encoder, Fact, FactKind, Head, Model, Scaling, Signal};
 
 use super::head_kind;
-use crate::data::{Dataset, Target};
+use crate::data::Dataset;
 use crate::domain::array::{check_axes, check_series_axes};
 use crate::facts::{self, Audience, SchemaFact, Value};
+use crate::heads::Target;
 use crate::recipe::Recipe;
 use crate::signal::Design;
 use crate::support::progress::say;

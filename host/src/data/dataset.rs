@@ -10,8 +10,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::recordings::Clips;
 use super::{Augment, Splits};
-use crate::domain::{Array, HeadKind, Moments, Normalize, Outliers, RegressionLoss};
+use crate::domain::{Array, Moments, Normalize, Outliers};
 use crate::facts::{Audience, FactColumn, FactSchema};
+use crate::heads::{Labels, Target};
 use crate::net::Net;
 use crate::signal::Design;
 use crate::support::suggest::{did_you_mean, listed, shortened};
@@ -53,29 +54,6 @@ pub struct Dataset {
     pub(super) encoded_facts: Vec<f32>,
     /// The same for a teacher, where it sees more.
     pub(super) encoded_for_teacher: Option<Vec<f32>>,
-}
-
-/// What the network is to answer, for one head.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// The head.
-    pub name: String,
-    /// Its kind.
-    pub kind: HeadKind,
-    /// Names of the outputs, or none.
-    pub labels: Vec<String>,
-    /// Outputs of the head: classes, labels or numbers; 1 for a binary head.
-    pub outputs: usize,
-    /// `[samples, width]`: a class's index (width 1), 0 and 1, or numbers in their unit; NaN where the label is not known.
-    pub values: Vec<f32>,
-    /// regression: mean and deviation of each output over the training split; the network learns `(y - mean) / deviation`.
-    pub scaling: Vec<[f32; 2]>,
-    /// What the head's loss is multiplied by.
-    pub weight: f64,
-    /// regression: how far from a label the network's answer is.
-    pub loss: RegressionLoss,
-    /// What the head's logits are divided by against the teacher, in the place of the recipe's.
-    pub temperature: Option<f64>,
 }
 
 /// `x * gain + offset` for each channel, or one pair for all.
@@ -208,37 +186,26 @@ impl Dataset {
             remarks.push(format!("warning: the test split has {} samples: its figures say little", test.len()));
         }
         remarks.extend(self.duplicates());
-        let always = |target: &Target, output: usize, value: f32| {
-            let mut values = target.values.iter().skip(output).step_by(target.outputs).filter(|value| !value.is_nan());
-            values.clone().next().is_some() && values.all(|&other| other == value)
-        };
-        for target in
-            self.targets.iter().filter(|target| matches!(target.kind, HeadKind::Binary | HeadKind::Multilabel))
-        {
+        for target in &self.targets {
+            let Labels::Flags(flags) = &target.values else { continue };
             for output in 0..target.outputs {
-                if let Some(value) = [0.0, 1.0].into_iter().find(|&value| always(target, output, value)) {
-                    let of = if target.outputs == 1 { String::new() } else { format!(" of output {output}") };
-                    remarks.push(format!(
-                        "warning: {}: every label{of} is {value}: there is nothing to learn",
-                        target.name
-                    ));
-                }
+                let mut known = flags.iter().skip(output).step_by(target.outputs).flatten();
+                let Some(first) = known.next().filter(|first| known.all(|flag| flag == *first)) else { continue };
+                let of = if target.outputs == 1 { String::new() } else { format!(" of output {output}") };
+                remarks.push(format!(
+                    "warning: {}: every label{of} is {}: there is nothing to learn",
+                    target.name,
+                    u8::from(*first)
+                ));
             }
         }
-        for target in self.targets.iter().filter(|target| target.kind == HeadKind::Class) {
+        for target in &self.targets {
+            let Labels::Classes(classes) = &target.values else { continue };
             let mut counts = vec![0usize; target.outputs];
             let mut in_training = counts.clone();
-            let class_of = |value: f32| if value >= 0.0 { Some(value as usize) } else { None };
-            for &class in &target.values {
-                if let Some(count) = class_of(class).and_then(|class| counts.get_mut(class)) {
-                    *count += 1;
-                }
-            }
-            for &sample in &self.splits.train {
-                if let Some(count) = class_of(target.values[sample]).and_then(|class| in_training.get_mut(class)) {
-                    *count += 1;
-                }
-            }
+            classes.iter().flatten().for_each(|&class| counts[usize::from(class)] += 1);
+            let trained = self.splits.train.iter().filter_map(|&sample| classes[sample]);
+            trained.for_each(|class| in_training[usize::from(class)] += 1);
             let name_of = |class: usize| target.labels.get(class).cloned().unwrap_or_else(|| class.to_string());
             let empty: Vec<String> = (0..target.outputs).filter(|&class| counts[class] == 0).map(name_of).collect();
             if !empty.is_empty() {
@@ -355,34 +322,6 @@ impl Dataset {
                 }
             }
         }
-    }
-}
-
-impl Target {
-    /// Returns how many numbers a sample has in [`Target::values`].
-    pub fn width(&self) -> usize {
-        if self.kind == HeadKind::Class { 1 } else { self.outputs }
-    }
-
-    /// Returns the name of an output, its number where it has none.
-    pub fn output_name(&self, output: usize) -> String {
-        self.labels.get(output).cloned().unwrap_or_else(|| output.to_string())
-    }
-
-    /// Returns the name of an answer of a binary head.
-    pub fn answer_name(&self, yes: bool) -> String {
-        let names = if self.labels.len() == 2 { self.labels.get(usize::from(yes)).cloned() } else { None };
-        names.unwrap_or_else(|| if yes { "yes" } else { "no" }.into())
-    }
-
-    /// Returns whether something of a sample's label is known.
-    pub fn is_known(&self, sample: usize) -> bool {
-        self.row(sample).iter().any(|value| !value.is_nan())
-    }
-
-    /// Returns a sample's numbers.
-    pub fn row(&self, sample: usize) -> &[f32] {
-        &self.values[sample * self.width()..][..self.width()]
     }
 }
 

@@ -11,16 +11,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 use sha2::{Digest, Sha256};
 
 use super::dataset::Limit;
 use super::recordings::Clips;
-use super::{Augment, Dataset, Normalization, Splits, Target};
+use super::{Augment, Dataset, Normalization, Splits};
 use crate::data::readers::bearing;
-use crate::domain::{Array, HeadKind, Moments, Normalize, RegressionLoss};
+use crate::domain::{Array, HeadKind, Normalize};
 use crate::facts::{Audience, FactSchema, GivenFact, Measurement, Value};
+use crate::heads::{Labels, Target};
 use crate::recipe::{Format, Fusion, Head, MissingRows, Recipe};
 use crate::signal::Design;
 use crate::support::files;
@@ -61,7 +61,8 @@ pub fn load(recipe: &Recipe, folder: &Path) -> Result<Dataset> {
     for head in own {
         let place = recipe.heads.iter().position(|other| other.name == head.name).unwrap_or(0);
         let head = Head { kind: HeadKind::Regression, ..head };
-        let target = Target::new(&head, raw.inputs.row_len(), Vec::new(), raw.inputs.values.clone());
+        let values = Labels::numbers(raw.inputs.values.iter().copied());
+        let target = target_of(&head, raw.inputs.row_len(), Vec::new(), values);
         raw.targets.insert(place.min(raw.targets.len()), target);
     }
     raw.finish(recipe, folder)
@@ -136,13 +137,13 @@ impl Raw {
         });
         self.remarks = of_inputs.collect();
         let mut remarks = Vec::new();
-        for target in self.targets.iter().filter(|target| target.kind == HeadKind::Regression) {
+        for target in &self.targets {
+            let Labels::Numbers(all) = &target.values else { continue };
             for output in 0..target.outputs {
-                let numbers = || target.values.iter().skip(output).step_by(target.outputs);
-                let mut screen = Screen::default();
-                numbers().enumerate().for_each(|(sample, &value)| screen.add(sample, value));
+                let column = all.iter().skip(output).step_by(target.outputs);
+                let numbers: Vec<f32> = column.map(|value| value.unwrap_or(f32::NAN)).collect();
                 let name = format!("output {output} of head {:?}", target.name);
-                remarks.extend(screen.remark(&name, &place, || numbers().copied().collect()));
+                remarks.extend(Screen::of(&numbers).remark(&name, &place, || numbers.clone()));
             }
         }
         let set = recipe.facts.iter().filter(|fact| !fact.kind.is_computed()).zip(&self.facts);
@@ -266,7 +267,7 @@ impl Raw {
             facts.has_privileged().then(|| facts.encode(Audience::Teacher, &fact_columns, samples));
         for target in &mut self.targets {
             target.measure_scaling(&splits.train);
-            if target.kind == HeadKind::Class && recipe.data.label_noise > 0.0 {
+            if recipe.data.label_noise > 0.0 {
                 target.spoil(&splits.train, recipe.data.label_noise, recipe.data.seed);
             }
         }
@@ -296,43 +297,18 @@ impl Raw {
     }
 }
 
-impl Target {
-    fn new(head: &Head, outputs: usize, labels: Vec<String>, values: Vec<f32>) -> Self {
-        let scaling = vec![[0.0, 1.0]; outputs];
-        Self {
-            name: head.name.clone(),
-            kind: head.kind,
-            labels,
-            outputs,
-            values,
-            scaling,
-            weight: head.weight,
-            loss: head.loss,
-            temperature: head.temperature,
-        }
-    }
-
-    fn measure_scaling(&mut self, train: &[usize]) {
-        // A direction has neither mean nor scale.
-        if self.kind != HeadKind::Regression || self.loss == RegressionLoss::Cosine {
-            return;
-        }
-        let mut moments = vec![Moments::default(); self.outputs];
-        for &sample in train {
-            moments.iter_mut().zip(self.row(sample)).for_each(|(moments, &y)| moments.add(y));
-        }
-        self.scaling = moments.iter().map(Moments::mean_and_deviation).collect();
-    }
-
-    /// Gives a share of the training samples another class, as a careless annotator would.
-    fn spoil(&mut self, train: &[usize], share: f64, seed: u64) {
-        let mut random = random::stream(seed, "label noise");
-        for &sample in train {
-            let (chance, step) = (random.random::<f64>(), random.random_range(1..self.outputs));
-            if chance < share && self.is_known(sample) {
-                self.values[sample] = ((self.values[sample] as usize + step) % self.outputs) as f32;
-            }
-        }
+/// Returns the target of a head of the recipe.
+fn target_of(head: &Head, outputs: usize, labels: Vec<String>, values: Labels) -> Target {
+    Target {
+        name: head.name.clone(),
+        kind: head.kind,
+        labels,
+        outputs,
+        values,
+        scaling: vec![[0.0, 1.0]; outputs],
+        weight: head.weight,
+        loss: head.loss,
+        temperature: head.temperature,
     }
 }
 
@@ -456,14 +432,15 @@ fn from_simulator(recipe: &Recipe, folder: &Path) -> Result<Raw> {
         .map(|head| match (head.kind, head.name.as_str()) {
             (HeadKind::Class, _) => {
                 let labels = bearing::CLASSES.map(String::from).to_vec();
-                let values = windows.class.iter().map(|&class| class as f32).collect();
-                Ok(Target::new(head, labels.len(), labels, values))
+                let values = Labels::classes(windows.class.iter().map(|&class| class as u16));
+                Ok(target_of(head, labels.len(), labels, values))
             }
-            (HeadKind::Regression, "severity") => Ok(Target::new(head, 1, vec!["g".into()], windows.severity.clone())),
+            (HeadKind::Regression, "severity") => {
+                Ok(target_of(head, 1, vec!["g".into()], Labels::numbers(windows.severity.iter().copied())))
+            }
             (HeadKind::Regression, "pulse_rate") => {
                 ensure!(head.partial, "head \"pulse_rate\": a healthy bearing has none: set partial = true");
-                let values = windows.pulse_hz.iter().map(|hz| hz.unwrap_or(f32::NAN)).collect();
-                Ok(Target::new(head, 1, vec!["Hz".into()], values))
+                Ok(target_of(head, 1, vec!["Hz".into()], Labels::Numbers(windows.pulse_hz.clone())))
             }
             (_, name) => bail!(
                 "the simulator has heads of kind \"class\" (the fault), and \"severity\" and \"pulse_rate\" (regression), \
@@ -504,7 +481,7 @@ fn from_noise(recipe: &Recipe, folder: &Path) -> Result<Raw> {
         .iter()
         .map(|head| {
             let outputs = head.outputs.context("outputs is missing")?;
-            Ok(Target::new(head, outputs, head.labels.clone(), normal(samples * outputs)))
+            Ok(target_of(head, outputs, head.labels.clone(), Labels::numbers(normal(samples * outputs))))
         })
         .collect::<Result<_>>()?;
     let fingerprint =

@@ -4,8 +4,9 @@ use anyhow::Result;
 use candle_core::Tensor;
 use candle_nn::ops::log_softmax;
 
-use crate::data::{Mix, Target};
-use crate::domain::{HeadKind, RegressionLoss};
+use crate::data::Mix;
+use crate::domain::RegressionLoss;
+use crate::heads::{Labels, Target};
 use crate::net::rows;
 
 /// Returns the loss against the labels over the samples whose label is known, or nothing when none is.
@@ -66,28 +67,27 @@ fn weighed(
         None => Ok(terms),
     };
     let samples = || known.iter().map(|&(_, sample)| sample);
-    match target.kind {
-        HeadKind::Class => {
-            let classes: Vec<u32> = samples().map(|sample| target.values[sample] as u32).collect();
+    match &target.values {
+        Labels::Classes(classes) => {
+            let classes: Vec<u32> = samples().filter_map(|sample| classes[sample].map(u32::from)).collect();
             let classes = Tensor::from_vec(classes, known.len(), logits.device())?.unsqueeze(1)?;
             Ok(Some(weigh(log_softmax(&logits, 1)?.gather(&classes, 1)?)?.mean_all()?.neg()?))
         }
-        HeadKind::Binary | HeadKind::Multilabel => {
-            let y: Vec<f32> = samples().flat_map(|sample| target.row(sample)).copied().collect();
-            let is_known: Vec<f32> = y.iter().map(|y| if y.is_nan() { 0.0 } else { 1.0 }).collect();
+        Labels::Flags(_) => {
+            let flags = || samples().flat_map(|sample| target.flags(sample));
+            let is_known: Vec<f32> = flags().map(|flag| f32::from(u8::from(flag.is_some()))).collect();
             let count: f32 = is_known.iter().sum();
-            let y = rows(y.into_iter().map(|y| if y.is_nan() { 0.0 } else { y }).collect(), target.outputs, &logits)?;
+            let y = flags().map(|flag| f32::from(u8::from(*flag == Some(true)))).collect();
+            let y = rows(y, target.outputs, &logits)?;
             let terms = (binary_terms(&logits, &y)? * rows(is_known, target.outputs, &logits)?)?;
             Ok(Some((weigh(terms)?.sum_all()? / f64::from(count))?))
         }
-        HeadKind::Regression | HeadKind::Reconstruction => {
-            let scaled = samples().flat_map(|sample| {
-                target.row(sample).iter().zip(&target.scaling).map(|(y, [mean, deviation])| (y - mean) / deviation)
-            });
-            let y: Vec<f32> = scaled.collect();
-            let is_known: Vec<f32> = y.iter().map(|y| if y.is_nan() { 0.0 } else { 1.0 }).collect();
+        Labels::Numbers(_) => {
+            let numbers = || samples().flat_map(|sample| target.numbers(sample).iter().zip(&target.scaling));
+            let is_known: Vec<f32> = numbers().map(|(y, _)| f32::from(u8::from(y.is_some()))).collect();
             let count: f32 = is_known.iter().sum();
-            let y = rows(y.into_iter().map(|y| if y.is_nan() { 0.0 } else { y }).collect(), target.outputs, &logits)?;
+            let scaled = numbers().map(|(y, [mean, deviation])| y.map_or(0.0, |y| (y - mean) / deviation));
+            let y = rows(scaled.collect(), target.outputs, &logits)?;
             if target.loss == RegressionLoss::Cosine {
                 let known = (&logits * rows(is_known, target.outputs, &logits)?)?;
                 return Ok(Some(weigh(cosine_distance(&known, &y)?)?.mean_all()?));
@@ -130,14 +130,15 @@ mod tests {
     use candle_core::{Device, Var};
 
     use super::*;
+    use crate::domain::HeadKind;
 
-    fn target(kind: HeadKind, outputs: usize, values: &[f32]) -> Target {
+    fn target(kind: HeadKind, outputs: usize, values: Labels) -> Target {
         Target {
             name: "y".into(),
             kind,
             labels: Vec::new(),
             outputs,
-            values: values.to_vec(),
+            values,
             scaling: vec![[0.0, 1.0]; outputs],
             weight: 1.0,
             loss: RegressionLoss::Mse,
@@ -152,7 +153,7 @@ mod tests {
     #[test]
     fn binary_cross_entropy_is_finite_for_extreme_logits() {
         let z = Tensor::new(&[[100.0f32], [-100.0]], &Device::Cpu).unwrap();
-        let y = target(HeadKind::Binary, 1, &[0.0, 1.0]);
+        let y = target(HeadKind::Binary, 1, Labels::flags([false, true]));
         let loss = value(hard(&y, &[0, 1], &z).unwrap());
         assert!((loss - 100.0).abs() < 1e-3, "{loss}");
     }
@@ -160,19 +161,22 @@ mod tests {
     #[test]
     fn unknown_labels_count_for_nothing() {
         let z = Tensor::new(&[[1.0f32, 0.0], [0.0, 3.0]], &Device::Cpu).unwrap();
+        let labels = |kind: HeadKind, known: &[bool]| match kind {
+            HeadKind::Class => Labels::Classes(known.iter().map(|known| known.then_some(1)).collect()),
+            HeadKind::Multilabel => Labels::Flags(known.iter().flat_map(|known| [known.then_some(true); 2]).collect()),
+            _ => Labels::Numbers(known.iter().flat_map(|known| [known.then_some(1.0); 2]).collect()),
+        };
         for kind in [HeadKind::Class, HeadKind::Multilabel, HeadKind::Regression] {
-            let width = if kind == HeadKind::Class { 1 } else { 2 };
-            let row = |first: f32| vec![first; width];
-            let all = target(kind, 2, &[row(1.0), row(f32::NAN)].concat());
-            let one = target(kind, 2, &row(1.0));
+            let all = target(kind, 2, labels(kind, &[true, false]));
+            let one = target(kind, 2, labels(kind, &[true]));
             let first = z.narrow(0, 0, 1).unwrap();
             let (a, b) = (value(hard(&all, &[0, 1], &z).unwrap()), value(hard(&one, &[0], &first).unwrap()));
             assert!((a - b).abs() < 1e-6 && a > 0.0, "{kind:?}: {a} {b}");
-            let none = target(kind, 2, &[row(f32::NAN), row(f32::NAN)].concat());
+            let none = target(kind, 2, labels(kind, &[false, false]));
             assert!(hard(&none, &[0, 1], &z).unwrap().is_none());
         }
         // Of several labels some may be known.
-        let half = target(HeadKind::Multilabel, 2, &[1.0, f32::NAN]);
+        let half = target(HeadKind::Multilabel, 2, Labels::Flags(vec![Some(true), None]));
         let loss = value(hard(&half, &[0], &z.narrow(0, 0, 1).unwrap()).unwrap());
         assert!((loss - (1.0 + (-1.0f32).exp()).ln()).abs() < 1e-6, "{loss}");
     }
@@ -180,7 +184,7 @@ mod tests {
     #[test]
     fn mixed_samples_count_by_their_shares() {
         let z = Tensor::new(&[[1.0f32, 0.0]], &Device::Cpu).unwrap();
-        let y = target(HeadKind::Class, 2, &[0.0, 1.0]);
+        let y = target(HeadKind::Class, 2, Labels::classes([0, 1]));
         let mix = [Mix { partner: 1, share: 0.25 }];
         let got = value(mixed(&y, &[0], Some(&mix), &z).unwrap());
         let (first, second) = (value(hard(&y, &[0], &z).unwrap()), value(hard(&y, &[1], &z).unwrap()));

@@ -6,8 +6,8 @@ use candle_nn::ops::{log_softmax, softmax};
 
 use super::hard::{binary_cross_entropy, cosine_distance, huber};
 use super::{Moment, default_weight};
-use crate::data::Target;
-use crate::domain::{HeadKind, RegressionLoss};
+use crate::domain::RegressionLoss;
+use crate::heads::{Labels, Target};
 use crate::recipe::{Loss, LossKind, Scheduled};
 
 /// Returns a loss of a head and its weight at a moment; nothing when it needs labels and none is known.
@@ -20,7 +20,7 @@ pub(super) fn term(
     teacher: &Tensor,
 ) -> Result<(Option<Tensor>, f64)> {
     let weight = loss.weight.map_or_else(|| default_weight(loss), |weight| weight.at(moment.share()));
-    if loss.kind == LossKind::Dkd && target.kind == HeadKind::Class {
+    if loss.kind == LossKind::Dkd && matches!(target.values, Labels::Classes(_)) {
         let warm_up = loss.warm_up.unwrap_or(20.0);
         let ramp = if warm_up > 0.0 { (moment.epoch / warm_up).min(1.0) } else { 1.0 };
         return Ok((dkd(loss, target, samples, moment, student, teacher)?, weight * ramp));
@@ -36,19 +36,21 @@ pub(super) fn term(
 pub fn soft_loss(loss: &Loss, target: &Target, moment: Moment, student: &Tensor, teacher: &Tensor) -> Result<Tensor> {
     let t = temperature(loss, target, moment);
     let teacher = teacher.detach();
-    match (loss.kind, target.kind) {
-        (LossKind::Mse, HeadKind::Class | HeadKind::Binary | HeadKind::Multilabel) => squares(student, &teacher),
+    match (loss.kind, &target.values) {
+        (LossKind::Mse, Labels::Classes(_) | Labels::Flags(_)) => squares(student, &teacher),
         (LossKind::Huber, _) => Ok(huber(&(student - teacher)?)?.mean_all()?),
         (LossKind::Cosine, _) => Ok(cosine_distance(student, &teacher)?.mean_all()?),
-        (_, HeadKind::Regression | HeadKind::Reconstruction) => match target.loss {
+        (_, Labels::Numbers(_)) => match target.loss {
             RegressionLoss::Mse => squares(student, &teacher),
             RegressionLoss::Huber => Ok(huber(&(student - teacher)?)?.mean_all()?),
             RegressionLoss::Cosine => Ok(cosine_distance(student, &teacher)?.mean_all()?),
         },
-        (LossKind::Standardized, HeadKind::Class) => divergence(&standardized(student)?, &standardized(&teacher)?, t),
-        (LossKind::Dist, HeadKind::Class) => dist(loss, student, &teacher, t),
-        (_, HeadKind::Class) => divergence(student, &teacher, t),
-        (_, HeadKind::Binary | HeadKind::Multilabel) => {
+        (LossKind::Standardized, Labels::Classes(_)) => {
+            divergence(&standardized(student)?, &standardized(&teacher)?, t)
+        }
+        (LossKind::Dist, Labels::Classes(_)) => dist(loss, student, &teacher, t),
+        (_, Labels::Classes(_)) => divergence(student, &teacher, t),
+        (_, Labels::Flags(_)) => {
             let p = sigmoid(&(&teacher / t)?)?;
             // The teacher's entropy makes a divergence of the cross-entropy: 0 when the two agree.
             let entropy = binary_cross_entropy(&(&teacher / t)?, &p)?;
@@ -100,17 +102,18 @@ fn dkd(
     teacher: &Tensor,
 ) -> Result<Option<Tensor>> {
     let t = temperature(loss, target, moment);
-    let known: Vec<usize> = (0..samples.len()).filter(|&row| target.is_known(samples[row])).collect();
+    let known =
+        samples.iter().enumerate().filter_map(|(row, &sample)| Some((row as u32, target.class(sample)? as u32)));
+    let (places, known): (Vec<u32>, Vec<u32>) = known.unzip();
     if known.is_empty() {
         return Ok(None);
     }
     let (count, outputs) = (known.len(), target.outputs);
     let device = student.device();
-    let places = Tensor::from_vec(known.iter().map(|&row| row as u32).collect::<Vec<u32>>(), count, device)?;
-    let class = |row: usize| target.values[samples[row]] as u32;
-    let classes = Tensor::from_vec(known.iter().map(|&row| class(row)).collect::<Vec<u32>>(), (count, 1), device)?;
+    let places = Tensor::from_vec(places, count, device)?;
     let others: Vec<u32> =
-        known.iter().flat_map(|&row| (0..outputs as u32).filter(move |&other| other != class(row))).collect();
+        known.iter().flat_map(|&class| (0..outputs as u32).filter(move |&other| other != class)).collect();
+    let classes = Tensor::from_vec(known, (count, 1), device)?;
     let others = Tensor::from_vec(others, (count, outputs - 1), device)?;
     // Of each net: ln p(target), ln p(rest), ln p among the rest.
     let parts = |z: &Tensor| -> Result<[Tensor; 3]> {
@@ -150,17 +153,23 @@ mod tests {
     use candle_core::{Device, Var};
 
     use super::*;
+    use crate::domain::HeadKind;
     use crate::recipe::Linear;
 
     const MOMENT: Moment = Moment { epoch: 40.0, epochs: 80, view: 0 };
 
     fn target(kind: HeadKind, outputs: usize) -> Target {
+        let values = match kind {
+            HeadKind::Class => Labels::classes([0, 2, 1, 1]),
+            HeadKind::Binary | HeadKind::Multilabel => Labels::flags([]),
+            HeadKind::Regression | HeadKind::Reconstruction => Labels::numbers([]),
+        };
         Target {
             name: "y".into(),
             kind,
             labels: Vec::new(),
             outputs,
-            values: vec![0.0, 2.0, 1.0, 1.0],
+            values,
             scaling: vec![[0.0, 1.0]; outputs],
             weight: 1.0,
             loss: RegressionLoss::Mse,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::Dataset;
 use crate::domain::HeadKind;
 use crate::facts::{Audience, FactColumn, Value};
+use crate::heads::Target;
 
 /// A fact in the training split and in the samples that figures are of.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -149,24 +150,21 @@ pub fn class_warnings(data: &Dataset, samples: &[usize]) -> Vec<String> {
 }
 
 /// Returns how many samples have each class of a head, or each answer.
-fn counts(target: &crate::data::Target, samples: &[usize]) -> Vec<(String, usize)> {
-    let count = |is: &dyn Fn(&[f32]) -> bool| samples.iter().filter(|&&sample| is(target.row(sample))).count();
+fn counts(target: &Target, samples: &[usize]) -> Vec<(String, usize)> {
+    let flagged = |output: usize, flag: bool| {
+        samples.iter().filter(|&&sample| target.flags(sample)[output] == Some(flag)).count()
+    };
     match target.kind {
         HeadKind::Class => {
             let mut counts = vec![0; target.outputs];
-            for class in samples.iter().map(|&sample| target.row(sample)[0]).filter(|class| *class >= 0.0) {
-                if let Some(count) = counts.get_mut(class as usize) {
-                    *count += 1;
-                }
-            }
+            samples.iter().filter_map(|&sample| target.class(sample)).for_each(|class| counts[class] += 1);
             counts.into_iter().enumerate().map(|(class, count)| (target.output_name(class), count)).collect()
         }
-        HeadKind::Binary => vec![
-            (target.answer_name(false), count(&|row| row[0] <= 0.5)),
-            (target.answer_name(true), count(&|row| row[0] > 0.5)),
-        ],
+        HeadKind::Binary => {
+            vec![(target.answer_name(false), flagged(0, false)), (target.answer_name(true), flagged(0, true))]
+        }
         HeadKind::Multilabel => {
-            (0..target.outputs).map(|label| (target.output_name(label), count(&|row| row[label] > 0.5))).collect()
+            (0..target.outputs).map(|label| (target.output_name(label), flagged(label, true))).collect()
         }
         HeadKind::Regression | HeadKind::Reconstruction => Vec::new(),
     }
@@ -227,6 +225,7 @@ const LISTED: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::heads::Labels;
     use crate::recipe::Recipe;
 
     fn loaded() -> Dataset {
@@ -283,11 +282,15 @@ mod tests {
         let (train, test) = (data.splits.train.clone(), data.splits.test.clone());
         let name = |class: usize| format!("{:?}", data.targets[0].output_name(class));
         let (first, second, third) = (name(0), name(1), name(2));
-        train.iter().for_each(|&sample| data.targets[0].values[sample] = 0.0);
-        test.iter().for_each(|&sample| data.targets[0].values[sample] = 0.0);
+        let set = |data: &mut Dataset, samples: &[usize], class: u16| {
+            let Labels::Classes(classes) = &mut data.targets[0].values else { panic!("no classes") };
+            samples.iter().for_each(|&sample| classes[sample] = Some(class));
+        };
+        set(&mut data, &train, 0);
+        set(&mut data, &test, 0);
         assert!(class_warnings(&data, &test).is_empty());
-        test.iter().for_each(|&sample| data.targets[0].values[sample] = 1.0);
-        test.iter().take(3).for_each(|&sample| data.targets[0].values[sample] = 2.0);
+        set(&mut data, &test, 1);
+        set(&mut data, &test[..3], 2);
         let said = class_warnings(&data, &test).join("\n");
         assert!(said.contains(&format!("in no training sample, so not learned: {second} (17), {third} (3)")), "{said}");
         assert!(said.contains(&format!("in no test sample, so not measured: {first} (20)")), "{said}");

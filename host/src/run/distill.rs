@@ -18,10 +18,11 @@ use sha2::{Digest, Sha256};
 
 use crate::boards::verify;
 use crate::compile::{Agreement, Cut, Quantizer};
-use crate::data::{self, Dataset, Target};
+use crate::data::{self, Dataset};
 use crate::domain::HeadKind;
 use crate::domain::limits::{COMPUTED_VALUES, check_product};
 use crate::facts::Audience;
+use crate::heads::Target;
 use crate::losses::Objective;
 use crate::metrics::HeadMetrics;
 use crate::net::{self, Net};
@@ -544,8 +545,8 @@ impl Run<'_> {
         let mut hash = Sha256::new();
         for &sample in self.evaluation() {
             hash.update(sample.to_le_bytes());
-            let labels = self.data.targets.iter().flat_map(|target| target.row(sample));
-            labels.for_each(|label| hash.update(label.to_le_bytes()));
+            let labels = self.data.targets.iter().flat_map(|target| target.written(sample));
+            labels.for_each(|label| hash.update(label.unwrap_or(f32::NAN).to_le_bytes()));
         }
         files::hex(&hash.finalize())
     }
@@ -688,6 +689,7 @@ pub fn recipe_beside(model: &Path) -> Result<Option<Recipe>> {
 mod tests {
     use super::*;
     use crate::domain::RegressionLoss;
+    use crate::heads::Labels;
 
     fn target(name: &str) -> Target {
         Target {
@@ -695,7 +697,7 @@ mod tests {
             kind: HeadKind::Class,
             labels: Vec::new(),
             outputs: 2,
-            values: Vec::new(),
+            values: Labels::classes([]),
             scaling: Vec::new(),
             weight: 1.0,
             loss: RegressionLoss::default(),

@@ -1,7 +1,7 @@
 //! Answers that are probabilities, and how they become logits.
 
-use crate::data::Target;
 use crate::domain::HeadKind;
+use crate::heads::Target;
 use crate::onnx::Ending;
 
 /// Returns what function of logits some answers seem to be, if they are of a head with classes or labels.
@@ -77,6 +77,7 @@ const MIN_ANSWERS: usize = 32;
 mod tests {
     use super::*;
     use crate::domain::RegressionLoss;
+    use crate::heads::Labels;
 
     fn target(kind: HeadKind, outputs: usize) -> Target {
         Target {
@@ -84,7 +85,7 @@ mod tests {
             kind,
             labels: Vec::new(),
             outputs,
-            values: Vec::new(),
+            values: Labels::classes([]),
             scaling: Vec::new(),
             weight: 1.0,
             loss: RegressionLoss::default(),

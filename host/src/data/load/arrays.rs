@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::super::Target;
 use super::facts::Source;
-use super::{MOST_CLASSES, Raw, channels_last, fingerprint};
+use super::{MOST_CLASSES, Raw, channels_last, fingerprint, target_of};
 use crate::data::readers::idx;
 use crate::data::readers::npy;
 use crate::data::readers::safetensors;
 use crate::domain::array::check_axes;
 use crate::domain::{Array, HeadKind};
 use crate::facts::GivenFact;
+use crate::heads::{Labels, Target};
 use crate::recipe::{Arrays, Head, Recipe};
 use crate::support::files;
 use crate::support::progress::say;
@@ -219,7 +219,9 @@ fn target_from_array(head: &Head, mut array: Array, labelled: usize, file: &str)
                     classes - 1
                 );
             }
-            Ok(Target::new(head, classes, head.labels.clone(), array.values))
+            let index = |class: f32| if class.is_nan() { None } else { Some(class as u16) };
+            let values = Labels::Classes(array.values.into_iter().map(index).collect());
+            Ok(target_of(head, classes, head.labels.clone(), values))
         }
         HeadKind::Binary | HeadKind::Multilabel => {
             ensure!(head.kind == HeadKind::Multilabel || width == 1, "{file}: a binary head takes one value a sample");
@@ -227,10 +229,14 @@ fn target_from_array(head: &Head, mut array: Array, labelled: usize, file: &str)
             {
                 bail!("{file}: sample {} holds {}, expected 0 or 1", place / width, array.values[place]);
             }
-            Ok(Target::new(head, width, head.labels.clone(), array.values))
+            let flag = |value: f32| if value.is_nan() { None } else { Some(value == 1.0) };
+            let values = Labels::Flags(array.values.into_iter().map(flag).collect());
+            Ok(target_of(head, width, head.labels.clone(), values))
         }
         HeadKind::Regression | HeadKind::Reconstruction => {
-            Ok(Target::new(head, width, head.labels.clone(), array.values))
+            let number = |value: f32| if value.is_nan() { None } else { Some(value) };
+            let values = Labels::Numbers(array.values.into_iter().map(number).collect());
+            Ok(target_of(head, width, head.labels.clone(), values))
         }
     }
 }

@@ -7,7 +7,6 @@ use anyhow::{Context, Result, ensure};
 use rand::Rng;
 use rayon::prelude::*;
 
-use super::super::Target;
 use super::super::recordings::{self, Clips, Recording, Shape, Variation};
 use super::facts::{Source, from_column};
 use super::{Raw, fingerprint, indices_of, target_from_columns};
@@ -15,6 +14,7 @@ use crate::data::readers::bearing;
 use crate::domain::Array;
 use crate::domain::HeadKind;
 use crate::domain::limits::{COMPUTED_VALUES, MADE_VALUES, check_product};
+use crate::heads::Target;
 use crate::recipe::Recipe;
 use crate::signal::recipe::{Layout, Noise, Signal, Span};
 use crate::signal::{Color, Design, Extractor, noise};
@@ -436,6 +436,7 @@ fn cut(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::heads::Labels;
 
     #[test]
     fn detections_of_a_head_that_has_no_classes_are_refused() {
@@ -452,7 +453,7 @@ mod tests {
             kind,
             labels: vec!["hum".into(), "quiet".into()],
             outputs: 2,
-            values: Vec::new(),
+            values: Labels::classes([]),
             scaling: Vec::new(),
             weight: 1.0,
             loss: crate::domain::RegressionLoss::default(),

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::super::Target;
-use super::MOST_CLASSES;
+use super::{MOST_CLASSES, target_of};
 use crate::domain::HeadKind;
+use crate::heads::{Labels, Target};
 use crate::recipe::Head;
 use crate::support::progress::say;
 use crate::support::suggest::{listed, shortened, spelling_warnings};
@@ -62,7 +62,7 @@ pub(super) fn target_from_columns(table: &Table, head: &Head) -> Result<Target> 
             // A marker may be a class by its name.
             let missing = text.is_empty() || (class.is_none() && column.is_missing(text));
             if missing && head.partial {
-                values.push(f32::NAN);
+                values.push(None);
                 continue;
             }
             let class = class.or(rest).with_context(|| {
@@ -75,9 +75,9 @@ pub(super) fn target_from_columns(table: &Table, head: &Head) -> Result<Target> 
                     if missing { ": with partial = true it is a label that is not known" } else { "" }
                 )
             })?;
-            values.push(class as f32);
+            values.push(Some(class as u16));
         }
-        return Ok(Target::new(head, labels.len(), labels, values));
+        return Ok(target_of(head, labels.len(), labels, Labels::Classes(values)));
     }
     let names: Vec<&String> =
         if head.columns.is_empty() { head.column.iter().collect() } else { head.columns.iter().collect() };
@@ -87,21 +87,14 @@ pub(super) fn target_from_columns(table: &Table, head: &Head) -> Result<Target> 
         head.name,
         names.len()
     );
-    let mut columns = Vec::new();
-    for name in &names {
-        let column = table.column(name)?;
-        let numbers: Vec<f32> = if head.kind != HeadKind::Regression {
-            truths(column, head)?
-        } else if head.partial {
-            column.numbers_or_missing()?.into_iter().map(|value| value.unwrap_or(f32::NAN)).collect()
-        } else {
-            column.numbers()?
-        };
-        if head.kind == HeadKind::Regression {
-            column.remark(&numbers).iter().for_each(|remark| say(remark));
-        }
-        columns.push(numbers);
-    }
+    let columns: Vec<Column<'_>> = names.iter().map(|name| table.column(name)).collect::<Result<_>>()?;
+    let values = if head.kind == HeadKind::Regression {
+        let columns = columns.iter().map(|column| numbers(*column, head)).collect::<Result<Vec<_>>>()?;
+        Labels::Numbers(rows_of(&columns))
+    } else {
+        let columns = columns.iter().map(|column| truths(*column, head)).collect::<Result<Vec<_>>>()?;
+        Labels::Flags(rows_of(&columns))
+    };
     let mut labels = head.labels.clone();
     if labels.is_empty() {
         labels = match head.kind {
@@ -109,13 +102,29 @@ pub(super) fn target_from_columns(table: &Table, head: &Head) -> Result<Target> 
             _ => names.iter().map(|name| name.to_string()).collect(),
         };
     }
-    let values = (0..table.rows()).flat_map(|row| columns.iter().map(move |column| column[row])).collect();
-    Ok(Target::new(head, columns.len(), labels, values))
+    Ok(target_of(head, columns.len(), labels, values))
 }
 
-/// Returns the cells of a column of a binary or multilabel head as 0 and 1: numbers, the labels of a binary head, or true and
+/// Returns the values of columns row by row.
+fn rows_of<T: Copy>(columns: &[Vec<T>]) -> Vec<T> {
+    let rows = columns.first().map_or(0, Vec::len);
+    (0..rows).flat_map(|row| columns.iter().map(move |column| column[row])).collect()
+}
+
+/// Returns the numbers of a column.
+fn numbers(column: Column<'_>, head: &Head) -> Result<Vec<Option<f32>>> {
+    let numbers = match head.partial {
+        true => column.numbers_or_missing()?,
+        false => column.numbers()?.into_iter().map(Some).collect(),
+    };
+    let known: Vec<f32> = numbers.iter().map(|value| value.unwrap_or(f32::NAN)).collect();
+    column.remark(&known).iter().for_each(|remark| say(remark));
+    Ok(numbers)
+}
+
+/// Returns the cells of a column of a binary or multilabel head as flags: 0 and 1, the labels of a binary head, or true and
 /// false in any case.
-fn truths(column: Column<'_>, head: &Head) -> Result<Vec<f32>> {
+fn truths(column: Column<'_>, head: &Head) -> Result<Vec<Option<bool>>> {
     let labels: &[String] = if head.kind == HeadKind::Binary { &head.labels } else { &[] };
     // With such labels a cell would say one thing and its label another.
     let turned = labels.iter().enumerate().find(|(index, label)| {
@@ -127,12 +136,12 @@ fn truths(column: Column<'_>, head: &Head) -> Result<Vec<f32>> {
     }
     let read = |(row, text): (usize, &str)| {
         if head.partial && column.is_missing(text) {
-            return Ok(f32::NAN);
+            return Ok(None);
         }
         let number = text.parse::<f32>().ok().filter(|number| *number == 0.0 || *number == 1.0);
-        let label = || labels.iter().position(|label| label == text).map(|class| class as f32);
-        let word = || truth(text).map(|truth| f32::from(u8::from(truth)));
-        number.or_else(label).or_else(word).with_context(|| {
+        let label = || labels.iter().position(|label| label == text).map(|class| class == 1);
+        let flag = number.map(|number| number == 1.0).or_else(label).or_else(|| truth(text));
+        flag.map(Some).with_context(|| {
             let expected = match labels {
                 [no, yes] => format!("{no:?} and {yes:?}"),
                 _ if head.kind == HeadKind::Binary => "texts that labels = [\"NO\", \"YES\"] names".into(),

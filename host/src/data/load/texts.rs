@@ -4,11 +4,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-use super::super::Target;
 use super::facts::Source;
-use super::{Raw, fingerprint, indices_of};
+use super::{Raw, fingerprint, indices_of, target_of};
 use crate::data::readers::commands;
 use crate::domain::{Array, HeadKind};
+use crate::heads::Labels;
 use crate::recipe::Recipe;
 
 /// Returns the bytes of texts as int8, zeros after them, `[samples, length]`; the length is that of the longest when it is
@@ -45,8 +45,8 @@ pub(super) fn from_commands(recipe: &Recipe, folder: &Path) -> Result<Raw> {
         .map(|head| {
             ensure!(head.kind == HeadKind::Class, "head {:?}: the commands have a class, the intent", head.name);
             let labels = commands::INTENTS.map(String::from).to_vec();
-            let values = commands.iter().map(|command| command.intent as f32).collect();
-            Ok(Target::new(head, labels.len(), labels, values))
+            let values = Labels::classes(commands.iter().map(|command| command.intent as u16));
+            Ok(target_of(head, labels.len(), labels, values))
         })
         .collect::<Result<_>>()?;
     let names = commands.iter().enumerate().map(|(sample, command)| match command.name.is_empty() {

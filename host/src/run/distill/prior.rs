@@ -72,6 +72,7 @@ mod tests {
 
     use super::*;
     use crate::facts::Audience;
+    use crate::heads::Labels;
     use crate::net;
     use crate::recipe::Recipe;
 
@@ -86,9 +87,8 @@ mod tests {
         let mut data = crate::data::load(&recipe, "".as_ref()).unwrap();
         // y = 2 f + 1 + x, standardised by 1: the input is noise to whoever sees the facts alone.
         data.targets[0].scaling = vec![[0.0, 1.0]];
-        for sample in 0..data.len() {
-            data.targets[0].values[sample] = 2.0 * data.fact_columns[0][sample].unwrap() + 1.0 + data.input(sample)[0];
-        }
+        let y = |sample: usize| 2.0 * data.fact_columns[0][sample].unwrap() + 1.0 + data.input(sample)[0];
+        data.targets[0].values = Labels::numbers((0..data.len()).map(y));
         let heads = [("y".to_string(), 1)];
         let graph = net::build(&recipe.student, [1, 1, 3], data.facts.input(Audience::Board), &heads).unwrap();
         let mut net = Net::new(graph, &mut random::stream(1, "prior"), &Device::Cpu).unwrap();

@@ -7,8 +7,9 @@
 
 use anyhow::{Context, Result, ensure};
 
-use crate::data::{Dataset, Target};
+use crate::data::Dataset;
 use crate::domain::HeadKind;
+use crate::heads::Target;
 use crate::recipe::Recipe;
 use crate::support::progress::say;
 use crate::support::suggest::did_you_mean;

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::boards::verify::Answer;
-use crate::data::{Dataset, Target};
+use crate::data::Dataset;
 use crate::domain::HeadKind;
+use crate::heads::Target;
 use crate::metrics;
 use crate::run::report::{StudentFigures, metrics_value};
 use crate::student::engine::{self, FactsGiven};
@@ -186,12 +187,11 @@ fn view(target: &Target, samples: &[usize], logits: &[f32]) -> View {
     view.confusion = vec![vec![0; if target.kind == HeadKind::Class { rows } else { 2 }]; rows];
     let thinned = (samples.len() * target.outputs).div_ceil(POINTS).max(1);
     for (place, (&sample, logits)) in samples.iter().zip(logits.chunks_exact(target.outputs)).enumerate() {
-        let truth = target.row(sample);
         let said = probabilities(target, logits);
         match target.kind {
-            HeadKind::Class if target.is_known(sample) => {
+            HeadKind::Class => {
+                let Some(actual) = target.class(sample) else { continue };
                 let top = metrics::first_greatest(logits);
-                let actual = truth[0] as usize;
                 match view.confusion.get_mut(actual) {
                     Some(row) => row[top] += 1,
                     None if actual != top => *mistakes.entry((actual, top)).or_insert(0usize) += 1,
@@ -199,16 +199,16 @@ fn view(target: &Target, samples: &[usize], logits: &[f32]) -> View {
                 }
                 add(said[top], actual == top);
             }
-            HeadKind::Class => {}
             HeadKind::Binary | HeadKind::Multilabel => {
-                for (label, (&truth, &said)) in truth.iter().zip(&said).enumerate().filter(|(_, (y, _))| !y.is_nan()) {
-                    view.confusion[2 * label + usize::from(truth > 0.5)][usize::from(said >= 0.5)] += 1;
-                    add(said, truth > 0.5);
+                for (label, (&truth, &said)) in target.flags(sample).iter().zip(&said).enumerate() {
+                    let Some(truth) = truth else { continue };
+                    view.confusion[2 * label + usize::from(truth)][usize::from(said >= 0.5)] += 1;
+                    add(said, truth);
                 }
             }
             HeadKind::Regression | HeadKind::Reconstruction if place.is_multiple_of(thinned) => {
-                let known = truth.iter().zip(&said).filter(|(truth, _)| !truth.is_nan());
-                view.points.extend(known.map(|(&truth, &said)| [truth, said]));
+                let known = target.numbers(sample).iter().zip(&said);
+                view.points.extend(known.filter_map(|(&truth, &said)| Some([truth?, said])));
             }
             HeadKind::Regression | HeadKind::Reconstruction => {}
         }
@@ -270,7 +270,6 @@ fn shown(data: &Dataset, samples: &[usize], said: &Said<'_>, student: &[Vec<f32>
         let row = |target: &Target, logits: &Vec<f32>| {
             probabilities(target, &logits[place * target.outputs..][..target.outputs])
         };
-        let known = |value: f32| (!value.is_nan()).then_some(value);
         all.push(Shown {
             index: sample,
             input: data.input(sample).to_vec(),
@@ -278,7 +277,7 @@ fn shown(data: &Dataset, samples: &[usize], said: &Said<'_>, student: &[Vec<f32>
             place: data.place(sample),
             is_wrong: mistakes[place].is_some(),
             alike,
-            truth: data.targets.iter().map(|target| target.row(sample).iter().map(|&y| known(y)).collect()).collect(),
+            truth: data.targets.iter().map(|target| target.written(sample)).collect(),
             teacher: data
                 .targets
                 .iter()
@@ -303,21 +302,19 @@ struct Mistake {
 
 impl Mistake {
     fn of(target: &Target, sample: usize, logits: &[f32]) -> Option<Self> {
-        let truth = target.row(sample);
         let said = probabilities(target, logits);
         match target.kind {
             HeadKind::Class => {
                 let top = metrics::first_greatest(logits);
-                let actual = truth.first().filter(|class| !class.is_nan()).map(|&class| class as usize)?;
+                let actual = target.class(sample)?;
                 (actual != top).then(|| Self { confusion: vec![(actual, top)], confidence: said[top] })
             }
             HeadKind::Regression | HeadKind::Reconstruction => None,
             HeadKind::Binary | HeadKind::Multilabel => {
-                let known = truth.iter().zip(logits).zip(&said).enumerate().filter(|(_, ((y, _), _))| !y.is_nan());
-                let wrong = known.filter(|(_, ((y, logit), _))| (**y > 0.5) != (**logit >= 0.0));
                 let (mut confusion, mut confidence) = (Vec::new(), 0.0f32);
-                for (output, ((&y, _), &said)) in wrong {
-                    confusion.push((2 * output + usize::from(y > 0.5), 2 * output + usize::from(y <= 0.5)));
+                for (output, ((&y, &logit), &said)) in target.flags(sample).iter().zip(logits).zip(&said).enumerate() {
+                    let Some(y) = y.filter(|&y| y != (logit >= 0.0)) else { continue };
+                    confusion.push((2 * output + usize::from(y), 2 * output + usize::from(!y)));
                     confidence = confidence.max(said.max(1.0 - said));
                 }
                 (!confusion.is_empty()).then_some(Self { confusion, confidence })
