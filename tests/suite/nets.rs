@@ -124,12 +124,12 @@ fn folding_normalisations_changes_nothing_but_rounding() {
 }
 
 /// Dead channels are taken out without a change of any output: rows of zeros, sums that a ReLU always cuts, before dense
-/// layers, convolutions with and without padding, depthwise ones, pools and tables.
+/// layers, convolutions with and without padding, depthwise ones, pools, repeated positions and tables.
 #[test]
 fn dropping_dead_channels_changes_no_output() {
     let lists = [
         "{kind='conv',channels=7},{kind='depthwise'},{kind='conv',channels=6,kernel=1},{kind='max-pool'},\
-         {kind='conv',channels=5},{kind='dense',channels=6}",
+         {kind='upsample'},{kind='conv',channels=5},{kind='dense',channels=6}",
         "{kind='conv',channels=6,padding='valid'},{kind='average-pool',stride=1},{kind='conv',channels=4,padding='valid'},\
          {kind='global-average'},{kind='dense',channels=5,activation='tanh'},{kind='dense',channels=4}",
         "{kind='conv',channels=5,activation='sigmoid'},{kind='conv',channels=6,stride=2},\

@@ -203,7 +203,7 @@ fn comparison_sees_a_changed_weight() {
     other.extend([0; 8]);
     let len = other.len() as u32;
     other[8..12].copy_from_slice(&len.to_le_bytes());
-    other[48..52].copy_from_slice(&4u32.to_le_bytes());
+    other[60..64].copy_from_slice(&4u32.to_le_bytes());
     let other = attar_tests::with_checksum(other);
     let expected = verify::answers(&attar_device::Student::parse(&bytes).unwrap(), &samples).unwrap();
     let got = verify::answers(&attar_device::Student::parse(&other).unwrap(), &samples).unwrap();

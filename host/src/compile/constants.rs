@@ -117,6 +117,7 @@ pub(super) fn of(
         }
         Kind::MaxPool => Constants::MaxPool,
         Kind::Concat => Constants::Concat,
+        Kind::Upsample => Constants::Upsample,
         kind => bail!("{} has no lowering", kind.name()),
     })
 }

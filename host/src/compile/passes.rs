@@ -47,7 +47,7 @@ fn fused_activation(program: &Program, index: usize) -> Option<(usize, Joined)> 
             let answer = |q: i8| answers[usize::from(q.cast_unsigned())];
             Some((earlier, Joined::Table(Box::new(first.map(answer)))))
         }
-        Constants::MaxPool | Constants::Concat | Constants::Delay => None,
+        Constants::MaxPool | Constants::Concat | Constants::Delay | Constants::Upsample => None,
         _ => {
             let same = program.tensors[input].1 == program.tensors[program.output(index)].1;
             let clamp = Clamp { min: *answers.iter().min()?, max: *answers.iter().max()? };
@@ -188,6 +188,7 @@ impl Ranges {
                 // Not looked into: their channels may take any value that the clamp allows.
                 Constants::Add(_)
                 | Constants::Concat
+                | Constants::Upsample
                 | Constants::Multiply { .. }
                 | Constants::Delay
                 | Constants::Bag(_) => {
@@ -263,6 +264,7 @@ fn groups(program: &Program) -> Vec<Vec<usize>> {
             }
             Constants::Add(_)
             | Constants::Concat
+            | Constants::Upsample
             | Constants::Multiply { .. }
             | Constants::Delay
             | Constants::Bag(_) => {}
@@ -295,6 +297,7 @@ fn dead_channels(program: &Program, ranges: &Ranges, group: &[usize]) -> BTreeSe
                     Constants::Dense(_) => value.is_some(),
                     Constants::Add(_)
                     | Constants::Concat
+                    | Constants::Upsample
                     | Constants::Multiply { .. }
                     | Constants::Delay
                     | Constants::Bag(_) => false,

@@ -43,6 +43,7 @@ pub(super) enum Constants {
     MaxPool,
     Table(Box<[i8; 256]>),
     Concat,
+    Upsample,
     Multiply { multiplier: i32, shift: u8 },
     Delay,
     Bag(Bag),
@@ -209,6 +210,7 @@ impl Constants {
             Self::MaxPool => Kind::MaxPool,
             Self::Table(_) => Kind::Table,
             Self::Concat => Kind::Concat,
+            Self::Upsample => Kind::Upsample,
             Self::Multiply { .. } => Kind::Multiply,
             Self::Delay => Kind::Delay,
             Self::Bag(_) => Kind::Bag,
@@ -231,7 +233,7 @@ impl Constants {
                 [multiplier.to_le_bytes(), [*shift, 0, 0, 0]].concat()
             }
             Self::Table(answers) => answers.iter().map(|answer| answer.cast_unsigned()).collect(),
-            Self::MaxPool | Self::Concat | Self::Delay => Vec::new(),
+            Self::MaxPool | Self::Concat | Self::Delay | Self::Upsample => Vec::new(),
             Self::Bag(bag) => bag.encode(),
         }
     }

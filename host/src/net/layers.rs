@@ -19,6 +19,7 @@ mod max_pool;
 mod multiply;
 mod norm;
 mod prior;
+mod upsample;
 mod weighted;
 mod window;
 
@@ -45,6 +46,7 @@ pub use max_pool::MaxPool;
 pub use multiply::Multiply;
 pub use norm::Norm;
 pub use prior::Prior;
+pub use upsample::Upsample;
 
 pub(super) use activation::{mask, rectify};
 pub(super) use norm::Affine;
@@ -98,6 +100,8 @@ layers! {
     AveragePool(AveragePool),
     /// The greatest value in a window.
     MaxPool(MaxPool),
+    /// Each position repeated along both axes.
+    Upsample(Upsample),
     /// A batch normalisation.
     Norm(Norm),
     /// A function of each value.
@@ -129,6 +133,7 @@ pub(super) fn entry(kind: LayerKind) -> &'static Entry {
         LayerKind::MaxPool => &max_pool::ENTRY,
         LayerKind::AveragePool => &average_pool::ENTRY,
         LayerKind::GlobalAverage => &average_pool::GLOBAL,
+        LayerKind::Upsample => &upsample::ENTRY,
         LayerKind::Residual => &add::RESIDUAL,
         LayerKind::Gru => &gru::ENTRY,
         LayerKind::Last => &last::ENTRY,

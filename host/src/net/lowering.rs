@@ -110,7 +110,9 @@ impl Lowered {
             for (index, stage) in self.stages.iter().enumerate() {
                 let output = self.sources + index;
                 let all: Vec<usize> = stage.inputs.iter().map(|&input| usize::from(input)).chain([output]).collect();
-                if matches!(stage.kind, Kind::MaxPool | Kind::Concat | Kind::Delay) && all.contains(&member) {
+                if matches!(stage.kind, Kind::MaxPool | Kind::Concat | Kind::Delay | Kind::Upsample)
+                    && all.contains(&member)
+                {
                     members.extend(all.into_iter().filter(|other| !members.contains(other)).collect::<Vec<_>>());
                 }
             }

@@ -246,6 +246,10 @@ mod tests {
                 "[8,6,2]",
                 "arch='layers'\nlayers=[{kind='conv',channels=3},{kind='average-pool'},{kind='facts'},{kind='conv',channels=4}]",
             ),
+            (
+                "[4,6,2]",
+                "arch='layers'\nlayers=[{kind='conv',channels=3},{kind='facts'},{kind='upsample',kernel=[2,3]},{kind='conv',channels=4}]",
+            ),
         ];
         for (shape, student) in nets {
             let text = format!(

@@ -242,7 +242,8 @@ pub struct Layer {
     /// conv, bag: channels of the result; dense, gru: units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<usize>,
-    /// conv, depthwise, pools: `n` or `[height, width]`; over a series `n` spans time.
+    /// conv, depthwise, pools: `n` or `[height, width]`; over a series `n` spans time. upsample: how often each position is repeated, 2
+    /// when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<Size>,
     /// conv, depthwise, pools: steps between outputs, 1 or `[1, 1]` when left out; a pool moves by its own size.
@@ -372,6 +373,8 @@ layer_kinds! {
     AveragePool "average-pool",
     /// The mean of each channel over all positions.
     GlobalAverage "global-average",
+    /// Each position repeated along both axes.
+    Upsample "upsample",
     /// The sum of `layers` and `shortcut`.
     Residual "residual",
     /// A gated recurrent layer over a series; the network runs on the board a step at a time.

@@ -19,20 +19,9 @@ pub struct Bag<'a> {
 impl Rules for Bag<'_> {
     const HAS_CLAMP: bool = false;
 
-    // Not inlined: the other kinds are decoded at every step of a run.
-    #[inline(never)]
+    #[inline(always)]
     fn decode<'a>(fields: &mut Fields<'a>, parameters: &mut Parameters<'a>) -> Result<(), Defect> {
-        let cursor = &mut fields.cursor;
-        let buckets = cursor.u32()?;
-        let grams = Grams { buckets, letters: [cursor.u8()?, cursor.u8()?], words: cursor.u8()? };
-        cursor.zeros(1)?;
-        let requantization = Requantization { multiplier: cursor.i32()?, shift: cursor.u8()? };
-        cursor.zeros(3)?;
-        let bytes = usize::try_from(buckets).ok().and_then(|rows| rows.checked_mul(fields.outputs));
-        let bytes = bytes.ok_or(Defect::TooLarge)?;
-        let rows = cursor.take(bytes)?;
-        cursor.zeros(padding(bytes))?;
-        *parameters = Parameters::Bag(Bag { grams, requantization, rows });
+        *parameters = Parameters::Bag(Bag::read(&mut fields.cursor, fields.outputs)?);
         Ok(())
     }
 
@@ -51,5 +40,22 @@ impl Rules for Bag<'_> {
         fits(operator.first() == INPUT_TENSOR && tensors.output.shape.is_vector())?;
         bag.grams.check(tensors.input.shape.len())?;
         bag.requantization.check()
+    }
+}
+
+impl<'a> Bag<'a> {
+    // Not inlined: the other kinds are decoded at every step of a run.
+    #[inline(never)]
+    fn read(cursor: &mut Cursor<'a>, channels: usize) -> Result<Self, Defect> {
+        let buckets = cursor.u32()?;
+        let grams = Grams { buckets, letters: [cursor.u8()?, cursor.u8()?], words: cursor.u8()? };
+        cursor.zeros(1)?;
+        let requantization = Requantization { multiplier: cursor.i32()?, shift: cursor.u8()? };
+        cursor.zeros(3)?;
+        let bytes = usize::try_from(buckets).ok().and_then(|rows| rows.checked_mul(channels));
+        let bytes = bytes.ok_or(Defect::TooLarge)?;
+        let rows = cursor.take(bytes)?;
+        cursor.zeros(padding(bytes))?;
+        Ok(Self { grams, requantization, rows })
     }
 }

@@ -50,13 +50,15 @@ pub(super) fn from_recordings(recipe: &Recipe, folder: &Path) -> Result<Raw> {
             "signal.full_scale and input.columns belong to CSV files, and all recordings are WAV"
         );
     }
-    let mut all = found
+    let read: Vec<Result<Recording>> = found
         .into_par_iter()
         .map(|(path, fields)| {
             let (samples, cells) = recordings::read_as(&path, &shape, &dialect)?;
             Ok(Recording { path, fields, samples, cells })
         })
-        .collect::<Result<Vec<_>>>()?;
+        .collect();
+    // Of several broken files the first is named, whichever was read first.
+    let mut all = read.into_iter().collect::<Result<Vec<_>>>()?;
     let files: Vec<_> = all.iter().map(|one| one.path.clone()).collect();
     let longest = all.iter().map(|one| one.samples.len() / how.channels).max().unwrap_or(0);
     let length = how.length.as_ref().map_or(Ok(longest), |span| span.samples("signal.length", how.rate))?;
