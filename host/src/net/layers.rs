@@ -182,9 +182,9 @@ fn channels(layer: &Layer, most: usize) -> Result<usize> {
     Ok(channels)
 }
 
-/// A layer: all that the rest of the house asks of it.
+/// A layer: all that other modules ask of it.
 ///
-/// What has no default is different for every layer. The defaults are those of a layer without parameters that candle
+/// Methods without a default differ for every layer. The defaults are those of a layer without parameters that candle
 /// differentiates.
 pub trait Operator {
     /// Returns the shape of the result, `[height, width, channels]`, for the shapes of the inputs.
@@ -226,7 +226,7 @@ pub trait Operator {
         false
     }
 
-    /// Whether a rectifier that alone reads the result may take its memory over: the way back does not read it.
+    /// Whether a rectifier, if it is the only reader, may take over the memory of the result: the way back does not read it.
     fn yields_result(&self) -> bool {
         true
     }
@@ -431,4 +431,37 @@ pub struct Folded {
     pub(super) op: Option<Op>,
     /// The parameters, as the layer of then names them.
     pub(super) parameters: Vec<Tensor>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::recipe::{Padding, Size};
+
+    /// A misspelt key in an entry would refuse what it should take.
+    #[test]
+    fn keys_of_entries_are_those_of_layers() {
+        let size = Some(Size::One(1));
+        let full = Layer {
+            kind: LayerKind::Conv,
+            channels: Some(1),
+            kernel: size,
+            stride: size,
+            dilation: size,
+            padding: Some(Padding::Same),
+            norm: Some(true),
+            activation: Some(Activation::None),
+            layers: vec![Layer::of(LayerKind::Conv)],
+            shortcut: vec![Layer::of(LayerKind::Conv)],
+            share: Some(0.5),
+            buckets: Some(1),
+            letters: Some([1, 1]),
+            words: Some(1),
+        };
+        let of_entries = LayerKind::ALL.iter().flat_map(|&kind| entry(kind).keys.iter().copied());
+        assert_eq!(of_entries.collect::<BTreeSet<_>>(), BTreeSet::from_iter(full.keys()));
+        assert!(Layer::of(LayerKind::Conv).keys().is_empty());
+    }
 }

@@ -349,6 +349,9 @@ macro_rules! layer_kinds {
         }
 
         impl LayerKind {
+            /// All kinds.
+            pub const ALL: &'static [Self] = &[$(Self::$kind),*];
+
             /// Returns the name of layers of this kind; the place of a layer follows it.
             pub fn name(self) -> &'static str {
                 match self {
