@@ -15,6 +15,7 @@ mod facts;
 mod gru;
 mod input;
 mod last;
+mod lstm;
 mod max_pool;
 mod multiply;
 mod norm;
@@ -41,6 +42,7 @@ pub use facts::Facts;
 pub use gru::Gru;
 pub use input::Input;
 pub use last::Last;
+pub use lstm::Lstm;
 pub use max_pool::MaxPool;
 pub use multiply::Multiply;
 pub use norm::Norm;
@@ -112,6 +114,8 @@ layers! {
     Concat(Concat),
     /// A gated recurrent layer over a series.
     Gru(Gru),
+    /// A long short-term memory over a series.
+    Lstm(Lstm),
     /// What the facts say of a head by themselves.
     Prior(Prior),
     /// The last step of a series.
@@ -131,6 +135,7 @@ pub(super) fn entry(kind: LayerKind) -> &'static Entry {
         LayerKind::GlobalAverage => &average_pool::GLOBAL,
         LayerKind::Residual => &add::RESIDUAL,
         LayerKind::Gru => &gru::ENTRY,
+        LayerKind::Lstm => &lstm::ENTRY,
         LayerKind::Last => &last::ENTRY,
         LayerKind::Bag => &bag::ENTRY,
         LayerKind::Dropout => &dropout::ENTRY,
@@ -174,6 +179,9 @@ impl Place {
         Ok(())
     }
 }
+
+/// Units of a recurrent layer.
+const MAX_UNITS: usize = 4096;
 
 /// Returns the channels of a layer.
 fn channels(layer: &Layer, most: usize) -> Result<usize> {
