@@ -339,7 +339,7 @@ impl Pass<'_> {
     fn weight(&self, place: usize) -> Result<Tensor> {
         let weight = self.parameter(place)?;
         Ok(match self.hook {
-            Some(hook) => hook.weight(self.node, weight)?,
+            Some(hook) => hook.weight(self.node, place, weight)?,
             None => weight.clone(),
         })
     }
