@@ -47,12 +47,12 @@ pub enum Mode<'a> {
 
 /// What a pass does to weights and results on their way: nothing, or what a board will do to them.
 pub trait Hook {
-    /// Returns the weights of a node as they are to be used.
+    /// Returns the weights of a node, by their place among its parameters, as they are to be used.
     ///
     /// # Errors
     ///
     /// When the device fails.
-    fn weight(&self, node: usize, weight: &Tensor) -> candle_core::Result<Tensor>;
+    fn weight(&self, node: usize, place: usize, weight: &Tensor) -> candle_core::Result<Tensor>;
 
     /// Returns the result of a node as it is to be used.
     ///

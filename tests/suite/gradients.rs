@@ -27,8 +27,11 @@ fn gradients_of_whole_networks_are_those_of_finite_differences() {
 /// Networks over series: gates, states that run through all steps, dilated causal windows.
 #[test]
 fn gradients_of_networks_over_series_are_those_of_finite_differences() {
-    for student in ["arch = 'gru'\nwidth = 5\ndepth = 2\n", "arch = 'tcn'\nwidth = 4\ndepth = 3\nactivation = 'tanh'\n"]
-    {
+    for student in [
+        "arch = 'gru'\nwidth = 5\ndepth = 2\n",
+        "arch = 'lstm'\nwidth = 5\ndepth = 2\n",
+        "arch = 'tcn'\nwidth = 4\ndepth = 3\nactivation = 'tanh'\n",
+    ] {
         let text = crate::toys::SMALL;
         let start = text.find("[student]").unwrap();
         let text = format!("{}[student]\n{student}", &text[..start]);

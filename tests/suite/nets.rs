@@ -354,7 +354,9 @@ fn compare_with_whole_series(student: &str) {
 /// when they are told to.
 #[test]
 fn boards_carry_the_state_of_a_series() {
-    for student in ["arch='gru'\nwidth=12\ndepth=2\n", "arch='tcn'\nwidth=6\ndepth=3\n"] {
+    for student in
+        ["arch='gru'\nwidth=12\ndepth=2\n", "arch='lstm'\nwidth=12\ndepth=2\n", "arch='tcn'\nwidth=6\ndepth=3\n"]
+    {
         let (_, data, bytes) = streamed(student);
         let samples = verify::samples_of(&bytes, &data, &[0, 1, 2]).unwrap();
         assert_eq!((samples.len(), samples.iter().filter(|sample| sample.starts).count()), (120, 3));
@@ -377,7 +379,13 @@ fn boards_carry_the_state_of_a_series() {
 /// What a board computes step by step follows the network in f32 over the whole series.
 #[test]
 fn integers_of_a_recurrent_network_follow_it() {
-    let (recipe, data, bytes) = streamed("arch='gru'\nwidth=12\n");
+    for student in ["arch='gru'\nwidth=12\n", "arch='lstm'\nwidth=12\n"] {
+        check_integers_of(student);
+    }
+}
+
+fn check_integers_of(student: &str) {
+    let (recipe, data, bytes) = streamed(student);
     let student = Student::parse(&bytes).unwrap();
     let graph = net::build(&recipe.student, data.input_shape, None, &[("y".into(), 3)]).unwrap();
     let net = net::Net::new(graph, &mut random::stream(0, "untrained"), &Device::Cpu).unwrap();

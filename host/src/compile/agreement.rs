@@ -127,8 +127,8 @@ struct Seen {
 }
 
 impl Hook for Seen {
-    fn weight(&self, node: usize, weight: &Tensor) -> candle_core::Result<Tensor> {
-        self.fake.weight(node, weight)
+    fn weight(&self, node: usize, place: usize, weight: &Tensor) -> candle_core::Result<Tensor> {
+        self.fake.weight(node, place, weight)
     }
 
     fn result(&self, node: usize, result: Tensor) -> candle_core::Result<Tensor> {

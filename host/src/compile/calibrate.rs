@@ -133,8 +133,8 @@ struct Parts {
 }
 
 impl Hook for Parts {
-    fn weight(&self, node: usize, weight: &Tensor) -> candle_core::Result<Tensor> {
-        self.weights.weight(node, weight)
+    fn weight(&self, node: usize, place: usize, weight: &Tensor) -> candle_core::Result<Tensor> {
+        self.weights.weight(node, place, weight)
     }
 
     fn result(&self, _: usize, result: Tensor) -> candle_core::Result<Tensor> {

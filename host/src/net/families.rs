@@ -23,7 +23,8 @@ pub(super) fn layers(net: &Net, input: [usize; 3]) -> Result<Vec<Layer>> {
         Arch::MobilenetV1 => mobilenet(net),
         Arch::Autoencoder => autoencoder(net),
         Arch::Tcn => tcn(net, input[2]),
-        Arch::Gru => gru(net),
+        Arch::Gru => recurrent(net, LayerKind::Gru),
+        Arch::Lstm => recurrent(net, LayerKind::Lstm),
         Arch::Bag => vec![bag(net)],
     };
     let before = matches!(net.arch, Arch::Mlp | Arch::Autoencoder);
@@ -195,8 +196,8 @@ fn bag(net: &Net) -> Layer {
     }
 }
 
-fn gru(net: &Net) -> Vec<Layer> {
-    let layer = Layer { channels: Some(net.width.unwrap_or(24)), ..Layer::of(LayerKind::Gru) };
+fn recurrent(net: &Net, kind: LayerKind) -> Vec<Layer> {
+    let layer = Layer { channels: Some(net.width.unwrap_or(24)), ..Layer::of(kind) };
     let mut layers = vec![layer; net.depth.unwrap_or(1)];
     layers.push(Layer::of(LayerKind::Last));
     layers

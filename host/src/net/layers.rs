@@ -15,6 +15,7 @@ mod facts;
 mod gru;
 mod input;
 mod last;
+mod lstm;
 mod max_pool;
 mod multiply;
 mod norm;
@@ -42,6 +43,7 @@ pub use facts::Facts;
 pub use gru::Gru;
 pub use input::Input;
 pub use last::Last;
+pub use lstm::Lstm;
 pub use max_pool::MaxPool;
 pub use multiply::Multiply;
 pub use norm::Norm;
@@ -116,6 +118,8 @@ layers! {
     Concat(Concat),
     /// A gated recurrent layer over a series.
     Gru(Gru),
+    /// A long short-term memory over a series.
+    Lstm(Lstm),
     /// What the facts say of a head by themselves.
     Prior(Prior),
     /// The last step of a series.
@@ -136,6 +140,7 @@ pub(super) fn entry(kind: LayerKind) -> &'static Entry {
         LayerKind::Upsample => &upsample::ENTRY,
         LayerKind::Residual => &add::RESIDUAL,
         LayerKind::Gru => &gru::ENTRY,
+        LayerKind::Lstm => &lstm::ENTRY,
         LayerKind::Last => &last::ENTRY,
         LayerKind::Bag => &bag::ENTRY,
         LayerKind::Dropout => &dropout::ENTRY,
@@ -180,6 +185,9 @@ impl Place {
     }
 }
 
+/// Units of a recurrent layer.
+const MAX_UNITS: usize = 4096;
+
 /// Returns the channels of a layer.
 fn channels(layer: &Layer, most: usize) -> Result<usize> {
     let channels = layer.channels.context("channels are missing")?;
@@ -187,9 +195,9 @@ fn channels(layer: &Layer, most: usize) -> Result<usize> {
     Ok(channels)
 }
 
-/// A layer: all that the rest of the house asks of it.
+/// A layer: all that other modules ask of it.
 ///
-/// What has no default is different for every layer. The defaults are those of a layer without parameters that candle
+/// Methods without a default differ for every layer. The defaults are those of a layer without parameters that candle
 /// differentiates.
 pub trait Operator {
     /// Returns the shape of the result, `[height, width, channels]`, for the shapes of the inputs.
@@ -231,7 +239,7 @@ pub trait Operator {
         false
     }
 
-    /// Whether a rectifier that alone reads the result may take its memory over: the way back does not read it.
+    /// Whether a rectifier, if it is the only reader, may take over the memory of the result: the way back does not read it.
     fn yields_result(&self) -> bool {
         true
     }
@@ -336,7 +344,7 @@ impl Pass<'_> {
     fn weight(&self, place: usize) -> Result<Tensor> {
         let weight = self.parameter(place)?;
         Ok(match self.hook {
-            Some(hook) => hook.weight(self.node, weight)?,
+            Some(hook) => hook.weight(self.node, place, weight)?,
             None => weight.clone(),
         })
     }
@@ -436,4 +444,37 @@ pub struct Folded {
     pub(super) op: Option<Op>,
     /// The parameters, as the layer of then names them.
     pub(super) parameters: Vec<Tensor>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::recipe::{Padding, Size};
+
+    /// A misspelt key in an entry would refuse what it should take.
+    #[test]
+    fn keys_of_entries_are_those_of_layers() {
+        let size = Some(Size::One(1));
+        let full = Layer {
+            kind: LayerKind::Conv,
+            channels: Some(1),
+            kernel: size,
+            stride: size,
+            dilation: size,
+            padding: Some(Padding::Same),
+            norm: Some(true),
+            activation: Some(Activation::None),
+            layers: vec![Layer::of(LayerKind::Conv)],
+            shortcut: vec![Layer::of(LayerKind::Conv)],
+            share: Some(0.5),
+            buckets: Some(1),
+            letters: Some([1, 1]),
+            words: Some(1),
+        };
+        let of_entries = LayerKind::ALL.iter().flat_map(|&kind| entry(kind).keys.iter().copied());
+        assert_eq!(of_entries.collect::<BTreeSet<_>>(), BTreeSet::from_iter(full.keys()));
+        assert!(Layer::of(LayerKind::Conv).keys().is_empty());
+    }
 }

@@ -144,14 +144,13 @@ impl Lowered {
         self.tensor(Values::Part(site.node, part), [1, 1, channels])
     }
 
-    /// Adds the operator that writes the result of a recurrent node, which operators before it have read as `state`.
+    /// Keeps a tensor from one run to the next, which operators have read as `state` before it was `written`.
     ///
     /// # Errors
     ///
-    /// When it is not the operator that writes `state`.
-    pub(super) fn push_state(&mut self, site: &Site<'_>, state: u16, stage: Stage) -> Result<u16> {
-        let result = self.push(site, stage);
-        ensure!(result == state, "layer {:?} keeps its state in tensor {state} and writes {result}", site.name);
+    /// When they have read another tensor.
+    pub(super) fn hold(&mut self, site: &Site<'_>, state: u16, written: u16) -> Result<u16> {
+        ensure!(written == state, "layer {:?} reads its state from tensor {state} and writes {written}", site.name);
         self.held.push(usize::from(state));
         Ok(state)
     }

@@ -242,6 +242,7 @@ mod tests {
             ("[20]", "arch='autoencoder'\nwidth=6\ndepth=2"),
             ("[1,9,3]", "arch='tcn'\nwidth=4\ndepth=2"),
             ("[1,6,3]", "arch='gru'\nwidth=4"),
+            ("[1,6,3]", "arch='lstm'\nwidth=4\ndepth=2"),
             (
                 "[8,6,2]",
                 "arch='layers'\nlayers=[{kind='conv',channels=3},{kind='average-pool'},{kind='facts'},{kind='conv',channels=4}]",

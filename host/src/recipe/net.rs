@@ -212,6 +212,9 @@ pub enum Arch {
     Tcn,
     /// `depth` (1) gated recurrent layers of `width` (24) units (Cho et al. 2014); runs on the board a step at a time.
     Gru,
+    /// `depth` (1) long short-term memories of `width` (24) units (Hochreiter, Schmidhuber 1997); runs on the board a step at
+    /// a time.
+    Lstm,
     /// A text's n-grams, of letters and of words, each choose a row of `width` (16) values among `buckets`, and the mean of
     /// the rows goes on (Joulin et al. 2017).
     Bag,
@@ -239,7 +242,7 @@ pub enum AnswerKind {
 pub struct Layer {
     /// What it computes.
     pub kind: LayerKind,
-    /// conv, bag: channels of the result; dense, gru: units.
+    /// conv, bag: channels of the result; dense, gru, lstm: units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<usize>,
     /// conv, depthwise, pools: `n` or `[height, width]`; over a series `n` spans time. upsample: how often each position is repeated, 2
@@ -350,6 +353,9 @@ macro_rules! layer_kinds {
         }
 
         impl LayerKind {
+            /// All kinds.
+            pub const ALL: &'static [Self] = &[$(Self::$kind),*];
+
             /// Returns the name of layers of this kind; the place of a layer follows it.
             pub fn name(self) -> &'static str {
                 match self {
@@ -379,6 +385,8 @@ layer_kinds! {
     Residual "residual",
     /// A gated recurrent layer over a series; the network runs on the board a step at a time.
     Gru "gru",
+    /// A long short-term memory over a series; the network runs on the board a step at a time.
+    Lstm "lstm",
     /// The last step of a series; the network runs on the board a step at a time.
     Last "last",
     /// The mean of the rows that a text's n-grams choose.

@@ -329,7 +329,7 @@ impl Net {
         let sized = !matches!(self.arch, Arch::Mlp | Arch::Cnn | Arch::Cnn1d | Arch::Layers);
         ensure!(
             sized || (self.width.is_none() && self.depth.is_none()),
-            "width and depth belong to dscnn, resnet, mobilenet-v1, autoencoder, tcn and gru, width to bag"
+            "width and depth belong to dscnn, resnet, mobilenet-v1, autoencoder, tcn, gru and lstm, width to bag"
         );
         ensure!(self.arch != Arch::Bag || self.depth.is_none(), "arch \"bag\" has no depth");
         let grams = self.buckets.is_some() || self.letters.is_some() || self.words.is_some();

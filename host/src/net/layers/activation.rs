@@ -23,7 +23,7 @@ impl Operator for Activation {
             // Candle's clamp passes the gradient inside only, as a relu6 has to.
             Self::Relu6 => ops::relu(x)?.clamp(0f32, 6f32)?,
             Self::Tanh => x.tanh()?,
-            Self::Sigmoid => (((x * 0.5)?.tanh()? + 1.0)? * 0.5)?,
+            Self::Sigmoid => sigmoid(x)?,
             Self::None => x.clone(),
         })
     }
@@ -67,4 +67,9 @@ pub(in crate::net) fn mask(gradient: &mut [f32], result: &[f32]) {
             pairs.for_each(|(gradient, &y)| *gradient = if y <= 0.0 { 0.0 } else { *gradient });
         });
     });
+}
+
+/// The logistic function by the hyperbolic tangent, which does not overflow.
+pub(super) fn sigmoid(x: &Tensor) -> candle_core::Result<Tensor> {
+    ((x * 0.5)?.tanh()? + 1.0)? * 0.5
 }

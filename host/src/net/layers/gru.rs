@@ -11,7 +11,8 @@ use anyhow::Result;
 use attar_shared::Kind;
 use candle_core::{DType, Tensor};
 
-use super::{Build, Entry, Initial, Operator, Parameter, Pass, Site, channels};
+use super::activation::sigmoid;
+use super::{Build, Entry, Initial, MAX_UNITS, Operator, Parameter, Pass, Site, channels};
 use crate::domain::Activation;
 use crate::net::Mode;
 use crate::net::lowering::{Lowered, Stage, Weighted};
@@ -33,9 +34,6 @@ pub(super) const ENTRY: Entry = Entry {
         Ok(Gru { units }.into())
     }),
 };
-
-/// Units of a recurrent layer.
-pub(super) const MAX_UNITS: usize = 4096;
 
 /// Gates.
 const GATES: usize = 3;
@@ -118,15 +116,11 @@ impl Operator for Gru {
         let difference = part("difference", Stage { subtracts: true, ..stage(Kind::Add, &[state, n]) });
         let mixed = part("mixed", stage(Kind::Multiply, &[z, difference]));
         let result = Stage { name: format!("{}.result", site.name), ..stage(Kind::Add, &[n, mixed]) };
-        lowered.push_state(site, state, result)
+        let result = lowered.push(site, result);
+        lowered.hold(site, state, result)
     }
 
     fn is_streamed(&self) -> bool {
         true
     }
-}
-
-/// The logistic function by the hyperbolic tangent, which does not overflow.
-pub(super) fn sigmoid(x: &Tensor) -> candle_core::Result<Tensor> {
-    ((x * 0.5)?.tanh()? + 1.0)? * 0.5
 }
