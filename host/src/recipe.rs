@@ -21,7 +21,7 @@ use crate::domain::{HeadKind, Normalize, Outliers, RegressionLoss};
 use crate::facts::Fact;
 use crate::signal::recipe as signal;
 
-pub use distill::{Balance, Distill, Linear, Loss, LossKind, Method, Rule, Scheduled};
+pub use distill::{Balance, Distill, Linear, Method, Rule, Scheduled, Term};
 pub use net::{
     AnswerKind, Arch, FuseAt, Fusion, Gather, Layer, LayerKind, Net, OptimizerKind, Padding, Schedule, Size,
 };
