@@ -12,6 +12,7 @@
 
 mod attention;
 mod cosine;
+mod crd;
 mod dist;
 pub(crate) mod distance;
 mod dkd;
@@ -46,6 +47,7 @@ const LOSSES: &[Formula] = &[
     Formula::Layers(&hint::Hint),
     Formula::Layers(&attention::Attention),
     Formula::Layers(&relational::Relational),
+    Formula::Layers(&crd::Crd),
 ];
 
 /// What a loss compares.
