@@ -4,6 +4,7 @@
 //! one that is.
 
 mod distill;
+mod format;
 #[cfg(test)]
 mod keys;
 mod limits;
@@ -22,6 +23,7 @@ use crate::facts::Fact;
 use crate::signal::recipe as signal;
 
 pub use distill::{Balance, Distill, Linear, Method, Rule, Scheduled, Term};
+pub use format::Format;
 pub use net::{
     AnswerKind, Arch, FuseAt, Fusion, Gather, Layer, LayerKind, Net, OptimizerKind, Padding, Schedule, Size,
 };
@@ -151,24 +153,6 @@ impl MissingRows {
     fn is_refuse(&self) -> bool {
         *self == Self::Refuse
     }
-}
-
-/// Where samples come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Format {
-    /// A table with a header line.
-    Csv,
-    /// IDX, npy, npz or safetensors files, told apart by their names and first bytes.
-    Arrays,
-    /// WAV or CSV files, one recording each; see [`signal::Signal`].
-    Recordings,
-    /// The built-in simulator of bearing vibration.
-    Bearing,
-    /// The built-in generator of spoken commands, as texts.
-    Commands,
-    /// Normal variates for input, facts and regression targets: what the toy recipes use.
-    Random,
 }
 
 /// Files of one part of the data; `file#member` picks an array of an npz or safetensors file.

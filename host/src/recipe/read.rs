@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use super::{Arch, Format, Fusion, HeadKind, Net, Recipe, Schedule, Weights};
+use super::{Arch, Fusion, HeadKind, Net, Recipe, Schedule, Weights};
 use crate::facts::{self, EncoderKind, Fact, Scope, Value};
 use crate::support::files;
 use crate::support::suggest::{did_you_mean, nearest};
@@ -131,8 +131,8 @@ impl Recipe {
             ensure!(!head.labels.is_empty(), "head {:?}: rest is what labels do not name: say labels", head.name);
         }
         for head in self.heads.iter().filter(|head| head.partial) {
-            let known = self.data.format != Format::Random;
-            ensure!(known, "head {:?}: partial belongs to data with labels, not to format \"random\"", head.name);
+            let format = self.data.format;
+            ensure!(format.has_labels(), "head {:?}: partial is of labels, and format {format:?} has none", head.name);
         }
         ensure!(self.student.ensemble == 1, "[student] ensemble is {}, a student is one net", self.student.ensemble);
         ensure!(self.compare.seeds >= 1, "compare.seeds is 0, expected at least 1");
