@@ -85,12 +85,12 @@ pub struct Recipe {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
-    /// `csv`, `arrays`, `recordings`, `bearing`, `commands` or `random`.
+    /// `csv`, `arrays`, `recordings`, `images`, `bearing`, `commands` or `random`.
     pub format: Format,
     /// csv: the file, below `--data`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
-    /// recordings: WAV or CSV files below `--data`, one recording each; `{name}` makes what stands there in a file's name a column,
+    /// recordings: WAV or CSV files below `--data`, one recording each; images: PNG or JPEG files; `{name}` makes what stands there in a file's name a column,
     /// `*` is anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<String>,
@@ -179,7 +179,7 @@ pub struct Split {
     /// The share that chooses the checkpoint.
     #[serde(default = "Split::default_validation")]
     pub validation: f64,
-    /// csv, recordings: a column whose equal values stay on one side. commands: `name`, so that no name of one split is in another.
+    /// csv, recordings, images: a column whose equal values stay on one side. commands: `name`, so that no name of one split is in another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// recordings: the groups that are the test split, in the place of a share.

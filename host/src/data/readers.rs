@@ -4,6 +4,7 @@ mod arrays;
 mod bearing;
 mod commands;
 mod csv;
+mod images;
 mod random;
 mod recordings;
 
@@ -18,8 +19,15 @@ pub use arrays::{member_of, read_array};
 pub use recordings::groups;
 
 /// All readers.
-const READERS: &[&dyn Reader] =
-    &[&csv::Csv, &arrays::ArrayFiles, &recordings::Recordings, &bearing::Bearing, &commands::Commands, &random::Random];
+const READERS: &[&dyn Reader] = &[
+    &csv::Csv,
+    &arrays::ArrayFiles,
+    &recordings::Recordings,
+    &images::Images,
+    &bearing::Bearing,
+    &commands::Commands,
+    &random::Random,
+];
 
 /// Reads the data of a format.
 pub(super) trait Reader: Sync {

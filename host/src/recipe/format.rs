@@ -7,6 +7,7 @@ mod arrays;
 mod bearing;
 mod commands;
 mod csv;
+mod images;
 mod random;
 mod recordings;
 
@@ -19,8 +20,15 @@ use super::{Head, MissingRows, Recipe};
 use crate::losses::unknown_variant;
 
 /// All formats, in the order in which errors list them.
-const FORMATS: &[&dyn Keys] =
-    &[&csv::Csv, &arrays::Arrays, &recordings::Recordings, &bearing::Bearing, &commands::Commands, &random::Random];
+const FORMATS: &[&dyn Keys] = &[
+    &csv::Csv,
+    &arrays::Arrays,
+    &recordings::Recordings,
+    &images::Images,
+    &bearing::Bearing,
+    &commands::Commands,
+    &random::Random,
+];
 
 /// What a format takes of a recipe.
 pub trait Keys: Sync {
