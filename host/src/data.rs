@@ -2,13 +2,17 @@
 
 mod augment;
 pub mod dataset;
+pub mod files;
 mod load;
-pub mod readers;
+mod raw;
+mod readers;
 pub mod recordings;
+pub mod simulators;
 mod split;
 mod views;
 
 pub use augment::{Augment, Mix};
 pub use dataset::{Batch, Dataset, Normalization};
-pub use load::{groups, load, member_of, read_array};
+pub use load::load;
+pub use readers::{groups, member_of, read_array};
 pub use split::Splits;

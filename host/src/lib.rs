@@ -19,6 +19,8 @@ pub mod signal;
 
 pub mod heads;
 
+pub mod losses;
+
 pub mod recipe;
 
 pub mod net;
@@ -27,7 +29,7 @@ pub mod data;
 
 pub mod metrics;
 
-pub mod losses;
+pub mod objective;
 
 pub mod train;
 

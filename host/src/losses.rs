@@ -1,287 +1,483 @@
-//! Losses: against the labels, and against the teacher.
+//! Losses against a teacher: each is a file of this folder, with its formula, source, keys and defaults, and a line in the
+//! table.
 //!
 //! z_s and z_t are the logits of student and teacher, p^T = softmax(z / T). A divergence is summed over the classes; means
-//! are over the batch, over the samples whose label is known where labels are needed. A new loss is a function in this
-//! folder and a line in `soft` or `features`.
+//! are over the batch. Binary and multilabel heads take the divergence of Bernoulli distributions, mean over the labels,
+//! for every loss that speaks of classes; regression and reconstruction take the distance of the head, unless the loss
+//! has its own. Of a layer, f is `[batch, height, width, channels]`.
 //!
-//! | kind | loss of a class head | defaults | source |
-//! |---|---|---|---|
-//! | `hinton` | T² KL(p_t^T, p_s^T) | T 4 | Hinton, Vinyals, Dean 2015 |
-//! | `mse` | mean (z_s - z_t)² | | the limit of the former for a large T |
-//! | `huber` | mean of d²/2 for d = \|z_s - z_t\| up to 1, d - 1/2 beyond | | Huber 1964 |
-//! | `cosine` | mean of 1 - cos(z_s, z_t) | | |
-//! | `standardized` | as hinton for (z - mean) / (deviation + 1e-7), by sample | T 2, weight 9 | Sun et al. 2024 |
-//! | `dkd` | min(epoch / `warm_up`, 1) T² (α KL(target against rest) + β KL(among the rest)) | T 4, α 1, β 8, warm_up 20 | Zhao et al. 2022 |
-//! | `dist` | T² (β (1 - mean correlation by row) + γ (1 - mean correlation by column)) of p^T | T 4, β 1, γ 1, weight 2 | Huang et al. 2022 |
-//!
-//! Binary and multilabel heads take the divergence of Bernoulli distributions, mean over the labels, for every kind that
-//! speaks of classes; regression and reconstruction take the mean of (z_s - z_t)², or `huber` or `cosine` where that is
-//! asked for.
-//!
-//! | kind | loss of a layer f, `[batch, height, width, channels]` | defaults | source |
-//! |---|---|---|---|
-//! | `hint` | mean (R f_s - f_t)², R a learned 1x1 convolution | weight 100 | Romero et al. 2015 |
-//! | `attention` | mean (a_s - a_t)² with a the mean of f² over channels, brought to length 1 | weight 1000 | Zagoruyko, Komodakis 2017 |
-//! | `relational` | β smooth L1 of distances, by their mean, + γ smooth L1 of angles | β 25, γ 50 | Park et al. 2019 |
+//! This module is listed before [`crate::recipe`], which takes names, keys and default weights of losses from the table: a
+//! misspelt name or key is refused with its line when the recipe is read. A loss therefore gets tensors and numbers;
+//! [`crate::objective`] knows to which heads, samples and layers they belong.
 
-mod features;
-mod hard;
-mod soft;
+mod attention;
+mod cosine;
+mod crd;
+mod dist;
+pub(crate) mod distance;
+mod dkd;
+mod hint;
+mod hinton;
+mod huber;
+mod mse;
+mod relational;
+mod standardized;
+#[cfg(test)]
+mod testing;
 
-use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
+use std::fmt;
+
+use anyhow::{Context, Result, ensure};
 use candle_core::{Tensor, Var};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::data::Dataset;
-use crate::heads::{Labels, Target};
-use crate::net::rows;
-use crate::net::{Graph, Net};
-use crate::recipe::{Balance, Distill, Loss, LossKind};
+use crate::domain::{HeadKind, RegressionLoss};
+use distance::{cosine_distance, divergence_of_labels, huber, squares};
 
-pub use features::Features;
-pub use hard::hard;
-pub use soft::soft_loss;
+/// All losses, in the order in which errors list them.
+const LOSSES: &[Formula] = &[
+    Formula::Logits(&hinton::Hinton),
+    Formula::Logits(&mse::Mse),
+    Formula::Logits(&standardized::Standardized),
+    Formula::Logits(&dkd::Dkd),
+    Formula::Logits(&dist::Dist),
+    Formula::Logits(&huber::Huber),
+    Formula::Logits(&cosine::Cosine),
+    Formula::Layers(&hint::Hint),
+    Formula::Layers(&attention::Attention),
+    Formula::Layers(&relational::Relational),
+    Formula::Layers(&crd::Crd),
+];
 
-/// What is minimised: `hard * loss against the labels + weights * losses against the teacher`, each head by its weight.
-#[derive(Debug, Clone, Copy)]
-pub enum Objective<'a> {
-    /// The labels alone.
-    Labels,
-    /// Labels and teacher.
-    Distilled(&'a Distill, &'a Soft<'a>),
+/// What a loss compares.
+#[derive(Clone, Copy)]
+pub enum Formula {
+    /// The outputs of a head.
+    Logits(&'static dyn LogitLoss),
+    /// A layer of the student and one of the teacher.
+    Layers(&'static dyn LayerLoss),
 }
 
-/// What the teacher says of the samples.
-#[derive(Debug, Clone, Default)]
-pub struct Soft<'a> {
-    /// The logits for every sample of the data, `[samples, outputs]`, for each head in each view of the samples; empty for a
-    /// head that has no teacher.
-    pub logits: Vec<Vec<Vec<f32>>>,
-    /// The network that losses of layers look into, if there is one.
-    pub network: Option<&'a Net>,
-}
+/// A loss against a teacher.
+pub trait Loss: Sync {
+    /// Returns its name in recipes.
+    fn name(&self) -> &'static str;
 
-/// Where in the training a batch stands.
-#[derive(Debug, Clone, Copy)]
-pub struct Moment {
-    /// Epochs that are done, a fraction within one included.
-    pub epoch: f64,
-    /// Epochs in all.
-    pub epochs: usize,
-    /// Which view of the samples the network sees.
-    pub view: usize,
-}
+    /// Returns its own keys in `[[distill.losses]]`, in the order in which a recipe is written.
+    fn keys(&self) -> &'static [Key] {
+        &[]
+    }
 
-impl Moment {
-    fn share(self) -> f64 {
-        (self.epoch / self.epochs.max(1) as f64).clamp(0.0, 1.0)
+    /// Returns the weight that its authors give it.
+    fn weight(&self) -> f64 {
+        1.0
+    }
+
+    /// Returns the temperature that its authors take; nothing for a loss without the key `temperature`.
+    fn temperature(&self) -> Option<f64> {
+        None
+    }
+
+    /// Returns the defaults of `distill.hard` and `distill.soft` when it is `distill.method`; nothing when it cannot be.
+    fn as_method(&self) -> Option<[f64; 2]> {
+        None
+    }
+
+    /// Returns why it does not do for a head what its name says, if it does not; `batch` is the number of samples.
+    fn warning(&self, _head: &Head<'_>, _batch: usize) -> Option<String> {
+        None
     }
 }
 
-/// What a loss looks at.
-#[derive(Debug, Clone, Copy)]
-pub struct Outputs<'a> {
-    /// `[batch, outputs]` for each head.
-    pub logits: &'a [Tensor],
-    /// `[batch, height, width, channels]` of student and teacher for each pair of layers.
-    pub features: &'a [[Tensor; 2]],
-    /// What is learned beside the network, as [`Objective::companions`] gave it.
-    pub companions: &'a [(String, Var)],
-    /// Which heads of the data these are.
-    pub heads: &'a [usize],
-}
-
-impl<'a> Objective<'a> {
-    /// Returns the pairs of layers that are compared, as nodes of student and teacher, in the order of the losses.
-    ///
-    /// # Errors
-    ///
-    /// When a layer is missing or the teacher is no network of ours.
-    pub fn layers(&self, student: &Graph) -> Result<Vec<Features>> {
-        let Self::Distilled(distill, soft) = self else { return Ok(Vec::new()) };
-        let losses = distill.terms().into_iter().filter(|loss| loss.kind.is_of_features());
-        losses.map(|loss| Features::find(&loss, student, soft.network)).collect()
-    }
-
-    /// Returns what has to be learned beside a network: regressors of hints, uncertainties of heads.
-    ///
-    /// # Errors
-    ///
-    /// As [`Objective::layers`].
-    pub fn companions(&self, net: &Net, data: &Dataset) -> Result<Vec<(String, Var)>> {
-        let mut companions = Vec::new();
-        let Self::Distilled(distill, _) = self else { return Ok(companions) };
-        for (place, pair) in self.layers(&net.graph)?.iter().enumerate() {
-            companions.extend(pair.regressor(place, net)?);
-        }
-        if distill.balance == Balance::Uncertainty {
-            let zeros = Var::zeros(data.targets.len(), candle_core::DType::F32, net.device())?;
-            companions.push((UNCERTAINTY.into(), zeros));
-        }
-        Ok(companions)
-    }
-
-    /// Returns the loss of a batch, a scalar.
+/// A loss of logits, `[batch, outputs]`.
+pub trait LogitLoss: Loss {
+    /// Returns the loss of a class head, a scalar; nothing when it needs labels and none is known.
     ///
     /// # Errors
     ///
     /// When shapes do not fit or the device fails.
-    pub fn loss(&self, data: &Dataset, samples: &[usize], moment: Moment, outputs: Outputs<'_>) -> Result<Tensor> {
-        let mut total: Option<Tensor> = None;
-        let mut add = |term: Tensor| -> Result<()> {
-            total = Some(match total.take() {
-                Some(total) => (total + term)?,
-                None => term,
-            });
-            Ok(())
-        };
-        let mix = data.mix(samples, moment.view);
-        for (&head, logits) in outputs.heads.iter().zip(outputs.logits) {
-            let target = data.targets.get(head).context("the data have too few heads")?;
-            let mut loss: Option<Tensor> = None;
-            let mut add_to_head = |term: Tensor, weight: f64| -> Result<()> {
-                if weight != 0.0 {
-                    let term = (term * weight)?;
-                    loss = Some(match loss.take() {
-                        Some(loss) => (loss + term)?,
-                        None => term,
-                    });
+    fn of_classes(&self, batch: &Logits<'_>) -> Result<Option<Tensor>>;
+
+    /// Returns the loss of a binary or multilabel head, a scalar.
+    ///
+    /// # Errors
+    ///
+    /// As [`LogitLoss::of_classes`].
+    fn of_labels(&self, batch: &Logits<'_>) -> Result<Tensor> {
+        divergence_of_labels(batch.student, batch.teacher, batch.temperature)
+    }
+
+    /// Returns the loss of a head of numbers, a scalar.
+    ///
+    /// # Errors
+    ///
+    /// As [`LogitLoss::of_classes`].
+    fn of_numbers(&self, batch: &Logits<'_>) -> Result<Tensor> {
+        match batch.distance {
+            RegressionLoss::Mse => squares(batch.student, batch.teacher),
+            RegressionLoss::Huber => Ok(huber(&(batch.student - batch.teacher)?)?.mean_all()?),
+            RegressionLoss::Cosine => Ok(cosine_distance(batch.student, batch.teacher)?.mean_all()?),
+        }
+    }
+
+    /// Returns what its weight is multiplied by for a class head after a number of epochs.
+    fn ramp(&self, _numbers: &Numbers, _epoch: f64) -> f64 {
+        1.0
+    }
+}
+
+/// A loss of layers, `[batch, height, width, channels]`.
+pub trait LayerLoss: Loss {
+    /// Returns the loss, a scalar.
+    ///
+    /// # Errors
+    ///
+    /// When shapes do not fit or the device fails.
+    fn of_layers(&self, batch: &Layers<'_>) -> Result<Tensor>;
+
+    /// Checks that two layers of `[height, width, channels]` can be compared.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot; the message names both shapes.
+    fn check_shapes(&self, student: [usize; 3], teacher: [usize; 3]) -> Result<()> {
+        ensure!(
+            student[..2] == teacher[..2],
+            "loss {:?} compares position by position: the student's layer has shape {student:?}, the teacher's {teacher:?}",
+            self.name()
+        );
+        Ok(())
+    }
+
+    /// Returns what is learned beside the student, for layers with these numbers of channels.
+    fn learned(&self, _numbers: &Numbers, _student: usize, _teacher: usize) -> Vec<Learned> {
+        Vec::new()
+    }
+}
+
+/// A number in `[[distill.losses]]` that a loss has.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// Its value when the recipe gives none.
+    pub default: f64,
+    /// The maximum of a whole number from 1 on; any number from 0 on without it.
+    maximum: Option<u32>,
+}
+
+impl Key {
+    /// Returns a number of 0 or more.
+    pub const fn number(name: &'static str, default: f64) -> Self {
+        Self { name, default, maximum: None }
+    }
+
+    /// Returns a whole number from 1 to a maximum.
+    pub const fn count(name: &'static str, default: f64, maximum: u32) -> Self {
+        Self { name, default, maximum: Some(maximum) }
+    }
+
+    /// Checks a value of a recipe.
+    ///
+    /// # Errors
+    ///
+    /// When it is out of range.
+    pub fn check(&self, value: f64) -> Result<()> {
+        let name = self.name;
+        match self.maximum {
+            None => ensure!(value >= 0.0 && value.is_finite(), "{name} is {value}, expected 0 or more"),
+            Some(maximum) => ensure!(
+                (1.0..=f64::from(maximum)).contains(&value) && value.fract() == 0.0,
+                "{name} is {value}, expected a whole number from 1 to {maximum}"
+            ),
+        }
+        Ok(())
+    }
+}
+
+/// The numbers that a recipe gives for the keys of a loss.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Numbers(BTreeMap<&'static str, f64>);
+
+impl Numbers {
+    /// Sets the value of a key.
+    pub fn set(&mut self, key: &Key, value: f64) {
+        self.0.insert(key.name, value);
+    }
+
+    /// Returns the value that the recipe gives, if it gives one.
+    pub fn given(&self, key: &Key) -> Option<f64> {
+        self.0.get(key.name).copied()
+    }
+
+    fn value(&self, key: &Key) -> f64 {
+        self.given(key).unwrap_or(key.default)
+    }
+}
+
+/// A head, for warnings.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its kind.
+    pub kind: HeadKind,
+    /// The number of its outputs.
+    pub outputs: usize,
+}
+
+impl Head<'_> {
+    fn has_two_classes(&self) -> bool {
+        self.kind == HeadKind::Class && self.outputs == 2
+    }
+
+    /// Returns the warning of a loss of classes for a head of labels.
+    fn means_hinton(&self, loss: &str) -> Option<String> {
+        matches!(self.kind, HeadKind::Binary | HeadKind::Multilabel)
+            .then(|| format!("head {:?} is no class head: {loss:?} means \"hinton\" there", self.name))
+    }
+}
+
+/// The outputs of a head for a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Logits<'a> {
+    /// The student's, `[batch, outputs]`.
+    pub student: &'a Tensor,
+    /// The teacher's, of the same shape, without a gradient.
+    pub teacher: &'a Tensor,
+    /// What they are divided by.
+    pub temperature: f64,
+    /// The class of each sample where it is known; empty for heads of another kind.
+    pub classes: &'a [Option<u32>],
+    /// The distance of a head of numbers.
+    pub distance: RegressionLoss,
+    /// The values of the loss's keys.
+    pub numbers: &'a Numbers,
+}
+
+/// A layer of the student and one of the teacher for a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Layers<'a> {
+    /// The student's, `[batch, height, width, channels]`.
+    pub student: &'a Tensor,
+    /// The teacher's, without a gradient.
+    pub teacher: &'a Tensor,
+    /// The loss's temperature, 1 where it has none.
+    pub temperature: f64,
+    /// The class of each sample in the first class head where it is known.
+    pub classes: &'a [Option<u32>],
+    /// The values of the loss's keys.
+    pub numbers: &'a Numbers,
+    /// What [`LayerLoss::learned`] returned, by its names.
+    pub learned: &'a [(&'a str, &'a Var)],
+}
+
+impl Layers<'_> {
+    fn learned(&self, name: &str) -> Result<&Tensor> {
+        let found = self.learned.iter().find(|(other, _)| *other == name);
+        found.map(|(_, var)| var.as_tensor()).with_context(|| format!("{name:?} is not learned beside the network"))
+    }
+}
+
+/// A parameter that is learned beside the student and left out of its file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Learned {
+    /// Its name within the loss.
+    pub name: &'static str,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its first values.
+    pub values: Vec<f32>,
+}
+
+/// A loss by its name.
+#[derive(Clone, Copy)]
+pub struct LossName(Formula);
+
+impl LossName {
+    /// Soft labels, the default.
+    pub const HINTON: Self = Self(Formula::Logits(&hinton::Hinton));
+
+    /// Returns all losses.
+    pub fn all() -> impl Iterator<Item = Self> {
+        LOSSES.iter().copied().map(Self)
+    }
+
+    /// Returns what it compares.
+    pub fn formula(self) -> Formula {
+        self.0
+    }
+
+    /// Returns whether it compares layers, not outputs.
+    pub fn is_of_layers(self) -> bool {
+        matches!(self.0, Formula::Layers(_))
+    }
+
+    /// Returns the loss of a name, or an error that lists all.
+    ///
+    /// # Errors
+    ///
+    /// When there is none of that name.
+    pub fn find(name: &str) -> Result<Self> {
+        Self::all()
+            .find(|loss| loss.name() == name)
+            .with_context(|| unknown_variant(name, Self::all().map(|loss| loss.name())))
+    }
+}
+
+/// Returns the message of serde about a name that is none of these, to which the reader of recipes adds the nearest one.
+pub(crate) fn unknown_variant(name: &str, names: impl Iterator<Item = &'static str>) -> String {
+    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+    format!("unknown variant `{name}`, expected one of {}", names.join(", "))
+}
+
+impl std::ops::Deref for LossName {
+    type Target = dyn Loss;
+
+    fn deref(&self) -> &Self::Target {
+        match self.0 {
+            Formula::Logits(loss) => loss,
+            Formula::Layers(loss) => loss,
+        }
+    }
+}
+
+impl fmt::Debug for LossName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl PartialEq for LossName {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Serialize for LossName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for LossName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::find(&name).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::testing::{layer, learned_of, logits, pair, value, value_of_layers};
+    use super::*;
+
+    const KINDS: [HeadKind; 4] = [HeadKind::Class, HeadKind::Binary, HeadKind::Multilabel, HeadKind::Regression];
+
+    fn losses_of_logits() -> impl Iterator<Item = &'static dyn LogitLoss> {
+        LOSSES.iter().filter_map(|formula| match *formula {
+            Formula::Logits(loss) => Some(loss),
+            Formula::Layers(_) => None,
+        })
+    }
+
+    fn losses_of_layers() -> impl Iterator<Item = &'static dyn LayerLoss> {
+        LOSSES.iter().filter_map(|formula| match *formula {
+            Formula::Layers(loss) => Some(loss),
+            Formula::Logits(_) => None,
+        })
+    }
+
+    /// A key that is not a loss's own would hide the one that all have.
+    #[test]
+    fn names_and_keys_are_distinct_and_defaults_are_in_range() {
+        for (place, loss) in LossName::all().enumerate() {
+            assert_eq!(LossName::all().position(|other| other.name() == loss.name()), Some(place), "{loss:?}");
+            assert_ne!(loss.name(), "none");
+            for key in loss.keys() {
+                let common = ["kind", "weight", "temperature", "student", "teacher"];
+                assert!(!common.contains(&key.name), "{loss:?}: {}", key.name);
+                key.check(key.default).unwrap();
+            }
+            assert!(loss.weight() > 0.0 && loss.temperature().is_none_or(|t| t > 0.0), "{loss:?}");
+        }
+    }
+
+    #[test]
+    fn losses_of_logits_are_zero_where_student_and_teacher_agree_and_finite_for_extreme_ones() {
+        let (_, teacher) = pair();
+        let extreme = logits(&[200.0, -200.0, 0.0, -200.0, 200.0, 3.0, 0.0, 0.0, 0.0, 80.0, 80.0, -80.0]);
+        for loss in losses_of_logits() {
+            for kind in KINDS {
+                let agreed = value(loss, kind, &teacher, &teacher);
+                assert!(agreed.abs() < 2e-5, "{} {kind:?}: {agreed}", loss.name());
+                assert!(value(loss, kind, &extreme, &teacher).is_finite(), "{} {kind:?}", loss.name());
+                assert!(value(loss, kind, &teacher, &extreme).is_finite(), "{} {kind:?}", loss.name());
+            }
+        }
+    }
+
+    #[test]
+    fn gradients_of_losses_of_logits_are_those_of_finite_differences() {
+        let (student, teacher) = pair();
+        for loss in losses_of_logits() {
+            for kind in KINDS {
+                let (student, teacher) = if kind == HeadKind::Binary {
+                    let first = |x: &Tensor| x.narrow(1, 0, 1).unwrap().contiguous().unwrap();
+                    (first(&student), first(&teacher))
+                } else {
+                    (student.clone(), teacher.clone())
+                };
+                let leaf = Var::from_tensor(&student).unwrap();
+                let gradients = testing::term(loss, kind, leaf.as_tensor(), &teacher).backward().unwrap();
+                let gradient = gradients.get(&leaf).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                // One output has no direction but its sign.
+                let flat = loss.name() == "cosine" && kind == HeadKind::Binary;
+                assert!(flat || gradient.iter().any(|g| g.abs() > 1e-3), "{} {kind:?}", loss.name());
+                let values = student.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                for place in [0, values.len() / 2, values.len() - 1] {
+                    let at = |by: f32| {
+                        let mut values = values.clone();
+                        values[place] += by;
+                        let moved = Tensor::from_vec(values, student.shape(), &Device::Cpu).unwrap();
+                        value(loss, kind, &moved, &teacher)
+                    };
+                    let slope = (at(1e-2) - at(-1e-2)) / 2e-2;
+                    let got = f64::from(gradient[place]);
+                    let near = (slope - got).abs() < 2e-2 * (1.0 + slope.abs());
+                    assert!(near, "{} {kind:?}: {got} {slope}", loss.name());
                 }
-                Ok(())
-            };
-            let labels = || hard::mixed(target, samples, mix.as_deref(), logits);
-            match self {
-                Self::Labels => {
-                    if let Some(term) = labels()? {
-                        add_to_head(term, 1.0)?;
-                    }
-                }
-                Self::Distilled(distill, soft) => {
-                    let teacher = soft.rows(head, target, samples, moment.view, logits)?;
-                    // A head without a teacher learns from its labels alone.
-                    let hard = if teacher.is_some() { distill.hard_weight().at(moment.share()) } else { 1.0 };
-                    if hard != 0.0
-                        && let Some(term) = labels()?
-                    {
-                        add_to_head(term, hard)?;
-                    }
-                    if let Some(teacher) = teacher {
-                        for term in distill.terms().iter().filter(|term| !term.kind.is_of_features()) {
-                            let (value, weight) = soft::term(term, target, samples, moment, logits, &teacher)?;
-                            if let Some(value) = value {
-                                add_to_head(value, weight)?;
-                            }
-                        }
-                    }
-                }
-            }
-            if let Some(loss) = loss {
-                add((balanced(loss, head, outputs.companions)? * target.weight)?)?;
-            }
-        }
-        if let Self::Distilled(distill, _) = self {
-            let losses = distill.terms().into_iter().filter(|loss| loss.kind.is_of_features());
-            for (place, (loss, [student, teacher])) in losses.zip(outputs.features).enumerate() {
-                add(features::term(&loss, place, moment, student, teacher, outputs.companions)?)?;
-            }
-        }
-        match total {
-            Some(total) => Ok(total),
-            None => {
-                // A batch in which nothing is known teaches nothing.
-                let logits = outputs.logits.first().context("a network without heads")?;
-                Ok((logits.sum_all()? * 0.0)?)
             }
         }
     }
-}
 
-impl Soft<'_> {
-    /// Returns the teacher's logits for some samples, `[batch, outputs]`, or nothing where the head has no teacher.
-    fn rows(
-        &self,
-        head: usize,
-        target: &Target,
-        samples: &[usize],
-        view: usize,
-        like: &Tensor,
-    ) -> Result<Option<Tensor>> {
-        let views = self.logits.len();
-        let logits =
-            self.logits.get(view).with_context(|| format!("the teacher has seen {views} views, not view {view}"))?;
-        let logits = logits.get(head).context("the teacher has too few heads")?;
-        if logits.is_empty() {
-            return Ok(None);
-        }
-        let values = samples.iter().flat_map(|&sample| &logits[sample * target.outputs..][..target.outputs]);
-        Ok(Some(rows(values.copied().collect(), target.outputs, like)?))
-    }
-}
-
-/// Returns `e^-s L + s / 2` with the head's learned s, kept within -10 and 10 (Kendall, Gal, Cipolla 2018), or L.
-fn balanced(loss: Tensor, head: usize, companions: &[(String, Var)]) -> Result<Tensor> {
-    let Some((_, uncertainty)) = companions.iter().find(|(name, _)| name == UNCERTAINTY) else { return Ok(loss) };
-    let s = uncertainty.as_tensor().get(head)?.clamp(-10f32, 10f32)?;
-    Ok(((loss * s.neg()?.exp()?)? + (s * 0.5)?)?)
-}
-
-/// Says what of a recipe cannot do what its name says: with two classes there is nothing among the rest, for example.
-pub fn warnings(distill: &Distill, data: &Dataset, batch: usize) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for loss in distill.terms() {
-        for target in &data.targets {
-            let two = matches!(target.values, Labels::Classes(_)) && target.outputs == 2;
-            let labels = matches!(target.values, Labels::Flags(_));
-            let name = name_of(loss.kind);
-            match loss.kind {
-                LossKind::Dkd if two => warnings.push(format!(
-                    "head {:?} has two classes: nothing is left among the rest, so \"dkd\" sees the target alone; take \"hinton\"",
-                    target.name
-                )),
-                LossKind::Standardized if two => warnings.push(format!(
-                    "head {:?} has two classes: of two standardised logits only the sign is left; take \"hinton\"",
-                    target.name
-                )),
-                LossKind::Dkd | LossKind::Dist | LossKind::Standardized if labels => warnings.push(format!(
-                    "head {:?} is no class head: {name:?} means \"hinton\" there",
-                    target.name
-                )),
-                LossKind::Cosine if target.outputs == 1 => warnings.push(format!(
-                    "head {:?} has one output, which has no direction: \"cosine\" teaches nothing there; take \"mse\"",
-                    target.name
-                )),
-                LossKind::Dist if batch < 8 => warnings.push(format!(
-                    "batches of {batch} are too small for the correlations of \"dist\" between samples; take 32 or more"
-                )),
-                _ => {}
+    #[test]
+    fn gradients_of_losses_of_layers_are_those_of_finite_differences() {
+        for loss in losses_of_layers() {
+            let (student, teacher) = (layer(1, 3), layer(2, 5));
+            let leaf = Var::from_tensor(&student).unwrap();
+            let learned = learned_of(loss, 3, 5);
+            let store = testing::term_of_layers(loss, leaf.as_tensor(), &teacher, &learned).backward().unwrap();
+            let gradient = store.get(&leaf).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert!(gradient.iter().any(|g| g.abs() > 1e-5), "{}", loss.name());
+            for (name, var) in &learned {
+                assert!(store.get(var).is_some(), "{}: {name} is not learned", loss.name());
+            }
+            let values = student.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            for place in [0, 17, 40, 71] {
+                let at = |by: f32| {
+                    let mut values = values.clone();
+                    values[place] += by;
+                    let moved = Tensor::from_vec(values, student.shape(), &Device::Cpu).unwrap();
+                    value_of_layers(loss, &moved, &teacher, &learned)
+                };
+                let slope = (at(5e-3) - at(-5e-3)) / 1e-2;
+                let got = f64::from(gradient[place]);
+                assert!((slope - got).abs() < 3e-2 * (0.3 + slope.abs()), "{}: {got} {slope}", loss.name());
             }
         }
-    }
-    warnings.dedup();
-    warnings
-}
-
-/// Returns the name of a loss in recipes.
-fn name_of(kind: LossKind) -> String {
-    serde_json::to_value(kind).ok().and_then(|value| value.as_str().map(String::from)).unwrap_or_default()
-}
-
-fn named<'a>(companions: &'a [(String, Var)], name: &str) -> Result<&'a Tensor> {
-    match companions.iter().find(|(other, _)| other == name) {
-        Some((_, var)) => Ok(var.as_tensor()),
-        None => bail!("{name:?} is not learned beside the network"),
-    }
-}
-
-/// What the uncertainties of heads are called beside the parameters.
-const UNCERTAINTY: &str = "heads.uncertainty";
-
-/// What a loss weighs when the recipe does not say.
-fn default_weight(loss: &Loss) -> f64 {
-    match loss.kind {
-        LossKind::Standardized => 9.0,
-        LossKind::Dist => 2.0,
-        LossKind::Hint => 100.0,
-        LossKind::Attention => 1000.0,
-        _ => 1.0,
     }
 }

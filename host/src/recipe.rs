@@ -4,6 +4,7 @@
 //! one that is.
 
 mod distill;
+mod format;
 #[cfg(test)]
 mod keys;
 mod limits;
@@ -21,7 +22,8 @@ use crate::domain::{HeadKind, Normalize, Outliers, RegressionLoss};
 use crate::facts::Fact;
 use crate::signal::recipe as signal;
 
-pub use distill::{Balance, Distill, Linear, Loss, LossKind, Method, Rule, Scheduled};
+pub use distill::{Balance, Distill, Linear, Method, Rule, Scheduled, Term};
+pub use format::Format;
 pub use net::{
     AnswerKind, Arch, FuseAt, Fusion, Gather, Layer, LayerKind, Net, OptimizerKind, Padding, Schedule, Size,
 };
@@ -83,12 +85,12 @@ pub struct Recipe {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
-    /// `csv`, `arrays`, `recordings`, `bearing`, `commands` or `random`.
+    /// `csv`, `arrays`, `recordings`, `images`, `bearing`, `commands` or `random`.
     pub format: Format,
     /// csv: the file, below `--data`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
-    /// recordings: WAV or CSV files below `--data`, one recording each; `{name}` makes what stands there in a file's name a column,
+    /// recordings: WAV or CSV files below `--data`, one recording each; images: PNG or JPEG files; `{name}` makes what stands there in a file's name a column,
     /// `*` is anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<String>,
@@ -153,24 +155,6 @@ impl MissingRows {
     }
 }
 
-/// Where samples come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Format {
-    /// A table with a header line.
-    Csv,
-    /// IDX, npy, npz or safetensors files, told apart by their names and first bytes.
-    Arrays,
-    /// WAV or CSV files, one recording each; see [`signal::Signal`].
-    Recordings,
-    /// The built-in simulator of bearing vibration.
-    Bearing,
-    /// The built-in generator of spoken commands, as texts.
-    Commands,
-    /// Normal variates for input, facts and regression targets: what the toy recipes use.
-    Random,
-}
-
 /// Files of one part of the data; `file#member` picks an array of an npz or safetensors file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -195,7 +179,7 @@ pub struct Split {
     /// The share that chooses the checkpoint.
     #[serde(default = "Split::default_validation")]
     pub validation: f64,
-    /// csv, recordings: a column whose equal values stay on one side. commands: `name`, so that no name of one split is in another.
+    /// csv, recordings, images: a column whose equal values stay on one side. commands: `name`, so that no name of one split is in another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// recordings: the groups that are the test split, in the place of a share.

@@ -11,7 +11,7 @@ use candle_core::{Tensor, Var};
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use crate::losses::{Features, Moment, Objective, Outputs, Soft};
+use crate::objective::{Features, Moment, Objective, Outputs, Soft};
 pub use checkpoint::{load_tensors, save_tensors};
 pub use optimizer::Optimizer;
 

@@ -5,9 +5,9 @@ use anyhow::Result;
 use attar::data::{self, Dataset};
 use attar::domain::HeadKind;
 use attar::heads::Labels;
-use attar::losses::{Objective, Soft};
 use attar::net::{self, Net};
-use attar::recipe::{Distill, Method, Recipe, Scheduled};
+use attar::objective::{Objective, Soft};
+use attar::recipe::{Distill, Recipe, Scheduled};
 use attar::support::random;
 use attar::train::{self, Task};
 use candle_core::Device;
@@ -107,7 +107,6 @@ pub fn run(kind: Kind, repeats: usize) -> Result<[Figure; 3]> {
         let everything: Vec<usize> = (0..TRAIN + TEST).collect();
         let soft = Soft { logits: vec![train::predict(&teacher, &privileged, &everything)?], network: None };
         let all = Distill {
-            method: Method::Hinton,
             temperature: Some(Scheduled::Constant(1.0)),
             hard: Some(Scheduled::Constant(0.0)),
             soft: Some(Scheduled::Constant(1.0)),

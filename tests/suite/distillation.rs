@@ -62,6 +62,7 @@ fn every_loss_trains_a_student() {
         "kind='hint', student='residual3', teacher='conv0.activation'",
         "kind='attention', student='residual3', teacher='conv0.activation'",
         "kind='relational', student='global-average4', teacher='global-average1'",
+        "kind='crd', student='global-average4', teacher='global-average1', size=16",
     ] {
         let text = SMALL.replace("stride = [4]", "stride = [8]");
         let text = format!("{text}[[distill.losses]]\n{}\n", loss.replace(", ", "\n"));

@@ -3,9 +3,9 @@
 use attar::data;
 use attar::data::dataset::FactUse;
 use attar::facts::Audience;
-use attar::losses::{Moment, Objective, Outputs, Soft};
 use attar::net::{self, Mode, Net};
-use attar::recipe::{Distill, Method, Recipe, Scheduled};
+use attar::objective::{Moment, Objective, Outputs, Soft};
+use attar::recipe::{Distill, Recipe, Scheduled};
 use attar::support::random;
 use candle_core::{Device, Tensor};
 
@@ -48,13 +48,8 @@ fn check(recipe: &Recipe) {
     let logits = (0..data.len() * 4).map(|i| (i % 7) as f32 / 3.0).collect();
     let soft = Soft { logits: vec![vec![logits]], network: None };
     let constant = |value: f64| Some(Scheduled::Constant(value));
-    let distill = Distill {
-        method: Method::Hinton,
-        temperature: constant(2.0),
-        hard: constant(0.4),
-        soft: constant(0.6),
-        ..Distill::default()
-    };
+    let distill =
+        Distill { temperature: constant(2.0), hard: constant(0.4), soft: constant(0.6), ..Distill::default() };
     let loss = || -> Tensor {
         let batch = data.batch(&samples, FactUse::AsKnown(Audience::Board), &Device::Cpu).unwrap();
         let logits = net.logits(&batch.input, batch.facts.as_ref(), Mode::Evaluate, None).unwrap();

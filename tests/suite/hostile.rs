@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 
-use attar::data::readers::{idx, npy, safetensors, wav};
+use attar::data::files::{idx, npy, safetensors, wav};
 use attar::tables::{Dialect, Table};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

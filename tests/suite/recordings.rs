@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use attar::data;
-use attar::data::readers::bearing;
+use attar::data::simulators::bearing;
 use attar::recipe::Recipe;
 use attar::signal::{Color, noise};
 use attar_tests::root;

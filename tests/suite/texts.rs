@@ -46,7 +46,7 @@ fn gazetteer_tells_unseen_names() {
 fn names_stay_on_one_side() {
     let text = include_str!("../../host/recipes/commands.toml");
     let data = data::load(&recipe(text, &["data.samples=3000"]), Path::new("")).unwrap();
-    let commands = data::readers::commands::generate(3000, 0).unwrap();
+    let commands = data::simulators::commands::generate(3000, 0).unwrap();
     let names = |samples: &[usize]| {
         let named = samples.iter().map(|&sample| commands[sample].name.as_str()).filter(|name| !name.is_empty());
         named.collect::<std::collections::BTreeSet<_>>()

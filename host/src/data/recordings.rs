@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use regex_lite::Regex;
 
-use crate::data::readers::wav::Wav;
+use crate::data::files::wav::Wav;
 use crate::signal::Extractor;
 use crate::support::files;
 use crate::support::progress::{check_stopped, say_once};

@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::{Format, Layer, LayerKind, Net, Recipe};
+use super::{Layer, LayerKind, Net, Recipe};
 use crate::domain::limits::{COMPUTED_VALUES, MADE_VALUES, check_product};
 
 /// Values that the answers of teachers, of an assistant and of former generations take on the disk, all views and seeds together.
@@ -58,17 +58,8 @@ impl Recipe {
             at_most(&format!("head {:?}: labels, in number,", head.name), head.labels.len(), MOST_OUTPUTS)?;
             at_most(&format!("head {:?}: columns, in number,", head.name), head.columns.len(), MOST_OUTPUTS)?;
         }
-        match self.data.format {
-            Format::Random => {
-                let outputs: usize = self.heads.iter().filter_map(|head| head.outputs).sum();
-                made("input.shape", self.input.shape.iter().product())?;
-                made("outputs of all heads", outputs)?;
-                made("facts", self.facts.len())?;
-            }
-            Format::Commands => made("input.length", self.input.length.unwrap_or(1))?,
-            // A spectrum of the simulator has fewer lines than this.
-            Format::Bearing => made("lines of a spectrum", 1 << 7)?,
-            Format::Csv | Format::Arrays | Format::Recordings => {}
+        for (what, values) in self.data.format.made(self) {
+            made(what, values)?;
         }
         at_most("augment.shift", self.augment.shift, MOST_SIZE)?;
         at_most("augment.views", self.augment.views, MOST_EPOCHS)?;
@@ -372,8 +363,8 @@ seeds = 1
             [[heads]]\nname = 'y'\nkind = 'class'\ncolumn = 'y'\n[student]\narch = 'mlp'\n[distill]\nmethod = 'none'\n";
         Recipe::parse(csv, "r.toml", "r", &[]).unwrap();
         for (set, expected) in [
-            ("input.shape=[1, 1, 1]", "input.shape belongs to format arrays and random"),
-            ("data.samples=100", "data.samples belongs to format bearing, commands and random"),
+            ("input.shape=[1, 1, 1]", "input.shape belongs to formats \"arrays\""),
+            ("data.samples=100", "data.samples belongs to formats \"bearing\", \"commands\" and \"random\""),
             ("data.seed=3", "data.seed belongs to"),
             (
                 "heads=[{ name = 'y', kind = 'regression', column = 'y', outputs = 2 }]",

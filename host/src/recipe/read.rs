@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use super::{Arch, Format, Fusion, HeadKind, Net, Recipe, Schedule, Weights};
+use super::{Arch, Fusion, HeadKind, Net, Recipe, Schedule, Weights};
 use crate::facts::{self, EncoderKind, Fact, Scope, Value};
 use crate::support::files;
 use crate::support::suggest::{did_you_mean, nearest};
@@ -131,8 +131,8 @@ impl Recipe {
             ensure!(!head.labels.is_empty(), "head {:?}: rest is what labels do not name: say labels", head.name);
         }
         for head in self.heads.iter().filter(|head| head.partial) {
-            let known = self.data.format != Format::Random;
-            ensure!(known, "head {:?}: partial belongs to data with labels, not to format \"random\"", head.name);
+            let format = self.data.format;
+            ensure!(format.has_labels(), "head {:?}: partial is of labels, and format {format:?} has none", head.name);
         }
         ensure!(self.student.ensemble == 1, "[student] ensemble is {}, a student is one net", self.student.ensemble);
         ensure!(self.compare.seeds >= 1, "compare.seeds is 0, expected at least 1");
@@ -170,18 +170,12 @@ impl Recipe {
         }
         let teachers: Vec<&Net> = self.all_teachers().collect();
         for term in &terms {
-            term.check_keys()?;
             let ends = term.temperature.map_or([1.0; 2], super::Scheduled::ends);
             if let Some(bad) = ends.into_iter().find(|t| !(*t > 0.0 && t.is_finite())) {
                 bail!("distill.losses: temperature is {bad}, expected more than 0");
             }
-            let constants =
-                [("alpha", term.alpha), ("beta", term.beta), ("gamma", term.gamma), ("warm_up", term.warm_up)];
-            for (name, value) in constants {
-                ensure!(
-                    value.is_none_or(|value| value >= 0.0 && value.is_finite()),
-                    "distill: {name} is {value:?}, expected 0 or more"
-                );
+            for key in term.kind.keys() {
+                term.numbers.given(key).map_or(Ok(()), |value| key.check(value)).context("distill.losses")?;
             }
         }
         let weights = terms.iter().filter_map(|term| Some(("soft", term.weight?)));
@@ -254,7 +248,7 @@ impl Recipe {
             let learns = answering > 0 || distill.balance == super::Balance::Uncertainty || head.weight > 0.0;
             ensure!(learns, "head {:?} has neither a teacher nor a weight for its labels", head.name);
         }
-        let looks = terms.iter().any(|term| term.kind.is_of_features());
+        let looks = terms.iter().any(|term| term.kind.is_of_layers());
         ensure!(
             !looks
                 || (teachers.len() == 1
@@ -444,7 +438,7 @@ fn with_sets(text: &str, file: &str, sets: &[String]) -> Result<String> {
 
 /// Puts file, line and the nearest right key to what the TOML reader says.
 fn located(file: &str, text: &str, error: &toml::de::Error) -> anyhow::Error {
-    let start = error.span().map_or(0, |span| span.start);
+    let start = start_of(text, error);
     let before = text.get(..start).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
@@ -455,6 +449,26 @@ fn located(file: &str, text: &str, error: &toml::de::Error) -> anyhow::Error {
         _ => None,
     };
     anyhow!("{file}:{line}:{column}: {message}{}", advice.unwrap_or_default())
+}
+
+/// Returns where an error begins. Of a key that a table of this kind does not have it knows no more than the table.
+fn start_of(text: &str, error: &toml::de::Error) -> usize {
+    let start = error.span().map_or(0, |span| span.start);
+    let unknown = error.message().strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+    let (Some(key), Some(table)) = (unknown, text.get(start..)) else { return start };
+    let mut at = start;
+    for (number, line) in table.split_inclusive('\n').enumerate() {
+        if number > 0 && line.trim_start().starts_with('[') {
+            break;
+        }
+        let indent = line.len() - line.trim_start().len();
+        let after = line.trim_start().strip_prefix(key).map(str::trim_start);
+        if after.is_some_and(|after| after.starts_with('=')) {
+            return at + indent;
+        }
+        at += line.len();
+    }
+    start
 }
 
 #[cfg(test)]
@@ -487,6 +501,22 @@ epochs = 3
     fn misspelt_key_is_named_with_its_line_and_the_nearest_right_one() {
         let message = error(&MINIMAL.replace("epochs", "epohcs"), &[]);
         assert!(message.contains("r.toml:15:") && message.contains("did you mean `epochs`"), "{message}");
+    }
+
+    /// The reader of TOML knows the place of such a key no closer than its table.
+    #[test]
+    fn key_of_another_kind_is_named_with_its_line() {
+        let losses = "[[distill.losses]]\nkind = \"mse\"\n[[distill.losses]]\nkind = \"dkd\"\nweight = 1\nbeta = 2\n  ";
+        let lines = MINIMAL.lines().count();
+        for (key, column, expected) in [
+            ("gamma = 2", 3, "loss \"dkd\" has no key gamma"),
+            ("alpa = 2", 3, "did you mean `alpha`"),
+            ("[[distill.losses]]\n kind = \"hint\"\n beta = 3", 2, "loss \"hint\" has no key beta"),
+        ] {
+            let line = lines + 6 + key.lines().count();
+            let message = error(&format!("{MINIMAL}{losses}{key}\n"), &[]);
+            assert!(message.contains(&format!("r.toml:{line}:{column}: ")) && message.contains(expected), "{message}");
+        }
     }
 
     #[test]

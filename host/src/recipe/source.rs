@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Arch, Data, Format, HeadKind, LayerKind, MissingRows, Net, Normalize, Recipe};
+use super::{Arch, Data, HeadKind, LayerKind, MissingRows, Net, Normalize, Recipe};
 use crate::facts::{Fact, Value};
 use crate::tables::Dialect;
 
@@ -12,89 +12,13 @@ impl Recipe {
     /// Checks that each format finds the keys that it needs, and none that it does not use.
     pub(super) fn check_data(&self) -> Result<()> {
         let data = &self.data;
+        // What gives back the input needs nothing of the data but that.
         let heads: Vec<_> = self.heads.iter().filter(|head| head.kind != HeadKind::Reconstruction).collect();
-        match data.format {
-            Format::Csv => {
-                ensure!(data.file.is_some(), "data.file is missing: name the CSV file");
-                ensure!(
-                    self.input.columns.is_empty() != self.input.text.is_none(),
-                    "name either the columns of the input, input.columns, or the one that holds its text, input.text"
-                );
-                for head in &heads {
-                    let wide = matches!(head.kind, HeadKind::Multilabel) || !head.columns.is_empty();
-                    ensure!(
-                        if wide { !head.columns.is_empty() } else { head.column.is_some() },
-                        "head {:?}: {} is missing",
-                        head.name,
-                        if wide { "columns" } else { "column" }
-                    );
-                }
-            }
-            Format::Arrays => {
-                let train = data.train.as_ref().context("data.train is missing: name the files")?;
-                for part in [Some(train), data.test.as_ref()].into_iter().flatten() {
-                    for head in &heads {
-                        ensure!(part.heads.contains_key(&head.name), "head {:?} has no file in data", head.name);
-                    }
-                    for fact in self.facts.iter().filter(|fact| fact.is_in_arrays()) {
-                        ensure!(part.facts.contains_key(&fact.name), "fact {:?} has no file in data", fact.name);
-                    }
-                }
-            }
-            Format::Recordings => {
-                ensure!(data.files.is_some(), "data.files is missing: name the recordings, as \"{{label}}_*.wav\"");
-                ensure!(self.signal.is_some(), "[signal] is missing: say how recordings become features");
-                for head in &heads {
-                    ensure!(
-                        head.column.is_some() || !head.columns.is_empty(),
-                        "head {:?}: column is missing: name a {{field}} of data.files or a column of the CSV files",
-                        head.name
-                    );
-                }
-                ensure!(
-                    data.split.hold_out.is_none() || data.split.group.is_some(),
-                    "data.split.hold_out names groups: say data.split.group"
-                );
-            }
-            Format::Bearing | Format::Commands => {
-                ensure!(data.samples.is_some_and(|n| n >= 40), "data.samples is missing or below 40");
-            }
-            Format::Random => {
-                ensure!(data.samples.is_some_and(|n| n >= 1), "data.samples is missing or 0");
-                ensure!(!self.input.shape.is_empty(), "input.shape is missing: say how many values to make");
-                for head in &heads {
-                    ensure!(
-                        head.kind == HeadKind::Regression && head.outputs.is_some(),
-                        "head {:?}: random data have regression heads with outputs = N",
-                        head.name
-                    );
-                }
-            }
-        }
-        ensure!(
-            data.format == Format::Arrays || (data.train.is_none() && data.test.is_none() && data.unlabelled.is_none()),
-            "data.train, data.test and data.unlabelled belong to format \"arrays\""
-        );
+        data.format.check(self, &heads)?;
+        data.format.check_unused(self)?;
         self.check_tables()?;
         self.check_columns()?;
         self.check_text()?;
-        ensure!(data.format == Format::Csv || data.file.is_none(), "data.file belongs to format \"csv\"");
-        let recorded = data.format == Format::Recordings;
-        ensure!(recorded || data.files.is_none(), "data.files belongs to format \"recordings\"");
-        ensure!(
-            recorded || data.format == Format::Bearing || self.signal.is_none(),
-            "[signal] belongs to formats \"recordings\" and \"bearing\""
-        );
-        ensure!(recorded || data.split.hold_out.is_none(), "data.split.hold_out belongs to format \"recordings\"");
-        ensure!(recorded || data.split.block.is_none(), "data.split.block belongs to format \"recordings\"");
-        ensure!(
-            data.split.block.is_none() || data.split.group.is_none(),
-            "data.split has both group and block: a stretch of a recording stays in one split, or a whole group does"
-        );
-        ensure!(
-            data.split.hold_out.as_ref().is_none_or(|groups| !groups.is_empty()),
-            "data.split.hold_out is empty: name the groups that are tested on, or leave it out for a share"
-        );
         if let Some(signal) = &self.signal {
             signal.check()?;
         }
@@ -106,16 +30,6 @@ impl Recipe {
                 "signal.detection reads the first head, which has to be of kind \"class\""
             );
         }
-        ensure!(
-            !recorded || self.input.shape.is_empty(),
-            "input.shape belongs to other formats: windows and features of [signal] make the shape of recordings"
-        );
-        self.check_unused()?;
-        let by_name = data.format == Format::Commands && data.split.group.as_deref() == Some("name");
-        ensure!(
-            data.format == Format::Csv || recorded || by_name || data.split.group.is_none(),
-            "data.split.group belongs to formats \"csv\" and \"recordings\"; of format \"commands\" it is \"name\""
-        );
         Ok(())
     }
 
@@ -155,7 +69,7 @@ impl Recipe {
 
     /// Returns the columns of the data's own table that are inputs and facts, with what they are.
     fn column_uses(&self) -> Vec<(&str, String)> {
-        if !matches!(self.data.format, Format::Csv | Format::Recordings) {
+        if !self.data.format.has_columns() {
             return Vec::new();
         }
         let text = self.input.text.iter().map(|column| (column.as_str(), "input.text".into()));
@@ -171,54 +85,13 @@ impl Recipe {
         text.chain(inputs).chain(facts).collect()
     }
 
-    /// Checks that no key is there that the format does not read: what is written down has to count.
-    fn check_unused(&self) -> Result<()> {
-        let format = self.data.format;
-        let made = matches!(format, Format::Bearing | Format::Commands | Format::Random);
-        let columns = matches!(format, Format::Csv | Format::Recordings);
-        let (data, input) = (&self.data, &self.input);
-        let rules = [
-            (
-                "input.shape",
-                !input.shape.is_empty(),
-                matches!(format, Format::Arrays | Format::Random),
-                "arrays and random",
-            ),
-            ("input.columns", !input.columns.is_empty(), columns, "csv and recordings"),
-            ("data.samples", data.samples.is_some(), made, "bearing, commands and random"),
-            ("data.seed", data.seed != 0, made, "bearing, commands and random"),
-        ];
-        for (key, given, is_read, formats) in rules {
-            ensure!(!given || is_read, "{key} belongs to format {formats}: leave it out");
-        }
-        for head in &self.heads {
-            let name = &head.name;
-            ensure!(
-                head.outputs.is_none() || format == Format::Random,
-                "head {name:?}: outputs belongs to format \"random\", others have as many as their data: leave it out"
-            );
-            ensure!(
-                columns || (head.column.is_none() && head.columns.is_empty()),
-                "head {name:?}: column and columns belong to formats \"csv\" and \"recordings\": leave them out"
-            );
-        }
-        Ok(())
-    }
-
     /// Checks that what is said of tables can be, and that there are any.
     fn check_tables(&self) -> Result<()> {
         let data = &self.data;
         data.dialect()?;
-        let reads_tables = matches!(data.format, Format::Csv | Format::Recordings);
-        for (key, is_set) in [
-            ("delimiter", data.delimiter.is_some()),
-            ("comment", data.comment.is_some()),
-            ("skip", !data.skip.is_empty()),
-        ] {
-            ensure!(reads_tables || !is_set, "data.{key} belongs to formats \"csv\" and \"recordings\"");
-        }
         // What facts are read from is a table whatever the data are.
-        let has_tables = reads_tables || self.facts.iter().any(|fact| fact.file.is_some() || fact.table.is_some());
+        let has_tables = data.format.takes("data.delimiter")
+            || self.facts.iter().any(|fact| fact.file.is_some() || fact.table.is_some());
         for (key, is_set) in [
             ("decimal", data.decimal.is_some()),
             ("encoding", data.encoding.is_some()),
@@ -226,10 +99,6 @@ impl Recipe {
         ] {
             ensure!(has_tables || !is_set, "data.{key} is of CSV files, and the recipe reads none");
         }
-        ensure!(
-            data.format == Format::Csv || data.missing_rows == MissingRows::Refuse,
-            "data.missing_rows belongs to format \"csv\""
-        );
         ensure!(
             self.input.text.is_none() || data.missing_rows == MissingRows::Refuse,
             "data.missing_rows is of numbers, the input is a text"
@@ -239,8 +108,7 @@ impl Recipe {
 
     /// Checks that what reads a text can, and that nothing else is asked of one.
     fn check_text(&self) -> Result<()> {
-        let is_text = self.input.text.is_some() || self.data.format == Format::Commands;
-        ensure!(self.input.text.is_none() || self.data.format == Format::Csv, "input.text belongs to format \"csv\"");
+        let is_text = self.data.format.is_text(self);
         ensure!(is_text || self.input.length.is_none(), "input.length belongs to texts");
         ensure!(
             self.input.length.is_none_or(|length| (1..=16_383).contains(&length)),

@@ -23,9 +23,9 @@ use crate::domain::HeadKind;
 use crate::domain::limits::{COMPUTED_VALUES, check_product};
 use crate::facts::Audience;
 use crate::heads::Target;
-use crate::losses::Objective;
 use crate::metrics::HeadMetrics;
 use crate::net::{self, Net};
+use crate::objective::Objective;
 use crate::recipe::{self, Recipe};
 use crate::run::budget;
 use crate::run::coverage;
@@ -93,7 +93,7 @@ pub fn run(recipe: &Recipe, places: &Places) -> Result<Report> {
     };
     run.write_manifest()?;
     let teachers = run.teachers()?;
-    for warning in crate::losses::warnings(&recipe.distill, &data, recipe.student.batch) {
+    for warning in crate::objective::warnings(&recipe.distill, &data, recipe.student.batch) {
         say(&format!("warning: {warning}"));
     }
     let mut teacher = None;

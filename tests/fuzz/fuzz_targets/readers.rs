@@ -27,8 +27,8 @@ mod host {
     pub(crate) mod tables;
 }
 
-#[path = "../../../host/src/data/readers"]
-mod readers {
+#[path = "../../../host/src/data/files"]
+mod files {
     pub(crate) mod npy;
     pub(crate) mod wav;
 }
@@ -39,11 +39,11 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let Some((&choice, bytes)) = bytes.split_first() else { return };
     match choice % 8 {
         0 => {
-            let _ = readers::npy::read(&written("x.npy", bytes), None);
+            let _ = files::npy::read(&written("x.npy", bytes), None);
         }
         1 => {
-            let _ = readers::npy::read(&written("x.npz", bytes), None);
-            let _ = readers::npy::read(&written("x.npz", bytes), Some("x"));
+            let _ = files::npy::read(&written("x.npz", bytes), None);
+            let _ = files::npy::read(&written("x.npz", bytes), Some("x"));
         }
         2 => wav(bytes),
         _ => table(choice / 8, bytes),
@@ -51,7 +51,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
 });
 
 fn wav(bytes: &[u8]) {
-    if let Ok(wav) = readers::wav::Wav::open(&written("x.wav", bytes)) {
+    if let Ok(wav) = files::wav::Wav::open(&written("x.wav", bytes)) {
         let _ = wav.samples();
     }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 
 use crate::data::Dataset;
-use crate::losses::Objective;
 use crate::net::{Dense, Graph, Net, Op};
+use crate::objective::Objective;
 use crate::recipe;
 use crate::support::random;
 use crate::train::{self, Task};

@@ -7,10 +7,12 @@ use anyhow::{Context, Result, ensure};
 use rand::Rng;
 use rayon::prelude::*;
 
-use super::super::recordings::{self, Clips, Recording, Shape, Variation};
-use super::facts::{Source, from_column};
-use super::{Raw, fingerprint, indices_of, target_from_columns};
-use crate::data::readers::bearing;
+use super::Reader;
+use crate::data::raw::facts::{Source, from_column};
+use crate::data::raw::targets::target_from_columns;
+use crate::data::raw::{Raw, fingerprint, indices_of};
+use crate::data::recordings::{self, Clips, Recording, Shape, Variation};
+use crate::data::simulators::bearing;
 use crate::domain::Array;
 use crate::domain::HeadKind;
 use crate::domain::limits::{COMPUTED_VALUES, MADE_VALUES, check_product};
@@ -22,94 +24,102 @@ use crate::support::progress::say;
 use crate::support::random;
 use crate::tables::{Dialect, Table};
 
-pub(super) fn from_recordings(recipe: &Recipe, folder: &Path) -> Result<Raw> {
-    let how = recipe.signal.as_ref().context("[signal] is missing: say how the recordings become features")?;
-    let pattern = recipe.data.files.as_deref().context("data.files is missing")?;
-    let along = columns_of(recipe);
-    let dialect = recipe.data.dialect()?;
-    let columns: Vec<String> = recipe.input.columns.values().cloned().collect();
-    let shape = Shape {
-        rate: how.rate,
-        channels: how.channels,
-        columns: &columns,
-        full_scale: how.full_scale.unwrap_or(1.0),
-        along: &along,
-    };
-    let found = recordings::find(folder, pattern)?;
-    if found.iter().any(|(path, _)| recordings::is_csv(path)) {
-        ensure!(
-            columns.len() == how.channels,
-            "input.columns names {} columns of the CSV files, signal.channels is {}",
-            columns.len(),
-            how.channels
-        );
-        ensure!(how.full_scale.is_some(), "signal.full_scale is missing: what does the greatest sample stand for?");
-    } else {
-        ensure!(
-            how.full_scale.is_none() && columns.is_empty(),
-            "signal.full_scale and input.columns belong to CSV files, and all recordings are WAV"
-        );
-    }
-    let read: Vec<Result<Recording>> = found
-        .into_par_iter()
-        .map(|(path, fields)| {
-            let (samples, cells) = recordings::read_as(&path, &shape, &dialect)?;
-            Ok(Recording { path, fields, samples, cells })
-        })
-        .collect();
-    // Of several broken files the first is named, whichever was read first.
-    let mut all = read.into_iter().collect::<Result<Vec<_>>>()?;
-    let files: Vec<_> = all.iter().map(|one| one.path.clone()).collect();
-    let longest = all.iter().map(|one| one.samples.len() / how.channels).max().unwrap_or(0);
-    let length = how.length.as_ref().map_or(Ok(longest), |span| span.samples("signal.length", how.rate))?;
-    for (span, key) in [(&how.settle, "signal.settle"), (&how.step, "signal.step")] {
-        let samples = span.as_ref().map_or(Ok(0), |span| span.samples(key, how.rate))?;
-        ensure!(samples <= longest, "{key} is {samples} samples, more than the {longest} of the longest recording");
-    }
-    remark_on_lengths(&all, how, length);
-    let files_only = all.len();
-    if let Some(noise) = &how.noise {
-        add_noise(&mut all, recipe, noise, length)?;
-    }
-    let Cut { cuts, table, blocks } = cut(&all, &along, &dialect, folder, how, length, recipe)?;
+pub(super) struct Recordings;
 
-    let targets: Vec<Target> =
-        recipe.heads.iter().map(|head| target_from_columns(&table, head)).collect::<Result<_>>()?;
-    let background = background_of(how, &targets)?;
-    let samples = cuts.len();
-    let heard = Heard::new(how, all, cuts, length, background)?;
-    let source = Source { folder, samples, table: Some(&table), dialect: &dialect.beside() };
-    let (facts, mut fact_files) = source.facts(recipe, |fact| {
-        let column = table.column(fact.column.as_ref().unwrap_or(&fact.name))?;
-        from_column(fact, column, None)
-    })?;
-    // Samples of one recording have too much in common to be on two sides.
-    let cut_once = heard.clips.cuts.windows(2).all(|pair| pair[0].0 != pair[1].0);
-    let of_blocks: Vec<String>;
-    let groups = match &recipe.data.split.group {
-        Some(name) => Some(table.column(name)?.texts()),
-        None if recipe.data.split.block.is_none() && cut_once => None,
-        None => {
-            of_blocks = blocks;
-            Some(of_blocks.iter().map(String::as_str).collect())
+impl Reader for Recordings {
+    fn format(&self) -> &'static str {
+        "recordings"
+    }
+
+    fn read(&self, recipe: &Recipe, folder: &Path) -> Result<Raw> {
+        let how = recipe.signal.as_ref().context("[signal] is missing: say how the recordings become features")?;
+        let pattern = recipe.data.files.as_deref().context("data.files is missing")?;
+        let along = columns_of(recipe);
+        let dialect = recipe.data.dialect()?;
+        let columns: Vec<String> = recipe.input.columns.values().cloned().collect();
+        let shape = Shape {
+            rate: how.rate,
+            channels: how.channels,
+            columns: &columns,
+            full_scale: how.full_scale.unwrap_or(1.0),
+            along: &along,
+        };
+        let found = recordings::find(folder, pattern)?;
+        if found.iter().any(|(path, _)| recordings::is_csv(path)) {
+            ensure!(
+                columns.len() == how.channels,
+                "input.columns names {} columns of the CSV files, signal.channels is {}",
+                columns.len(),
+                how.channels
+            );
+            ensure!(how.full_scale.is_some(), "signal.full_scale is missing: what does the greatest sample stand for?");
+        } else {
+            ensure!(
+                how.full_scale.is_none() && columns.is_empty(),
+                "signal.full_scale and input.columns belong to CSV files, and all recordings are WAV"
+            );
         }
-    };
-    let held = match (&recipe.data.split.hold_out, &groups) {
-        (Some(wanted), Some(groups)) => {
-            for name in wanted {
-                ensure!(groups.contains(&name.as_str()), "data.split.hold_out: no group is called {name:?}");
+        let read: Vec<Result<Recording>> = found
+            .into_par_iter()
+            .map(|(path, fields)| {
+                let (samples, cells) = recordings::read_as(&path, &shape, &dialect)?;
+                Ok(Recording { path, fields, samples, cells })
+            })
+            .collect();
+        // Of several broken files the first is named, whichever was read first.
+        let mut all = read.into_iter().collect::<Result<Vec<_>>>()?;
+        let files: Vec<_> = all.iter().map(|one| one.path.clone()).collect();
+        let longest = all.iter().map(|one| one.samples.len() / how.channels).max().unwrap_or(0);
+        let length = how.length.as_ref().map_or(Ok(longest), |span| span.samples("signal.length", how.rate))?;
+        for (span, key) in [(&how.settle, "signal.settle"), (&how.step, "signal.step")] {
+            let samples = span.as_ref().map_or(Ok(0), |span| span.samples(key, how.rate))?;
+            ensure!(samples <= longest, "{key} is {samples} samples, more than the {longest} of the longest recording");
+        }
+        remark_on_lengths(&all, how, length);
+        let files_only = all.len();
+        if let Some(noise) = &how.noise {
+            add_noise(&mut all, recipe, noise, length)?;
+        }
+        let Cut { cuts, table, blocks } = cut(&all, &along, &dialect, folder, how, length, recipe)?;
+
+        let targets: Vec<Target> =
+            recipe.heads.iter().map(|head| target_from_columns(&table, head)).collect::<Result<_>>()?;
+        let background = background_of(how, &targets)?;
+        let samples = cuts.len();
+        let heard = Heard::new(how, all, cuts, length, background)?;
+        let source = Source { folder, samples, table: Some(&table), dialect: &dialect.beside() };
+        let (facts, mut fact_files) = source.facts(recipe, |fact| {
+            let column = table.column(fact.column.as_ref().unwrap_or(&fact.name))?;
+            from_column(fact, column, None)
+        })?;
+        // Samples of one recording have too much in common to be on two sides.
+        let cut_once = heard.clips.cuts.windows(2).all(|pair| pair[0].0 != pair[1].0);
+        let of_blocks: Vec<String>;
+        let groups = match &recipe.data.split.group {
+            Some(name) => Some(table.column(name)?.texts()),
+            None if recipe.data.split.block.is_none() && cut_once => None,
+            None => {
+                of_blocks = blocks;
+                Some(of_blocks.iter().map(String::as_str).collect())
             }
-            Some(groups.iter().map(|group| wanted.iter().any(|name| name == group)).collect())
-        }
-        _ => None,
-    };
-    let groups = groups.map(indices_of);
-    fact_files.extend(files);
-    let fingerprint = format!("{} {}", fingerprint(&fact_files)?, key_of(how)?);
-    let Heard { design, clips, inputs, shape } = heard;
-    let made_from = how.noise.as_ref().and_then(|_| first_noise(&clips, files_only));
-    let signal = Some((design, clips));
-    Ok(Raw { groups, held, made_from, signal, ..Raw::new(inputs, shape, facts, targets, fingerprint) })
+        };
+        let held = match (&recipe.data.split.hold_out, &groups) {
+            (Some(wanted), Some(groups)) => {
+                for name in wanted {
+                    ensure!(groups.contains(&name.as_str()), "data.split.hold_out: no group is called {name:?}");
+                }
+                Some(groups.iter().map(|group| wanted.iter().any(|name| name == group)).collect())
+            }
+            _ => None,
+        };
+        let groups = groups.map(indices_of);
+        fact_files.extend(files);
+        let fingerprint = format!("{} {}", fingerprint(&fact_files)?, key_of(how)?);
+        let Heard { design, clips, inputs, shape } = heard;
+        let made_from = how.noise.as_ref().and_then(|_| first_noise(&clips, files_only));
+        let signal = Some((design, clips));
+        Ok(Raw { groups, held, made_from, signal, ..Raw::new(inputs, shape, facts, targets, fingerprint) })
+    }
 }
 
 /// Recordings with the features of their samples.

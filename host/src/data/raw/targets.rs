@@ -12,7 +12,7 @@ use crate::support::progress::say;
 use crate::support::suggest::{listed, shortened, spelling_warnings};
 use crate::tables::{Column, Table};
 
-pub(super) fn target_from_columns(table: &Table, head: &Head) -> Result<Target> {
+pub(in crate::data) fn target_from_columns(table: &Table, head: &Head) -> Result<Target> {
     if head.kind == HeadKind::Class {
         let column = table.column(head.column.as_ref().context("a class head has one column")?)?;
         let texts = column.texts();

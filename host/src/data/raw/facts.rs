@@ -12,19 +12,19 @@ use crate::support::suggest::{did_you_mean, spelling_warnings};
 use crate::tables::{Column, Dialect, Table};
 
 /// Where facts are looked for.
-pub(super) struct Source<'a> {
+pub(in crate::data) struct Source<'a> {
     /// What files are relative to.
-    pub(super) folder: &'a Path,
+    pub(in crate::data) folder: &'a Path,
     /// How many samples there are.
-    pub(super) samples: usize,
+    pub(in crate::data) samples: usize,
     /// The data's own table, if they are one.
-    pub(super) table: Option<&'a Table>,
+    pub(in crate::data) table: Option<&'a Table>,
     /// How tables beside the data are written.
-    pub(super) dialect: &'a Dialect,
+    pub(in crate::data) dialect: &'a Dialect,
 }
 
 /// Reads a fact from a column; `rows` are the rows of the samples, where those are not all of them in their order.
-pub(super) fn from_column(fact: &Fact, column: Column<'_>, rows: Option<&[usize]>) -> Result<GivenFact> {
+pub(in crate::data) fn from_column(fact: &Fact, column: Column<'_>, rows: Option<&[usize]>) -> Result<GivenFact> {
     // A day is written with other signs.
     let is_number = fact.kind.value() == Value::Number && fact.kind.name() != "date";
     let cells = column.cells(is_number)?;
@@ -50,7 +50,7 @@ pub(super) fn from_column(fact: &Fact, column: Column<'_>, rows: Option<&[usize]
 impl Source<'_> {
     /// Returns what the data say of each fact that is set, in the order of the recipe, and the files that were read; `own`
     /// gives those that the data hold themselves.
-    pub(super) fn facts(
+    pub(in crate::data) fn facts(
         &self,
         recipe: &Recipe,
         mut own: impl FnMut(&Fact) -> Result<GivenFact>,

@@ -7,6 +7,7 @@ use candle_nn::ops::log_softmax;
 use crate::data::Mix;
 use crate::domain::RegressionLoss;
 use crate::heads::{Labels, Target};
+use crate::losses::distance::{binary_cross_entropy, cosine_distance, huber};
 use crate::net::rows;
 
 /// Returns the loss against the labels over the samples whose label is known, or nothing when none is.
@@ -79,7 +80,7 @@ fn weighed(
             let count: f32 = is_known.iter().sum();
             let y = flags().map(|flag| f32::from(u8::from(*flag == Some(true)))).collect();
             let y = rows(y, target.outputs, &logits)?;
-            let terms = (binary_terms(&logits, &y)? * rows(is_known, target.outputs, &logits)?)?;
+            let terms = (binary_cross_entropy(&logits, &y)? * rows(is_known, target.outputs, &logits)?)?;
             Ok(Some((weigh(terms)?.sum_all()? / f64::from(count))?))
         }
         Labels::Numbers(_) => {
@@ -100,34 +101,9 @@ fn weighed(
     }
 }
 
-/// Returns the mean of [`binary_terms`].
-pub(super) fn binary_cross_entropy(z: &Tensor, y: &Tensor) -> Result<Tensor> {
-    Ok(binary_terms(z, y)?.mean_all()?)
-}
-
-/// Returns `max(z, 0) - z y + ln(1 + e^-|z|)`, which stays finite for any logit.
-fn binary_terms(z: &Tensor, y: &Tensor) -> Result<Tensor> {
-    let softplus = (z.abs()?.neg()?.exp()? + 1.0)?.log()?;
-    Ok(((crate::net::ops::relu(z)? - (z * y)?)? + softplus)?)
-}
-
-/// Returns d²/2 up to a distance of 1, |d| - 1/2 beyond (Huber 1964).
-pub(super) fn huber(apart: &Tensor) -> Result<Tensor> {
-    let near = apart.clamp(-1f32, 1f32)?;
-    // With n the near part: n²/2 + |d| - |n|, of which one half is always zero.
-    Ok((((near.sqr()? * 0.5)? + apart.abs()?)? - near.abs()?)?)
-}
-
-/// Returns 1 - cos of rows, `[batch, 1]`.
-pub(super) fn cosine_distance(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    let length = |x: &Tensor| -> Result<Tensor> { Ok((x.sqr()?.sum_keepdim(1)? + 1e-12)?.sqrt()?) };
-    let product = (a * b)?.sum_keepdim(1)?;
-    Ok((1.0 - (product / (length(a)? * length(b)?)?)?)?)
-}
-
 #[cfg(test)]
 mod tests {
-    use candle_core::{Device, Var};
+    use candle_core::Device;
 
     use super::*;
     use crate::domain::HeadKind;
@@ -189,14 +165,5 @@ mod tests {
         let got = value(mixed(&y, &[0], Some(&mix), &z).unwrap());
         let (first, second) = (value(hard(&y, &[0], &z).unwrap()), value(hard(&y, &[1], &z).unwrap()));
         assert!((got - (0.75 * first + 0.25 * second)).abs() < 1e-6);
-    }
-
-    #[test]
-    fn huber_is_a_square_near_zero_and_a_line_beyond() {
-        let d = Var::new(&[0.5f32, -0.5, 3.0, -3.0], &Device::Cpu).unwrap();
-        let loss = huber(d.as_tensor()).unwrap();
-        assert_eq!(loss.to_vec1::<f32>().unwrap(), [0.125, 0.125, 2.5, 2.5]);
-        let gradient = loss.sum_all().unwrap().backward().unwrap().get(&d).unwrap().to_vec1::<f32>().unwrap();
-        assert_eq!(gradient, [0.5, -0.5, 1.0, -1.0]);
     }
 }

@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::facts::Source;
-use super::{MOST_CLASSES, Raw, channels_last, fingerprint, target_of};
-use crate::data::readers::idx;
-use crate::data::readers::npy;
-use crate::data::readers::safetensors;
+use super::Reader;
+use crate::data::files::{idx, npy, safetensors};
+use crate::data::raw::facts::Source;
+use crate::data::raw::{MOST_CLASSES, Raw, channels_last, fingerprint, target_of};
 use crate::domain::array::check_axes;
 use crate::domain::{Array, HeadKind};
 use crate::facts::GivenFact;
@@ -17,54 +16,63 @@ use crate::recipe::{Arrays, Head, Recipe};
 use crate::support::files;
 use crate::support::progress::say;
 
-pub(super) fn from_arrays(recipe: &Recipe, folder: &Path) -> Result<Raw> {
-    let train = recipe.data.train.as_ref().context("data.train is missing")?;
-    let mut files = Vec::new();
-    let mut part = read_part(recipe, train, folder, &mut files)?;
-    let mut test_from = None;
-    if let Some(test) = &recipe.data.test {
-        let test = read_part(recipe, test, folder, &mut files)?;
-        test_from = Some(part.inputs.rows());
-        part.append(test)?;
+pub(super) struct ArrayFiles;
+
+impl Reader for ArrayFiles {
+    fn format(&self) -> &'static str {
+        "arrays"
     }
-    let labelled = part.inputs.rows();
-    if let Some(reference) = &recipe.data.unlabelled {
-        part.append_unlabelled(reference, folder, &mut files)?;
+
+    fn read(&self, recipe: &Recipe, folder: &Path) -> Result<Raw> {
+        let train = recipe.data.train.as_ref().context("data.train is missing")?;
+        let mut files = Vec::new();
+        let mut part = read_part(recipe, train, folder, &mut files)?;
+        let mut test_from = None;
+        if let Some(test) = &recipe.data.test {
+            let test = read_part(recipe, test, folder, &mut files)?;
+            test_from = Some(part.inputs.rows());
+            part.append(test)?;
+        }
+        let labelled = part.inputs.rows();
+        if let Some(reference) = &recipe.data.unlabelled {
+            part.append_unlabelled(reference, folder, &mut files)?;
+        }
+        let unlabelled = part.inputs.rows() - labelled;
+        let sample_shape = &part.inputs.shape[1..];
+        let declared = if recipe.input.shape.is_empty() { sample_shape } else { &recipe.input.shape };
+        let shape = channels_last(declared)?;
+        ensure!(
+            shape.iter().product::<usize>() == part.inputs.row_len(),
+            "input.shape {declared:?} has {} values, a sample of {} has {}",
+            shape.iter().product::<usize>(),
+            train.input,
+            part.inputs.row_len()
+        );
+        check_axes(sample_shape, shape, &train.input)?;
+        if recipe.input.shape.is_empty() {
+            remark(&train.input, sample_shape).iter().for_each(|remark| say(remark));
+        }
+        let targets = recipe
+            .heads
+            .iter()
+            .zip(part.heads)
+            .map(|(head, array)| target_from_array(head, array, labelled, &train.heads[&head.name]))
+            .collect::<Result<_>>()?;
+        let source =
+            Source { folder, samples: part.inputs.rows(), table: None, dialect: &recipe.data.dialect()?.beside() };
+        let mut arrays = part.facts.into_iter();
+        let (facts, tables) = source.facts(recipe, |fact| {
+            let file = &train.facts[&fact.name];
+            let array = arrays.next().context("a fact without an array")?;
+            let width = array.row_len();
+            ensure!(width == 1, "{file}: fact {:?} has {width} values a sample, expected one", fact.name);
+            GivenFact::from_numbers(fact, &array.values, |sample| format!("{file}: sample {sample}"))
+        })?;
+        files.extend(tables);
+        let fingerprint = fingerprint(&files)?;
+        let inputs = part.inputs;
+        Ok(Raw { test_from, unlabelled, is_screened: true, ..Raw::new(inputs, shape, facts, targets, fingerprint) })
     }
-    let unlabelled = part.inputs.rows() - labelled;
-    let sample_shape = &part.inputs.shape[1..];
-    let declared = if recipe.input.shape.is_empty() { sample_shape } else { &recipe.input.shape };
-    let shape = channels_last(declared)?;
-    ensure!(
-        shape.iter().product::<usize>() == part.inputs.row_len(),
-        "input.shape {declared:?} has {} values, a sample of {} has {}",
-        shape.iter().product::<usize>(),
-        train.input,
-        part.inputs.row_len()
-    );
-    check_axes(sample_shape, shape, &train.input)?;
-    if recipe.input.shape.is_empty() {
-        remark(&train.input, sample_shape).iter().for_each(|remark| say(remark));
-    }
-    let targets = recipe
-        .heads
-        .iter()
-        .zip(part.heads)
-        .map(|(head, array)| target_from_array(head, array, labelled, &train.heads[&head.name]))
-        .collect::<Result<_>>()?;
-    let source = Source { folder, samples: part.inputs.rows(), table: None, dialect: &recipe.data.dialect()?.beside() };
-    let mut arrays = part.facts.into_iter();
-    let (facts, tables) = source.facts(recipe, |fact| {
-        let file = &train.facts[&fact.name];
-        let array = arrays.next().context("a fact without an array")?;
-        let width = array.row_len();
-        ensure!(width == 1, "{file}: fact {:?} has {width} values a sample, expected one", fact.name);
-        GivenFact::from_numbers(fact, &array.values, |sample| format!("{file}: sample {sample}"))
-    })?;
-    files.extend(tables);
-    let fingerprint = fingerprint(&files)?;
-    let inputs = part.inputs;
-    Ok(Raw { test_from, unlabelled, ..Raw::new(inputs, shape, facts, targets, fingerprint) })
 }
 
 /// The arrays of one part, heads and facts in the order of the recipe.

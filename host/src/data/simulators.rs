@@ -1,0 +1,4 @@
+//! Simulators of data.
+
+pub mod bearing;
+pub mod commands;
