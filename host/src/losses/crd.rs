@@ -137,8 +137,8 @@ mod tests {
         assert_eq!((s.len(), s[0].len(), values("student.bias").iter().sum::<f64>()), (4, 128, 0.0));
         let x = |i: usize, j: usize| s[i].iter().zip(&t[j]).map(|(a, b)| a * b).sum::<f64>() / 0.07;
         let mut expected = 0.0;
-        for i in 0..4 {
-            let negatives: Vec<usize> = (0..4).filter(|&j| j != i && CLASSES[j] != CLASSES[i]).collect();
+        for (i, class) in CLASSES.iter().enumerate() {
+            let negatives: Vec<usize> = (0..4).filter(|&j| j != i && CLASSES[j] != *class).collect();
             let noise = negatives.len() as f64 * values("offset")[0].exp();
             let h = |x: f64| x.exp() / (x.exp() + noise);
             expected -= 2.0 * h(x(i, i)).ln() / 4.0;
