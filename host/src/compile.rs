@@ -16,12 +16,12 @@ use std::collections::HashSet;
 use anyhow::{Context, Result, ensure};
 use attar_device::{Session, Step, Student};
 use attar_shared::{
-    Clamp, Definition, HeadDefinition, HeadKind, InputDefinition, KindDefinition, Quantization, Tensor, TestDefinition,
+    Clamp, Definition, HeadDefinition, InputDefinition, KindDefinition, Quantization, Tensor, TestDefinition,
 };
 use rand::seq::SliceRandom;
 
 use crate::data::Dataset;
-use crate::heads::Target;
+use crate::heads::{Labels, Target};
 use crate::net::lowering::Lowered;
 use crate::net::{Hook, Net};
 use crate::recipe;
@@ -270,7 +270,7 @@ impl File {
             .zip(labels.iter().zip(&rescales))
             .map(|((target, &tensor), (labels, [gains, offsets]))| HeadDefinition {
                 name: &target.name,
-                kind: head_kind(target.kind),
+                kind: target.kind.format(),
                 tensor,
                 labels,
                 gains,
@@ -386,23 +386,13 @@ fn answers(bytes: &[u8], data: &Dataset, samples: &[usize]) -> Result<Vec<Vector
 }
 
 fn rescale(target: &Target) -> [Vec<f32>; 2] {
-    if target.kind != crate::domain::HeadKind::Regression {
+    if !matches!(target.values, Labels::Numbers(_)) {
         return [Vec::new(), Vec::new()];
     }
     [
         target.scaling.iter().map(|scaling| scaling[1]).collect(),
         target.scaling.iter().map(|scaling| scaling[0]).collect(),
     ]
-}
-
-/// Returns the kind that a head has in the format.
-pub fn head_kind(kind: crate::domain::HeadKind) -> HeadKind {
-    match kind {
-        crate::domain::HeadKind::Class => HeadKind::Class,
-        crate::domain::HeadKind::Binary => HeadKind::Binary,
-        crate::domain::HeadKind::Multilabel => HeadKind::Multilabel,
-        crate::domain::HeadKind::Regression | crate::domain::HeadKind::Reconstruction => HeadKind::Regression,
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,6 @@ mod missing;
 mod moments;
 
 pub use array::Array;
-pub use kinds::{Activation, HeadKind, Normalize, Outliers, RegressionLoss};
+pub use kinds::{Activation, Normalize, Outliers, RegressionLoss};
 pub use missing::is_missing;
 pub(crate) use moments::Moments;

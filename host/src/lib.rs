@@ -27,8 +27,6 @@ pub mod net;
 
 pub mod data;
 
-pub mod metrics;
-
 pub mod objective;
 
 pub mod train;

@@ -32,7 +32,8 @@ use anyhow::{Context, Result, ensure};
 use candle_core::{Tensor, Var};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::domain::{HeadKind, RegressionLoss};
+use crate::domain::RegressionLoss;
+use crate::heads::{Form, HeadKind};
 use distance::{cosine_distance, divergence_of_labels, huber, squares};
 
 /// All losses, in the order in which errors list them.
@@ -229,13 +230,13 @@ pub struct Head<'a> {
 
 impl Head<'_> {
     fn has_two_classes(&self) -> bool {
-        self.kind == HeadKind::Class && self.outputs == 2
+        self.kind.form() == Form::Classes && self.outputs == 2
     }
 
     /// Returns the warning of a loss of classes for a head of labels.
     fn means_hinton(&self, loss: &str) -> Option<String> {
-        matches!(self.kind, HeadKind::Binary | HeadKind::Multilabel)
-            .then(|| format!("head {:?} is no class head: {loss:?} means \"hinton\" there", self.name))
+        self.kind.form()
+            == Form::Flags.then(|| format!("head {:?} is no class head: {loss:?} means \"hinton\" there", self.name))
     }
 }
 
@@ -375,7 +376,7 @@ mod tests {
     use super::testing::{layer, learned_of, logits, pair, value, value_of_layers};
     use super::*;
 
-    const KINDS: [HeadKind; 4] = [HeadKind::Class, HeadKind::Binary, HeadKind::Multilabel, HeadKind::Regression];
+    const KINDS: [HeadKind; 4] = [HeadKind::CLASS, HeadKind::BINARY, HeadKind::MULTILABEL, HeadKind::REGRESSION];
 
     fn losses_of_logits() -> impl Iterator<Item = &'static dyn LogitLoss> {
         LOSSES.iter().filter_map(|formula| match *formula {
@@ -425,7 +426,7 @@ mod tests {
         let (student, teacher) = pair();
         for loss in losses_of_logits() {
             for kind in KINDS {
-                let (student, teacher) = if kind == HeadKind::Binary {
+                let (student, teacher) = if kind == HeadKind::BINARY {
                     let first = |x: &Tensor| x.narrow(1, 0, 1).unwrap().contiguous().unwrap();
                     (first(&student), first(&teacher))
                 } else {
@@ -435,7 +436,7 @@ mod tests {
                 let gradients = testing::term(loss, kind, leaf.as_tensor(), &teacher).backward().unwrap();
                 let gradient = gradients.get(&leaf).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
                 // One output has no direction but its sign.
-                let flat = loss.name() == "cosine" && kind == HeadKind::Binary;
+                let flat = loss.name() == "cosine" && kind == HeadKind::BINARY;
                 assert!(flat || gradient.iter().any(|g| g.abs() > 1e-3), "{} {kind:?}", loss.name());
                 let values = student.flatten_all().unwrap().to_vec1::<f32>().unwrap();
                 for place in [0, values.len() / 2, values.len() - 1] {

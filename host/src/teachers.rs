@@ -13,8 +13,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::data::Dataset;
-use crate::domain::HeadKind;
-use crate::heads::Target;
+use crate::heads::{Labels, Target};
 use crate::net::Net;
 use crate::onnx::Ending;
 use crate::recipe::{self, AnswerKind, Arch};
@@ -118,7 +117,7 @@ impl Teacher {
         let mut endings = Vec::new();
         for (output, &head) in heads.iter().enumerate() {
             let target = &data.targets[head];
-            let numbers = matches!(target.kind, HeadKind::Regression | HeadKind::Reconstruction);
+            let numbers = matches!(target.values, Labels::Numbers(_));
             let ending = onnx.ending(output).filter(|_| how.outputs != Some(AnswerKind::Logits) && !numbers);
             if let Some(ending) = ending {
                 onnx.without_ending(output)?;
@@ -202,7 +201,7 @@ impl Teacher {
                 probabilities::undo(ending, answers);
             }
             let target = &data.targets[head];
-            if target.kind == HeadKind::Regression {
+            if matches!(target.values, Labels::Numbers(_)) {
                 for (place, y) in answers.iter_mut().enumerate() {
                     let [mean, deviation] = target.scaling[place % target.outputs];
                     *y = (*y - mean) / deviation;
@@ -259,7 +258,7 @@ fn inverse_of(
     source: &str,
     answers: impl FnOnce() -> Result<Vec<f32>>,
 ) -> Result<Option<Ending>> {
-    let numbers = matches!(target.kind, HeadKind::Regression | HeadKind::Reconstruction);
+    let numbers = matches!(target.values, Labels::Numbers(_));
     match how.outputs {
         Some(AnswerKind::Logits) => Ok(None),
         Some(AnswerKind::Probabilities) if numbers => Ok(None),

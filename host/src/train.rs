@@ -17,7 +17,7 @@ pub use optimizer::Optimizer;
 
 use crate::data::Dataset;
 use crate::data::dataset::FactUse;
-use crate::metrics::{self, HeadMetrics};
+use crate::heads::HeadMetrics;
 use crate::net::{Hook, Mode, Net, Tape};
 use crate::recipe;
 use crate::support::progress::{Progress, check_stopped};
@@ -362,7 +362,7 @@ pub fn evaluate(net: &Net, data: &Dataset, samples: &[usize]) -> Result<Vec<Head
 }
 
 fn measured(data: &Dataset, samples: &[usize], logits: &[Vec<f32>]) -> Result<Vec<HeadMetrics>> {
-    Ok(data.targets.iter().zip(logits).map(|(target, logits)| metrics::measure(target, samples, logits)).collect())
+    Ok(data.targets.iter().zip(logits).map(|(target, logits)| target.measure(samples, logits)).collect())
 }
 
 /// Returns what chooses the checkpoint; for a student that only follows its teacher, what counts is still the labels.
@@ -376,7 +376,7 @@ fn validate(net: &Net, task: &Task<'_>, hook: Option<&dyn Hook>) -> Result<Optio
         .heads
         .iter()
         .zip(&logits)
-        .map(|(&head, logits)| metrics::measure(&task.data.targets[head], samples, logits))
+        .map(|(&head, logits)| task.data.targets[head].measure(samples, logits))
         .collect();
     let scores: Vec<f64> = heads.iter().filter_map(HeadMetrics::selection).collect();
     Ok((!scores.is_empty()).then(|| scores.iter().sum::<f64>() / scores.len() as f64))

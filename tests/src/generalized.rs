@@ -3,8 +3,7 @@
 
 use anyhow::Result;
 use attar::data::{self, Dataset};
-use attar::domain::HeadKind;
-use attar::heads::Labels;
+use attar::heads::{HeadKind, Labels};
 use attar::net::{self, Net};
 use attar::objective::{Objective, Soft};
 use attar::recipe::{Distill, Recipe, Scheduled};
@@ -145,7 +144,7 @@ fn dataset(inputs: &[f32], labels: &[f32]) -> Result<Dataset> {
     )?;
     let mut data = data::load(&recipe, "".as_ref())?;
     data.inputs.values = inputs.to_vec();
-    data.targets[0].kind = HeadKind::Binary;
+    data.targets[0].kind = HeadKind::BINARY;
     data.targets[0].values = Labels::flags(labels.iter().map(|&label| label == 1.0));
     data.targets[0].scaling = vec![[0.0, 1.0]];
     data.splits.train = (0..TRAIN).collect();

@@ -4,9 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use attar::data;
-use attar::domain::HeadKind;
 use attar::facts::Audience;
-use attar::heads::Labels;
+use attar::heads::{HeadKind, Labels};
 use attar::net::{self, Net};
 use attar::objective::{Moment, Objective};
 use attar::recipe::Recipe;
@@ -55,7 +54,7 @@ fn steps_on_the_card_are_those_on_the_cpu() {
         );
         let recipe = Recipe::parse(&text, "r.toml", student, &[]).unwrap();
         let mut data = data::load(&recipe, Path::new("")).unwrap();
-        data.targets[0].kind = HeadKind::Class;
+        data.targets[0].kind = HeadKind::CLASS;
         data.targets[0].values = Labels::classes((0..data.len()).map(|sample| (sample % 3) as u16));
         let heads = [("y".to_string(), 3)];
         let graph = net::build(&recipe.student, data.input_shape, data.facts.input(Audience::Board), &heads).unwrap();

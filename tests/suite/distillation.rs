@@ -335,7 +335,7 @@ fn onnx_teacher_gives_the_logits_of_its_framework() {
     let right = test
         .iter()
         .zip(got.chunks(10))
-        .filter(|(sample, logits)| Some(attar::metrics::first_greatest(logits)) == data.targets[0].class(**sample));
+        .filter(|(sample, logits)| Some(attar::heads::first_greatest(logits)) == data.targets[0].class(**sample));
     assert!(right.count() > 1800);
 }
 
@@ -370,7 +370,7 @@ fn probabilities_are_not_taken_for_logits() {
     // Three classes along two inputs.
     let x: Vec<f32> = (0..samples * 2).map(|at| ((at * 37 % 101) as f32 / 50.0) - 1.0).collect();
     let logits: Vec<f32> = x.chunks(2).flat_map(|x| [4.0 * x[0], 4.0 * x[1], -3.0 * (x[0] + x[1])]).collect();
-    let label = |row: &[f32]| attar::metrics::first_greatest(row) as f32;
+    let label = |row: &[f32]| attar::heads::first_greatest(row) as f32;
     let y: Vec<f32> = logits.chunks(classes).map(label).collect();
     let softmax: Vec<f32> = logits
         .chunks(classes)

@@ -31,7 +31,7 @@ fn engine_equals_the_specification_on_all_test_images() {
         let results: Vec<u8> = plain.head_results(&tensors).iter().flatten().flat_map(|p| p.to_le_bytes()).collect();
         mismatches += answer.mismatches(&verify::Answer { outputs, results, facts: Vec::new() });
         let logits: Vec<f32> = answer.outputs.iter().map(|&q| f32::from(q.cast_signed())).collect();
-        classes[attar::metrics::first_greatest(&logits)] += 1;
+        classes[attar::heads::first_greatest(&logits)] += 1;
     }
     eprintln!("{} samples, {mismatches} mismatches, classes {classes:?}", samples.len());
     assert_eq!((samples.len(), mismatches), (10_000, 0));

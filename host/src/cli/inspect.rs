@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use attar::heads::HeadKind;
 use attar::student::inspect::{layers, shape, stages_and_features};
 use attar::support::progress::one_line;
 use attar_shared::{Arithmetic, FactKind, Model, Shape};
@@ -105,7 +106,7 @@ pub(super) fn inspect(arguments: &Arguments) -> Result<()> {
     for head in model.heads() {
         let labels: Vec<&str> = head.labels.iter().collect();
         let labels = if labels.is_empty() { String::new() } else { format!(": {}", labels.join(", ")) };
-        let kind = format!("{:?}", head.kind).to_lowercase();
+        let kind = HeadKind::of_format(head.kind).name();
         lines.push(one_line(&format!("head   {} ({kind}){labels}", head.name)).into());
     }
     lines.push(String::new());
@@ -184,7 +185,7 @@ fn as_json(model: &Model<'_>, file: &str, bytes: usize) -> Value {
         }).collect::<Vec<_>>(),
         "heads": model.heads().map(|head| json!({
             "name": head.name,
-            "kind": format!("{:?}", head.kind).to_lowercase(),
+            "kind": HeadKind::of_format(head.kind).name(),
             "labels": head.labels.iter().collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
         "operators": layers(model).into_iter().map(|layer| json!({

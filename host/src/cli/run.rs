@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use attar::data::{member_of, read_array};
 use attar::domain::array::{check_axes, check_series_axes};
+use attar::heads::HeadKind;
 use attar::recipe::Recipe;
 use attar::student::engine;
 use attar::support::progress::{one_line, say};
 use attar::support::suggest::{did_you_mean, listed, shortened};
 use attar::tables::Table;
 use attar_device::{Error, Facts, HeadOutput, Session, Student};
-use attar_shared::{Category, Fact, FactKind, HeadKind};
+use attar_shared::{Category, Fact, FactKind};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
@@ -158,7 +159,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         let outputs = session.outputs()?;
         if arguments.json {
             let heads: Map<String, Value> =
-                outputs.heads().map(|head| (head.head().name.to_string(), head_json(&head))).collect();
+                outputs.heads().map(|head| (head.head().name.to_string(), kind_of(&head).output_json(&head))).collect();
             answers.push(json!({
                 "sample": number,
                 "heads": heads,
@@ -166,7 +167,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
                 "saturated_inputs": saturated,
             }));
         } else {
-            let heads: Vec<String> = outputs.heads().map(|head| head_text(&head)).collect();
+            let text = |head: HeadOutput<'_>| format!("{} = {}", head.head().name, kind_of(&head).output_text(&head));
+            let heads: Vec<String> = outputs.heads().map(text).collect();
             print(&format!("{number}: {}", one_line(&heads.join("; "))))?;
         }
     }
@@ -433,46 +435,8 @@ pub(super) fn set_fact(facts: &mut Facts<'_>, name: &str, value: &str) -> Result
     }
 }
 
-fn head_text(output: &HeadOutput<'_>) -> String {
-    let head = output.head();
-    let label = |index: usize| head.labels.at(index).map_or(index.to_string(), String::from);
-    match head.kind {
-        HeadKind::Class | HeadKind::Binary => {
-            let top = output.top();
-            format!("{} = {} ({:.3})", head.name, label(top.class), top.probability)
-        }
-        HeadKind::Multilabel => {
-            let labels = output.probabilities().enumerate().map(|(index, p)| format!("{} {p:.3}", label(index)));
-            format!("{} = {}", head.name, labels.collect::<Vec<_>>().join(", "))
-        }
-        HeadKind::Regression => {
-            let values = output.values().map(|value| format!("{value}"));
-            format!("{} = {}", head.name, values.collect::<Vec<_>>().join(", "))
-        }
-    }
-}
-
-fn head_json(output: &HeadOutput<'_>) -> Value {
-    let head = output.head();
-    let quantized = output.quantized();
-    match head.kind {
-        HeadKind::Class | HeadKind::Binary => {
-            let top = output.top();
-            json!({
-                "class": top.class,
-                "label": top.label,
-                "probability": top.probability,
-                "probabilities": output.probabilities().collect::<Vec<_>>(),
-                "quantized": quantized,
-            })
-        }
-        HeadKind::Multilabel => json!({
-            "labels": head.labels.iter().collect::<Vec<_>>(),
-            "probabilities": output.probabilities().collect::<Vec<_>>(),
-            "quantized": quantized,
-        }),
-        HeadKind::Regression => json!({"values": output.values().collect::<Vec<_>>(), "quantized": quantized}),
-    }
+fn kind_of(output: &HeadOutput<'_>) -> HeadKind {
+    HeadKind::of_format(output.head().kind)
 }
 
 /// The share of input values outside of a model's int8 above which the data may be in other units.

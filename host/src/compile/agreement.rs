@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Fake, File, Quantizer};
 use crate::data::dataset::FactUse;
-use crate::metrics::first_greatest;
+use crate::heads::first_greatest;
 use crate::net::lowering::Values;
 use crate::net::{Hook, Mode, Net};
 use crate::student::engine;

@@ -4,7 +4,6 @@ use anyhow::{Result, ensure};
 use attar_device::{Encoding, Student};
 use attar_shared::{Encoder, Fact, FactKind, Head, Model, Scaling, Signal};
 
-use super::head_kind;
 use crate::data::Dataset;
 use crate::domain::array::{check_axes, check_series_axes};
 use crate::facts::{self, Audience, SchemaFact, Value};
@@ -58,7 +57,7 @@ pub fn check_heads(student: &Student<'_>, data: &Dataset) -> Result<()> {
 
 fn check_head(head: &Head<'_>, target: &Target) -> Result<()> {
     let name = head.name;
-    let kind = head_kind(target.kind);
+    let kind = target.kind.format();
     ensure!(head.kind == kind, "head {name:?} is {:?} in the model, {kind:?} in the recipe", head.kind);
     let labels: Vec<&str> = head.labels.iter().collect();
     let same = labels.is_empty() || target.labels.is_empty() || labels == target.labels;

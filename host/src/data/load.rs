@@ -5,12 +5,12 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 
 use super::dataset::Limit;
-use super::raw::{Raw, fingerprint, target_of};
+use super::raw::{Raw, fingerprint};
 use super::{Augment, Dataset, Normalization, Splits, readers};
-use crate::domain::{HeadKind, Normalize};
+use crate::domain::Normalize;
 use crate::facts::{Audience, FactSchema, Measurement};
-use crate::heads::Labels;
-use crate::recipe::{Fusion, Head, Recipe};
+use crate::heads::{Head, HeadKind, Labels, Target};
+use crate::recipe::{Fusion, Recipe};
 use crate::support::progress::say;
 use crate::tables::screen::Screen;
 
@@ -23,8 +23,7 @@ use crate::tables::screen::Screen;
 pub fn load(recipe: &Recipe, folder: &Path) -> Result<Dataset> {
     recipe.column_remarks().iter().for_each(|remark| say(remark));
     // What gives back the input needs nothing of the source but that.
-    let (own, asked): (Vec<Head>, Vec<Head>) =
-        recipe.heads.iter().cloned().partition(|head| head.kind == HeadKind::Reconstruction);
+    let (own, asked): (Vec<Head>, Vec<Head>) = recipe.heads.iter().cloned().partition(|head| head.kind.is_input());
     let asked = Recipe { heads: asked, ..recipe.clone() };
     let mut raw = readers::of(recipe.data.format)?.read(&asked, folder)?;
     if raw.is_screened {
@@ -32,9 +31,9 @@ pub fn load(recipe: &Recipe, folder: &Path) -> Result<Dataset> {
     }
     for head in own {
         let place = recipe.heads.iter().position(|other| other.name == head.name).unwrap_or(0);
-        let head = Head { kind: HeadKind::Regression, ..head };
+        let head = Head { kind: HeadKind::REGRESSION, ..head };
         let values = Labels::numbers(raw.inputs.values.iter().copied());
-        let target = target_of(&head, raw.inputs.row_len(), Vec::new(), values);
+        let target = Target::new(&head, raw.inputs.row_len(), Vec::new(), values);
         raw.targets.insert(place.min(raw.targets.len()), target);
     }
     raw.finish(recipe, folder)

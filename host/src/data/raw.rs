@@ -1,7 +1,6 @@
 //! What a reader gives: inputs, facts and targets before anything is measured on them.
 
 pub(super) mod facts;
-pub(super) mod targets;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,10 +12,10 @@ use sha2::{Digest, Sha256};
 use super::recordings::Clips;
 use crate::domain::Array;
 use crate::facts::GivenFact;
-use crate::heads::{Labels, Target};
-use crate::recipe::Head;
+use crate::heads::{Head, Target};
 use crate::signal::Design;
 use crate::support::files;
+use crate::tables::Table;
 
 /// What a source gives, before anything is measured on it.
 pub(super) struct Raw {
@@ -81,19 +80,10 @@ impl Raw {
     }
 }
 
-/// Returns the target of a head of the recipe.
-pub(super) fn target_of(head: &Head, outputs: usize, labels: Vec<String>, values: Labels) -> Target {
-    Target {
-        name: head.name.clone(),
-        kind: head.kind,
-        labels,
-        outputs,
-        values,
-        scaling: vec![[0.0, 1.0]; outputs],
-        weight: head.weight,
-        loss: head.loss,
-        temperature: head.temperature,
-    }
+/// Returns the labels of a head in a table.
+pub(super) fn target_from_columns(table: &Table, head: &Head) -> Result<Target> {
+    let columns = head.column_names().iter().map(|name| table.column(name)).collect::<Result<Vec<_>>>()?;
+    head.kind.read_columns(head, &columns)
 }
 
 /// Returns `[height, width, channels]` for a shape of one to three sizes.
@@ -149,6 +139,3 @@ pub(super) fn fingerprint(files: &[PathBuf]) -> Result<String> {
     }
     Ok(files::hex(&hash.finalize()))
 }
-
-/// A model has no head of more.
-pub(super) const MOST_CLASSES: usize = 65_535;

@@ -1,22 +1,6 @@
-//! Kinds of heads, losses, activations and scalings, by the names that a recipe gives them.
+//! Kinds of losses, activations and scalings, by the names that a recipe gives them.
 
 use serde::{Deserialize, Serialize};
-
-/// The kind of a head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum HeadKind {
-    /// One of several classes.
-    Class,
-    /// Yes or no.
-    Binary,
-    /// Several labels that may hold at once.
-    Multilabel,
-    /// Numbers.
-    Regression,
-    /// The input itself, as an autoencoder gives it back.
-    Reconstruction,
-}
 
 /// How far an answer is from its label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -2,7 +2,8 @@
 
 use rand::Rng;
 
-use crate::domain::{HeadKind, Moments, RegressionLoss};
+use super::{Head, HeadKind, HeadMetrics};
+use crate::domain::{Moments, RegressionLoss};
 use crate::support::random;
 
 /// What the network is to answer, for one head.
@@ -39,6 +40,17 @@ pub enum Labels {
     Numbers(Vec<Option<f32>>),
 }
 
+/// What labels are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// One of several classes.
+    Classes,
+    /// Flags.
+    Flags,
+    /// Numbers.
+    Numbers,
+}
+
 impl Labels {
     /// Returns the labels of samples whose classes are all known.
     pub fn classes(classes: impl IntoIterator<Item = u16>) -> Self {
@@ -57,6 +69,21 @@ impl Labels {
 }
 
 impl Target {
+    /// Returns the target of a head; `labels` are names of its outputs, or none.
+    pub fn new(head: &Head, outputs: usize, labels: Vec<String>, values: Labels) -> Self {
+        Self {
+            name: head.name.clone(),
+            kind: head.kind,
+            labels,
+            outputs,
+            values,
+            scaling: vec![[0.0, 1.0]; outputs],
+            weight: head.weight,
+            loss: head.loss,
+            temperature: head.temperature,
+        }
+    }
+
     /// Returns how many labels a sample has in [`Target::values`].
     pub fn width(&self) -> usize {
         match self.values {
@@ -118,6 +145,11 @@ impl Target {
             }
             Labels::Numbers(_) => self.numbers(sample).to_vec(),
         }
+    }
+
+    /// Returns the figures of logits for some samples, as [`super::Kind::measure`].
+    pub fn measure(&self, samples: &[usize], logits: &[f32]) -> HeadMetrics {
+        self.kind.measure(self, samples, logits)
     }
 
     /// Measures mean and deviation of numbers over the training split; a direction has neither.

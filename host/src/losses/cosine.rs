@@ -45,7 +45,7 @@ impl LogitLoss for Cosine {
 mod tests {
     use super::super::testing::{assert_near, pair, rows, value};
     use super::*;
-    use crate::domain::HeadKind;
+    use crate::heads::HeadKind;
 
     #[test]
     fn loss_equals_its_formula() {
@@ -54,7 +54,7 @@ mod tests {
         let both = rows(&student, 1.0).into_iter().zip(rows(&teacher, 1.0));
         let cos = both.map(|(s, t)| product(&s, &t) / (product(&s, &s) * product(&t, &t)).sqrt());
         let expected = cos.map(|cos| (1.0 - cos) / 4.0).sum();
-        for kind in [HeadKind::Class, HeadKind::Multilabel, HeadKind::Regression] {
+        for kind in [HeadKind::CLASS, HeadKind::MULTILABEL, HeadKind::REGRESSION] {
             assert_near(value(&Cosine, kind, &student, &teacher), expected);
         }
     }

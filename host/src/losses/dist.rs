@@ -69,7 +69,7 @@ fn correlation(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 mod tests {
     use super::super::testing::{assert_near, pair, rows, softmax, value};
     use super::*;
-    use crate::domain::HeadKind;
+    use crate::heads::HeadKind;
 
     #[test]
     fn loss_equals_its_formula() {
@@ -84,6 +84,6 @@ mod tests {
         let by_row = p.iter().zip(&q).map(|(p, q)| correlation(p, q)).sum::<f64>() / 4.0;
         let column = |rows: &[Vec<f64>], c: usize| rows.iter().map(|row| row[c]).collect::<Vec<f64>>();
         let by_column = (0..3).map(|c| correlation(&column(&p, c), &column(&q, c))).sum::<f64>() / 3.0;
-        assert_near(value(&Dist, HeadKind::Class, &student, &teacher), 16.0 * (2.0 - by_row - by_column));
+        assert_near(value(&Dist, HeadKind::CLASS, &student, &teacher), 16.0 * (2.0 - by_row - by_column));
     }
 }

@@ -89,7 +89,7 @@ impl LogitLoss for Dkd {
 mod tests {
     use super::super::testing::{CLASSES, assert_near, kl, pair, rows, softmax, value};
     use super::*;
-    use crate::domain::HeadKind;
+    use crate::heads::HeadKind;
 
     #[test]
     fn loss_equals_its_formula() {
@@ -104,7 +104,7 @@ mod tests {
             let of_target = kl(&binary(&softmax(t)), &binary(&softmax(s)));
             expected += 16.0 * (of_target + 8.0 * kl(&rest(t), &rest(s))) / 4.0;
         }
-        assert_near(value(&Dkd, HeadKind::Class, &student, &teacher), expected);
+        assert_near(value(&Dkd, HeadKind::CLASS, &student, &teacher), expected);
     }
 
     #[test]

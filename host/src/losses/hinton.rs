@@ -32,13 +32,13 @@ impl LogitLoss for Hinton {
 mod tests {
     use super::super::testing::{assert_near, kl, pair, rows, softmax, value};
     use super::*;
-    use crate::domain::HeadKind;
+    use crate::heads::HeadKind;
 
     #[test]
     fn loss_equals_its_formula() {
         let (student, teacher) = pair();
         let both = rows(&student, 4.0).into_iter().zip(rows(&teacher, 4.0));
         let expected: f64 = both.map(|(s, t)| 16.0 * kl(&softmax(&t), &softmax(&s)) / 4.0).sum();
-        assert_near(value(&Hinton, HeadKind::Class, &student, &teacher), expected);
+        assert_near(value(&Hinton, HeadKind::CLASS, &student, &teacher), expected);
     }
 }

@@ -35,7 +35,7 @@ impl LogitLoss for Huber {
 mod tests {
     use super::super::testing::{assert_near, pair, rows, value};
     use super::*;
-    use crate::domain::HeadKind;
+    use crate::heads::HeadKind;
 
     #[test]
     fn loss_equals_its_formula() {
@@ -43,7 +43,7 @@ mod tests {
         let (s, t) = (rows(&student, 1.0).concat(), rows(&teacher, 1.0).concat());
         let one = |d: f64| if d <= 1.0 { d * d / 2.0 } else { d - 0.5 };
         let expected = s.iter().zip(&t).map(|(s, t)| one((s - t).abs())).sum::<f64>() / s.len() as f64;
-        for kind in [HeadKind::Class, HeadKind::Multilabel, HeadKind::Regression] {
+        for kind in [HeadKind::CLASS, HeadKind::MULTILABEL, HeadKind::REGRESSION] {
             assert_near(value(&Huber, kind, &student, &teacher), expected);
         }
     }

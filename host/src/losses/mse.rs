@@ -32,14 +32,14 @@ impl LogitLoss for Mse {
 mod tests {
     use super::super::testing::{assert_near, pair, rows, value};
     use super::*;
-    use crate::domain::HeadKind;
+    use crate::heads::HeadKind;
 
     #[test]
     fn loss_equals_its_formula() {
         let (student, teacher) = pair();
         let (s, t) = (rows(&student, 1.0).concat(), rows(&teacher, 1.0).concat());
         let expected = s.iter().zip(&t).map(|(s, t)| (s - t).powi(2)).sum::<f64>() / s.len() as f64;
-        for kind in [HeadKind::Class, HeadKind::Multilabel, HeadKind::Regression] {
+        for kind in [HeadKind::CLASS, HeadKind::MULTILABEL, HeadKind::REGRESSION] {
             assert_near(value(&Mse, kind, &student, &teacher), expected);
         }
     }

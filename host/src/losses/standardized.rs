@@ -57,7 +57,7 @@ fn standardized(z: &Tensor) -> Result<Tensor> {
 mod tests {
     use super::super::testing::{assert_near, kl, pair, rows, softmax, value};
     use super::*;
-    use crate::domain::HeadKind;
+    use crate::heads::HeadKind;
 
     #[test]
     fn loss_equals_its_formula() {
@@ -69,6 +69,6 @@ mod tests {
         };
         let both = rows(&student, 1.0).into_iter().zip(rows(&teacher, 1.0));
         let expected: f64 = both.map(|(s, t)| 4.0 * kl(&softmax(&standard(&t)), &softmax(&standard(&s))) / 4.0).sum();
-        assert_near(value(&Standardized, HeadKind::Class, &student, &teacher), expected);
+        assert_near(value(&Standardized, HeadKind::CLASS, &student, &teacher), expected);
     }
 }

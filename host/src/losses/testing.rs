@@ -3,7 +3,8 @@
 use candle_core::{Device, Tensor, Var};
 
 use super::{LayerLoss, Layers, LogitLoss, Logits, Numbers};
-use crate::domain::{HeadKind, RegressionLoss};
+use crate::domain::RegressionLoss;
+use crate::heads::{Form, HeadKind};
 
 pub(super) const CLASSES: [Option<u32>; 4] = [Some(0), Some(2), Some(1), Some(1)];
 
@@ -26,14 +27,14 @@ pub(super) fn term(loss: &dyn LogitLoss, kind: HeadKind, student: &Tensor, teach
         student,
         teacher,
         temperature: loss.temperature().unwrap_or(4.0),
-        classes: if kind == HeadKind::Class { &CLASSES } else { &[] },
+        classes: if kind == HeadKind::CLASS { &CLASSES } else { &[] },
         distance: RegressionLoss::Mse,
         numbers: &numbers,
     };
-    match kind {
-        HeadKind::Class => loss.of_classes(&batch).unwrap().unwrap(),
-        HeadKind::Binary | HeadKind::Multilabel => loss.of_labels(&batch).unwrap(),
-        HeadKind::Regression | HeadKind::Reconstruction => loss.of_numbers(&batch).unwrap(),
+    match kind.form() {
+        Form::Classes => loss.of_classes(&batch).unwrap().unwrap(),
+        Form::Flags => loss.of_labels(&batch).unwrap(),
+        Form::Numbers => loss.of_numbers(&batch).unwrap(),
     }
 }
 

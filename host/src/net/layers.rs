@@ -50,6 +50,7 @@ pub use norm::Norm;
 pub use prior::Prior;
 pub use upsample::Upsample;
 
+pub(crate) use activation::sigmoid;
 pub(super) use activation::{mask, rectify};
 pub(super) use norm::Affine;
 

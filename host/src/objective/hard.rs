@@ -106,7 +106,7 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::domain::HeadKind;
+    use crate::heads::{Form, HeadKind};
 
     fn target(kind: HeadKind, outputs: usize, values: Labels) -> Target {
         Target {
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn binary_cross_entropy_is_finite_for_extreme_logits() {
         let z = Tensor::new(&[[100.0f32], [-100.0]], &Device::Cpu).unwrap();
-        let y = target(HeadKind::Binary, 1, Labels::flags([false, true]));
+        let y = target(HeadKind::BINARY, 1, Labels::flags([false, true]));
         let loss = value(hard(&y, &[0, 1], &z).unwrap());
         assert!((loss - 100.0).abs() < 1e-3, "{loss}");
     }
@@ -137,12 +137,12 @@ mod tests {
     #[test]
     fn unknown_labels_count_for_nothing() {
         let z = Tensor::new(&[[1.0f32, 0.0], [0.0, 3.0]], &Device::Cpu).unwrap();
-        let labels = |kind: HeadKind, known: &[bool]| match kind {
-            HeadKind::Class => Labels::Classes(known.iter().map(|known| known.then_some(1)).collect()),
-            HeadKind::Multilabel => Labels::Flags(known.iter().flat_map(|known| [known.then_some(true); 2]).collect()),
-            _ => Labels::Numbers(known.iter().flat_map(|known| [known.then_some(1.0); 2]).collect()),
+        let labels = |kind: HeadKind, known: &[bool]| match kind.form() {
+            Form::Classes => Labels::Classes(known.iter().map(|known| known.then_some(1)).collect()),
+            Form::Flags => Labels::Flags(known.iter().flat_map(|known| [known.then_some(true); 2]).collect()),
+            Form::Numbers => Labels::Numbers(known.iter().flat_map(|known| [known.then_some(1.0); 2]).collect()),
         };
-        for kind in [HeadKind::Class, HeadKind::Multilabel, HeadKind::Regression] {
+        for kind in [HeadKind::CLASS, HeadKind::MULTILABEL, HeadKind::REGRESSION] {
             let all = target(kind, 2, labels(kind, &[true, false]));
             let one = target(kind, 2, labels(kind, &[true]));
             let first = z.narrow(0, 0, 1).unwrap();
@@ -152,7 +152,7 @@ mod tests {
             assert!(hard(&none, &[0, 1], &z).unwrap().is_none());
         }
         // Of several labels some may be known.
-        let half = target(HeadKind::Multilabel, 2, Labels::Flags(vec![Some(true), None]));
+        let half = target(HeadKind::MULTILABEL, 2, Labels::Flags(vec![Some(true), None]));
         let loss = value(hard(&half, &[0], &z.narrow(0, 0, 1).unwrap()).unwrap());
         assert!((loss - (1.0 + (-1.0f32).exp()).ln()).abs() < 1e-6, "{loss}");
     }
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn mixed_samples_count_by_their_shares() {
         let z = Tensor::new(&[[1.0f32, 0.0]], &Device::Cpu).unwrap();
-        let y = target(HeadKind::Class, 2, Labels::classes([0, 1]));
+        let y = target(HeadKind::CLASS, 2, Labels::classes([0, 1]));
         let mix = [Mix { partner: 1, share: 0.25 }];
         let got = value(mixed(&y, &[0], Some(&mix), &z).unwrap());
         let (first, second) = (value(hard(&y, &[0], &z).unwrap()), value(hard(&y, &[1], &z).unwrap()));

@@ -45,17 +45,18 @@ mod tests {
     use candle_core::{Device, Var};
 
     use super::*;
-    use crate::domain::{HeadKind, RegressionLoss};
+    use crate::domain::RegressionLoss;
+    use crate::heads::{Form, HeadKind};
     use crate::losses::{Formula, LossName};
     use crate::recipe::Linear;
 
     const MOMENT: Moment = Moment { epoch: 40.0, epochs: 80, view: 0 };
 
     fn target(kind: HeadKind) -> Target {
-        let values = match kind {
-            HeadKind::Class => Labels::Classes(vec![Some(0), Some(2), Some(1), None]),
-            HeadKind::Binary | HeadKind::Multilabel => Labels::flags([]),
-            HeadKind::Regression | HeadKind::Reconstruction => Labels::numbers([]),
+        let values = match kind.form() {
+            Form::Classes => Labels::Classes(vec![Some(0), Some(2), Some(1), None]),
+            Form::Flags => Labels::flags([]),
+            Form::Numbers => Labels::numbers([]),
         };
         Target {
             name: "y".into(),
@@ -84,7 +85,7 @@ mod tests {
             ..Term::of(LossName::HINTON)
         };
         let Formula::Logits(loss) = LossName::HINTON.formula() else { unreachable!() };
-        let ([student, teacher], target) = (pair(), target(HeadKind::Class));
+        let ([student, teacher], target) = (pair(), target(HeadKind::CLASS));
         let at = |epoch: f64| {
             let moment = Moment { epoch, ..MOMENT };
             let samples = [0, 1, 2, 3];
@@ -102,7 +103,7 @@ mod tests {
     fn no_loss_moves_the_teacher() {
         for name in LossName::all() {
             let Formula::Logits(loss) = name.formula() else { continue };
-            for kind in [HeadKind::Class, HeadKind::Multilabel, HeadKind::Regression] {
+            for kind in [HeadKind::CLASS, HeadKind::MULTILABEL, HeadKind::REGRESSION] {
                 let [student, teacher] = pair();
                 let (own, samples) = (Term::of(name), [0, 1, 2, 3]);
                 let (value, _) = term(&own, loss, &target(kind), &samples, MOMENT, &student, &teacher).unwrap();

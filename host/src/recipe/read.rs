@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use super::{Arch, Fusion, HeadKind, Net, Recipe, Schedule, Weights};
+use super::{Arch, Fusion, Net, Recipe, Schedule, Weights};
+use crate::domain::RegressionLoss;
 use crate::facts::{self, EncoderKind, Fact, Scope, Value};
 use crate::support::files;
 use crate::support::suggest::{did_you_mean, nearest};
@@ -126,7 +127,7 @@ impl Recipe {
             ensure!(learns, "[assistant] stands between teacher and student, but distill.method is \"none\"");
         }
         for head in self.heads.iter().filter(|head| head.rest.is_some()) {
-            let by_column = head.kind == HeadKind::Class && head.column.is_some();
+            let by_column = head.kind.keys().contains(&"rest") && head.column.is_some();
             ensure!(by_column, "head {:?}: rest belongs to classes that come from a column", head.name);
             ensure!(!head.labels.is_empty(), "head {:?}: rest is what labels do not name: say labels", head.name);
         }
@@ -197,7 +198,7 @@ impl Recipe {
                 head.weight
             );
             ensure!(
-                head.loss == super::RegressionLoss::Mse || head.kind == HeadKind::Regression,
+                head.loss == RegressionLoss::Mse || head.kind.keys().contains(&"loss"),
                 "head {:?}: loss belongs to heads of kind \"regression\"",
                 head.name
             );
@@ -302,7 +303,7 @@ impl Recipe {
         }
         ensure!(augment.is_any() || augment.views == 0, "augment.views without anything that varies");
         ensure!(
-            !augment.is_any() || self.heads.iter().all(|head| head.kind != HeadKind::Reconstruction),
+            !augment.is_any() || self.heads.iter().all(|head| !head.kind.is_input()),
             "[augment] would change what a reconstruction has to give back"
         );
         Ok(())

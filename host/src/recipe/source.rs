@@ -4,8 +4,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Arch, Data, HeadKind, LayerKind, MissingRows, Net, Normalize, Recipe};
+use super::{Arch, Data, LayerKind, MissingRows, Net, Normalize, Recipe};
 use crate::facts::{Fact, Value};
+use crate::heads::Form;
 use crate::tables::Dialect;
 
 impl Recipe {
@@ -13,7 +14,7 @@ impl Recipe {
     pub(super) fn check_data(&self) -> Result<()> {
         let data = &self.data;
         // What gives back the input needs nothing of the data but that.
-        let heads: Vec<_> = self.heads.iter().filter(|head| head.kind != HeadKind::Reconstruction).collect();
+        let heads: Vec<_> = self.heads.iter().filter(|head| !head.kind.is_input()).collect();
         data.format.check(self, &heads)?;
         data.format.check_unused(self)?;
         self.check_tables()?;
@@ -26,7 +27,7 @@ impl Recipe {
             && signal.detection.is_some()
         {
             ensure!(
-                self.heads.first().is_some_and(|head| head.kind == HeadKind::Class),
+                self.heads.first().is_some_and(|head| head.kind.form() == Form::Classes),
                 "signal.detection reads the first head, which has to be of kind \"class\""
             );
         }
@@ -136,7 +137,7 @@ impl Recipe {
         ensure!(!is_text || plain, "input.shape, columns, units and normalize belong to numbers, the input is a text");
         ensure!(!is_text || !self.augment.is_any(), "[augment] varies numbers, the input is a text");
         ensure!(
-            !is_text || self.heads.iter().all(|head| head.kind != HeadKind::Reconstruction),
+            !is_text || self.heads.iter().all(|head| !head.kind.is_input()),
             "a text cannot be given back by a head of kind \"reconstruction\""
         );
         Ok(())

@@ -6,9 +6,7 @@ use attar_shared::FactKind;
 use serde::{Deserialize, Serialize};
 
 use crate::data::Dataset;
-use crate::domain::HeadKind;
 use crate::facts::{Audience, FactColumn, Value};
-use crate::heads::Target;
 
 /// A fact in the training split and in the samples that figures are of.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -119,7 +117,7 @@ pub fn class_warnings(data: &Dataset, samples: &[usize]) -> Vec<String> {
     let mut warnings = Vec::new();
     let has_test = !data.splits.test.is_empty();
     for target in data.targets.iter().filter(|_| has_test) {
-        let (trained, tested) = (counts(target, &data.splits.train), counts(target, samples));
+        let [trained, tested] = [&data.splits.train, samples].map(|samples| target.kind.counts(target, samples));
         let mut listed = |is_listed: &dyn Fn(usize, usize) -> bool, counted: usize, what: &str| {
             let places = (0..trained.len()).filter(|&class| is_listed(trained[class].1, tested[class].1));
             let names: Vec<String> = places
@@ -147,27 +145,6 @@ pub fn class_warnings(data: &Dataset, samples: &[usize]) -> Vec<String> {
         );
     }
     warnings
-}
-
-/// Returns how many samples have each class of a head, or each answer.
-fn counts(target: &Target, samples: &[usize]) -> Vec<(String, usize)> {
-    let flagged = |output: usize, flag: bool| {
-        samples.iter().filter(|&&sample| target.flags(sample)[output] == Some(flag)).count()
-    };
-    match target.kind {
-        HeadKind::Class => {
-            let mut counts = vec![0; target.outputs];
-            samples.iter().filter_map(|&sample| target.class(sample)).for_each(|class| counts[class] += 1);
-            counts.into_iter().enumerate().map(|(class, count)| (target.output_name(class), count)).collect()
-        }
-        HeadKind::Binary => {
-            vec![(target.answer_name(false), flagged(0, false)), (target.answer_name(true), flagged(0, true))]
-        }
-        HeadKind::Multilabel => {
-            (0..target.outputs).map(|label| (target.output_name(label), flagged(label, true))).collect()
-        }
-        HeadKind::Regression | HeadKind::Reconstruction => Vec::new(),
-    }
 }
 
 /// A range that leaves everything in it bounds nothing.

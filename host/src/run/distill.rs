@@ -19,11 +19,9 @@ use sha2::{Digest, Sha256};
 use crate::boards::verify;
 use crate::compile::{Agreement, Cut, Quantizer};
 use crate::data::{self, Dataset};
-use crate::domain::HeadKind;
 use crate::domain::limits::{COMPUTED_VALUES, check_product};
 use crate::facts::Audience;
-use crate::heads::Target;
-use crate::metrics::HeadMetrics;
+use crate::heads::{Form, HeadMetrics, Target};
 use crate::net::{self, Net};
 use crate::objective::Objective;
 use crate::recipe::{self, Recipe};
@@ -111,7 +109,7 @@ pub fn run(recipe: &Recipe, places: &Places) -> Result<Report> {
     let (students, exported) = run.students(answers.as_ref())?;
     let Exported { bytes, mut agreement } = exported;
     // The greatest of several numbers is no answer but of a head of classes.
-    let is_class = |head: &String| data.targets.iter().any(|one| one.name == *head && one.kind == HeadKind::Class);
+    let is_class = |head: &String| data.targets.iter().any(|one| one.name == *head && one.kind.form() == Form::Classes);
     agreement.equal_argmax.retain(|head, _| is_class(head));
     let verify = vec![verify::on_host(&bytes, &verify::samples_of(&bytes, run.data, run.evaluation())?)?];
     let student = Student::parse(&bytes)?;
@@ -689,12 +687,12 @@ pub fn recipe_beside(model: &Path) -> Result<Option<Recipe>> {
 mod tests {
     use super::*;
     use crate::domain::RegressionLoss;
-    use crate::heads::Labels;
+    use crate::heads::{HeadKind, Labels};
 
     fn target(name: &str) -> Target {
         Target {
             name: name.into(),
-            kind: HeadKind::Class,
+            kind: HeadKind::CLASS,
             labels: Vec::new(),
             outputs: 2,
             values: Labels::classes([]),

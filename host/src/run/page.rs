@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use attar_device::Student;
 
-pub use evidence::{Bin, Evidence, HeadEvidence, MATRIX, Said, Shown, View};
+pub use evidence::{Evidence, HeadEvidence, Said, Shown};
 
 use super::folder::{EVIDENCE_FILE, MANIFEST_FILE, METRICS_FILE, PAGE_FILE, RECIPE_FILE, REPORT_FILE, STUDENT_FILE};
 use crate::run::report::Report;

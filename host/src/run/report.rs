@@ -9,7 +9,7 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 pub use crate::boards::verify::{EngineCost, VerifyFigures};
 use crate::compile::Agreement;
 use crate::data::Dataset;
-use crate::metrics::HeadMetrics;
+use crate::heads::HeadMetrics;
 use crate::run::coverage::FactCoverage;
 use crate::support::stats::mean_and_deviation;
 

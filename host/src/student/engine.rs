@@ -6,7 +6,7 @@ use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
 use crate::data::Dataset;
-use crate::metrics::{self, HeadMetrics};
+use crate::heads::HeadMetrics;
 use crate::support::progress::check_stopped;
 use crate::support::random;
 
@@ -140,7 +140,7 @@ pub fn evaluate(
     given: FactsGiven,
 ) -> Result<Vec<HeadMetrics>> {
     let logits = predict(student, data, samples, given)?;
-    Ok(data.targets.iter().zip(&logits).map(|(target, logits)| metrics::measure(target, samples, logits)).collect())
+    Ok(data.targets.iter().zip(&logits).map(|(target, logits)| target.measure(samples, logits)).collect())
 }
 
 /// Returns a sample's facts for a student; nothing for one that takes none.

@@ -1,7 +1,6 @@
 //! Answers that are probabilities, and how they become logits.
 
-use crate::domain::HeadKind;
-use crate::heads::Target;
+use crate::heads::{Labels, Target};
 use crate::onnx::Ending;
 
 /// Returns what function of logits some answers seem to be, if they are of a head with classes or labels.
@@ -9,7 +8,7 @@ use crate::onnx::Ending;
 /// Answers between 0 and 1 whose rows sum to 1 are taken for softmax, others between 0 and 1 for sigmoid. Logits of so many
 /// samples have negative values or values above 1.
 pub(super) fn recognize(target: &Target, answers: &[f32]) -> Option<Ending> {
-    if matches!(target.kind, HeadKind::Regression | HeadKind::Reconstruction) || answers.len() < MIN_ANSWERS {
+    if matches!(target.values, Labels::Numbers(_)) || answers.len() < MIN_ANSWERS {
         return None;
     }
     let between = answers.iter().all(|answer| (0.0..=1.0).contains(answer));
@@ -19,7 +18,7 @@ pub(super) fn recognize(target: &Target, answers: &[f32]) -> Option<Ending> {
     }
     let whole = |row: &[f32]| (row.iter().sum::<f32>() - 1.0).abs() < 1e-2;
     let sum = target.outputs > 1 && answers.chunks_exact(target.outputs).all(whole);
-    Some(if target.kind == HeadKind::Class && sum { Ending::Softmax } else { Ending::Sigmoid })
+    Some(if matches!(target.values, Labels::Classes(_)) && sum { Ending::Softmax } else { Ending::Sigmoid })
 }
 
 /// What answers look like.
@@ -44,7 +43,7 @@ impl std::fmt::Display for Kind {
 
 /// Returns what some answers look like; a single one that is no probability shows that they are logits.
 pub(super) fn kind_of(target: &Target, answers: &[f32]) -> Kind {
-    let numbers = matches!(target.kind, HeadKind::Regression | HeadKind::Reconstruction);
+    let numbers = matches!(target.values, Labels::Numbers(_));
     match recognize(target, answers) {
         Some(ending) => Kind::Probabilities(ending),
         None if !numbers && answers.iter().any(|answer| !(0.0..=1.0).contains(answer)) => Kind::Logits,
@@ -65,7 +64,7 @@ pub(super) fn undo(ending: Ending, answers: &mut [f32]) {
 
 /// Returns the ending that a recipe means by saying that answers are probabilities.
 pub(super) fn declared(target: &Target) -> Ending {
-    if target.kind == HeadKind::Class { Ending::Softmax } else { Ending::Sigmoid }
+    if matches!(target.values, Labels::Classes(_)) { Ending::Softmax } else { Ending::Sigmoid }
 }
 
 /// The smallest probability that is told from 0.
@@ -77,15 +76,20 @@ const MIN_ANSWERS: usize = 32;
 mod tests {
     use super::*;
     use crate::domain::RegressionLoss;
-    use crate::heads::Labels;
+    use crate::heads::{Form, HeadKind};
 
     fn target(kind: HeadKind, outputs: usize) -> Target {
+        let values = match kind.form() {
+            Form::Classes => Labels::classes([]),
+            Form::Flags => Labels::flags([]),
+            Form::Numbers => Labels::numbers([]),
+        };
         Target {
             name: "y".into(),
             kind,
             labels: Vec::new(),
             outputs,
-            values: Labels::classes([]),
+            values,
             scaling: Vec::new(),
             weight: 1.0,
             loss: RegressionLoss::default(),
@@ -104,12 +108,12 @@ mod tests {
             })
             .collect();
         let sigmoid: Vec<f32> = logits.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect();
-        let class = target(HeadKind::Class, 3);
+        let class = target(HeadKind::CLASS, 3);
         assert_eq!(recognize(&class, &logits), None);
         assert_eq!(recognize(&class, &softmax), Some(Ending::Softmax));
         assert_eq!(recognize(&class, &sigmoid), Some(Ending::Sigmoid));
-        assert_eq!(recognize(&target(HeadKind::Binary, 1), &sigmoid), Some(Ending::Sigmoid));
-        assert_eq!(recognize(&target(HeadKind::Regression, 3), &softmax), None, "a regression may lie in 0 to 1");
+        assert_eq!(recognize(&target(HeadKind::BINARY, 1), &sigmoid), Some(Ending::Sigmoid));
+        assert_eq!(recognize(&target(HeadKind::REGRESSION, 3), &softmax), None, "a regression may lie in 0 to 1");
         assert_eq!(recognize(&class, &softmax[..6]), None, "too few to say");
     }
 

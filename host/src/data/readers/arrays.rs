@@ -7,12 +7,12 @@ use anyhow::{Context, Result, bail, ensure};
 use super::Reader;
 use crate::data::files::{idx, npy, safetensors};
 use crate::data::raw::facts::Source;
-use crate::data::raw::{MOST_CLASSES, Raw, channels_last, fingerprint, target_of};
+use crate::data::raw::{Raw, channels_last, fingerprint};
+use crate::domain::Array;
 use crate::domain::array::check_axes;
-use crate::domain::{Array, HeadKind};
 use crate::facts::GivenFact;
-use crate::heads::{Labels, Target};
-use crate::recipe::{Arrays, Head, Recipe};
+use crate::heads::{Head, Target};
+use crate::recipe::{Arrays, Recipe};
 use crate::support::files;
 use crate::support::progress::say;
 
@@ -187,66 +187,26 @@ fn remark(file: &str, shape: &[usize]) -> Option<String> {
     })
 }
 
-fn target_from_array(head: &Head, mut array: Array, labelled: usize, file: &str) -> Result<Target> {
+fn target_from_array(head: &Head, array: Array, labelled: usize, file: &str) -> Result<Target> {
     let width = array.row_len();
-    if head.partial {
-        // NaN, or a class below 0, is a label that is not known.
-        let unknown = |value: f32| value.is_nan() || (head.kind == HeadKind::Class && value < 0.0);
-        array.values.iter_mut().filter(|value| unknown(**value)).for_each(|value| *value = f32::NAN);
-        if let Some(place) = array.values.iter().position(|value| value.is_infinite()) {
-            bail!("{file}: sample {} holds {}", place / width.max(1), array.values[place]);
-        }
-    } else {
-        // Behind the labelled samples stand those without any label.
-        let end = labelled * width;
-        if let Some(place) = array.values[..end].iter().position(|value| !value.is_finite()) {
-            bail!(
-                "{file}: sample {} holds {}, expected a finite number; with partial = true in the head it is a label \
-                 that is not known",
-                place / width.max(1),
-                array.values[place]
-            );
-        }
+    let end = labelled * width;
+    let is_unknown = |place: usize, number: f32| match head.partial {
+        true => head.kind.is_unknown(number),
+        // Behind the labelled samples are those without any label.
+        false => place >= end && number.is_nan(),
+    };
+    let known = |(place, number): (usize, f32)| (!is_unknown(place, number)).then_some(number);
+    let numbers: Vec<Option<f32>> = array.values.into_iter().enumerate().map(known).collect();
+    let is_bad = |number: &Option<f32>| number.is_some_and(|number| !number.is_finite());
+    if let Some(place) = numbers.iter().position(is_bad) {
+        bail!(
+            "{file}: sample {} holds {}, expected a finite number{}",
+            place / width.max(1),
+            numbers[place].unwrap_or_default(),
+            if head.partial { "" } else { "; with partial = true in the head it is a label that is not known" }
+        );
     }
-    match head.kind {
-        HeadKind::Class => {
-            ensure!(width == 1, "{file}: a class head takes one index for each sample, the file has {width}");
-            let greatest = array.values.iter().fold(0.0f32, |a, &b| a.max(b)) as usize;
-            let classes = if head.labels.is_empty() { greatest.saturating_add(1) } else { head.labels.len() };
-            ensure!(
-                classes <= MOST_CLASSES,
-                "{file}: head {:?} has class {greatest}, at most {MOST_CLASSES} classes are told apart: number them from 0",
-                head.name
-            );
-            ensure!(classes >= 2, "{file}: head {:?} has one class, expected two or more", head.name);
-            for (sample, &class) in array.values.iter().enumerate() {
-                ensure!(
-                    class.is_nan() || class.fract() == 0.0 && (0.0..classes as f32).contains(&class),
-                    "{file}: sample {sample} has class {class}, head {:?} has classes 0 to {}",
-                    head.name,
-                    classes - 1
-                );
-            }
-            let index = |class: f32| if class.is_nan() { None } else { Some(class as u16) };
-            let values = Labels::Classes(array.values.into_iter().map(index).collect());
-            Ok(target_of(head, classes, head.labels.clone(), values))
-        }
-        HeadKind::Binary | HeadKind::Multilabel => {
-            ensure!(head.kind == HeadKind::Multilabel || width == 1, "{file}: a binary head takes one value a sample");
-            if let Some(place) = array.values.iter().position(|&value| value != 0.0 && value != 1.0 && !value.is_nan())
-            {
-                bail!("{file}: sample {} holds {}, expected 0 or 1", place / width, array.values[place]);
-            }
-            let flag = |value: f32| if value.is_nan() { None } else { Some(value == 1.0) };
-            let values = Labels::Flags(array.values.into_iter().map(flag).collect());
-            Ok(target_of(head, width, head.labels.clone(), values))
-        }
-        HeadKind::Regression | HeadKind::Reconstruction => {
-            let number = |value: f32| if value.is_nan() { None } else { Some(value) };
-            let values = Labels::Numbers(array.values.into_iter().map(number).collect());
-            Ok(target_of(head, width, head.labels.clone(), values))
-        }
-    }
+    head.kind.read_numbers(head, numbers, width, file)
 }
 
 #[cfg(test)]

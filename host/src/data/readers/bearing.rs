@@ -7,11 +7,11 @@ use anyhow::{Context, Result, bail, ensure};
 use super::Reader;
 use super::recordings::{self, Heard};
 use crate::data::raw::facts::Source;
-use crate::data::raw::{Raw, fingerprint, target_of};
+use crate::data::raw::{Raw, fingerprint};
 use crate::data::simulators::bearing;
-use crate::domain::{Array, HeadKind};
+use crate::domain::Array;
 use crate::facts::{GivenFact, Value};
-use crate::heads::{Labels, Target};
+use crate::heads::{Form, Labels, Target};
 use crate::recipe::Recipe;
 
 pub(super) struct Bearing;
@@ -47,18 +47,18 @@ impl Reader for Bearing {
         let targets: Vec<Target> = recipe
             .heads
             .iter()
-            .map(|head| match (head.kind, head.name.as_str()) {
-                (HeadKind::Class, _) => {
+            .map(|head| match (head.kind.form(), head.name.as_str()) {
+                (Form::Classes, _) => {
                     let labels = bearing::CLASSES.map(String::from).to_vec();
                     let values = Labels::classes(windows.class.iter().map(|&class| class as u16));
-                    Ok(target_of(head, labels.len(), labels, values))
+                    Ok(Target::new(head, labels.len(), labels, values))
                 }
-                (HeadKind::Regression, "severity") => {
-                    Ok(target_of(head, 1, vec!["g".into()], Labels::numbers(windows.severity.iter().copied())))
+                (Form::Numbers, "severity") => {
+                    Ok(Target::new(head, 1, vec!["g".into()], Labels::numbers(windows.severity.iter().copied())))
                 }
-                (HeadKind::Regression, "pulse_rate") => {
+                (Form::Numbers, "pulse_rate") => {
                     ensure!(head.partial, "head \"pulse_rate\": a healthy bearing has none: set partial = true");
-                    Ok(target_of(head, 1, vec!["Hz".into()], Labels::Numbers(windows.pulse_hz.clone())))
+                    Ok(Target::new(head, 1, vec!["Hz".into()], Labels::Numbers(windows.pulse_hz.clone())))
                 }
                 (_, name) => bail!(
                     "the simulator has heads of kind \"class\" (the fault), and \"severity\" and \"pulse_rate\" (regression), \

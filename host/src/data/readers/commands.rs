@@ -6,10 +6,9 @@ use anyhow::{Context, Result, ensure};
 
 use super::Reader;
 use crate::data::raw::facts::Source;
-use crate::data::raw::{Raw, array_of_texts, fingerprint, indices_of, target_of};
+use crate::data::raw::{Raw, array_of_texts, fingerprint, indices_of};
 use crate::data::simulators::commands;
-use crate::domain::HeadKind;
-use crate::heads::Labels;
+use crate::heads::{Form, Labels, Target};
 use crate::recipe::Recipe;
 
 pub(super) struct Commands;
@@ -32,10 +31,14 @@ impl Reader for Commands {
             .heads
             .iter()
             .map(|head| {
-                ensure!(head.kind == HeadKind::Class, "head {:?}: the commands have a class, the intent", head.name);
+                ensure!(
+                    head.kind.form() == Form::Classes,
+                    "head {:?}: the commands have a class, the intent",
+                    head.name
+                );
                 let labels = commands::INTENTS.map(String::from).to_vec();
                 let values = Labels::classes(commands.iter().map(|command| command.intent as u16));
-                Ok(target_of(head, labels.len(), labels, values))
+                Ok(Target::new(head, labels.len(), labels, values))
             })
             .collect::<Result<_>>()?;
         let names = commands.iter().enumerate().map(|(sample, command)| match command.name.is_empty() {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use super::Reader;
 use crate::data::raw::facts::{Source, from_column};
-use crate::data::raw::targets::target_from_columns;
+use crate::data::raw::target_from_columns;
 use crate::data::raw::{Raw, array_of_texts, fingerprint, indices_of};
 use crate::domain::Array;
 use crate::recipe::{MissingRows, Recipe};

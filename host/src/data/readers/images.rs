@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::Reader;
 use crate::data::raw::facts::{Source, from_column};
-use crate::data::raw::targets::target_from_columns;
+use crate::data::raw::target_from_columns;
 use crate::data::raw::{Raw, channels_last, fingerprint, indices_of};
 use crate::data::recordings::{Fields, find};
 use crate::domain::Array;

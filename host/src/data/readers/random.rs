@@ -7,10 +7,10 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::Reader;
 use crate::data::raw::facts::Source;
-use crate::data::raw::{Raw, channels_last, fingerprint, target_of};
+use crate::data::raw::{Raw, channels_last, fingerprint};
 use crate::domain::Array;
 use crate::facts::{GivenFact, Value};
-use crate::heads::Labels;
+use crate::heads::{Labels, Target};
 use crate::recipe::Recipe;
 use crate::support::random;
 
@@ -40,7 +40,7 @@ impl Reader for Random {
             .iter()
             .map(|head| {
                 let outputs = head.outputs.context("outputs is missing")?;
-                Ok(target_of(head, outputs, head.labels.clone(), Labels::numbers(normal(samples * outputs))))
+                Ok(Target::new(head, outputs, head.labels.clone(), Labels::numbers(normal(samples * outputs))))
             })
             .collect::<Result<_>>()?;
         let fingerprint =

@@ -9,14 +9,13 @@ use rayon::prelude::*;
 
 use super::Reader;
 use crate::data::raw::facts::{Source, from_column};
-use crate::data::raw::targets::target_from_columns;
+use crate::data::raw::target_from_columns;
 use crate::data::raw::{Raw, fingerprint, indices_of};
 use crate::data::recordings::{self, Clips, Recording, Shape, Variation};
 use crate::data::simulators::bearing;
 use crate::domain::Array;
-use crate::domain::HeadKind;
 use crate::domain::limits::{COMPUTED_VALUES, MADE_VALUES, check_product};
-use crate::heads::Target;
+use crate::heads::{Form, Target};
 use crate::recipe::Recipe;
 use crate::signal::recipe::{Layout, Noise, Signal, Span};
 use crate::signal::{Color, Design, Extractor, noise};
@@ -200,7 +199,7 @@ pub(super) fn background_of(how: &Signal, targets: &[Target]) -> Result<Option<u
     let Some(detection) = &how.detection else { return Ok(None) };
     let first = targets.first().context("there is no head")?;
     ensure!(
-        first.kind == HeadKind::Class,
+        first.kind.form() == Form::Classes,
         "signal.detection: the first head, {:?}, is of kind {:?}, expected \"class\": only classes are detected",
         first.name,
         first.kind
@@ -373,7 +372,7 @@ fn cut(
     let block = block.as_ref().map(|span| span.samples("data.split.block", how.rate)).transpose()?;
     ensure!(block.is_none_or(|block| block >= length), "data.split.block is shorter than a sample, signal.length");
     // What a sample has one of: classes of heads, and its group.
-    let classes = recipe.heads.iter().filter(|head| head.kind != HeadKind::Regression);
+    let classes = recipe.heads.iter().filter(|head| head.kind.form() != Form::Numbers);
     let single: Vec<&String> =
         classes.flat_map(|head| head.column.iter().chain(&head.columns)).chain(&recipe.data.split.group).collect();
     let mut names: Vec<String> =
@@ -448,7 +447,7 @@ fn cut(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heads::Labels;
+    use crate::heads::{HeadKind, Labels};
 
     #[test]
     fn detections_of_a_head_that_has_no_classes_are_refused() {
@@ -471,9 +470,9 @@ mod tests {
             loss: crate::domain::RegressionLoss::default(),
             temperature: None,
         };
-        assert_eq!(background_of(&how, &[target(HeadKind::Class)]).unwrap(), Some(1));
-        let error = background_of(&how, &[target(HeadKind::Regression)]).unwrap_err().to_string();
-        let expected = "signal.detection: the first head, \"wear\", is of kind Regression, expected \"class\": only classes are detected";
+        assert_eq!(background_of(&how, &[target(HeadKind::CLASS)]).unwrap(), Some(1));
+        let error = background_of(&how, &[target(HeadKind::REGRESSION)]).unwrap_err().to_string();
+        let expected = "signal.detection: the first head, \"wear\", is of kind \"regression\", expected \"class\": only classes are detected";
         assert_eq!(error, expected);
     }
 }

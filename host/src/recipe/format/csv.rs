@@ -3,7 +3,6 @@
 use anyhow::{Result, ensure};
 
 use super::Keys;
-use crate::domain::HeadKind;
 use crate::recipe::{Head, Recipe};
 
 pub(super) struct Csv;
@@ -34,7 +33,7 @@ impl Keys for Csv {
             "name either the columns of the input, input.columns, or the one that holds its text, input.text"
         );
         for head in heads {
-            let wide = head.kind == HeadKind::Multilabel || !head.columns.is_empty();
+            let wide = head.kind.is_wide() || !head.columns.is_empty();
             ensure!(
                 if wide { !head.columns.is_empty() } else { head.column.is_some() },
                 "head {:?}: {} is missing",

@@ -3,7 +3,6 @@
 use anyhow::{Result, ensure};
 
 use super::{Keys, check_samples};
-use crate::domain::HeadKind;
 use crate::recipe::{Head, Recipe};
 
 pub(super) struct Random;
@@ -22,7 +21,7 @@ impl Keys for Random {
         ensure!(!recipe.input.shape.is_empty(), "input.shape is missing: say how many values to make");
         for head in heads {
             ensure!(
-                head.kind == HeadKind::Regression && head.outputs.is_some(),
+                head.kind.keys().contains(&"outputs") && head.outputs.is_some(),
                 "head {:?}: random data have regression heads with outputs = N",
                 head.name
             );

@@ -8,16 +8,15 @@
 use anyhow::{Context, Result, ensure};
 
 use crate::data::Dataset;
-use crate::domain::HeadKind;
 use crate::heads::Target;
 use crate::recipe::Recipe;
 use crate::support::progress::say;
-use crate::support::suggest::did_you_mean;
 
 /// Checks that every rule speaks of a label that a teacher answers.
 pub(super) fn check(recipe: &Recipe, data: &Dataset) -> Result<()> {
     for rule in &recipe.distill.rules {
-        label_of(target_of(data, &rule.head)?.1, rule.label.as_deref())?;
+        let target = target_of(data, &rule.head)?.1;
+        target.kind.output_of(target, rule.label.as_deref())?;
         let answered = recipe.all_teachers().any(|net| net.heads.is_empty() || net.heads.contains(&rule.head));
         ensure!(answered, "distill.rules: head {:?} has no teacher whose answers a rule could change", rule.head);
     }
@@ -33,7 +32,7 @@ fn target_of<'a>(data: &'a Dataset, head: &str) -> Result<(usize, &'a Target)> {
 pub(super) fn apply(recipe: &Recipe, data: &Dataset, logits: &mut [Vec<Vec<f32>>]) -> Result<()> {
     for (index, rule) in recipe.distill.rules.iter().enumerate() {
         let (place, target) = target_of(data, &rule.head)?;
-        let label = label_of(target, rule.label.as_deref())?;
+        let output = target.kind.output_of(target, rule.label.as_deref())?;
         let fact = data.facts.facts.iter().position(|fact| fact.name == rule.fact_name(index));
         let column = &data.fact_columns[fact.context("a rule without its condition")?];
         let holds = |sample: &usize| column[*sample] == Some(1.0);
@@ -49,53 +48,16 @@ pub(super) fn apply(recipe: &Recipe, data: &Dataset, logits: &mut [Vec<Vec<f32>>
             let Some(answers) = view.get_mut(place).filter(|answers| !answers.is_empty()) else { continue };
             for &sample in &touched {
                 let row = &mut answers[sample * target.outputs..][..target.outputs];
-                shift(row, target.kind, label, rule.holds, rule.strength as f32);
+                target.kind.shift(row, output, rule.holds, rule.strength as f32);
             }
         }
     }
     Ok(())
 }
 
-/// Takes the strength from the logits of all answers that break a rule.
-fn shift(row: &mut [f32], kind: HeadKind, label: usize, holds: bool, strength: f32) {
-    match kind {
-        HeadKind::Class => {
-            for (class, logit) in row.iter_mut().enumerate() {
-                if (class == label) != holds {
-                    *logit -= strength;
-                }
-            }
-        }
-        // Of two answers, the logit is that of yes against no.
-        _ => row[if kind == HeadKind::Binary { 0 } else { label }] += if holds { strength } else { -strength },
-    }
-}
-
-/// Returns the output that a rule speaks of.
-fn label_of(target: &Target, label: Option<&str>) -> Result<usize> {
-    ensure!(
-        matches!(target.kind, HeadKind::Class | HeadKind::Binary | HeadKind::Multilabel),
-        "distill.rules: head {:?} has no labels that a rule could speak of",
-        target.name
-    );
-    if target.kind == HeadKind::Binary {
-        ensure!(label.is_none(), "distill.rules: head {:?} is yes or no: say holds = false for no", target.name);
-        return Ok(0);
-    }
-    let label = label.with_context(|| format!("distill.rules: label is missing for head {:?}", target.name))?;
-    target.labels.iter().position(|known| known == label).with_context(|| {
-        let near = did_you_mean(label, target.labels.iter().map(String::as_str));
-        format!(
-            "distill.rules: head {:?} has no label {label:?}{near}; it has {}",
-            target.name,
-            target.labels.join(", ")
-        )
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::heads::HeadKind;
 
     /// q(y) ∝ p(y) exp(-c (1 - r(y))) by its definition.
     #[test]
@@ -103,7 +65,7 @@ mod tests {
         let (p, strength) = ([0.2f32, 0.5, 0.3], 1.5f32);
         for holds in [true, false] {
             let mut logits = p.map(f32::ln);
-            shift(&mut logits, HeadKind::Class, 1, holds, strength);
+            HeadKind::CLASS.shift(&mut logits, 1, holds, strength);
             let kept = |class: usize| (class == 1) == holds;
             let q: Vec<f32> =
                 (0..3).map(|class| p[class] * if kept(class) { 1.0 } else { (-strength).exp() }).collect();
@@ -114,11 +76,11 @@ mod tests {
         }
         // Yes with p = 0.4: q(yes) = 0.4 / (0.4 + 0.6 e^-c).
         let mut logit = [(0.4f32 / 0.6).ln()];
-        shift(&mut logit, HeadKind::Binary, 0, true, strength);
+        HeadKind::BINARY.shift(&mut logit, 0, true, strength);
         let expected = 0.4 / (0.4 + 0.6 * (-strength).exp());
         assert!((1.0 / (1.0 + (-logit[0]).exp()) - expected).abs() < 1e-6);
         let mut logits = [0.5f32, -0.5];
-        shift(&mut logits, HeadKind::Multilabel, 1, false, 2.0);
+        HeadKind::MULTILABEL.shift(&mut logits, 1, false, 2.0);
         assert_eq!(logits, [0.5, -2.5]);
     }
 }

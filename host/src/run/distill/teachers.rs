@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::Run;
 use super::stage::Stage;
 use crate::facts::Audience;
-use crate::metrics::{self, HeadMetrics};
+use crate::heads::HeadMetrics;
 use crate::objective::{Objective, Soft};
 use crate::recipe::{self, Arch, Distill};
 use crate::run::report::{self, TeacherFigures};
@@ -90,16 +90,17 @@ impl<'a> Run<'a> {
             return Ok(Vec::new());
         }
         let said = self.said(teachers, validation)?;
-        let figures = self.data.targets.iter().zip(&said).map(|(target, logits)| {
-            logits.as_ref().and_then(|logits| metrics::measure(target, validation, logits).selection())
-        });
+        let figures =
+            self.data.targets.iter().zip(&said).map(|(target, logits)| {
+                logits.as_ref().and_then(|logits| target.measure(validation, logits).selection())
+            });
         Ok(figures.collect())
     }
 
     /// Measures the teachers by what they said.
     pub(super) fn teacher_figures(&self, teachers: &[Teacher], said: &[Option<Vec<f32>>]) -> TeacherFigures {
         let measured = self.data.targets.iter().zip(said).map(|(target, logits)| {
-            logits.as_ref().map(|logits| metrics::measure(target, self.evaluation(), logits)).unwrap_or_default()
+            logits.as_ref().map(|logits| target.measure(self.evaluation(), logits)).unwrap_or_default()
         });
         let heads: Vec<HeadMetrics> = measured.collect();
         let figures = TeacherFigures {
@@ -111,7 +112,7 @@ impl<'a> Run<'a> {
             say(&format!("teacher: test accuracy {accuracy:.4}, {} parameters", figures.parameters));
         }
         for (target, head) in self.data.targets.iter().zip(&heads) {
-            if let Some(warning) = metrics::no_better_than_chance(target, self.evaluation(), head) {
+            if let Some(warning) = target.kind.no_better_than_chance(target, self.evaluation(), head) {
                 say(&format!(
                     "warning: teacher, head {:?}: {warning}: are its inputs normalised and its classes ordered as in its own \
                      training?",

@@ -9,9 +9,7 @@ use serde_json::Value;
 
 use crate::boards::verify::Answer;
 use crate::data::Dataset;
-use crate::domain::HeadKind;
-use crate::heads::Target;
-use crate::metrics;
+use crate::heads::{HeadKind, Mistake, Target, View};
 use crate::run::report::{StudentFigures, metrics_value};
 use crate::student::engine::{self, FactsGiven};
 use crate::support::files;
@@ -48,33 +46,6 @@ pub struct HeadEvidence {
     pub teacher: Option<View>,
     /// What the student says, in integers.
     pub student: View,
-}
-
-/// What somebody says of the samples.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct View {
-    /// class: counts, actual by said, of up to [`MATRIX`] classes; binary, multilabel: for each label no and yes, row after row.
-    pub confusion: Vec<Vec<usize>>,
-    /// class, of more classes: what is true, what was said, and how often, the most frequent mistakes first.
-    #[serde(default)]
-    pub mistakes: Vec<[usize; 3]>,
-    /// Probabilities in tenths: how many, their mean, and the share that came true.
-    pub calibration: Vec<Bin>,
-    /// The mean distance of probability and truth over the tenths (Guo et al. 2017), weighted by their counts.
-    pub calibration_error: Option<f64>,
-    /// regression: what is true and what was said, of some samples.
-    pub points: Vec<[f32; 2]>,
-}
-
-/// Probabilities of one tenth.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Bin {
-    /// How many.
-    pub count: usize,
-    /// Their mean.
-    pub said: f64,
-    /// The share that came true.
-    pub came_true: f64,
 }
 
 /// A sample that is shown.
@@ -126,9 +97,13 @@ impl Evidence {
         let heads = data.targets.iter().enumerate().map(|(head, target)| HeadEvidence {
             name: target.name.clone(),
             kind: target.kind,
-            labels: labels(target),
-            teacher: said.teacher.get(head).and_then(Option::as_ref).map(|logits| view(target, samples, logits)),
-            student: view(target, samples, &student[head]),
+            labels: target.kind.answer_names(target),
+            teacher: said
+                .teacher
+                .get(head)
+                .and_then(Option::as_ref)
+                .map(|logits| target.kind.view(target, samples, logits)),
+            student: target.kind.view(target, samples, &student[head]),
         });
         let heads = heads.collect();
         Ok(Self {
@@ -141,91 +116,6 @@ impl Evidence {
             shown: shown(data, samples, said, &student)?,
         })
     }
-}
-
-fn labels(target: &Target) -> Vec<String> {
-    let named = target.labels.iter().cloned();
-    match target.kind {
-        HeadKind::Class | HeadKind::Multilabel | HeadKind::Regression | HeadKind::Reconstruction => {
-            named.chain((target.labels.len()..target.outputs).map(|index| index.to_string())).collect()
-        }
-        HeadKind::Binary if target.labels.len() == 2 => target.labels.clone(),
-        HeadKind::Binary => vec!["no".into(), "yes".into()],
-    }
-}
-
-/// Returns probabilities, or for a regression values in the target's unit.
-fn probabilities(target: &Target, logits: &[f32]) -> Vec<f32> {
-    match target.kind {
-        HeadKind::Class => {
-            let greatest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let powers: Vec<f32> = logits.iter().map(|logit| (logit - greatest).exp()).collect();
-            let total: f32 = powers.iter().sum();
-            powers.into_iter().map(|power| power / total).collect()
-        }
-        HeadKind::Binary | HeadKind::Multilabel => logits.iter().map(|logit| 1.0 / (1.0 + (-logit).exp())).collect(),
-        HeadKind::Regression | HeadKind::Reconstruction => {
-            logits.iter().zip(&target.scaling).map(|(y, [mean, deviation])| y * deviation + mean).collect()
-        }
-    }
-}
-
-fn view(target: &Target, samples: &[usize], logits: &[f32]) -> View {
-    let mut view = View::default();
-    let mut mistakes = BTreeMap::new();
-    let mut bins = [(0usize, 0.0f64, 0usize); 10];
-    let mut add = |probability: f32, came_true: bool| {
-        let bin = &mut bins[((probability * 10.0) as usize).min(9)];
-        *bin = (bin.0 + 1, bin.1 + f64::from(probability), bin.2 + usize::from(came_true));
-    };
-    let rows = match target.kind {
-        HeadKind::Class if target.outputs > MATRIX => 0,
-        HeadKind::Class => target.outputs,
-        HeadKind::Binary | HeadKind::Multilabel => 2 * target.outputs,
-        HeadKind::Regression | HeadKind::Reconstruction => 0,
-    };
-    view.confusion = vec![vec![0; if target.kind == HeadKind::Class { rows } else { 2 }]; rows];
-    let thinned = (samples.len() * target.outputs).div_ceil(POINTS).max(1);
-    for (place, (&sample, logits)) in samples.iter().zip(logits.chunks_exact(target.outputs)).enumerate() {
-        let said = probabilities(target, logits);
-        match target.kind {
-            HeadKind::Class => {
-                let Some(actual) = target.class(sample) else { continue };
-                let top = metrics::first_greatest(logits);
-                match view.confusion.get_mut(actual) {
-                    Some(row) => row[top] += 1,
-                    None if actual != top => *mistakes.entry((actual, top)).or_insert(0usize) += 1,
-                    None => {}
-                }
-                add(said[top], actual == top);
-            }
-            HeadKind::Binary | HeadKind::Multilabel => {
-                for (label, (&truth, &said)) in target.flags(sample).iter().zip(&said).enumerate() {
-                    let Some(truth) = truth else { continue };
-                    view.confusion[2 * label + usize::from(truth)][usize::from(said >= 0.5)] += 1;
-                    add(said, truth);
-                }
-            }
-            HeadKind::Regression | HeadKind::Reconstruction if place.is_multiple_of(thinned) => {
-                let known = target.numbers(sample).iter().zip(&said);
-                view.points.extend(known.filter_map(|(&truth, &said)| Some([truth?, said])));
-            }
-            HeadKind::Regression | HeadKind::Reconstruction => {}
-        }
-    }
-    view.mistakes = mistakes.into_iter().map(|((actual, said), count)| [actual, said, count]).collect();
-    view.mistakes.sort_by_key(|&[_, _, count]| std::cmp::Reverse(count));
-    view.mistakes.truncate(MATRIX);
-    let total: usize = bins.iter().map(|bin| bin.0).sum();
-    let bins = bins.iter().filter(|bin| bin.0 > 0).map(|&(count, said, came_true)| Bin {
-        count,
-        said: said / count as f64,
-        came_true: came_true as f64 / count as f64,
-    });
-    view.calibration = bins.collect();
-    let apart = view.calibration.iter().map(|bin| bin.count as f64 * (bin.said - bin.came_true).abs());
-    view.calibration_error = (total > 0).then(|| apart.sum::<f64>() / total as f64);
-    view
 }
 
 fn with_facts(student: &Student<'_>, data: &Dataset, samples: &[usize], seed: u64) -> Result<Vec<(String, Value)>> {
@@ -248,7 +138,7 @@ fn shown(data: &Dataset, samples: &[usize], said: &Said<'_>, student: &[Vec<f32>
         .map(|place| {
             let target = data.targets.first()?;
             let logits = student.first()?.get(place * target.outputs..)?.get(..target.outputs)?;
-            Mistake::of(target, samples[place], logits)
+            target.kind.mistake(target, samples[place], logits)
         })
         .collect();
     let wrong = frequent(&mistakes, budget / 2);
@@ -268,7 +158,7 @@ fn shown(data: &Dataset, samples: &[usize], said: &Said<'_>, student: &[Vec<f32>
         let last = data.input(sample).chunks_exact(input_len).last().unwrap_or_default();
         let answer = Answer::of(&session, last, &facts)?;
         let row = |target: &Target, logits: &Vec<f32>| {
-            probabilities(target, &logits[place * target.outputs..][..target.outputs])
+            target.kind.probabilities(target, &logits[place * target.outputs..][..target.outputs])
         };
         all.push(Shown {
             index: sample,
@@ -289,38 +179,6 @@ fn shown(data: &Dataset, samples: &[usize], said: &Said<'_>, student: &[Vec<f32>
         });
     }
     Ok(all)
-}
-
-/// What the first head gets wrong about a sample.
-#[derive(Debug, Clone, PartialEq)]
-struct Mistake {
-    /// What is true and what was said, for each output that is wrong.
-    confusion: Vec<(usize, usize)>,
-    /// The probability of what was said.
-    confidence: f32,
-}
-
-impl Mistake {
-    fn of(target: &Target, sample: usize, logits: &[f32]) -> Option<Self> {
-        let said = probabilities(target, logits);
-        match target.kind {
-            HeadKind::Class => {
-                let top = metrics::first_greatest(logits);
-                let actual = target.class(sample)?;
-                (actual != top).then(|| Self { confusion: vec![(actual, top)], confidence: said[top] })
-            }
-            HeadKind::Regression | HeadKind::Reconstruction => None,
-            HeadKind::Binary | HeadKind::Multilabel => {
-                let (mut confusion, mut confidence) = (Vec::new(), 0.0f32);
-                for (output, ((&y, &logit), &said)) in target.flags(sample).iter().zip(logits).zip(&said).enumerate() {
-                    let Some(y) = y.filter(|&y| y != (logit >= 0.0)) else { continue };
-                    confusion.push((2 * output + usize::from(y), 2 * output + usize::from(!y)));
-                    confidence = confidence.max(said.max(1.0 - said));
-                }
-                (!confusion.is_empty()).then_some(Self { confusion, confidence })
-            }
-        }
-    }
 }
 
 /// Returns the places of some mistakes, those of the most frequent confusion first and of one confusion the most confident first,
@@ -411,12 +269,6 @@ pub(super) fn curves(lines: &str) -> BTreeMap<String, Vec<(f64, f64, Option<f64>
 /// The most samples that are shown, and the most values of all of them together.
 const SHOWN: usize = 24;
 const VALUES: usize = 100_000;
-
-/// The most classes whose confusion is a matrix, and the most mistakes that are listed of more.
-pub const MATRIX: usize = 40;
-
-/// The most points of a regression.
-const POINTS: usize = 400;
 
 /// The most samples of one confusion, as long as there are others.
 const OF_ONE_CONFUSION: usize = 3;

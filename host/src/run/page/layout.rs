@@ -8,9 +8,9 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::{Value, json};
 
 use super::Run;
-use super::evidence::{HeadEvidence, MATRIX, Shown, View, figures, figures_of_seeds, measured};
+use super::evidence::{HeadEvidence, Shown, figures, figures_of_seeds, measured};
 use super::plots::{self, Axis, Series};
-use crate::domain::HeadKind;
+use crate::heads::{Form, MATRIX, View};
 use crate::student::inspect::{layers, spans};
 
 /// Returns the page.
@@ -326,28 +326,20 @@ fn confusion(head: &HeadEvidence, who: &str, view: &View) -> Markup {
             }
         };
     }
-    let classes = head.kind == HeadKind::Class;
-    let no_yes = ["no".to_string(), "yes".to_string()];
-    let columns: &[String] = if head.kind == HeadKind::Multilabel { &no_yes } else { &head.labels };
-    let row_name = |row: usize| match head.kind {
-        HeadKind::Multilabel => {
-            format!("{}: {}", head.labels.get(row / 2).map_or("", String::as_str), no_yes[row % 2])
-        }
-        _ => head.labels.get(row).cloned().unwrap_or_default(),
-    };
+    let [columns, names] = head.kind.confusion_names(&head.labels);
     let rows = view.confusion.iter().enumerate().map(|(row, counts)| {
         let total: usize = counts.iter().sum();
         let cells = counts.iter().enumerate().map(move |(column, &count)| {
             let share = if total > 0 { count as f64 / total as f64 } else { 0.0 };
-            (count, share, column == if classes { row } else { row % 2 })
+            (count, share, column == row % counts.len())
         });
-        (row_name(row), cells.collect::<Vec<_>>())
+        (names.get(row).cloned().unwrap_or_default(), cells.collect::<Vec<_>>())
     });
     html! {
         figure {
             figcaption { (who) ": what is true, by what it says" }
             div.scroll { table.confusion.many[columns.len() > 6] {
-                thead { tr { th {} @for label in columns { th scope="col" { (label) } } } }
+                thead { tr { th {} @for label in &columns { th scope="col" { (label) } } } }
                 tbody { @for (name, cells) in rows { tr { th scope="row" { (name) }
                     @for (count, share, is_right) in cells {
                         td.right[is_right].wrong[!is_right] style={ "--share:" (format!("{share:.3}")) }
@@ -429,33 +421,11 @@ fn wrong(run: &Run) -> Markup {
     let Some(head) = heads.first() else { return html! {} };
     let shown: Vec<(usize, &Shown)> =
         run.evidence.shown.iter().enumerate().filter(|(_, shown)| shown.is_wrong).collect();
-    let first = |shown: &Shown| shown.truth.first().cloned().unwrap_or_default();
-    let truth = |shown: &Shown| match head.kind {
-        HeadKind::Class | HeadKind::Binary => {
-            let class = first(shown).first().copied().flatten();
-            class.map(|class| label(head, class as usize)).unwrap_or_default()
-        }
-        _ => {
-            let truth = first(shown);
-            let yes = truth.iter().enumerate().filter(|(_, y)| y.is_some_and(|y| y > 0.5));
-            listed(yes.map(|(index, _)| label(head, index)).collect())
-        }
+    let truth = |shown: &Shown| {
+        let truth = shown.truth.first().map(Vec::as_slice).unwrap_or_default();
+        head.kind.truth_text(&head.labels, truth)
     };
-    let said = |values: &[f32]| match head.kind {
-        HeadKind::Binary => {
-            let yes = values.first().copied().unwrap_or(0.0);
-            let (class, share) = if yes >= 0.5 { (1, yes) } else { (0, 1.0 - yes) };
-            format!("{} {:.0} %", label(head, class), share * 100.0)
-        }
-        HeadKind::Class => {
-            let top = crate::metrics::first_greatest(values);
-            format!("{} {:.0} %", label(head, top), values.get(top).copied().unwrap_or(0.0) * 100.0)
-        }
-        _ => {
-            let yes = values.iter().enumerate().filter(|(_, p)| **p >= 0.5);
-            listed(yes.map(|(index, p)| format!("{} {:.0} %", label(head, index), p * 100.0)).collect())
-        }
-    };
+    let said = |values: &[f32]| head.kind.answer_text(&head.labels, values);
     html! {
         @if !shown.is_empty() {
             p { "Some of them, the most frequent confusions first, with what the teacher says of the same sample. A sample that both get wrong may be labelled wrong." }
@@ -477,10 +447,6 @@ fn label(head: &HeadEvidence, class: usize) -> String {
     head.labels.get(class).cloned().unwrap_or_else(|| class.to_string())
 }
 
-fn listed(names: Vec<String>) -> String {
-    if names.is_empty() { "none".into() } else { names.join(", ") }
-}
-
 fn integers(run: &Run) -> Markup {
     let Some(agreement) = &run.report.quantization else { return html! {} };
     let most = agreement.layers.iter().map(|layer| layer.mean_absolute_difference).fold(0.0, f64::max);
@@ -497,7 +463,7 @@ fn integers(run: &Run) -> Markup {
             let before = figures(&first.metrics);
             let is_other = |name: &str| {
                 run.evidence.heads.iter().any(|head| {
-                    head.kind != HeadKind::Class
+                    head.kind.form() != Form::Classes
                         && name.strip_prefix(&head.name).is_some_and(|rest| rest.starts_with(' '))
                 })
             };

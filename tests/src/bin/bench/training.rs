@@ -7,8 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use attar::data;
-use attar::domain::HeadKind;
-use attar::heads::Labels;
+use attar::heads::{HeadKind, Labels};
 use attar::net::{self, Net};
 use attar::objective::{Moment, Objective};
 use attar::recipe::Recipe;
@@ -105,7 +104,7 @@ pub(crate) fn steps(seconds: f64, net: Option<&str>, on: On) -> Result<()> {
         let recipe = Recipe::parse(&text, name, name, &[])?;
         let mut data = data::load(&recipe, Path::new(""))?;
         // Classes, which the built-in noise has not.
-        data.targets[0].kind = HeadKind::Class;
+        data.targets[0].kind = HeadKind::CLASS;
         data.targets[0].values = Labels::classes((0..batch).map(|sample| (sample % outputs) as u16));
         let graph = net::build(&recipe.student, data.input_shape, None, &[("y".into(), outputs)])?;
         let mut random = random::stream(0, "benchmark");
