@@ -235,8 +235,8 @@ impl Head<'_> {
 
     /// Returns the warning of a loss of classes for a head of labels.
     fn means_hinton(&self, loss: &str) -> Option<String> {
-        self.kind.form()
-            == Form::Flags.then(|| format!("head {:?} is no class head: {loss:?} means \"hinton\" there", self.name))
+        (self.kind.form() == Form::Flags)
+            .then(|| format!("head {:?} is no class head: {loss:?} means \"hinton\" there", self.name))
     }
 }
 

@@ -50,7 +50,6 @@ pub use norm::Norm;
 pub use prior::Prior;
 pub use upsample::Upsample;
 
-pub(crate) use activation::sigmoid;
 pub(super) use activation::{mask, rectify};
 pub(super) use norm::Affine;
 

@@ -70,6 +70,6 @@ pub(in crate::net) fn mask(gradient: &mut [f32], result: &[f32]) {
 }
 
 /// The logistic function by the hyperbolic tangent, which does not overflow.
-pub(crate) fn sigmoid(x: &Tensor) -> candle_core::Result<Tensor> {
+pub(super) fn sigmoid(x: &Tensor) -> candle_core::Result<Tensor> {
     ((x * 0.5)?.tanh()? + 1.0)? * 0.5
 }
