@@ -231,7 +231,7 @@ mod tests {
             assert_eq!(HeadKind::of_format(kind.format()).format(), kind.format(), "{}", kind.name());
         }
         let error = HeadKind::find("clas").unwrap_err().to_string();
-        assert!(error.starts_with("there is no kind of head \"clas\"; did you mean \"class\"?"), "{error}");
+        assert!(error.starts_with("there is no kind of head \"clas\" (did you mean \"class\"?)"), "{error}");
         assert!(error.ends_with("there are class, binary, multilabel, regression, reconstruction"), "{error}");
     }
 
