@@ -74,7 +74,7 @@ operators!(define_kinds);
 #[non_exhaustive]
 #[repr(u8)]
 pub enum Form {
-    /// 8 bits; those of dense and convolution in blocks of four rows, see [`crate::order`].
+    /// 8 bits; those of dense and convolution in blocks of four rows, see the specification.
     #[default]
     Int8 = 0,
     /// 4 bits, row by row.
