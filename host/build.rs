@@ -1,4 +1,4 @@
-//! Puts the boards and the source of the firmware for QEMU into the program: a change of one of their files compiles it anew.
+//! Embeds the boards and the firmware sources for QEMU into the program. A change to one of their files triggers a rebuild.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};

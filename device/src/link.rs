@@ -67,7 +67,7 @@ pub const MAX_MESSAGE: usize = 224;
 /// The most bytes of a frame: a message, what COBS adds, and a zero before and behind it.
 pub const MAX_FRAME: usize = MAX_MESSAGE + 3;
 
-/// The version of these messages. Version 1, never released, had an English text in the place of the code of a refusal.
+/// The version of these messages. Version 1, which was never released, sent an English text instead of a refusal code.
 pub const PROTOCOL: u32 = 2;
 
 /// A request of the workstation.

@@ -27,7 +27,7 @@ pub(super) struct Int8Weights<'a> {
 }
 
 impl<'a> Int8Weights<'a> {
-    /// Returns weights with so many taps a row.
+    /// Returns weights with this number of taps in a row.
     #[inline(always)]
     pub(super) fn new(bytes: &'a [u8], taps: usize, _channels: &Channels<'a>) -> Self {
         Self {

@@ -124,7 +124,7 @@ impl Moments {
 #[inline(always)]
 pub(super) fn times(value: i32, factor: i32) -> i32 {
     if cfg!(thumb1) {
-        // Two products of 32 bits in the place of one of 64, which a Cortex-M0 has no instruction for.
+        // Two 32-bit products: a Cortex-M0 has no 64-bit multiplication.
         let high = (value >> 16).wrapping_mul(factor).wrapping_shl(1);
         let low = (value & 0xffff).wrapping_mul(factor).wrapping_add(1 << 14) >> 15;
         high.wrapping_add(low)

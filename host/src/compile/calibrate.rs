@@ -18,7 +18,7 @@ use crate::net::{Hook, Mode, Net};
 pub struct Cut {
     /// The share of the values at each end.
     pub share: f64,
-    /// Whether it is that of every layer, not of the input only; what comes from facts and goes to heads stays whole.
+    /// Whether it applies to every layer and not only to the input. Ranges of facts and heads are never cut.
     pub everywhere: bool,
 }
 

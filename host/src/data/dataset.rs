@@ -387,7 +387,7 @@ impl Normalization {
 impl Limit {
     /// Returns the limit of a column, if single values of it lie far outside of all others.
     ///
-    /// Quartiles are those of at most [`LOOK`] values, evenly spread. A column of which half the values are equal may have no
+    /// Quartiles are computed from at most [`LOOK`] evenly spaced values. A column of which half the values are equal may have no
     /// interquartile range, and then has no limit.
     fn find(inputs: &Array, train: &[usize], channel: usize) -> Option<Self> {
         let values = || train.iter().map(|&sample| (sample, inputs.row(sample)[channel]));
